@@ -1,0 +1,70 @@
+"""The seam between an image's description and whatever can make it.
+
+``select(spec)`` gives a builder by name. A new builder is one module and one row of ``BUILDERS``, or an entry point
+in the group ``buildr_jupyter.builders``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from buildr_jupyter.errors import UnknownSpec
+from buildr_jupyter.events import CancelToken, Event
+from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
+
+__all__ = ["BUILDERS", "Builder", "names", "select"]
+
+BUILDERS = {
+    "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
+}
+"""Name to ``module:class``; the module is imported when the builder is selected."""
+
+
+@runtime_checkable
+class Builder(Protocol):
+    """Makes an image from a context folder; raises BuildError, PublishError or EngineError, never returns a failure."""
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what it cannot do of the request, said before anything starts."""
+        ...
+
+    def stream_base(self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken) -> Generator[Event, None, str | None]:
+        """Make the base image known; return its digest (or its image id, where only the engine has it)."""
+        ...
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Build, yielding what happens; return the image."""
+        ...
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push ``img`` and nothing else; return its digest and compressed size."""
+        ...
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img``."""
+        ...
+
+    def publish(self, img: str) -> BuildResult:
+        """Push ``img``."""
+        ...
+
+
+def names() -> list[str]:
+    """Return the names that ``select`` knows, sorted."""
+    return sorted({*BUILDERS, *(point.name for point in entry_points(group="buildr_jupyter.builders"))})
+
+
+def select(spec: str) -> Builder:
+    """Return a new builder of the name ``spec``; it connects to nothing yet.
+
+    Raises UnknownSpec, whose text begins with ``Unknown spec``, as the seed's did.
+    """
+    if spec in BUILDERS:
+        module, _, attribute = BUILDERS[spec].partition(":")
+        return getattr(import_module(module), attribute)()
+    for point in entry_points(group="buildr_jupyter.builders", name=spec):
+        return point.load()()
+    raise UnknownSpec(f"Unknown spec {spec}", hint=f"builders here: {', '.join(names())}")
