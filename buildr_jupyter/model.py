@@ -25,6 +25,7 @@ __all__ = [
     "FileNote",
     "ImagePlan",
     "ImageRef",
+    "ImportUse",
     "Layout",
     "Mount",
     "NameNote",
@@ -203,6 +204,20 @@ class FileEntry:
         if mode is None:
             mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
         return cls(path, mode, size_bytes, sha256, lambda: source.open("rb"), why)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportUse:
+    """A module that the program imports, and where it says so."""
+
+    module: str
+    """Dotted and absolute: ``google.cloud.storage``; for ``from a import b`` it is ``a``."""
+    names: tuple[str, ...] = ()
+    """What ``from module import ...`` asks for, each of them maybe a submodule; ``*`` for a star."""
+    origin: str = ""
+    """``nb.ipynb, cell 3, line 1``."""
+    optional: bool = False
+    """Guarded (``try … except ImportError``, ``if TYPE_CHECKING``) or loaded by name at run time: may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
