@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from buildr_jupyter.errors import ImageRefError
+from buildr_jupyter.errors import ContextError, ImageRefError
 
 if TYPE_CHECKING:
     from buildr_jupyter.events import StepUpdate, Warned
@@ -335,6 +335,63 @@ class ImagePlan:
         """The tag under which the same content is found again: ``c-`` and 12 hex digits."""
         return "c-" + self.content_digest.removeprefix("sha256:")[:12]
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], folder: Path) -> ImagePlan:
+        """Return the plan that ``to_json`` wrote, with its files opened under ``folder``."""
+        entries = [
+            FileEntry(f["path"], f["mode"], f["bytes"], f["sha256"], _opener(folder, f["path"]), f.get("why", ""))
+            for f in data["files"]
+        ]
+        custom = data.get("dockerfile")
+        return cls(
+            base=data["base"],
+            python=data["python"],
+            base_digest=data["base_digest"],
+            platforms=tuple(data["platforms"]),
+            system_packages=tuple(data["system_packages"]),
+            requirements=tuple(Requirement(r["requirement"], r["why"]) for r in data["requirements"]),
+            wheels=tuple(e for e in entries if e.path.startswith("wheels/")),
+            files=tuple(e for e in entries if e.path.startswith("app/") and not e.path.startswith("app/state/")),
+            state=tuple(e for e in entries if e.path.startswith("app/state/")),
+            environment=tuple((k, v) for k, v in data["environment"]),
+            user=data["user"],
+            workdir=data["workdir"],
+            ports=tuple(data["ports"]),
+            entrypoint=tuple(data["entrypoint"]),
+            labels=tuple((k, v) for k, v in data["labels"]),
+            dockerfile=custom
+            and CustomDockerfile(
+                custom["text"],
+                tuple((k, v) for k, v in custom["build_args"]),
+                tuple(custom["secrets"]),
+                custom["target"],
+            ),
+            notebook=data["notebook"],
+            cell=data["cell"],
+            interpreter=data["interpreter"],
+            names=tuple(NameNote(n["name"], n["origin"], n["kind"], n["why"]) for n in data["names"]),
+        )
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> ImagePlan:
+        """Return the plan of a context folder: that of its ``buildr.json``, else a custom Dockerfile's.
+
+        Raises ContextError where the folder has neither, or a ``buildr.json`` that is none.
+        """
+        record = folder / "buildr.json"
+        try:
+            if record.is_file():
+                return cls.from_json(json.loads(record.read_bytes()), folder)
+            text = (folder / "Dockerfile").read_text(encoding="utf-8")
+        except OSError as error:
+            raise ContextError(f"context folder {str(folder)!r}: {error.strerror}: Dockerfile") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContextError(
+                f"context folder {str(folder)!r}: buildr.json is not ours or is damaged: {error}",
+                hint="export the cell again, or take buildr.json away to build the Dockerfile as it is",
+            ) from error
+        return cls(base="", python="", dockerfile=CustomDockerfile(text))
+
     def _identity(self) -> dict[str, Any]:
         custom = self.dockerfile
         return {
@@ -359,6 +416,10 @@ class ImagePlan:
                 "target": custom.target,
             },
         }
+
+
+def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
+    return lambda: (folder / path).open("rb")
 
 
 def _file_json(entry: FileEntry) -> dict[str, Any]:

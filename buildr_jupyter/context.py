@@ -1,0 +1,227 @@
+"""An image's plan as a folder that every builder takes: Dockerfile, .dockerignore, requirements.txt, app/, buildr.json.
+
+The rendering is pure; ``write_folder`` is the only thing here that touches the disk, and it replaces a folder by
+rename, so that a reader sees the old one or the new one and never half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import resources
+from pathlib import Path
+
+from buildr_jupyter import __version__
+from buildr_jupyter.errors import ContextError
+from buildr_jupyter.model import FileEntry, ImagePlan
+
+__all__ = ["MARKER", "iter_rendered", "quote_value", "render_dockerfile", "render_dockerignore", "write_folder"]
+
+MARKER = "# Made by buildr_jupyter"
+"""The first line of a Dockerfile of ours begins with it; without it a Dockerfile is the user's own."""
+
+VENV = "/opt/venv"
+HOME = "/home/app"
+_IGNORED = (
+    "**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/*.egg-info", "**/.pytest_cache",
+    "**/.ipynb_checkpoints", "**/.DS_Store", "buildr.json",
+)  # fmt: skip
+
+
+def quote_value(value: str) -> str:
+    """Return a value in double quotes as ENV and LABEL read it.
+
+    Source: Dockerfile reference, "Environment replacement": inside double quotes a backslash takes the meaning from
+    ``"``, ``$`` and itself. Raises ValueError for a line end, which no quoting carries.
+    """
+    if any(c in value for c in "\r\n\0"):
+        raise ValueError("a Dockerfile's value cannot hold a line end or NUL")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def render_dockerfile(plan: ImagePlan) -> str:
+    """Return the Dockerfile of a plan: the same plan, the same text.
+
+    What changes least comes first: system packages, then the Python packages (made in a stage of their own, so that
+    neither wheels nor index settings are in the image), then the program.
+    """
+    if plan.dockerfile is not None:
+        return plan.dockerfile.text
+    lines = [f"{MARKER} {__version__}. Take this line out to keep changes of your own."]
+    base = plan.base
+    if plan.system_packages:
+        packages = " ".join(plan.system_packages)
+        lines += [
+            f"FROM {base} AS system",
+            "USER 0:0",
+            "# hadolint ignore=DL3008",
+            f"RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*",
+            "",
+        ]
+        base = "system"
+    if plan.requirements:
+        lines += [
+            f"FROM {base} AS packages",
+            "USER 0:0",
+            "WORKDIR /install",
+            *(['COPY ["wheels/", "./wheels/"]'] if plan.wheels else []),
+            'COPY ["install.py", "requirements.txt", "./"]',
+            f'RUN ["python3", "install.py", "{VENV}"]',
+            "",
+        ]
+    lines += [f"FROM {base}", "USER 0:0", f"RUN install -d -m 0775 {plan.workdir} {plan.workdir}/output {HOME}"]
+    if plan.requirements:
+        lines.append(f'COPY --from=packages ["{VENV}", "{VENV}"]')
+    environment, by_entrypoint = _environment(plan)
+    lines += [f"ENV {name}={value}" for name, value in environment]
+    lines += [f"WORKDIR {plan.workdir}", 'COPY ["app/", "./"]']
+    lines += [f"EXPOSE {port}" for port in plan.ports]
+    lines += [f"LABEL {quote_value(name)}={quote_value(_one_line(value))}" for name, value in image_labels(plan)]
+    lines.append(f"USER {plan.user}")
+    prefix = ["env", *(f"{name}={value}" for name, value in by_entrypoint)] if by_entrypoint else []
+    lines.append(f"ENTRYPOINT {json.dumps([*prefix, *plan.entrypoint])}")
+    return "\n".join(lines) + "\n"
+
+
+def image_labels(plan: ImagePlan) -> list[tuple[str, str]]:
+    """Return the labels of the image: the plan's own, then ours, sorted by name."""
+    labels = {
+        **dict(plan.labels),
+        "io.buildr.content-digest": plan.content_digest,
+        "io.buildr.lock-digest": plan.lock_digest,
+        "org.opencontainers.image.base.name": plan.base,
+    }
+    if plan.base_digest:
+        labels["org.opencontainers.image.base.digest"] = plan.base_digest
+    if plan.notebook:
+        labels["io.buildr.notebook"] = plan.notebook
+    if plan.cell is not None:
+        labels["io.buildr.cell"] = plan.cell
+    return sorted(labels.items())
+
+
+def _environment(plan: ImagePlan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Split into (name, quoted value) for ENV, and (name, value) that hold a line end: those the entrypoint sets."""
+    ours = [("HOME", quote_value(HOME)), ("PYTHONUNBUFFERED", '"1"'), ("BUILDR_IN_CONTAINER", '"1"')]
+    ours += [("BUILDR_OUTPUT_DIR", quote_value(f"{plan.workdir}/output"))]
+    if plan.requirements:
+        ours.append(("PATH", f'"{VENV}/bin:$PATH"'))
+    by_entrypoint = []
+    for name, value in plan.environment:
+        if "\n" in value or "\r" in value:
+            by_entrypoint.append((name, value))
+        else:
+            ours.append((name, quote_value(value)))
+    return ours, by_entrypoint
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.replace("\0", " ").splitlines())
+
+
+def render_dockerignore() -> str:
+    """Return the ignore file: what nobody wants in an image, whoever puts it into the folder."""
+    return "\n".join(_IGNORED) + "\n"
+
+
+def render_requirements(plan: ImagePlan) -> str:
+    """Return requirements.txt: one pin a line, index options first."""
+    return "".join(f"{requirement.text}\n" for requirement in plan.requirements)
+
+
+def iter_rendered(plan: ImagePlan) -> Iterator[FileEntry]:
+    """Yield the files of the folder that are made from the plan, ``buildr.json`` last."""
+    yield FileEntry.from_bytes("Dockerfile", render_dockerfile(plan).encode())
+    yield FileEntry.from_bytes(".dockerignore", render_dockerignore().encode())
+    yield FileEntry.from_bytes("requirements.txt", render_requirements(plan).encode())
+    if plan.requirements and plan.dockerfile is None:
+        script = resources.files("buildr_jupyter").joinpath("install.py").read_bytes()
+        yield FileEntry.from_bytes("install.py", script)
+    record = json.dumps(plan.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
+    yield FileEntry.from_bytes("buildr.json", record.encode() + b"\n")
+
+
+def write_folder(plan: ImagePlan, folder: Path) -> Path:
+    """Write the plan's folder and return it, absolute.
+
+    A folder that is there is replaced if it is empty or holds a ``buildr.json`` of ours. Raises ContextError where it
+    is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
+    """
+    folder = Path(os.path.abspath(folder))
+    _check_ours(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ContextError(f"context folder {str(folder)!r} cannot be made: {error.strerror}") from error
+    try:
+        for entry in (*iter_rendered(plan), *plan.all_files):
+            _write_entry(entry, fresh)
+        (fresh / "app").mkdir(exist_ok=True)
+        _replace(folder, fresh)
+    except OSError as error:
+        raise ContextError(f"context folder {str(folder)!r} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _check_ours(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ContextError(f"context folder {str(folder)!r} is not a folder", hint="name a folder that does not exist yet")
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            ours = json.loads((folder / "buildr.json").read_bytes()).get("schema") == 1
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            raise ContextError(
+                f"context folder {str(folder)!r} is not empty and has no buildr.json of ours",
+                hint="name an empty or a new folder",
+            )
+
+
+def _write_entry(entry: FileEntry, root: Path) -> None:
+    target = root / entry.path
+    if not target.resolve().is_relative_to(root.resolve()):
+        raise ContextError(f"file {entry.path!r} would lie outside the context folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with entry.open() as source, target.open("xb") as sink:
+        while block := source.read(1 << 20):
+            digest.update(block)
+            sink.write(block)
+    if digest.hexdigest() != entry.sha256:
+        raise ContextError(f"file {entry.path!r} changed while the context was made", hint="run the cell again")
+    target.chmod(entry.mode)
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    """Put ``fresh`` in the place of ``folder``; two renames, and the old one comes back if the second fails."""
+    old = fresh.with_name(fresh.name + ".old")
+    had = folder.is_dir()
+    if had:
+        os.rename(folder, old)
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        if had:
+            os.rename(old, folder)
+        raise
+    if had:
+        shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        folder.chmod(0o700)
+
+
+def cache_key(notebook: Path | None, cell: str | None, extra: Mapping[str, str] | None = None) -> str:
+    """Return the folder name under which the context of a cell is kept: readable, and unique by what follows it."""
+    identity = json.dumps([str(notebook), cell, dict(extra or {})], sort_keys=True).encode()
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in (notebook.stem if notebook else "notebook"))[:40]
+    return f"{stem}-{hashlib.sha256(identity).hexdigest()[:12]}"
