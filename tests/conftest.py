@@ -1,0 +1,29 @@
+"""What every test gets: an environment without this machine's engines, logins and proxies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REQUIRED_ENGINES = os.environ.get("BUILDR_REQUIRE_ENGINES", "")
+TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
+_PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Clear DOCKER_*, proxy and BUILDR_* variables; logins come from an empty folder. Yields that folder."""
+    folder = tmp_path_factory.mktemp("logins")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("DOCKER_", "BUILDR_", "REGISTRY_AUTH_")) or name.lower() in _PROXIES:
+                patch.delenv(name)
+        patch.setenv("DOCKER_CONFIG", str(folder / "docker"))
+        patch.setenv("REGISTRY_AUTH_FILE", str(folder / "podman-auth.json"))
+        patch.setenv("BUILDR_AUTH_FILE", str(folder / "auth.json"))
+        if TEST_CACHE:
+            patch.setenv("BUILDR_TEST_CACHE", TEST_CACHE)
+        yield folder

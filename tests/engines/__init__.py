@@ -1,0 +1,143 @@
+"""Real engines for the tests, on private sockets, folders and free loopback ports.
+
+``Engines`` brings them up one by one as they are asked for and takes all of them down by process id. On the command
+line ``python -m tests.engines up`` does the same for a person, and ``down`` ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from tests.engines import base, certificates, dockerd, registry
+from tests.engines._process import EngineFailed, Process, stop
+
+__all__ = ["EngineFailed", "Engines", "sweep"]
+
+PREFIX = "buildr-engines-"
+
+
+class Engines:
+    """Engines of one run; each is started when first asked for.
+
+    The folder holds ``engines.json``: what was started, so that another process can take it down (``take_down``).
+    """
+
+    def __init__(self, folder: Path | None = None, *, cache: Path | None = None, owner: int | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.cache = cache or base.cache_folder()
+        self._owner = Process.of(os.getpid() if owner is None else owner, "owner")
+        self._processes: list[Process] = []
+        self._bridges: list[str] = []
+        self._made: dict[str, object] = {}
+        self._write()
+
+    def certificate(self, name: str = "server", hosts: tuple[str, ...] = ("127.0.0.1", "localhost")) -> certificates.Certificate:
+        """Return a certificate for ``hosts`` with an authority of its own, made once for each name."""
+        if name not in self._made:
+            self._made[name] = certificates.make(self.folder / "certificates", hosts, name=name)
+        made = self._made[name]
+        assert isinstance(made, certificates.Certificate)
+        return made
+
+    def docker(self) -> dockerd.Dockerd:
+        """Return the engine, with the base image in it."""
+        if "docker" not in self._made:
+            if why := dockerd.missing():
+                raise EngineFailed(why)
+            tar = base.rootfs_tar(self.cache)
+            bridge = f"bt{os.getpid() % 0xFFFFFF:x}{len(self._bridges)}"
+            self._bridges.append(bridge)
+            self._write()
+            up = dockerd.bring_up(self.folder / "docker", bridge=bridge, trusted_ca=self.certificate().ca)
+            self._keep("docker", up, up.processes)
+            dockerd.import_base(up.host, tar)
+        up = self._made["docker"]
+        assert isinstance(up, dockerd.Dockerd)
+        return up
+
+    def registry_tls(self) -> registry.Registry:
+        """Return a registry over TLS that asks for a login."""
+        made = self.certificate()
+        return self._registry("registry-tls", login=True, certificate=(made.ca, made.certificate, made.key))
+
+    def registry_http(self) -> registry.Registry:
+        """Return an open registry over plain http."""
+        return self._registry("registry-http")
+
+    def registry_untrusted(self) -> registry.Registry:
+        """Return a registry whose authority nobody trusts, on the engine's bridge.
+
+        Not on 127.0.0.1, where dockerd believes every certificate.
+        """
+        gateway = self.docker().gateway
+        made = self.certificate("untrusted", (gateway,))
+        return self._registry(
+            "registry-untrusted", address=gateway, certificate=(made.ca, made.certificate, made.key)
+        )
+
+    def _registry(
+        self, name: str, *, login: bool = False, certificate: tuple[Path, Path, Path] | None = None, address: str = "127.0.0.1"
+    ) -> registry.Registry:
+        if name not in self._made:
+            up = registry.bring_up(self.folder / name, login=login, certificate=certificate, address=address)
+            self._keep(name, up, up.processes)
+        up = self._made[name]
+        assert isinstance(up, registry.Registry)
+        return up
+
+    def _keep(self, name: str, made: object, processes: tuple[Process, ...]) -> None:
+        self._made[name] = made
+        self._processes[:0] = processes
+        self._write()
+
+    def _write(self) -> None:
+        state = {
+            "owner": [self._owner.pid, self._owner.started],
+            "processes": [[p.name, p.pid, p.started] for p in self._processes],
+            "bridges": self._bridges,
+        }
+        partial = self.folder / "engines.json.part"
+        partial.write_text(json.dumps(state, indent=1))
+        partial.replace(self.folder / "engines.json")
+
+    def close(self) -> None:
+        """Take all of them down and their folder away."""
+        take_down(self.folder)
+
+    def __enter__(self) -> Engines:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def take_down(folder: Path) -> list[str]:
+    """End what ``folder``/engines.json names, by process id, and remove the folder; return the names ended."""
+    state = json.loads((folder / "engines.json").read_text())
+    ended = []
+    for name, pid, started in state["processes"]:
+        process = Process(name, pid, started)
+        if process.alive():
+            ended.append(name)
+        stop(process)
+    dockerd.unmount_below(folder)
+    for bridge in state["bridges"]:
+        dockerd.remove_bridge(bridge)
+    shutil.rmtree(folder, ignore_errors=True)
+    return ended
+
+
+def sweep() -> None:
+    """Take down engines whose owner was killed before it could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            pid, started = json.loads((folder / "engines.json").read_text())["owner"]
+            if pid and not Process("owner", pid, started).alive():
+                take_down(folder)

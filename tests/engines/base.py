@@ -1,0 +1,98 @@
+"""The base image of the tests: Debian's Python as ``python:3.11-slim``, made here because no public registry is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.engines._process import EngineFailed, run
+
+NAME = "python:3.11-slim"
+PYTHON = "3.11"
+SUITE = "bookworm"
+PACKAGES = ("python3", "python3-pip", "python-is-python3", "ca-certificates")
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+_CLEAN = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "var/log",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/lib/python3.11/EXTERNALLY-MANAGED",  # the public image has none: pip may install
+)
+
+
+def cache_folder() -> Path:
+    """Return where what is costly to make is kept: ``$BUILDR_TEST_CACHE``, else ``~/.cache/buildr-tests``."""
+    given = os.environ.get("BUILDR_TEST_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "buildr-tests"
+
+
+def rootfs_tar(cache: Path) -> Path:
+    """Return a tar of the base image's root folder, made once and kept in ``cache``.
+
+    This machine's CA bundle is in it, so that pip works behind a proxy that opens TLS.
+    Raises EngineFailed without root, without debootstrap or without Debian's archive.
+    """
+    bundle = CA_BUNDLE.read_bytes() if CA_BUNDLE.exists() else b""
+    made = cache / f"base-{SUITE}-{hashlib.sha256(bundle + repr((PACKAGES, _CLEAN)).encode()).hexdigest()[:12]}.tar"
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "base.lock"):
+        if not made.exists():
+            _make(made, bundle)
+    return made
+
+
+def _make(made: Path, bundle: bytes) -> None:
+    if os.geteuid() != 0:
+        raise EngineFailed("debootstrap needs root to make the base image")
+    if not shutil.which("debootstrap"):
+        raise EngineFailed("debootstrap is not installed (make engines installs it)")
+    with tempfile.TemporaryDirectory(prefix="base-", dir=made.parent) as scratch:
+        root = Path(scratch) / "root"
+        run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror()])
+        for name in _CLEAN:
+            path = root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+                path.mkdir()
+            else:
+                path.unlink(missing_ok=True)
+        if bundle:
+            (root / CA_BUNDLE.relative_to("/")).write_bytes(bundle)
+        (root / "etc/resolv.conf").unlink(missing_ok=True)
+        partial = Path(scratch) / "root.tar"
+        run(["tar", "-C", str(root), "--numeric-owner", "-cf", str(partial), "."])
+        partial.rename(made)
+
+
+def mirror() -> str:
+    """Return the archive that this machine's apt uses for the suite, else Debian's own."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            uri, *rest = line.split()
+            if rest == [SUITE, "main"] and uri.startswith("http"):
+                return uri
+    return "http://deb.debian.org/debian/"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,185 @@
+"""A Docker Engine of our own: private socket, data, containerd and bridge."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.engines import base
+from tests.engines._process import EngineFailed, Process, run, start
+
+PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
+
+
+@dataclass(frozen=True)
+class Dockerd:
+    """A running engine."""
+
+    host: str
+    """What DOCKER_HOST would be: ``unix:///…/docker.sock``."""
+    bridge: str
+    gateway: str
+    """Address of this machine on the engine's bridge; only this machine and its containers reach it."""
+    processes: tuple[Process, ...]
+    """In the order in which they are ended."""
+
+
+def missing() -> str | None:
+    """Return why no engine can be started here, None where one can."""
+    if os.name != "posix" or not Path("/proc/self").exists():
+        return "the engine needs Linux"
+    if lacking := [name for name in PROGRAMS if not _which(name)]:
+        return f"not installed: {', '.join(lacking)} (make engines installs them)"
+    if os.geteuid() != 0:
+        return "starting a private dockerd needs root"
+    return None
+
+
+def bring_up(folder: Path, *, bridge: str, trusted_ca: Path | None = None) -> Dockerd:
+    """Start containerd and dockerd under ``folder``; ``trusted_ca`` is believed beside the system's authorities.
+
+    Raises EngineFailed with the end of the log; nothing is left running then.
+    """
+    if why := missing():
+        raise EngineFailed(why)
+    folder.mkdir(parents=True, exist_ok=True)
+    env = _environment(folder, trusted_ca)
+    containerd = _start_containerd(folder, env)
+    gateway = _make_bridge(bridge)
+    socket = folder / "docker.sock"
+    (folder / "daemon.json").write_text("{}")
+    command = [
+        _program("dockerd"), "--config-file", str(folder / "daemon.json"), "--host", f"unix://{socket}",
+        "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "docker.pid"),
+        "--containerd", str(folder / "containerd.sock"), "--bridge", bridge, "--group", "root",
+        "--shutdown-timeout", "3",
+    ]  # fmt: skip
+    try:
+        dockerd = start("dockerd", command, log=folder / "dockerd.log", env=env, ready=lambda: _answers(socket))
+    except BaseException:
+        from tests.engines._process import stop
+
+        stop(containerd)
+        remove_bridge(bridge)
+        raise
+    return Dockerd(f"unix://{socket}", bridge, gateway, (dockerd, containerd))
+
+
+def _start_containerd(folder: Path, env: dict[str, str]) -> Process:
+    socket = folder / "containerd.sock"
+    config = folder / "containerd.toml"
+    config.write_text(
+        "version = 2\n"
+        f"root = {json.dumps(str(folder / 'containerd'))}\n"
+        f"state = {json.dumps(str(folder / 'containerd-state'))}\n"
+        'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+        f"[grpc]\naddress = {json.dumps(str(socket))}\n"
+    )
+    return start(
+        "containerd",
+        [_program("containerd"), "--config", str(config)],
+        log=folder / "containerd.log",
+        env=env,
+        ready=socket.exists,
+    )
+
+
+def _answers(socket: Path) -> bool:
+    if not socket.exists():
+        return False
+    from docker import APIClient
+    from docker.errors import DockerException
+
+    try:
+        with contextlib.closing(APIClient(f"unix://{socket}", version="auto", timeout=5)):
+            return True
+    except DockerException:
+        return False
+
+
+def _environment(folder: Path, trusted_ca: Path | None) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "BUILDR_"))}
+    env["PATH"] = f"{env.get('PATH', '')}:/usr/sbin:/sbin"
+    env["HOME"] = str(folder)
+    # The daemon keeps its layers under data-root but writes scratch files where TMPDIR says.
+    (folder / "tmp").mkdir(exist_ok=True)
+    env["TMPDIR"] = str(folder / "tmp")
+    if trusted_ca:
+        bundle = folder / "authorities.pem"
+        system = base.CA_BUNDLE.read_bytes() if base.CA_BUNDLE.exists() else b""
+        bundle.write_bytes(system + b"\n" + trusted_ca.read_bytes())
+        env["SSL_CERT_FILE"] = str(bundle)
+        env["SSL_CERT_DIR"] = str(folder / "no-authorities")
+    return env
+
+
+def _make_bridge(name: str) -> str:
+    taken = run([_program("ip"), "-o", "-4", "addr", "show"]) + run([_program("ip"), "-4", "route", "show"])
+    nets = [ipaddress.ip_network(word, strict=False) for word in taken.split() if _is_network(word)]
+    for network in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
+        if any(network.overlaps(other) for other in nets if other.prefixlen > 0):
+            continue
+        gateway = str(next(network.hosts()))
+        run([_program("ip"), "link", "add", "name", name, "type", "bridge"])
+        run([_program("ip"), "addr", "add", f"{gateway}/{network.prefixlen}", "dev", name])
+        run([_program("ip"), "link", "set", name, "up"])
+        return gateway
+    raise EngineFailed("no free private network for the engine's bridge")
+
+
+def _is_network(word: str) -> bool:
+    try:
+        return "/" in word and bool(ipaddress.ip_network(word, strict=False))
+    except ValueError:
+        return False
+
+
+def remove_bridge(name: str) -> None:
+    """Take the bridge away, and the packet filter's rules that name it (dockerd leaves them behind)."""
+    if ip := _which("ip"):
+        subprocess.run([ip, "link", "delete", name], capture_output=True, check=False)
+    iptables = _which("iptables")
+    if not iptables:
+        return
+    for table in ("filter", "nat"):
+        listed = subprocess.run([iptables, "-w", "-t", table, "-S"], capture_output=True, text=True, check=False).stdout
+        for rule in listed.splitlines():
+            words = rule.split()
+            if words[:1] == ["-A"] and name in words:
+                subprocess.run([iptables, "-w", "-t", table, "-D", *words[1:]], capture_output=True, check=False)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount what a daemon left mounted under ``folder``, the deepest first."""
+    with contextlib.suppress(OSError):
+        points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for point in sorted((p for p in points if p.startswith(f"{folder}/")), key=len, reverse=True):
+            subprocess.run(["umount", "-l", point], capture_output=True, check=False)
+
+
+def import_base(host: str, tar: Path) -> str:
+    """Load the base image's tar into the engine under its public name; return its image id."""
+    from docker import APIClient
+
+    with contextlib.closing(APIClient(host, version="auto", timeout=300)) as client:
+        if found := client.images(name=base.NAME):
+            return str(found[0]["Id"])
+        changes = [f"ENV {name}={value}" for name, value in base.ENVIRONMENT.items()] + ['CMD ["python3"]']
+        with tar.open("rb") as data:
+            repository, _, tag = base.NAME.partition(":")
+            client.import_image_from_data(data, repository=repository, tag=tag, changes=changes)
+        return str(client.inspect_image(base.NAME)["Id"])
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _program(name: str) -> str:
+    return _which(name) or name
