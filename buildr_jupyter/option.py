@@ -96,7 +96,10 @@ SETTINGS = tuple(option for option in OPTIONS if option.setting)
 
 
 class OptionParser(argparse.ArgumentParser):
-    """argparse that raises OptionError instead of leaving the process."""
+    """argparse that raises OptionError instead of leaving the process, and takes no abbreviations."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{self.prog}: {message}", hint=f"{self.prog} --help lists the options")
