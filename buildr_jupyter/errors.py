@@ -21,7 +21,8 @@
     │   ├── EnginePermission        it is there, but not for this user
     │   └── EngineVersion           it is too old or too new
     ├── BuildError                  a step of the build failed
-    │   └── BuildRefused            the builder cannot do what is asked, said before it starts
+    │   ├── BuildRefused            the builder cannot do what is asked, said before it starts
+    │   └── BuildBusy               the same reference is being built already
     ├── PublishError                the push failed
     │   ├── RegistryUnauthorized    401: no login, or a wrong one
     │   ├── RegistryDenied          403: logged in, but not allowed
@@ -36,6 +37,7 @@ Each message says what failed, on what, and why; ``hint`` is one sentence about 
 from __future__ import annotations
 
 __all__ = [
+    "BuildBusy",
     "BuildError",
     "BuildRefused",
     "BuildrError",
@@ -75,6 +77,8 @@ class BuildrError(Exception):
     """
 
     exit_status = 1
+    stage: str | None = None
+    """The pipeline's stage in which it happened; the pipeline sets it."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -207,6 +211,14 @@ class BuildRefused(BuildError):
     exit_status = 2
 
 
+class BuildBusy(BuildError):
+    """The same reference is being built already; ``handle`` is that build."""
+
+    def __init__(self, message: str, *, handle: object, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.handle = handle
+
+
 class PublishError(BuildrError):
     """A push failed; the text begins with ``Image push failed:``, as the seed's did."""
 
@@ -228,7 +240,22 @@ class RegistryCertificate(PublishError):
 
 
 class RunError(BuildrError):
-    """The container could not be started, followed or removed."""
+    """The container could not be started, followed or removed, or ended badly.
+
+    ``exit_code`` is the container's own, None where it never ran; ``log_tail`` the last lines that it wrote.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, exit_code: int | None = None, log_tail: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+        self.log_tail = log_tail
+
+    def render(self) -> list[str]:
+        lines = super().render()
+        lines[1:1] = [f"  | {line}" for line in self.log_tail[-10:]]
+        return lines
 
 
 class Cancelled(BuildrError):
