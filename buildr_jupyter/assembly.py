@@ -1,0 +1,217 @@
+"""A cell, a script or a Dockerfile becomes an ``ImagePlan``: the rooms ``cell``, ``requirements`` and ``indexes`` joined.
+
+Nothing here asks an engine or a registry, and nothing of the notebook is run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform as host
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import context, guard, indexes
+from buildr_jupyter.cell.program import ExportOptions, Program, export
+from buildr_jupyter.cell.source import CellRun
+from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.events import Warned
+from buildr_jupyter.installed import Installed, Interpreter
+from buildr_jupyter.model import CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
+from buildr_jupyter.option import Options
+from buildr_jupyter.requirements import analyze_imports, resolve, target_markers
+
+__all__ = ["Assembly", "CellSource", "ScriptSource", "Source", "assemble", "default_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellSource:
+    """A cell of a notebook, from a kernel or from a file."""
+
+    runs: tuple[CellRun, ...]
+    """What ran before, in order; the target is the last or is among them."""
+    target: CellRun
+    folder: Path
+    """The notebook's folder; in a kernel without a known notebook, where the kernel started."""
+    notebook: str | None = None
+    """File name of the notebook, None where it is not known."""
+    namespace: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The live values, None without a kernel."""
+    siblings: int = 1
+    """How many containerize cells the notebook has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSource:
+    """A script on disk, run as it is: what the decorator is called from."""
+
+    path: Path
+    folder: Path
+
+
+Source = CellSource | ScriptSource
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A plan and what was learned on the way to it."""
+
+    plan: ImagePlan
+    settings: indexes.IndexSettings
+    program: Program | None = None
+    warnings: tuple[Warned, ...] = ()
+
+
+def default_name(source: Source) -> str:
+    """Return the image's name where nobody gave one: the notebook's, with the cell's where it has several."""
+    if isinstance(source, ScriptSource):
+        return _slug(source.path.stem)
+    name = _slug(Path(source.notebook).stem) if source.notebook else "notebook"
+    if source.siblings > 1:
+        tags = [tag for tag in source.target.tags if not tag.startswith("buildr:")]
+        name += f"-{_slug(tags[0])}" if tags else f"-{source.target.index}"
+    return name
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "notebook"
+
+
+def assemble(source: Source, options: Options, interpreter: Interpreter, environ: Mapping[str, str]) -> Assembly:
+    """Return the plan of the image that the source and the options describe.
+
+    Raises ExportError and its kin (a name, value, module or file that cannot be carried) and OptionError.
+    """
+    python = options.python or interpreter.minor
+    if options.dockerfile == "-":
+        return _dockerfile_cell(source, options, environ)
+    program, imports, entries, given = _program_of(source, options)
+    given += [(text, "--requirement") for text in options.requirements]
+    installed = Installed(interpreter, first=[source.folder])
+    markers = target_markers(python, _machine(options, interpreter))
+    found = resolve(imports, installed, markers=markers, given=given)
+    settings = indexes.read_settings(environ, home=Path.home())
+    files = {entry.path: entry for entry in (*found.modules, *entries)}
+    files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include))
+    kept = {path: e for path, e in files.items() if path == "app/main.py" or not _excluded(path, options.exclude)}
+    wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
+    warnings = [*found.warnings, *(program.warnings if program else ())]
+    cell = source.target if isinstance(source, CellSource) else None
+    plan = ImagePlan(
+        base=options.base or f"python:{python}-slim",
+        python=python,
+        platforms=options.platforms,
+        system_packages=options.apt,
+        requirements=found.pins,
+        wheels=tuple(wheels[path] for path in sorted(wheels)),
+        files=tuple(kept[path] for path in sorted(kept)),
+        state=program.state if program else (),
+        environment=options.environment,
+        ports=tuple(sorted({f"{port.container}/{port.protocol}" for port in options.ports})),
+        dockerfile=_custom_dockerfile(options, source.folder),
+        notebook=source.notebook if isinstance(source, CellSource) else source.path.name,
+        cell=_cell_label(cell),
+        interpreter=str(interpreter),
+        names=program.names if program else (),
+    )
+    return Assembly(plan, settings, program, tuple(warnings))
+
+
+def _cell_label(cell: CellRun | None) -> str | None:
+    if cell is None:
+        return None
+    return cell.id or (None if cell.index is None else str(cell.index))
+
+
+def _program_of(
+    source: Source, options: Options
+) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
+    if isinstance(source, ScriptSource):
+        content = source.path.read_bytes()
+        main = FileEntry.from_bytes("app/main.py", content, why=source.path.name)
+        return None, analyze_imports(content, source.path.name), [main], []
+    wanted = ExportOptions(params=options.params, snapshots=options.snapshots, recompute=options.recompute)
+    program = export(
+        source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
+    )
+    main = FileEntry.from_bytes("app/main.py", program.text.encode(), why="the cell's program")
+    return program, program.imports, [main, *program.files], list(program.requirements)
+
+
+def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str]) -> Assembly:
+    """``--dockerfile -``: the cell is a Dockerfile; the context holds what ``--include`` names."""
+    from buildr_jupyter.cell.source import header_and_body
+
+    if not isinstance(source, CellSource):
+        raise OptionError("--dockerfile -: only a cell can be a Dockerfile", hint="name a file")
+    _, body = header_and_body(source.target.source)
+    plan = ImagePlan(
+        base="",
+        python="",
+        platforms=options.platforms,
+        files=tuple(sorted(_iter_included(source.folder, options.include), key=lambda entry: entry.path)),
+        environment=options.environment,
+        dockerfile=CustomDockerfile(body),
+        notebook=source.notebook,
+        cell=_cell_label(source.target),
+        names=(NameNote("Dockerfile", "the cell", "code", "--dockerfile -"),),
+    )
+    return Assembly(plan, indexes.read_settings(environ, home=Path.home()))
+
+
+def _custom_dockerfile(options: Options, folder: Path) -> CustomDockerfile | None:
+    if options.dockerfile is None:
+        return None
+    path = folder / Path(options.dockerfile).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise OptionError(f"--dockerfile {options.dockerfile}: {reason}", hint="name a Dockerfile, or leave it to us") from error
+    if text.startswith(context.MARKER):
+        return None  # ours: it is made again from the plan
+    return CustomDockerfile(text)
+
+
+def _machine(options: Options, interpreter: Interpreter) -> str:
+    if not options.platforms:
+        return {"arm64": "aarch64", "AMD64": "x86_64"}.get(interpreter.machine or host.machine(), interpreter.machine)
+    architecture = options.platforms[0].split("/")[1]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> bool:
+    inside = path.removeprefix("app/")
+    return any(
+        fnmatch.fnmatchcase(inside, pattern) or inside.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns
+    )
+
+
+def _iter_included(folder: Path, patterns: Sequence[str]) -> Iterator[FileEntry]:
+    """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order."""
+    root = folder.resolve()
+    for pattern in patterns:
+        named = Path(pattern).expanduser()
+        found = [folder / named] if (folder / named).exists() else sorted(folder.glob(pattern)) if not named.is_absolute() else []
+        if not found:
+            raise FileRefused(f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/")
+        for path in found:
+            for file in _iter_files(path):
+                real = file.resolve()
+                inside = real.relative_to(root) if real.is_relative_to(root) else Path(os.path.relpath(file, path.parent))
+                yield FileEntry.from_path(f"app/{inside.as_posix()}", real, why=f"--include {pattern}")
+
+
+def _iter_files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path).as_posix()
+        if file.is_file() and not guard.never_included(inside):
+            if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
+                raise FileRefused(f"{inside} in {path.name} is a link out of the folder", hint="name its target with --include")
+            yield file

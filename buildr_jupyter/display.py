@@ -1,0 +1,220 @@
+"""What a person reads without widgets: plain lines as it goes, the result as text and HTML, one JSON record a cell."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from buildr_jupyter.assembly import Assembly
+from buildr_jupyter.context import render_dockerfile
+from buildr_jupyter.errors import BuildrError, Cancelled
+from buildr_jupyter.events import BuildState, Event, LogLine, RunOutput, StepUpdate, TransferUpdate, Warned
+from buildr_jupyter.model import BuildResult
+
+__all__ = [
+    "NullWindow", "TextWindow", "clean_text", "make_record", "render_explanation", "render_result_html",
+    "render_result_text", "show_size",
+]  # fmt: skip
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` without terminal escapes, control characters and bidirectional overrides; line ends stay."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def show_size(size_bytes: int | None) -> str:
+    """Return a size as a person reads it: ``188 MB``; ``-`` where it is not known."""
+    if size_bytes is None:
+        return "-"
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+class NullWindow:
+    """Shows nothing, so that nobody has to ask whether there is a screen."""
+
+    def open(self, state: BuildState, title: str) -> None:
+        """Nothing to show."""
+
+    def draw(self, state: BuildState, events: list[Event]) -> None:
+        """Nothing to show."""
+
+    def close(self, state: BuildState) -> None:
+        """Nothing to show."""
+
+
+class TextWindow:
+    """Plain lines, each once: for terminals, logs, nbclient and nbconvert."""
+
+    def __init__(self, write: Callable[[str], object], *, log: bool = True, output: Callable[[str], object] | None = None) -> None:
+        """``write`` takes a line with its end; ``log`` shows the build's own lines; ``output`` takes what the run prints."""
+        self._write = write
+        self._log = log
+        self._output = output or write
+        self._shown: dict[str, str] = {}
+
+    def open(self, state: BuildState, title: str) -> None:
+        """Say what is built."""
+        self._write(f"buildr: {clean_text(title)}\n")
+
+    def draw(self, state: BuildState, events: list[Event]) -> None:
+        """Write the new steps, log lines, warnings and finished transfers."""
+        lines = []
+        for event in events:
+            if isinstance(event, RunOutput):
+                if lines:
+                    self._write("".join(lines))
+                    lines = []
+                self._output(event.text)
+            elif line := self._line(event):
+                lines.append(line + "\n")
+        if lines:
+            self._write("".join(lines))
+
+    def _line(self, event: Event) -> str | None:
+        match event:
+            case StepUpdate():
+                number = f"[{event.index}/{event.total}] " if event.index and event.total else ""
+                if self._once(f"step {event.step}", event.status) and event.status in ("running", "cached", "failed"):
+                    status = "" if event.status == "running" else f"  ({event.status})"
+                    return f"{number}{clean_text(event.title)}{status}"
+            case LogLine() if self._log and not event.partial:
+                return "    " + clean_text(event.text)
+            case Warned():
+                hint = f" ({event.hint})" if event.hint else ""
+                return f"warning: {clean_text(event.text)}{hint}"
+            case TransferUpdate() if event.status in ("done", "exists", "mounted"):
+                if self._once(f"{event.verb} {event.item}", event.status):
+                    return f"    {event.verb} {clean_text(event.item)}: {event.status} {show_size(event.total_bytes) if event.total_bytes else ''}".rstrip()
+        return None
+
+    def _once(self, key: str, status: str) -> bool:
+        if self._shown.get(key) == status:
+            return False
+        self._shown[key] = status
+        return True
+
+    def close(self, state: BuildState) -> None:
+        """Write how it ended; the error itself is shown by whoever raises it."""
+        if state.result is not None:
+            self._write(render_result_text(state.result) + "\n")
+        elif state.status == "cancelled":
+            self._write("buildr: cancelled; nothing half-made is left\n")
+        else:
+            self._write(f"buildr: failed in stage {_failed_stage(state)}\n")
+
+
+def _failed_stage(state: BuildState) -> str:
+    return next((stage for stage, status in state.stages.items() if status in ("failed", "cancelled")), "export")
+
+
+def _facts(result: BuildResult) -> list[tuple[str, str]]:
+    facts = [
+        ("image", result.image),
+        ("image id", result.image_id or ""),
+        ("digest", result.digest or ""),
+        ("size", " ".join(part for part in (
+            f"{show_size(result.size_bytes)} compressed" if result.size_bytes else "",
+            f"{show_size(result.unpacked_bytes)} unpacked" if result.unpacked_bytes else "",
+        ) if part)),
+        ("pushed", ", ".join(result.pushed)),
+        ("archive", str(result.archive or "")),
+        ("time", f"{result.duration_s:.1f} s" + (", nothing had changed" if result.cached else "")),
+        ("run it", f"docker run --rm {result.image}"),
+    ]  # fmt: skip
+    if result.run:
+        facts.append(("exit code", str(result.run.exit_code)))
+    return [(name, clean_text(value)) for name, value in facts if value]
+
+
+def render_result_text(result: BuildResult) -> str:
+    """Return the result as aligned lines of plain text."""
+    return "\n".join(f"{name:>9}  {value}" for name, value in _facts(result))
+
+
+def render_result_html(result: BuildResult) -> str:
+    """Return the result as a small table: no script, no style sheet, every text escaped."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{html.escape(name)}</th><td style="text-align:left"><code>{html.escape(value)}</code></td></tr>'
+        for name, value in _facts(result)
+    )
+    return f'<table class="buildr-result">{rows}</table>'
+
+
+def render_explanation(assembly: Assembly) -> str:
+    """Return what ``--dry-run`` shows: Dockerfile, files with sizes, requirements and names with reasons."""
+    plan = assembly.plan
+    parts = ["Dockerfile", "", render_dockerfile(plan)]
+    parts += _table("file", [(e.path, show_size(e.size_bytes), e.why) for e in plan.all_files])
+    parts += _table("requirement", [(r.text, r.why) for r in plan.requirements])
+    parts += _table("name", [(n.name, n.kind, n.origin, n.why) for n in plan.names])
+    parts += [f"warning: {warning.text}" for warning in assembly.warnings]
+    return clean_text("\n".join(parts).rstrip() + "\n")
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return [f"no {title}s", ""]
+    widths = [min(60, max(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"{len(rows)} {title}{'s' if len(rows) != 1 else ''}", *(f"  {line}" for line in lines), ""]
+
+
+def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *, duration_s: float = 0.0) -> str:
+    """Return the one JSON line that ``--json`` prints for a cell, without its line end; schema 1 of the contracts."""
+    result = outcome if isinstance(outcome, BuildResult) else getattr(outcome, "result", None)
+    failed = outcome if isinstance(outcome, BaseException) else None
+    record: dict[str, Any] = {
+        "schema": 1,
+        "cell": dict(cell),
+        "status": "ok" if failed is None else "cancelled" if isinstance(failed, Cancelled | KeyboardInterrupt) else "failed",
+        "stage": getattr(failed, "stage", None) if failed else None,
+        "image": None, "image_id": None, "digest": None, "size_bytes": None, "unpacked_bytes": None,
+        "duration_s": round(duration_s, 3), "cached": False, "context": None, "requirements": [], "names": [],
+        "files": [], "pushed": [], "archive": None, "run": None, "error": None,
+    }  # fmt: skip
+    if result is not None:
+        record |= _result_fields(result)
+    if failed is not None:
+        record["error"] = {
+            "type": type(failed).__name__,
+            "message": clean_text(str(failed)),
+            "hint": getattr(failed, "hint", None),
+            "step": getattr(failed, "step", None),
+            "log_tail": [clean_text(line) for line in getattr(failed, "log_tail", ())] or None,
+        }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _result_fields(result: BuildResult) -> dict[str, Any]:
+    return {
+        "image": result.image,
+        "image_id": result.image_id,
+        "digest": result.digest,
+        "size_bytes": result.size_bytes,
+        "unpacked_bytes": result.unpacked_bytes,
+        "duration_s": round(result.duration_s, 3),
+        "cached": result.cached,
+        "context": str(result.context) if result.context else None,
+        "requirements": [{"requirement": r.text, "why": r.why} for r in result.requirements],
+        "names": [{"name": n.name, "origin": n.origin, "kind": n.kind, "why": n.why} for n in result.names],
+        "files": [{"path": f.path, "bytes": f.bytes, "why": f.why} for f in result.files],
+        "pushed": list(result.pushed),
+        "archive": str(result.archive) if result.archive else None,
+        "run": result.run and {"exit_code": result.run.exit_code, "stdout_tail": result.run.stdout_tail},
+    }
+
+
+def print_error(error: BuildrError, stream: IO[str]) -> None:
+    """Write an error's lines to a stream of text."""
+    stream.write(clean_text("\n".join(error.render())) + "\n")

@@ -1,0 +1,331 @@
+"""The hall: export, guard, build, publish, run, in this order, for every door.
+
+``stream`` is the whole journey as a generator of events. ``drive`` runs it in a worker thread while the caller's thread
+draws windows and hears interrupts.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from buildr_jupyter import builder as builders
+from buildr_jupyter import context, guard
+from buildr_jupyter import runner as runners
+from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
+from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, RunError
+from buildr_jupyter.events import BuildState, CancelToken, Event, Finished, Stage, StageUpdate, Warned
+from buildr_jupyter.installed import Interpreter
+from buildr_jupyter.model import BuildRequest, BuildResult, FileNote, ImageRef, RunSpec
+from buildr_jupyter.option import Options
+
+__all__ = ["Job", "Window", "drive", "prepare", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a door asks for."""
+
+    source: Source
+    options: Options
+    interpreter: Interpreter
+    environ: Mapping[str, str] = field(repr=False)
+    builder: builders.Builder | None = None
+    """None: the one that the options name."""
+    executor: str = "docker"
+    notebook_path: Path | None = None
+    """Where the notebook is, for the key of its context folder; in no image."""
+
+    @property
+    def refs(self) -> tuple[ImageRef, ...]:
+        """The references that the image gets, the main one first."""
+        return self.options.refs(default_name(self.source))
+
+
+class Window(Protocol):
+    """Shows a build to a person; called from one thread only."""
+
+    def open(self, state: BuildState, title: str) -> None:
+        """Show that the work begins."""
+        ...
+
+    def draw(self, state: BuildState, events: list[Event]) -> None:
+        """Show what is new; called at most every 50 ms."""
+        ...
+
+    def close(self, state: BuildState) -> None:
+        """Show the end, good or bad; called once."""
+        ...
+
+
+_active: dict[str, BuildState] = {}
+_active_lock = threading.Lock()
+
+
+@contextmanager
+def _claim(refs: tuple[ImageRef, ...], state: BuildState) -> Generator[None, None, None]:
+    names = [str(ref) for ref in refs]
+    with _active_lock:
+        for name in names:
+            if name in _active:
+                raise BuildBusy(f"{name} is being built already", handle=_active[name], hint="wait for it, or cancel it")
+        _active.update(dict.fromkeys(names, state))
+    try:
+        yield
+    finally:
+        with _active_lock:
+            for name in names:
+                _active.pop(name, None)
+
+
+@contextmanager
+def _stage(name: Stage) -> Generator[None, None, None]:
+    try:
+        yield
+    except BuildrError as error:
+        error.stage = error.stage or name
+        raise
+
+
+def prepare(job: Job) -> Assembly:
+    """Return the plan after the guard has read it: what ``--dry-run`` and ``export`` stop at."""
+    job.options.check_publish()
+    with _stage("export"):
+        assembly = assemble(job.source, job.options, job.interpreter, job.environ)
+    with _stage("guard"):
+        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
+    return assembly
+
+
+def context_folder(job: Job) -> Path:
+    """Return where the context of this job is kept: ``--context``, else a folder of the user's cache."""
+    if job.options.context:
+        return job.options.context
+    from platformdirs import user_cache_path
+
+    target = getattr(job.source, "target", None)
+    cell = (target.id or str(target.index)) if target else None
+    return user_cache_path("buildr") / "contexts" / context.cache_key(job.notebook_path, cell, {"name": job.refs[0].name})
+
+
+def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
+
+    Raises BuildrError with ``stage`` set, and Cancelled when the token was set.
+    """
+    started = time.monotonic()
+    yield StageUpdate("export", "running")
+    refs = job.refs
+    assembly = prepare(job)
+    yield StageUpdate("export", "done")
+    yield StageUpdate("guard", "done")
+    yield from assembly.warnings
+    if cancel.is_set():
+        raise Cancelled("cancelled before the build began")
+    with _stage("build"):
+        result = yield from _stream_build(job, assembly, refs, cancel)
+    if job.options.publish:
+        with _stage("publish"):
+            result = yield from _stream_publish(job, result, refs, cancel)
+    if job.options.run:
+        with _stage("run"):
+            result = yield from _stream_run(job, result, cancel)
+    result = replace(result, duration_s=time.monotonic() - started)
+    yield Finished(result)
+    return result
+
+
+def _builder(job: Job) -> builders.Builder:
+    return job.builder or builders.select(job.options.builder)
+
+
+def _stream_build(
+    job: Job, assembly: Assembly, refs: tuple[ImageRef, ...], cancel: CancelToken
+) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("build", "running")
+    builder, plan = _builder(job), assembly.plan
+    if plan.base:
+        platform = job.options.platforms[0] if job.options.platforms else None
+        digest = yield from builder.stream_base(plan.base, platform=platform, pull=job.options.pull, cancel=cancel)
+        plan = replace(plan, base_digest=digest)
+    folder = context.write_folder(plan, context_folder(job))
+    request = BuildRequest(
+        context=folder,
+        refs=(*refs, refs[0].with_tag(plan.content_tag)),
+        plan=plan,
+        no_cache=job.options.no_cache,
+        platforms=job.options.platforms,
+        build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
+        network="host" if assembly.settings.on_loopback else None,
+        labels={"io.buildr.owner": owner()},
+    )
+    if assembly.settings.on_loopback:
+        yield Warned("the package index or proxy is on this machine's loopback: the install step uses the host's network")
+    if refusals := builder.refusals(request):
+        able = sorted({name for refusal in refusals for name in refusal.builders})
+        raise BuildRefused(
+            f"builder {job.options.builder!r} cannot build this: {'; '.join(str(r) for r in refusals)}",
+            hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
+        )
+    result = yield from builder.stream_build(request, cancel)
+    yield StageUpdate("build", "cached" if result.cached else "done")
+    return replace(
+        result,
+        image=str(refs[0]),
+        builder=job.options.builder,
+        content_digest=plan.content_digest,
+        context=folder,
+        requirements=plan.requirements,
+        names=plan.names,
+        files=tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files),
+        warnings=assembly.warnings,
+    )
+
+
+def _stream_publish(
+    job: Job, result: BuildResult, refs: tuple[ImageRef, ...], cancel: CancelToken
+) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("publish", "running")
+    builder = _builder(job)
+    pushed = list(result.pushed)
+    content_tag = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
+    for ref in dict.fromkeys([*(str(ref) for ref in refs), *content_tag]):
+        if ref not in pushed:
+            sent = yield from builder.stream_publish(ref, cancel)
+            result = replace(result, digest=sent.digest, size_bytes=sent.size_bytes or result.size_bytes)
+            pushed.append(ref)
+    yield StageUpdate("publish", "done")
+    return replace(result, pushed=tuple(pushed))
+
+
+def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("run", "running")
+    options = job.options
+    environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
+    spec = RunSpec(
+        image=result.image,
+        name="buildr-" + ImageRef.parse(result.image).path.replace("/", "-"),
+        environment=tuple(environment),
+        ports=options.ports,
+        mounts=options.mounts,
+        memory_bytes=options.memory_bytes,
+        cpus=options.cpus,
+        gpus=options.gpus,
+        output_dir=job.source.folder / "output",
+        labels=(("io.buildr.owner", owner()),),
+    )
+    ended = yield from runners.select(job.executor).stream_run(spec, cancel)
+    if ended.exit_code:
+        raise RunError(
+            f"the container of {result.image} ended with status {ended.exit_code}",
+            hint="its output above says why; the image is there all the same",
+            exit_code=ended.exit_code,
+        )
+    yield StageUpdate("run", "done")
+    return replace(result, run=ended)
+
+
+def owner() -> str:
+    """Return what marks containers and builds of this process: host and process id."""
+    return f"{os.uname().nodename if hasattr(os, 'uname') else os.environ.get('COMPUTERNAME', '')}-{os.getpid()}"
+
+
+_END = object()
+_QUEUED = 10_000  # events between worker and windows: a builder that floods waits, and memory stays level
+_STOP_WAIT_S = 30.0
+
+
+def drive(
+    job: Job,
+    windows: list[Window],
+    *,
+    cancel: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    interval_s: float = 0.05,
+) -> BuildResult:
+    """Run ``stream`` in a worker thread and draw the windows from this one, at most every ``interval_s`` seconds.
+
+    An interrupt cancels the work, waits for it to end, and goes on as KeyboardInterrupt.
+    """
+    cancel = cancel or CancelToken()
+    state = BuildState()
+    events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
+    outcome: list[BuildResult | BaseException] = []
+    worker = threading.Thread(target=_work, args=(job, cancel, events, outcome), name="buildr-build", daemon=True)
+    with _claim(job.refs, state):
+        for window in windows:
+            window.open(state, str(job.refs[0]))
+        try:
+            worker.start()
+            _follow(events, state, windows, clock, interval_s)
+            worker.join()
+            if isinstance(outcome[0], BaseException):
+                raise outcome[0]
+        except (KeyboardInterrupt, Cancelled):
+            state.cancel()
+            _stop(worker, events, cancel)
+            raise
+        except BaseException as error:
+            state.fail(error)
+            raise
+        finally:
+            for window in windows:
+                window.close(state)
+    return outcome[0]
+
+
+def _stop(worker: threading.Thread, events: queue.Queue[object], cancel: CancelToken) -> None:
+    """Cancel the work and wait for its end, taking from the queue what it still says."""
+    try:
+        cancel.set()
+    finally:
+        deadline = time.monotonic() + _STOP_WAIT_S
+        while worker.is_alive() and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                events.get(timeout=0.05)
+
+
+def _work(job: Job, cancel: CancelToken, events: queue.Queue[object], outcome: list[BuildResult | BaseException]) -> None:
+    generator = stream(job, cancel)
+    try:
+        while True:
+            events.put(next(generator))
+    except StopIteration as stop:
+        outcome.append(stop.value)
+    except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
+        outcome.append(error)
+    finally:
+        events.put(_END)
+
+
+def _follow(
+    events: queue.Queue[object],
+    state: BuildState,
+    windows: list[Window],
+    clock: Callable[[], float],
+    interval_s: float,
+) -> None:
+    """Reduce events until the end, handing them to the windows in batches."""
+    batch: list[Event] = []
+    drawn_at = clock()
+    while True:
+        try:
+            event = events.get(timeout=max(0.0, interval_s - (clock() - drawn_at)) if batch else 0.5)
+        except queue.Empty:
+            event = None
+        if event is not None and event is not _END:
+            state.apply(event)  # type: ignore[arg-type]
+            batch.append(event)  # type: ignore[arg-type]
+        if event is _END or event is None or clock() - drawn_at >= interval_s:
+            for window in windows:
+                window.draw(state, batch)
+            batch, drawn_at = [], clock()
+        if event is _END:
+            return
