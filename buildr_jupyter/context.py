@@ -20,7 +20,17 @@ from buildr_jupyter import __version__
 from buildr_jupyter.errors import ContextError
 from buildr_jupyter.model import FileEntry, ImagePlan
 
-__all__ = ["MARKER", "iter_rendered", "quote_value", "render_dockerfile", "render_dockerignore", "write_folder"]
+__all__ = [
+    "MARKER",
+    "cache_key",
+    "image_labels",
+    "iter_rendered",
+    "quote_value",
+    "render_dockerfile",
+    "render_dockerignore",
+    "render_script_dockerfile",
+    "write_folder",
+]
 
 MARKER = "# Made by buildr_jupyter"
 """The first line of a Dockerfile of ours begins with it; without it a Dockerfile is the user's own."""
@@ -86,6 +96,21 @@ def render_dockerfile(plan: ImagePlan) -> str:
     lines.append(f"USER {plan.user}")
     prefix = ["env", *(f"{name}={value}" for name, value in by_entrypoint)] if by_entrypoint else []
     lines.append(f"ENTRYPOINT {json.dumps([*prefix, *plan.entrypoint])}")
+    return "\n".join(lines) + "\n"
+
+
+def render_script_dockerfile(base: str, exec_file: str, *, with_requirements: bool) -> str:
+    """Return a Dockerfile for a folder with a script in it, to be built with that folder as the context."""
+    lines = [
+        f"{MARKER} {__version__}. Take this line out to keep changes of your own.",
+        f"FROM {base}",
+        f"RUN install -d -m 0775 /app /app/output {HOME}",
+        f'ENV HOME={quote_value(HOME)} PYTHONUNBUFFERED="1" BUILDR_IN_CONTAINER="1" BUILDR_OUTPUT_DIR="/app/output"',
+        "WORKDIR /app",
+    ]
+    if with_requirements:
+        lines += ['COPY ["requirements.txt", "./"]', "RUN pip install --no-cache-dir -r requirements.txt"]
+    lines += ['COPY [".", "./"]', "USER 1000:0", f"ENTRYPOINT {json.dumps(['python', exec_file])}"]
     return "\n".join(lines) + "\n"
 
 

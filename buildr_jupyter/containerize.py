@@ -1,0 +1,149 @@
+"""``@Containerize``: the seed's door. A decorated function, called outside an image of ours, is built, pushed and run as one.
+
+Inside an image that buildr made (``BUILDR_IN_CONTAINER``, set in the image, says so) the function is simply called.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildr_jupyter import builder, context
+from buildr_jupyter.errors import BuildrError, ContextError, OptionError
+from buildr_jupyter.installed import Interpreter
+from buildr_jupyter.option import Options, PackageOptions, RuntimeOptions, make_options, package_values
+
+__all__ = ["Containerize", "is_in_container", "write_dockerfile"]
+
+logger = logging.getLogger(__name__)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def is_in_container(environ: Mapping[str, str] | None = None) -> bool:
+    """Tell whether this runs in an image that buildr made; hubs and devcontainers are containers too, and not ours."""
+    return (os.environ if environ is None else environ).get("BUILDR_IN_CONTAINER", "").lower() in ("1", "true")
+
+
+def write_dockerfile(package: PackageOptions, exec_file: str) -> Path:
+    """Write ``./Dockerfile`` (and ``./.dockerignore`` where there is none) for a script of this folder; return its path.
+
+    Raises ContextError where a Dockerfile of the user's own is there.
+    """
+    path = Path("Dockerfile")
+    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(context.MARKER):
+        raise ContextError(
+            "./Dockerfile is not ours and is left as it is",
+            hint="to build with it, say so: package={'dockerfile': 'Dockerfile', …}",
+        )
+    python = package.py_version or Interpreter.current().minor
+    base = package.base or f"python:{python}-slim"
+    text = context.render_script_dockerfile(base, exec_file, with_requirements=Path("requirements.txt").is_file())
+    path.write_text(text, encoding="utf-8")
+    ignore = Path(".dockerignore")
+    if not ignore.exists():
+        ignore.write_text(context.render_dockerignore(), encoding="utf-8")
+    return path
+
+
+class Containerize:
+    """Decorator: ``@Containerize(package={'name': …, 'repository': …}, runtime={'ports': […]})``.
+
+    ``package``, ``runtime``, ``builder`` and ``image`` are set when it decorates, so that an unknown option, builder or
+    image name fails there. Every failure of the call is a plain exception.
+    """
+
+    def __init__(self, package: Mapping[str, Any], runtime: Mapping[str, Any] | None = None) -> None:
+        self.package = PackageOptions.load(package)
+        self.runtime = RuntimeOptions.load(runtime or {})
+        self.builder = builder.select(self.package.builder)
+        if not self.package.name and not self.package.repository:
+            raise OptionError("package: neither name nor repository is given", hint="add 'name': 'myapp'")
+        self._options = make_options(package_values(self.package, self.runtime), base_folder=Path.cwd())
+        self._options.check_publish()
+        self.image = str(self._options.refs(Path.cwd().name.lower() or "app")[0])
+
+    def __call__(self, func: F) -> F:
+        """Return the function that builds and runs the image; ``__wrapped__`` is ``func``."""
+
+        @functools.wraps(func)
+        def containerized(*args: Any, **kwargs: Any) -> Any:
+            if is_in_container():
+                return func(*args, **kwargs)
+            if args or kwargs:
+                raise OptionError(
+                    f"{func.__name__}() is called with arguments, and an image's program takes none",
+                    hint="let the function read what it needs from the environment or from files",
+                )
+            try:
+                return self._build_and_run(func)
+            except BuildrError as error:
+                if not self.package.fallback_local:
+                    raise
+                logger.warning("Containerization failed, %s runs here instead: %s", func.__name__, error)
+                return func()
+
+        return containerized  # type: ignore[return-value]
+
+    def _build_and_run(self, func: Callable[..., Any]) -> Any:
+        from dataclasses import replace
+
+        from buildr_jupyter import pipeline
+        from buildr_jupyter.display import TextWindow
+
+        options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
+        environ = dict(os.environ)
+        source = _source_of(func)
+        job = pipeline.Job(source, options, Interpreter.current(), environ, builder=self.builder, executor=self.runtime.executor)
+        window = TextWindow(_write_progress, output=sys.stdout.write, log=self.package.verbose)
+        return pipeline.drive(job, [] if self.package.quiet else [window])
+
+
+def _write_progress(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _source_of(func: Callable[..., Any]) -> Any:
+    """Return where the program of a decorated function is: its script, or the notebook's cells and a call of it."""
+    from buildr_jupyter.assembly import CellSource, ScriptSource
+
+    path = inspect.getsourcefile(func)
+    if func.__module__ == "__main__" and path and Path(path).is_file() and not _shell():
+        return ScriptSource(Path(path).resolve(), Path(path).resolve().parent)
+    shell = _shell()
+    if shell is None:
+        raise OptionError(
+            f"{func.__name__} is defined in {func.__module__}, not in the script that was started",
+            hint="decorate a function of the main script, or of a notebook's cell",
+        )
+    from buildr_jupyter.cell.source import CellRun, KernelHistory
+
+    held = getattr(shell, "_buildr_jupyter", None)
+    history = held[1] if held else KernelHistory(shell)
+    call = f"{func.__name__}()"
+    runs = history.runs()
+    target = CellRun(source=call, transformed=call)
+    name = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    notebook = Path(str(name)).name if name else None
+    return CellSource((*_without_call(runs, func.__name__), target), target, Path.cwd(), notebook, shell.user_ns)
+
+
+def _without_call(runs: list[Any], name: str) -> list[Any]:
+    """Leave the running cell out where all that it does is the call that is made anew."""
+    if runs and runs[-1].source.strip() in (f"{name}()", f"result = {name}()"):
+        return runs[:-1]
+    return runs
+
+
+def _shell() -> Any:
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()

@@ -1,0 +1,310 @@
+"""``%%containerize`` and ``%containerize``: a notebook's door. Parse, make the job, call the pipeline, return the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from traitlets import Bool, Unicode
+from traitlets.config import Configurable
+
+from buildr_jupyter import settings
+from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
+from buildr_jupyter.option import OPTIONS, OptionParser, Options, add_options, make_options, split_line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from buildr_jupyter.cell.source import CellRun, KernelHistory
+    from buildr_jupyter.model import BuildResult
+    from buildr_jupyter.pipeline import Job, Window
+
+__all__ = ["ContainerizeMagics", "make_parser", "register", "unregister"]
+
+_EPILOG = """
+The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
+Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
+%config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
+%containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
+"""
+
+
+def make_parser() -> OptionParser:
+    """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
+    parser = OptionParser(prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False)
+    add_options(parser)
+    parser.add_argument("-h", "--help", action="store_true", help="show this help")
+    parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
+    return parser
+
+
+@magics_class
+class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
+    """The magics, and their settings for ``%config ContainerizeMagics``."""
+
+    repository = Unicode(None, allow_none=True, help="registry and repository in front of the image's name").tag(config=True)
+    publish = Bool(None, allow_none=True, help="push every image").tag(config=True)
+    builder = Unicode(None, allow_none=True, help="what builds the image").tag(config=True)
+    base = Unicode(None, allow_none=True, help="base image").tag(config=True)
+    python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
+    platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
+    timeout = Unicode(None, allow_none=True, help="seconds of silence after which a build is given up").tag(config=True)
+    ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell, history: KernelHistory) -> None:
+        super().__init__(shell)
+        self.history = history
+        self.folder = Path.cwd()
+        self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
+        self._built: dict[str, str] = {}
+
+    @no_var_expand
+    @line_cell_magic
+    def containerize(self, line: str, cell: str | None = None) -> BuildResult | None:
+        """Replaced by the parser's help when the extension is loaded."""
+        try:
+            args = vars(make_parser().parse_args(split_line(line)))
+            if args.pop("help"):
+                self._write(make_parser().format_help())
+                return None
+            host = args.pop("login")
+            if cell is None:
+                return self._login(host) if host else self._show_settings(args)
+            return self._containerize(args, cell)
+        except OptionError as error:
+            raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
+
+    def _containerize(self, args: dict[str, Any], cell: str) -> BuildResult | None:
+        options = make_options(self._values(args), base_folder=self.folder)
+        if not cell.strip():
+            raise OptionError("%%containerize: the cell is empty", hint="write the code below the first line")
+        job = self._job(options)
+        if options.here:
+            self._run_here(cell)
+        try:
+            return self._build(job)
+        except BuildrError as error:
+            if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
+                raise
+            self._write("\n".join(error.render()) + "\nThe build failed; the cell runs here instead (--fallback-local).\n")
+            self._run_here(cell)
+            return None
+
+    def _build(self, job: Job) -> BuildResult | None:
+        from buildr_jupyter import display, pipeline
+
+        options = job.options
+        if options.dry_run or options.check:
+            assembly = pipeline.prepare(job)
+            if options.dry_run:
+                self._write(display.render_explanation(assembly))
+            if options.check:
+                from buildr_jupyter.doors import check_program
+
+                self._write(check_program(assembly, job))
+            if options.dry_run:
+                return None
+        self._warn_same_reference(job)
+        if options.ui != "json":
+            return pipeline.drive(job, self._windows(options))
+        from buildr_jupyter.doors import cell_of
+
+        outcome: BuildResult | BaseException
+        started = time.monotonic()
+        try:
+            outcome = pipeline.drive(job, [])
+        except BaseException as error:
+            self._write(display.make_record(cell_of(job), error, duration_s=time.monotonic() - started) + "\n")
+            raise
+        self._write(display.make_record(cell_of(job), outcome) + "\n")
+        return outcome
+
+    def _job(self, options: Options) -> Job:
+        from buildr_jupyter.assembly import CellSource
+        from buildr_jupyter.cell.source import header_and_body
+        from buildr_jupyter.installed import Interpreter
+        from buildr_jupyter.pipeline import Job
+
+        runs = self.history.runs()
+        path, name = self._notebook()
+        folder = path.parent if path else self.folder
+        siblings = {run.id or run.source for run in runs if header_and_body(run.source)[0] is not None}
+        source = CellSource(
+            runs=tuple(self._mark_stale(runs, path)),
+            target=runs[-1],
+            folder=folder,
+            notebook=name,
+            namespace=self.shell.user_ns,
+            siblings=len(siblings) if runs[-1].tags or runs[-1].index is not None else 1,
+        )
+        return Job(source, options, Interpreter.current(), dict(os.environ), notebook_path=path)
+
+    def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
+        from buildr_jupyter.cell.source import mark_stale, read_notebook
+
+        if path is None:
+            return runs
+        try:
+            return mark_stale(runs, read_notebook(path), self.history.ran_at)
+        except BuildrError:  # a file that is just being saved: nothing is known of it
+            return runs
+
+    def _notebook(self) -> tuple[Path | None, str | None]:
+        """Return path and file name of the notebook, as the front end tells them."""
+        said = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        if not said or not str(said).endswith(".ipynb"):
+            return None, None
+        path = Path(str(said))
+        return (path if path.is_file() else None), path.name
+
+    def _values(self, args: dict[str, Any]) -> dict[str, Any]:
+        return {name: setting.value for name, setting in self._gather(args).items()}
+
+    def _gather(self, args: dict[str, Any]) -> dict[str, settings.Setting]:
+        said = {option.field: getattr(self, option.field) for option in settings.SETTINGS}
+        config = {name: value for name, value in said.items() if value != self._from_files.get(name)}
+        return settings.gather(
+            line=args,
+            config=config,
+            environ=os.environ,
+            ipython=self._from_files,
+            pyproject=settings.find_pyproject((self._notebook()[0] or self.folder / "x").parent),
+            site=settings.site_files(),
+        )
+
+    def _show_settings(self, args: dict[str, Any]) -> None:
+        found = self._gather(args)
+        rows = [found.get(o.field) or settings.Setting(o.field, None, "not set") for o in settings.SETTINGS]
+        self._write("".join(f"{row.name:<12} {row.value!s:<30} {row.origin}\n" for row in rows))
+
+    def _login(self, host: str) -> None:
+        from buildr_jupyter.doors import log_in
+
+        self._write(log_in(host, None, None) + "\n")
+
+    def _run_here(self, cell: str) -> None:
+        result = self.shell.run_cell(cell, store_history=False)
+        if not result.success:
+            raise ExportError("the cell failed here, as shown above; nothing was built from it", hint="mend the cell")
+
+    def _warn_same_reference(self, job: Job) -> None:
+        reference, cell = str(job.refs[0]), str(job.source.target.id)  # type: ignore[union-attr]
+        if self._built.get(reference, cell) != cell:
+            self._write(f"warning: {reference} was made by another cell before; this cell takes its name over\n")
+        self._built[reference] = cell
+
+    def _windows(self, options: Options) -> list[Window]:
+        from buildr_jupyter.display import TextWindow
+
+        if options.quiet:
+            return []
+        if options.ui == "widget" or (options.ui == "auto" and self._has_page()):
+            try:
+                from IPython.display import display
+
+                from buildr_jupyter.widgets import PaneWindow
+            except ImportError:
+                pass  # no ipywidgets: text serves as well
+            else:
+                return [PaneWindow(display, output=self._write)]
+        return [TextWindow(self._write)]
+
+    def _has_page(self) -> bool:
+        """Tell whether a front end that draws widgets is there: those that do say which notebook is open."""
+        page = "__vsc_ipynb_file__" in self.shell.user_ns or "JPY_SESSION_NAME" in os.environ
+        return bool(getattr(self.shell, "kernel", None)) and (page or "google.colab" in sys.modules)
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _complete(context: Any) -> dict[str, Any]:
+    from IPython.core.completer import SimpleCompletion
+
+    first = context.full_text.lstrip().split("\n", 1)[0]
+    if context.cursor_line != 0 or not first.startswith(("%%containerize", "%containerize")):
+        return {"completions": []}
+    before = context.text_until_cursor
+    word = before.rpartition(" ")[2] if not before.endswith(" ") else ""
+    words = before.split()
+    option = words[-1 if not word else -2] if len(words) > 1 else ""
+    found = [value for value in _values_of(option) if value.startswith(word)]
+    if not found and (word.startswith("-") or not word):
+        found = [f"--{o.name}" for o in OPTIONS if f"--{o.name}".startswith(word)]
+    return {
+        "completions": [SimpleCompletion(text=text, type="param") for text in found],
+        "matched_fragment": word,
+        "suppress": bool(found),
+    }
+
+
+def _values_of(option: str) -> tuple[str, ...]:
+    if option == "--builder":
+        from buildr_jupyter.builder import names
+
+        return tuple(names())
+    return next((o.choices for o in OPTIONS if f"--{o.name}" == option and o.choices), ())
+
+
+_KEY = "_buildr_jupyter"
+
+
+def register(ipython: InteractiveShell) -> None:
+    """Put magics, completion, history and formatters on a shell; a second call does nothing."""
+    if getattr(ipython, _KEY, None):
+        return
+    from IPython.core.completer import context_matcher
+
+    from buildr_jupyter.cell.source import KernelHistory
+
+    history = KernelHistory(ipython)
+    history.install()
+    magics = ContainerizeMagics(ipython, history)
+    ContainerizeMagics.containerize.__doc__ = make_parser().format_help().replace("%%", "%%")
+    ipython.register_magics(magics)
+    ipython.configurables.append(magics) if magics not in ipython.configurables else None
+    matcher = context_matcher(priority=50, identifier="buildr_jupyter")(_complete)
+    ipython.Completer.custom_matchers.append(matcher)
+    for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
+        formatter = ipython.display_formatter.formatters[mime]
+        formatter.for_type_by_name("buildr_jupyter.model", "BuildResult", globals()[name])
+    setattr(ipython, _KEY, (magics, history, matcher))
+
+
+def unregister(ipython: InteractiveShell) -> None:
+    """Take off all that ``register`` put on."""
+    if not (held := getattr(ipython, _KEY, None)):
+        return
+    magics, history, matcher = held
+    history.uninstall()
+    for kind in ("line", "cell"):
+        ipython.magics_manager.magics[kind].pop("containerize", None)
+    ipython.magics_manager.registry.pop("ContainerizeMagics", None)
+    if magics in ipython.configurables:
+        ipython.configurables.remove(magics)
+    if matcher in ipython.Completer.custom_matchers:
+        ipython.Completer.custom_matchers.remove(matcher)
+    for mime in ("text/plain", "text/html"):
+        formatter = ipython.display_formatter.formatters[mime]
+        formatter.deferred_printers.pop(("buildr_jupyter.model", "BuildResult"), None)
+        if "buildr_jupyter.model" in sys.modules:
+            formatter.type_printers.pop(sys.modules["buildr_jupyter.model"].BuildResult, None)
+    delattr(ipython, _KEY)
+
+
+def _print_result(result: BuildResult, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
+    from buildr_jupyter.display import render_result_text
+
+    printer.text(render_result_text(result))
+
+
+def _result_html(result: BuildResult) -> str:
+    from buildr_jupyter.display import render_result_html
+
+    return render_result_html(result)
