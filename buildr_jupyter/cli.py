@@ -236,7 +236,7 @@ def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.engine import connect, translate
 
     client = connect()
-    with translate("listing images"):
+    with translate(client):
         found = client.images(filters={"label": "io.buildr.content-digest"})
     for image in sorted(found, key=lambda image: -image.get("Created", 0)):
         labels = image.get("Labels") or {}
@@ -261,7 +261,7 @@ def _inspect(args: argparse.Namespace) -> int:
     name = args.image if args.image.startswith("sha256:") else str(ImageRef.parse(args.image).tagged())
     client = connect()
     try:
-        with translate(f"inspecting {name}"):
+        with translate(client):
             image = client.inspect_image(name)
     except ImageNotFound:
         raise OptionError(f"image {name} is not in the engine", hint="buildr images lists those that buildr made") from None
