@@ -31,7 +31,9 @@ class Builder(Protocol):
         """Return what it cannot do of the request, said before anything starts."""
         ...
 
-    def stream_base(self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken) -> Generator[Event, None, str | None]:
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
         """Make the base image known; return its digest (or its image id, where only the engine has it)."""
         ...
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.engines import base, certificates, dockerd, registry
-from tests.engines._process import EngineFailed, Process, stop
+from tests.engines._process import EngineStartError, Process, stop
 
-__all__ = ["EngineFailed", "Engines", "sweep"]
+__all__ = ["EngineStartError", "Engines", "sweep"]
 
 PREFIX = "buildr-engines-"
 
@@ -38,7 +38,9 @@ class Engines:
         self._made: dict[str, object] = {}
         self._write()
 
-    def certificate(self, name: str = "server", hosts: tuple[str, ...] = ("127.0.0.1", "localhost")) -> certificates.Certificate:
+    def certificate(
+        self, name: str = "server", hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    ) -> certificates.Certificate:
         """Return a certificate for ``hosts`` with an authority of its own, made once for each name."""
         if name not in self._made:
             self._made[name] = certificates.make(self.folder / "certificates", hosts, name=name)
@@ -50,7 +52,7 @@ class Engines:
         """Return the engine, with the base image in it."""
         if "docker" not in self._made:
             if why := dockerd.missing():
-                raise EngineFailed(why)
+                raise EngineStartError(why)
             tar = base.rootfs_tar(self.cache)
             bridge = f"bt{os.getpid() % 0xFFFFFF:x}{len(self._bridges)}"
             self._bridges.append(bridge)
@@ -78,12 +80,15 @@ class Engines:
         """
         gateway = self.docker().gateway
         made = self.certificate("untrusted", (gateway,))
-        return self._registry(
-            "registry-untrusted", address=gateway, certificate=(made.ca, made.certificate, made.key)
-        )
+        return self._registry("registry-untrusted", address=gateway, certificate=(made.ca, made.certificate, made.key))
 
     def _registry(
-        self, name: str, *, login: bool = False, certificate: tuple[Path, Path, Path] | None = None, address: str = "127.0.0.1"
+        self,
+        name: str,
+        *,
+        login: bool = False,
+        certificate: tuple[Path, Path, Path] | None = None,
+        address: str = "127.0.0.1",
     ) -> registry.Registry:
         if name not in self._made:
             up = registry.bring_up(self.folder / name, login=login, certificate=certificate, address=address)
@@ -114,7 +119,9 @@ class Engines:
     def __enter__(self) -> Engines:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.engines import EngineFailed, Engines, base, install, take_down
+from tests.engines import EngineStartError, Engines, base, install, take_down
 
 DEFAULT = Path("/tmp/buildr-engines")
 
@@ -33,7 +33,7 @@ def main() -> int:
         if options.command == "install":
             return install.install()
         print(base.rootfs_tar(base.cache_folder()))
-    except EngineFailed as error:
+    except EngineStartError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

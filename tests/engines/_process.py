@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class EngineFailed(RuntimeError):
+class EngineStartError(RuntimeError):
     """An engine did not come up, or a tool that makes one failed; the text holds the end of its log."""
 
 
@@ -43,24 +43,34 @@ def _start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def start(name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str], ready: Callable[[], bool], timeout_s: float = 60) -> Process:
+def start(
+    name: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    ready: Callable[[], bool],
+    timeout_s: float = 60,
+) -> Process:
     """Start ``command`` in a session of its own and wait until ``ready`` says so.
 
-    Raises EngineFailed with the end of its log when it ends or does not get ready; nothing is left running then.
+    Raises EngineStartError with the end of its log when it ends or does not get ready; nothing is left running then.
     """
     with log.open("ab") as out:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=dict(env), start_new_session=True)
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=dict(env), start_new_session=True
+        )
     process = Process.of(child.pid, name)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if child.poll() is not None:
-            raise EngineFailed(f"{name} ended with status {child.returncode}\n{tail(log)}")
+            raise EngineStartError(f"{name} ended with status {child.returncode}\n{tail(log)}")
         if ready():
             _reap_later(child)
             return process
         time.sleep(0.05)
     stop(process)
-    raise EngineFailed(f"{name} was not ready after {timeout_s:.0f} s\n{tail(log)}")
+    raise EngineStartError(f"{name} was not ready after {timeout_s:.0f} s\n{tail(log)}")
 
 
 _children: list[subprocess.Popen[bytes]] = []
@@ -110,8 +120,16 @@ def listens(address: str, port: int) -> bool:
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
-    """Run a tool to its end and return what it wrote; raises EngineFailed with that text when it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, check=False)
+    """Run a tool to its end and return what it wrote; raises EngineStartError with that text when it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=env,
+        check=False,
+    )
     if done.returncode:
-        raise EngineFailed(f"{' '.join(command[:3])} … failed with status {done.returncode}\n{done.stdout[-2000:]}")
+        raise EngineStartError(f"{' '.join(command[:3])} … failed with status {done.returncode}\n{done.stdout[-2000:]}")
     return done.stdout

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.engines._process import EngineFailed, run
+from tests.engines._process import EngineStartError, run
 
 NAME = "python:3.11-slim"
 PYTHON = "3.11"
@@ -41,7 +41,7 @@ def rootfs_tar(cache: Path) -> Path:
     """Return a tar of the base image's root folder, made once and kept in ``cache``.
 
     This machine's CA bundle is in it, so that pip works behind a proxy that opens TLS.
-    Raises EngineFailed without root, without debootstrap or without Debian's archive.
+    Raises EngineStartError without root, without debootstrap or without Debian's archive.
     """
     bundle = CA_BUNDLE.read_bytes() if CA_BUNDLE.exists() else b""
     made = cache / f"base-{SUITE}-{hashlib.sha256(bundle + repr((PACKAGES, _CLEAN)).encode()).hexdigest()[:12]}.tar"
@@ -54,9 +54,9 @@ def rootfs_tar(cache: Path) -> Path:
 
 def _make(made: Path, bundle: bytes) -> None:
     if os.geteuid() != 0:
-        raise EngineFailed("debootstrap needs root to make the base image")
+        raise EngineStartError("debootstrap needs root to make the base image")
     if not shutil.which("debootstrap"):
-        raise EngineFailed("debootstrap is not installed (make engines installs it)")
+        raise EngineStartError("debootstrap is not installed (make engines installs it)")
     with tempfile.TemporaryDirectory(prefix="base-", dir=made.parent) as scratch:
         root = Path(scratch) / "root"
         run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror()])

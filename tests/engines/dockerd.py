@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines import base
-from tests.engines._process import EngineFailed, Process, run, start
+from tests.engines._process import EngineStartError, Process, run, start
 
 PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
 
@@ -44,10 +44,10 @@ def missing() -> str | None:
 def bring_up(folder: Path, *, bridge: str, trusted_ca: Path | None = None) -> Dockerd:
     """Start containerd and dockerd under ``folder``; ``trusted_ca`` is believed beside the system's authorities.
 
-    Raises EngineFailed with the end of the log; nothing is left running then.
+    Raises EngineStartError with the end of the log; nothing is left running then.
     """
     if why := missing():
-        raise EngineFailed(why)
+        raise EngineStartError(why)
     folder.mkdir(parents=True, exist_ok=True)
     env = _environment(folder, trusted_ca)
     containerd = _start_containerd(folder, env)
@@ -130,7 +130,7 @@ def _make_bridge(name: str) -> str:
         run([_program("ip"), "addr", "add", f"{gateway}/{network.prefixlen}", "dev", name])
         run([_program("ip"), "link", "set", name, "up"])
         return gateway
-    raise EngineFailed("no free private network for the engine's bridge")
+    raise EngineStartError("no free private network for the engine's bridge")
 
 
 def _is_network(word: str) -> bool:

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.engines._process import EngineFailed, Process, free_port, run, start
+from tests.engines._process import EngineStartError, Process, free_port, run, start
 
 USER, PASSWORD = "alice", "wonder land:42%"
 """With a colon, a space and a percent sign: what clients tend to get wrong."""
@@ -41,10 +41,10 @@ def bring_up(
 ) -> Registry:
     """Start one under ``folder``; ``certificate`` is (authority, certificate, key), all PEM.
 
-    Raises EngineFailed with the end of its log; nothing is left running then.
+    Raises EngineStartError with the end of its log; nothing is left running then.
     """
     if why := missing():
-        raise EngineFailed(why)
+        raise EngineStartError(why)
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port(address)
     host, scheme = f"{address}:{port}", "https" if certificate else "http"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tests.conftest import REQUIRED_ENGINES
-from tests.engines import EngineFailed, Engines, base, sweep
+from tests.engines import EngineStartError, Engines, base, sweep
 from tests.engines.dockerd import Dockerd
 from tests.engines.registry import Registry
 
@@ -27,7 +27,7 @@ def _or_skip(name: str, start: Callable[[], T]) -> T:
     """Start an engine; without it skip, or fail where BUILDR_REQUIRE_ENGINES names it (or says ``all``)."""
     try:
         return start()
-    except EngineFailed as error:
+    except EngineStartError as error:
         if REQUIRED_ENGINES == "all" or name in REQUIRED_ENGINES.split(","):
             pytest.fail(f"engine {name}: {error}", pytrace=False)
         pytest.skip(f"engine {name}: {error}")

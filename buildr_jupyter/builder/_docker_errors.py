@@ -1,0 +1,104 @@
+"""What an engine's failure texts mean: the classes that a caller can tell apart, and the way out.
+
+The engine's stream holds a registry's answer only as a text of the Go libraries below it, so the class has to be
+found in the text. All patterns are in the two tables here. Source: docker/distribution ``registry/api/errcode``
+(``unauthorized``, ``denied``), Go's net and crypto/x509 packages, moby ``distribution/errors.go``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from buildr_jupyter.errors import (
+    BuildError,
+    PublishError,
+    RegistryCertificate,
+    RegistryDenied,
+    RegistryUnauthorized,
+    RegistryUnreachable,
+)
+
+__all__ = ["build_error", "publish_error"]
+
+_CERTIFICATE = re.compile(r"\bx509:|tls: failed to verify|certificate (?:signed by unknown|is not trusted)")
+_PLAIN_HTTP = re.compile(r"server gave HTTP response to HTTPS client")
+_UNAUTHORIZED = re.compile(
+    r"\bunauthorized\b|authentication required|no basic auth credentials|incorrect username or password|\b401\b", re.I
+)
+_DENIED = re.compile(r"\bdenied\b|\bforbidden\b|insufficient_scope|\b403\b", re.I)
+_UNREACHABLE = re.compile(
+    r"no such host|connection refused|connection reset|network is unreachable|no route to host|i/o timeout"
+    r"|TLS handshake timeout|deadline exceeded|Client\.Timeout|server misbehaving|\bEOF\b|temporary failure"
+    r"|\b50[0234]\b(?: Bad Gateway| Service Unavailable| Internal Server Error)"
+)
+
+
+def publish_error(message: str, host: str, *, logged_in: bool = False) -> PublishError:
+    """Return the error of a push to ``host`` that failed with the engine's ``message``."""
+    text = f"Image push failed: {message}"
+    if _CERTIFICATE.search(message):
+        return RegistryCertificate(
+            text, hint=f"give the engine the authority's certificate: /etc/docker/certs.d/{host}/ca.crt"
+        )
+    if _PLAIN_HTTP.search(message):
+        return RegistryUnreachable(
+            text,
+            hint=f"{host} speaks plain http: name it in the engine's insecure-registries, or give it a certificate",
+        )
+    if _UNAUTHORIZED.search(message):
+        wrong = "the login that was sent is refused" if logged_in else "no login is known"
+        return RegistryUnauthorized(text, hint=f"{wrong} for {host}: buildr login {host}")
+    if _DENIED.search(message):
+        hint = f"the login may not push there: ask for the right, or buildr login {host} as another user"
+        return RegistryDenied(text, hint=hint if logged_in else f"no login was sent: buildr login {host}")
+    if _UNREACHABLE.search(message):
+        return RegistryUnreachable(text, hint=f"is {host} the right name, and is it up?")
+    if "does not exist locally" in message or "No such image" in message:
+        return PublishError(text, hint="build the image first, under the name that is pushed")
+    return PublishError(text)
+
+
+_BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"requires BuildKit"), "the classic builder cannot do it: --builder buildkit"),
+    (re.compile(r"no space left on device"), "free space where the engine keeps its images (docker system df)"),
+    (re.compile(r"file not found in build context|no such file or directory.*build context"),
+     "is the file in the context folder, and not named in .dockerignore?"),
+    (re.compile(r"exec format error"), "the image is for another processor: ask for --platform"),
+    (re.compile(r"failed to reach build target"), "name a stage of the Dockerfile (FROM … AS NAME)"),
+    (re.compile(r"Cannot locate specified Dockerfile"), "there must be a Dockerfile in the context folder"),
+)  # fmt: skip
+_NO_BASE = re.compile(
+    r"pull access denied|manifest unknown|manifest for \S+ not found|repository \S+ not found|does not exist|not found",
+    re.I,
+)
+
+
+def build_error(
+    message: str, *, step: str | None, exit_code: int | None, tail: tuple[str, ...], base: str | None = None
+) -> BuildError:
+    """Return the error of a build that failed with the engine's ``message``.
+
+    ``base`` is the image that the failing step pulls, None for a step that pulls none.
+    """
+    hint = _base_hint(message, base) if base else None
+    if hint is None:
+        hint = next((text for pattern, text in _BUILD_HINTS if pattern.search(message)), None)
+    if hint is None and exit_code == 137:
+        hint = "the command was killed: did it run out of memory?"
+    return BuildError(f"Image build failed: {message}", hint=hint, step=step, exit_code=exit_code, log_tail=tail)
+
+
+def _base_hint(message: str, base: str) -> str | None:
+    first, slash, _ = base.partition("/")
+    host = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    if _CERTIFICATE.search(message):
+        return f"base image {base}: the engine does not trust {host}: /etc/docker/certs.d/{host}/ca.crt"
+    if _UNAUTHORIZED.search(message):
+        return f"base image {base}: its registry wants a login: buildr login {host}"
+    if _NO_BASE.search(message):
+        return f"base image {base} does not exist in its registry, or needs a login: buildr login {host}"
+    if _UNREACHABLE.search(message):
+        return f"base image {base}: {host} cannot be reached; a base that the engine has already needs no registry"
+    if "invalid reference format" in message:
+        return f"base image {base!r} is not a name that a registry would take"
+    return None

@@ -1,0 +1,439 @@
+"""The connection to a Docker-compatible engine: where it is, what it can do, and what its errors mean.
+
+``connect`` finds the engine as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the current context of
+docker's config.json, then the default socket. docker-py is imported inside the functions: importing this costs nothing.
+
+Source of the files: docker/cli, ``cli/context/store`` (contexts/meta/SHA256/meta.json, contexts/tls/SHA256/docker/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+__all__ = [
+    "Address",
+    "EngineInfo",
+    "connect",
+    "describe",
+    "find_address",
+    "interruptible",
+    "only_logins",
+    "response_socket",
+    "translate",
+]
+
+CONNECT_TIMEOUT_S = 10.0
+"""How long the engine may take to answer the first question."""
+READ_TIMEOUT_S = 60.0
+"""How long it may take for an ordinary one; a build and its stream have no limit."""
+
+_SCHEMES = ("unix", "tcp", "http", "https", "npipe", "ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the engine is."""
+
+    url: str
+    """``unix:///var/run/docker.sock``, ``tcp://host:2376`` …"""
+    origin: str
+    """What named it: ``DOCKER_HOST``, ``context NAME`` or ``the default``."""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    """PEM files for TLS, None where the address is spoken to without."""
+    tls: bool = False
+    verify: bool = True
+    """False where a context says SkipTLSVerify."""
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.origin})"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says about itself."""
+
+    address: str
+    origin: str
+    name: str
+    """``Docker Engine``, ``Podman Engine``."""
+    version: str
+    api_version: str
+    os: str
+    architecture: str
+    """In the terms of an image: ``amd64``, ``arm64``."""
+    buildkit: bool
+    """Whether it takes builds for BuildKit (API 1.39 and later, not podman)."""
+    podman: bool
+    storage: str | None = None
+    """Name of the storage driver."""
+    free_bytes: int | None = None
+    """Free space where it keeps images; None for an engine on another machine."""
+
+
+def find_address(environment: Mapping[str, str] | None = None) -> Address:
+    """Return where the engine is, as the docker command would find it; asks nobody.
+
+    Raises EngineUnavailable for an address that is none, or a context that is not there.
+    """
+    env = os.environ if environment is None else environment
+    if host := env.get("DOCKER_HOST", "").strip():
+        return _from_host(host, env)
+    folder = Path(env["DOCKER_CONFIG"]) if env.get("DOCKER_CONFIG") else Path.home() / ".docker"
+    name = env.get("DOCKER_CONTEXT", "").strip() or _current_context(folder)
+    if name and name != "default":
+        return _from_context(name, folder)
+    return Address(_default_url(), "the default")
+
+
+def _default_url() -> str:
+    return "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
+
+
+def _from_host(host: str, env: Mapping[str, str]) -> Address:
+    scheme, separator, rest = host.partition("://")
+    if not separator or scheme not in _SCHEMES or not rest:
+        raise EngineUnavailable(
+            f"DOCKER_HOST={host!r} is not the address of an engine",
+            hint="write it as unix:///path/docker.sock or tcp://host:2376",
+        )
+    tls = bool(env.get("DOCKER_TLS_VERIFY")) or scheme == "https"
+    if not tls and not env.get("DOCKER_CERT_PATH"):
+        return Address(host, "DOCKER_HOST")
+    folder = Path(env["DOCKER_CERT_PATH"]) if env.get("DOCKER_CERT_PATH") else Path.home() / ".docker"
+    ca, certificate, key = (folder / f"{part}.pem" for part in ("ca", "cert", "key"))
+    return Address(host, "DOCKER_HOST", ca, certificate, key, tls=True, verify=tls)
+
+
+def _current_context(folder: Path) -> str:
+    try:
+        name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _from_context(name: str, folder: Path) -> Address:
+    key = hashlib.sha256(name.encode()).hexdigest()
+    try:
+        meta = json.loads((folder / "contexts" / "meta" / key / "meta.json").read_text(encoding="utf-8"))
+        endpoint = meta["Endpoints"]["docker"]
+        host = endpoint["Host"]
+        if not isinstance(host, str):
+            raise TypeError("Host is not a text")
+    except FileNotFoundError:
+        raise EngineUnavailable(
+            f"docker context {name!r} is not there", hint="docker context ls lists them; docker context use default"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineUnavailable(
+            f"docker context {name!r} cannot be read: {error}", hint="docker context use default, or set DOCKER_HOST"
+        ) from error
+    pems = folder / "contexts" / "tls" / key / "docker"
+    ca, certificate, private = (
+        path if (path := pems / f"{part}.pem").exists() else None for part in ("ca", "cert", "key")
+    )
+    tls = bool(ca or certificate) or host.startswith("https://")
+    verify = not endpoint.get("SkipTLSVerify")
+    return Address(host, f"context {name}", ca, certificate, private, tls=tls, verify=verify)
+
+
+def connect(
+    environment: Mapping[str, str] | None = None,
+    *,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    read_timeout_s: float = READ_TIMEOUT_S,
+) -> APIClient:
+    """Return a docker-py client for the engine, its API version agreed upon.
+
+    Raises EngineUnavailable, EnginePermission or EngineVersion, each naming the address and what named it.
+    """
+    address = find_address(environment)
+    with translate(address):
+        from docker import APIClient
+
+        client = APIClient(base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address))
+    client.timeout = read_timeout_s
+    client.buildr_address = address
+    return client
+
+
+def _tls_config(address: Address) -> Any:
+    if not address.tls:
+        return False
+    from docker.tls import TLSConfig
+
+    pair = address.certificate and address.key and (str(address.certificate), str(address.key))
+    return TLSConfig(client_cert=pair, ca_cert=address.ca and str(address.ca), verify=address.verify)
+
+
+def describe(client: APIClient) -> EngineInfo:
+    """Return what the engine says about itself. Raises EngineError where it does not answer."""
+    address = getattr(client, "buildr_address", None) or Address(str(client.base_url), "given")
+    with translate(address):
+        version, info = client.version(), client.info()
+    components = version.get("Components") or [{}]
+    podman = any("podman" in str(part.get("Name", "")).lower() for part in components)
+    api_version = str(version.get("ApiVersion", ""))
+    system = str(version.get("Os", ""))
+    return EngineInfo(
+        address=address.url,
+        origin=address.origin,
+        name="Podman Engine" if podman else "Docker Engine",
+        version=str(version.get("Version", "")),
+        api_version=api_version,
+        os=system,
+        architecture=str(version.get("Arch", "")),
+        buildkit=not podman and system == "linux" and _number(api_version) >= (1, 39),
+        podman=podman,
+        storage=info.get("Driver"),
+        free_bytes=_free_bytes(address, info.get("DockerRootDir")),
+    )
+
+
+def _number(api_version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in api_version.split(".") if part.isdigit())
+
+
+def _free_bytes(address: Address, root: object) -> int | None:
+    if not address.url.startswith("unix://") or not isinstance(root, str):
+        return None
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(root).free
+    return None
+
+
+@contextlib.contextmanager
+def translate(address: Address | str | APIClient) -> Iterator[None]:
+    """Turn what docker-py and the libraries below it raise into EngineError and its kinds.
+
+    This is the one place that knows those libraries' errors. Our own errors and interrupts pass through.
+    """
+    try:
+        yield
+    except Exception as error:
+        translated = _translated(error, _address_of(address))
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _address_of(given: Any) -> Address:
+    if isinstance(given, Address):
+        return given
+    if isinstance(given, str):
+        return Address(given, "given")
+    known = getattr(given, "buildr_address", None)
+    return known if isinstance(known, Address) else Address(str(getattr(given, "base_url", "")), "given")
+
+
+def _translated(error: Exception, address: Address) -> EngineError | None:
+    from docker.errors import APIError, DockerException, InvalidVersion, TLSParameterError
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, APIError):
+        return _from_answer(error, address)
+    if not isinstance(error, (DockerException, RequestException, HTTPError, OSError)):
+        return None
+    if isinstance(error, InvalidVersion):
+        return EngineVersion(f"the engine at {address}: {error}", hint="update the engine (Docker 20.10 or later)")
+    if isinstance(error, TLSParameterError):
+        return EngineUnavailable(
+            f"the engine at {address}: {error}".rstrip(". "), hint="DOCKER_CERT_PATH holds ca.pem, cert.pem and key.pem"
+        )
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, APIError) and cause is not error:
+            return _from_answer(cause, address)
+    for cause in causes:
+        if isinstance(cause, (OSError, ssl.SSLError)) and not isinstance(cause, RequestException):
+            return _from_os_error(cause, address)
+    return _from_other(error, causes, address)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what it was made from; requests and urllib3 keep their causes in ``args`` and ``reason``."""
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        linked = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
+        waiting.extend(link for link in linked if isinstance(link, BaseException))
+
+
+def _from_answer(error: Any, address: Address) -> EngineError:
+    text = str(error.explanation or error).strip()
+    if "version" in text and ("too old" in text or "too new" in text):
+        return EngineVersion(
+            f"the engine at {address}: {text}", hint="update docker-py (pip install -U docker) or the engine"
+        )
+    if error.status_code in (401, 403):
+        return EnginePermission(f"the engine at {address} refuses: {text}", hint="ask who runs the engine for access")
+    return EngineError(f"the engine at {address} answered {error.status_code}: {text}")
+
+
+def _from_os_error(cause: OSError, address: Address) -> EngineError:
+    if isinstance(cause, PermissionError) or cause.errno in (errno.EACCES, errno.EPERM):
+        return EnginePermission(
+            f"the engine at {address} is there, but this user may not talk to it",
+            hint="join the group of the socket (often docker: usermod -aG docker USER, then log in again)",
+        )
+    if isinstance(cause, ssl.SSLError):
+        return EngineUnavailable(
+            f"the engine at {address}: TLS failed: {cause.reason or cause}",
+            hint="DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which certificates are used",
+        )
+    if isinstance(cause, socket.gaierror):
+        return EngineUnavailable(
+            f"no engine at {address}: there is no such host", hint="check DOCKER_HOST or the context"
+        )
+    if isinstance(cause, TimeoutError):
+        return EngineUnavailable(
+            f"the engine at {address} does not answer in time", hint="is it busy, or is a firewall between?"
+        )
+    reason = cause.strerror or str(cause) or type(cause).__name__
+    if address.url.startswith("unix://") and cause.errno in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED):
+        return EngineUnavailable(f"no engine at {address}: {reason}", hint=_start_hint(address))
+    return EngineUnavailable(f"no engine at {address}: {reason}", hint="start it, or set DOCKER_HOST to where one is")
+
+
+def _start_hint(address: Address) -> str:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    for path in (f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock", "/run/podman/podman.sock"):
+        if path.startswith("/run") and Path(path).exists() and f"unix://{path}" != address.url:
+            return f"another engine listens at {path}: export DOCKER_HOST=unix://{path}"
+    return "start Docker, or set DOCKER_HOST to where an engine is"
+
+
+def _from_other(error: Exception, causes: list[BaseException], address: Address) -> EngineError:
+    from requests.exceptions import Timeout
+
+    if address.url.startswith("ssh://"):
+        return EngineUnavailable(
+            f"no engine at {address}: {error}",
+            hint="forward its socket: ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST, then "
+            "DOCKER_HOST=unix:///tmp/docker.sock; or pip install paramiko",
+        )
+    if any(isinstance(cause, (Timeout, TimeoutError)) for cause in causes):
+        return EngineUnavailable(
+            f"the engine at {address} does not answer in time", hint="is it busy, or is a firewall between?"
+        )
+    return EngineUnavailable(
+        f"no engine at {address}: {error}".rstrip(". "), hint="check DOCKER_HOST, or run docker version to compare"
+    )
+
+
+@contextlib.contextmanager
+def interruptible(
+    client: Any, on_cancel: Callable[[Callable[[], None]], Callable[[], None]]
+) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Give a function that asks the engine for a stream which can be stopped from another thread.
+
+    It calls what it is given and returns its stream. While the block runs, ``on_cancel`` (a CancelToken's) stops the
+    reading by closing the connection, whereupon the engine stops the work; leaving the block closes it too.
+
+    docker-py hands out a generator and keeps the response to itself; a docker-py client is a requests session,
+    whose response hook is public.
+    """
+    responses: list[Any] = []
+    remove: list[Callable[[], None]] = []
+
+    def watch(ask: Callable[[], Any]) -> Any:
+        with _responses_of(client) as collected:
+            stream = ask()
+        responses.extend(collected)
+        for response in collected:
+            if found := response_socket(response):
+                found.settimeout(None)  # a quiet step is no failure
+        remove.append(on_cancel(lambda: _shut(responses)))
+        return stream
+
+    try:
+        yield watch
+    finally:
+        for call in remove:
+            call()
+        _shut(responses)
+        for response in responses:
+            with contextlib.suppress(Exception):
+                response.close()
+
+
+def _shut(responses: list[Any]) -> None:
+    """End the reading of responses: ``close`` would wait for the thread that reads, ``shutdown`` does not."""
+    for response in responses:
+        found = response_socket(response)
+        if found is None:
+            continue
+        with contextlib.suppress(OSError):
+            found.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def _responses_of(client: Any) -> Iterator[list[Any]]:
+    """Collect the HTTP responses that the client gets in this thread while the block runs."""
+    thread = threading.get_ident()
+    collected: list[Any] = []
+    hooks = getattr(client, "hooks", None)
+    listeners = hooks.get("response") if isinstance(hooks, dict) else None
+    if not isinstance(listeners, list):
+        yield collected
+        return
+
+    def collect(response: Any, *_: Any, **__: Any) -> None:
+        if threading.get_ident() == thread:
+            collected.append(response)
+
+    listeners.append(collect)
+    try:
+        yield collected
+    finally:
+        listeners.remove(collect)
+
+
+def response_socket(response: Any) -> socket.socket | None:
+    """Return the socket that a streamed response is read from, None where it has none any more.
+
+    The path to it goes through private attributes of http.client, as docker-py's own CancellableStream does.
+    """
+    raw = getattr(getattr(response, "raw", None), "_fp", None)
+    stream = getattr(getattr(raw, "fp", None), "raw", None)
+    found = getattr(stream, "_sock", None) or getattr(stream, "sock", None)
+    return found if isinstance(found, socket.socket) else None
+
+
+def only_logins(logins: dict[str, dict[str, str]]) -> Any:
+    """Return docker-py's own form of ``logins`` (server address to entry): these, and none from any file."""
+    from docker.auth import AuthConfig
+
+    class OnlyThese(AuthConfig):  # type: ignore[misc]
+        is_empty = False  # docker-py reads its files again where nothing is given
+
+        def get_all_credentials(self) -> dict[str, dict[str, str]]:
+            return dict(logins)
+
+    return OnlyThese({"auths": dict(logins)})
