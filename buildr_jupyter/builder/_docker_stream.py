@@ -240,7 +240,7 @@ class DockerStream:
             current, total = known.total_bytes or known.current_bytes, known.total_bytes
         elif kind == "done" and known:
             current, total = known.total_bytes or known.current_bytes, known.total_bytes
-        update = self._transfer(item, kind, current, total)  # type: ignore[arg-type]
+        update = self._transfer(item, kind, current, total)
         return [] if update == known else [update]
 
     def _transfer(

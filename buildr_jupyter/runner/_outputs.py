@@ -1,0 +1,85 @@
+"""A container's output folder as files of this machine, taken from the engine's tar stream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from buildr_jupyter.errors import RunError
+from buildr_jupyter.events import Event, Warned
+
+__all__ = ["extract_outputs"]
+
+
+def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, None, tuple[Path, ...]]:
+    """Write the regular files of a tar below ``folder`` and return their paths, sorted.
+
+    The first part of each name (the folder that was asked for) is taken off. Links, devices and names that lead out of
+    ``folder`` are left out and said; a file that is there is replaced. Only the bits 0o755 of a mode are kept.
+    Raises RunError where the files cannot be written.
+    """
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        root = folder.resolve()
+        source: Any = _Reader(chunks)  # mode r| asks for read alone
+        with tarfile.open(fileobj=source, mode="r|") as tar:
+            for member in tar:
+                parts = PurePosixPath(member.name).parts[1:]
+                if not parts or member.isdir():
+                    continue
+                if not member.isfile():
+                    yield Warned(f"output {'/'.join(parts)!r} is no regular file and stays in the container")
+                    continue
+                target = root.joinpath(*parts)
+                if ".." in parts or not target.parent.resolve().is_relative_to(root):
+                    yield Warned(f"output {'/'.join(parts)!r} leads out of its folder and stays in the container")
+                    continue
+                content = tar.extractfile(member)
+                if content is not None:
+                    _write(target, content, member.mode)
+                    written.append(folder.joinpath(*parts))
+    except (OSError, tarfile.TarError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RunError(f"the container's output files cannot be copied to {folder}: {why}") from error
+    return tuple(sorted(written))
+
+
+def _write(target: Path, content: IO[bytes], mode: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".output-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            while block := content.read(1 << 20):
+                sink.write(block)
+        Path(name).chmod(0o600 | (mode & 0o755))
+        Path(name).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+class _Reader:
+    """Chunks as the file that tarfile reads."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        pieces, have = [self._rest], len(self._rest)
+        while have < size:
+            piece = next(self._chunks, b"")
+            if not piece:
+                break
+            pieces.append(piece)
+            have += len(piece)
+        whole = b"".join(pieces)
+        self._rest = whole[size:]
+        return whole[:size]

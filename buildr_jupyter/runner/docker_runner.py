@@ -1,0 +1,338 @@
+"""Runs an image with a Docker Engine and follows it to its end."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import getpass
+import logging
+import re
+import socket
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+from buildr_jupyter.engine import connect, interruptible, translate
+from buildr_jupyter.errors import Cancelled, RunError
+from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
+from buildr_jupyter.model import PortBinding, RunResult, RunSpec
+from buildr_jupyter.runner._outputs import extract_outputs
+
+__all__ = ["OWNER_LABEL", "DockerRunner"]
+
+logger = logging.getLogger(__name__)
+
+OWNER_LABEL = "io.buildr.owner"
+"""Label of a container that a runner made; its value is the user and machine that did."""
+
+STOP_GRACE_S = 2
+"""How long a container may take to end after SIGTERM."""
+
+_WAIT_S = 5.0
+_PORT_TAKEN = re.compile(
+    r"(?:Bind for|listen \w+) (\S+?):(\d+)(?: failed)?: (?:port is already allocated|bind: .*in use)"
+)
+
+
+class DockerRunner:
+    """Runs images with the Docker Engine.
+
+    ``docker_client`` is None until the engine is first needed; a docker-py ``APIClient`` put there before is used as
+    it is.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, owner: str | None = None) -> None:
+        self.docker_client: Any = None
+        self._clock = clock
+        self._owner = owner or _this_user()
+
+    # -- the protocol
+
+    def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
+        """Run the container, yield what it writes as it comes, remove it, and return how it ended.
+
+        A StepUpdate tells the ports as soon as they are open. An exit status other than 0 is no error. Ports without a
+        host port get a free one; they are on 127.0.0.1 unless the spec names another address. The container is removed
+        in any case; cancelled or interrupted, it is stopped first (SIGTERM, two seconds, SIGKILL).
+
+        Raises RunError, EngineError, Cancelled.
+        """
+        started = self._clock()
+        client = self._client()
+        _raise_if(cancel)
+        with self._failures(client, spec, cancel), self._container(client, spec) as container:
+            decoders: dict[Stream, codecs.IncrementalDecoder] = {"stdout": _decoder(), "stderr": _decoder()}
+            tail = ""
+            with interruptible(client, cancel.on_cancel) as watch:
+                output = watch(lambda: client.attach(container, stream=True, demux=True))
+                client.start(container)
+                ports = _open_ports(client.inspect_container(container), spec)
+                step = StepUpdate(f"run {spec.name}", _title(spec, ports), started_at=started)
+                yield step
+                for stream, data in _pieces(output):
+                    if text := decoders[stream].decode(data):
+                        tail = _tail(tail, text, stream)
+                        yield RunOutput(stream, text)
+                    _raise_if(cancel)
+            for stream, decoder in decoders.items():
+                if text := decoder.decode(b"", True):
+                    tail = _tail(tail, text, stream)
+                    yield RunOutput(stream, text)
+            state = self._wait(client, container, cancel)
+            exit_code = int(state.get("ExitCode", -1))
+            if state.get("OOMKilled"):
+                yield Warned(f"container {spec.name} ran out of memory and was killed", "give it more with --memory")
+            outputs = yield from self._outputs(client, container, spec)
+        ended = self._clock()
+        status = "failed" if exit_code else "done"
+        yield StepUpdate(step.step, step.title, status=status, started_at=started, finished_at=ended)  # type: ignore[arg-type]
+        return RunResult(exit_code, tail, ended - started, ports, outputs)
+
+    # -- the seed's doors
+
+    def run(self, img: str, name: str, options: Any = None) -> str:
+        """Start a container and leave it running; return its id. ``options.ports`` are opened on this machine.
+
+        Raises RunError, EngineError.
+        """
+        ports = tuple(PortBinding(int(port), int(port)) for port in getattr(options, "ports", None) or ())
+        spec = RunSpec(img, name, ports=ports)
+        client = self._client()
+        with self._failures(client, spec, CancelToken()):
+            container = self._create(client, spec)
+            logger.info("Starting container %s", container)
+            try:
+                client.start(container)
+            except BaseException:
+                self._remove(client, container)
+                raise
+        return container
+
+    def logs(self, name: str) -> Iterator[str]:
+        """Yield what the container has written and writes, until it ends."""
+        client = self._client()
+        decoder = _decoder()
+        with self._failures(client, RunSpec("", name), CancelToken()):
+            for data in client.logs(name, stream=True, follow=True):
+                if text := decoder.decode(data):
+                    yield text
+
+    def cancel(self, name: str) -> None:
+        """Stop and remove the container; one that is gone already is no error."""
+        client = self._client()
+        with translate(client):
+            self._stop(client, name)
+            self._remove(client, name)
+
+    # -- its life
+
+    def _client(self) -> Any:
+        if self.docker_client is None:
+            self.docker_client = connect()
+        return self.docker_client
+
+    @contextlib.contextmanager
+    def _container(self, client: Any, spec: RunSpec) -> Iterator[str]:
+        """Make a container that has not started; stop and remove it at the end."""
+        container = self._create(client, spec)
+        try:
+            yield container
+        finally:
+            try:
+                self._stop(client, container)
+            finally:
+                self._remove(client, container)
+
+    def _create(self, client: Any, spec: RunSpec) -> str:
+        self._clear_name(client, spec.name)
+        made = client.create_container(
+            spec.image,
+            command=list(spec.args) or None,
+            name=spec.name,
+            environment=[f"{name}={value}" for name, value in spec.environment],
+            labels={**dict(spec.labels), OWNER_LABEL: self._owner},
+            ports=[(port.container, port.protocol) for port in spec.ports],
+            host_config=_host_config(client, spec),
+        )
+        for warning in made.get("Warnings") or ():
+            logger.warning("%s", warning)
+        return str(made["Id"])
+
+    def _clear_name(self, client: Any, name: str) -> None:
+        """Remove our own container of that name; raise RunError where it is somebody else's."""
+        from docker.errors import NotFound
+
+        try:
+            found = client.inspect_container(name)
+        except NotFound:
+            return
+        owner = ((found.get("Config") or {}).get("Labels") or {}).get(OWNER_LABEL)
+        if owner != self._owner:
+            whose = f"of {owner}" if owner else "that buildr did not make"
+            raise RunError(
+                f"container {name!r}: there is one {whose}", hint=f"run under another name, or docker rm -f {name}"
+            )
+        self._stop(client, found["Id"])
+        self._remove(client, found["Id"])
+
+    def _wait(self, client: Any, container: str, cancel: CancelToken) -> dict[str, Any]:
+        """Return the State of the container once it has ended; its output has ended before, as a rule."""
+        from requests.exceptions import RequestException
+
+        while True:
+            with contextlib.suppress(RequestException):
+                client.wait(container, timeout=_WAIT_S)
+            state: dict[str, Any] = client.inspect_container(container).get("State") or {}
+            if not state.get("Running"):
+                return state
+            _raise_if(cancel)
+
+    def _outputs(self, client: Any, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Any, ...]]:
+        from docker.errors import NotFound
+
+        if spec.output_dir is None:
+            return ()
+        path = _output_path(client.inspect_container(container).get("Config") or {}, spec)
+        try:
+            chunks, _ = client.get_archive(container, path)
+        except NotFound:
+            return ()
+        return (yield from extract_outputs(chunks, spec.output_dir))
+
+    def _stop(self, client: Any, container: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        try:
+            if (client.inspect_container(container).get("State") or {}).get("Running"):
+                client.stop(container, timeout=STOP_GRACE_S)
+        except NotFound:
+            return
+        except APIError as error:
+            logger.debug("container %s did not stop: %s", container, error)
+
+    def _remove(self, client: Any, container: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        try:
+            client.remove_container(container, v=True, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != 409:  # 409: it is being removed already
+                raise
+
+    @contextlib.contextmanager
+    def _failures(self, client: Any, spec: RunSpec, cancel: CancelToken) -> Iterator[None]:
+        """Name what the engine refuses."""
+        from docker.errors import APIError, DockerException, ImageNotFound
+        from requests.exceptions import RequestException
+
+        try:
+            with translate(client):
+                try:
+                    yield
+                except ImageNotFound as error:
+                    raise RunError(
+                        f"container {spec.name!r}: the engine has no image {spec.image}", hint="build it, or pull it"
+                    ) from error
+                except APIError as error:
+                    if cancel.is_set() or error.status_code in (401, 403):
+                        raise
+                    raise _refused(spec, str(error.explanation or error).strip()) from error
+        except (RequestException, DockerException, OSError, RunError) as error:
+            if cancel.is_set():
+                raise Cancelled(f"the run of {spec.name} was cancelled") from None
+            raise error from error.__cause__
+
+
+def _refused(spec: RunSpec, message: str) -> RunError:
+    if found := _PORT_TAKEN.search(message):
+        return RunError(
+            f"container {spec.name!r}: port {found[2]} on {found[1]} is in use",
+            hint="ask for another one: --port HOST:PORT, or --port PORT for any free one",
+        )
+    if "bind source path does not exist" in message:
+        return RunError(
+            f"container {spec.name!r}: {message}", hint="--mount SRC:DST: the engine's machine has no such SRC"
+        )
+    if "could not select device driver" in message:
+        return RunError(f"container {spec.name!r}: the engine has no GPUs to give", hint="leave --gpus out")
+    return RunError(f"container {spec.name!r}: {message}")
+
+
+def _host_config(client: Any, spec: RunSpec) -> Any:
+    from docker.types import DeviceRequest, Mount
+
+    bindings: dict[str, list[tuple[str, int | None]]] = {}
+    for port in spec.ports:
+        bindings.setdefault(f"{port.container}/{port.protocol}", []).append((port.address, port.host))
+    options: dict[str, Any] = {
+        "port_bindings": bindings,
+        "mounts": [
+            Mount(mount.target, str(mount.source.absolute()), type="bind", read_only=mount.read_only)
+            for mount in spec.mounts
+        ],
+    }
+    if spec.memory_bytes is not None:
+        options["mem_limit"] = spec.memory_bytes
+        options["memswap_limit"] = spec.memory_bytes  # no swap beside it: a limit is a limit
+    if spec.cpus is not None:
+        options["nano_cpus"] = round(spec.cpus * 1e9)
+    if spec.gpus:
+        count = -1 if spec.gpus == "all" else int(spec.gpus)
+        options["device_requests"] = [DeviceRequest(count=count, capabilities=[["gpu"]])]
+    return client.create_host_config(**options)
+
+
+def _open_ports(container: dict[str, Any], spec: RunSpec) -> tuple[PortBinding, ...]:
+    """Return the spec's ports with the host ports that the engine chose."""
+    known = (container.get("NetworkSettings") or {}).get("Ports") or {}
+    opened = []
+    for port in spec.ports:
+        host = port.host
+        for entry in known.get(f"{port.container}/{port.protocol}") or ():
+            if host is None and entry.get("HostIp") == port.address and str(entry.get("HostPort", "")).isdigit():
+                host = int(entry["HostPort"])
+        opened.append(PortBinding(port.container, host, port.address, port.protocol))
+    return tuple(opened)
+
+
+def _title(spec: RunSpec, ports: tuple[PortBinding, ...]) -> str:
+    shown = ", ".join(f"{port.address}:{port.host} -> {port.container}/{port.protocol}" for port in ports)
+    return f"run {spec.name} ({shown})" if shown else f"run {spec.name}"
+
+
+def _output_path(config: dict[str, Any], spec: RunSpec) -> str:
+    """Return the container's output folder: $BUILDR_OUTPUT_DIR of its environment, else /app/output."""
+    given = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
+    path = dict(spec.environment).get("BUILDR_OUTPUT_DIR") or given.get("BUILDR_OUTPUT_DIR") or "output"
+    return path if path.startswith("/") else f"{(config.get('WorkingDir') or '/app').rstrip('/')}/{path}"
+
+
+def _pieces(output: Iterable[Any]) -> Iterator[tuple[Stream, bytes]]:
+    for stdout, stderr in output:
+        if stdout:
+            yield "stdout", stdout
+        if stderr:
+            yield "stderr", stderr
+
+
+def _tail(tail: str, text: str, stream: str) -> str:
+    return (tail + text)[-MAX_LINE_BYTES:] if stream == "stdout" else tail
+
+
+def _decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")
+
+
+def _raise_if(cancel: CancelToken) -> None:
+    if cancel.is_set():
+        raise Cancelled("the run was cancelled")
+
+
+def _this_user() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "unknown"  # a numeric user without a name, or no pwd at all
+    return f"{user}@{socket.gethostname()}"
