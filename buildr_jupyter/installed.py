@@ -301,16 +301,14 @@ class Installed:
         if not self.is_installed_file(path):
             roots = ((d.editable_root, d) for d in self.distributions.values())
             return [d for root, d in roots if root and path.is_relative_to(root)]
-        for site in self.search:
-            if path.is_relative_to(site):
-                relative = path.relative_to(site).as_posix()
-                candidates = [d for d in self.distributions.values() if d.site == site]
-                owning = [d for d in candidates if d.owns(relative)]
-                if owning:
-                    return sorted(owning, key=lambda d: (not self._hash_matches(d, relative, path), d.key))
-                top = located.module.partition(".")[0]
-                return [d for d in candidates if len(d.record) < 2 and (top in d.top_level or d.key == canonicalize_name(top))]
-        return []
+        relative = path.relative_to(located.root).as_posix()
+        candidates = [d for d in self.distributions.values() if d.site == located.root]
+        owning = [d for d in candidates if d.owns(relative)]
+        if owning:
+            return sorted(owning, key=lambda d: (len(owning) > 1 and not self._hash_matches(d, relative, path), d.key))
+        top = located.module.partition(".")[0]  # installers that write no RECORD: Debian's
+        without = [d for d in candidates if len(d.record) < 2]
+        return [d for d in without if top in d.top_level or d.key == canonicalize_name(top)]
 
     @staticmethod
     def _hash_matches(distribution: Distribution, relative: str, path: Path) -> bool:

@@ -180,7 +180,7 @@ def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
     if not work.installed.is_installed_file(located.path):
         _add_local(work, located, f"imported by {use.origin}")
         for owner in owners:  # an editable install: its code comes as files, its needs as pins
-            _follow(work, owner, set(), f"needed by {owner.name}")
+            _follow(work, owner, set(), f"needed by {owner.key}")
         return
     if not owners:
         raise RequirementError(
@@ -189,8 +189,8 @@ def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
         )
     chosen = next((owner for owner in owners if owner.key in work.given), owners[0])
     if len(owners) > 1:
-        others = ", ".join(f"{o.name} {o.version}" for o in owners if o is not chosen)
-        work.warnings.append(Warned(f"module {use.module} is in several distributions: {chosen.name} is taken, not {others}"))
+        others = ", ".join(f"{o.key} {o.version}" for o in owners if o is not chosen)
+        work.warnings.append(Warned(f"module {use.module} is in several distributions: {chosen.key} is taken, not {others}"))
     work.reasons.setdefault(chosen.key, f"{use.module} in {use.origin}")
 
 
@@ -204,7 +204,7 @@ def _close(work: _Work) -> None:
         if distribution is None or state in done:
             continue
         done.add(state)
-        queue += _follow(work, distribution, work.extras.get(key, set()), f"needed by {distribution.name}")
+        queue += _follow(work, distribution, work.extras.get(key, set()), f"needed by {distribution.key}")
 
 
 def _follow(work: _Work, distribution: Distribution, extras: set[str], why: str) -> list[str]:

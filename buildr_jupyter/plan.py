@@ -1,0 +1,283 @@
+"""The single description of an image, and the values that it is made of. All frozen; files are opened when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter.errors import ContextError
+
+__all__ = [
+    "CustomDockerfile",
+    "FileEntry",
+    "FileNote",
+    "ImagePlan",
+    "ImportUse",
+    "NameNote",
+    "Requirement",
+    "canonical_json",
+]
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return ``value`` as UTF-8 JSON with sorted keys and no white space: one value, one text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file that goes into the image.
+
+    ``open`` returns a fresh binary stream each time; whoever reads it hashes what was read and compares.
+    """
+
+    path: str
+    """Relative to the context folder, ``/`` between parts, no ``..``: ``app/data/in.csv``."""
+    mode: int
+    """Permission bits in the image: 0o644 or 0o755."""
+    size_bytes: int
+    sha256: str
+    """64 hex digits of the content."""
+    open: Callable[[], IO[bytes]] = field(compare=False, repr=False)
+    why: str = field(default="", compare=False)
+    """What asked for the file: ``main.py``, ``imported by cell 3, line 1``."""
+
+    @classmethod
+    def from_bytes(cls, path: str, content: bytes, *, mode: int = 0o644, why: str = "") -> FileEntry:
+        """Return an entry for bytes that are at hand."""
+        return cls(path, mode, len(content), hashlib.sha256(content).hexdigest(), lambda: BytesIO(content), why)
+
+    @classmethod
+    def from_path(cls, path: str, source: Path, *, mode: int | None = None, why: str = "") -> FileEntry:
+        """Return an entry for a file on disk, hashed now; raises OSError where it cannot be read."""
+        with source.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            size_bytes = stream.tell()
+        if mode is None:
+            mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
+        return cls(path, mode, size_bytes, sha256, lambda: source.open("rb"), why)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportUse:
+    """A module that the program imports, and where it says so."""
+
+    module: str
+    """Dotted and absolute: ``google.cloud.storage``; for ``from a import b`` it is ``a``."""
+    names: tuple[str, ...] = ()
+    """What ``from module import ...`` asks for, each of them maybe a submodule; ``*`` for a star."""
+    origin: str = ""
+    """``nb.ipynb, cell 3, line 1``."""
+    optional: bool = False
+    """Guarded (``try … except ImportError``, ``if TYPE_CHECKING``) or loaded by name at run time: may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One pinned line of requirements.txt and what asked for it."""
+
+    text: str
+    """A PEP 508 requirement: ``pandas==2.2.3``, or ``./wheels/x-1.0-py3-none-any.whl``."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NameNote:
+    """How one name of the cell is supplied in the program."""
+
+    name: str
+    origin: str
+    """``nb.ipynb, cell 3, line 1`` in the terms of the contracts, never an execution count."""
+    kind: str
+    """code, literal, parameter, snapshot, recompute or import."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileNote:
+    """A file of the context and why it is there."""
+
+    path: str
+    bytes: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomDockerfile:
+    """A Dockerfile of the user's own, taken as it is."""
+
+    text: str
+    build_args: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    """Ids only; the values are in no plan."""
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """The single description of an image. ``buildr.json`` is its full canonical form."""
+
+    base: str
+    """Reference of the base image as asked for."""
+    python: str
+    """``major.minor`` of the interpreter: ``3.11``."""
+    base_digest: str | None = None
+    """What the base resolved to: a manifest's digest, or the image id of a base that only the engine has."""
+    platforms: tuple[str, ...] = ()
+    """``linux/amd64`` …; empty: the engine's own."""
+    system_packages: tuple[str, ...] = ()
+    """Debian package names, sorted."""
+    requirements: tuple[Requirement, ...] = ()
+    """Sorted by their text."""
+    wheels: tuple[FileEntry, ...] = ()
+    """Under ``wheels/``: installed from, never a part of the image."""
+    files: tuple[FileEntry, ...] = ()
+    """Under ``app/``, sorted by path; ``app/main.py`` among them."""
+    state: tuple[FileEntry, ...] = ()
+    """Snapshots, under ``app/state/``."""
+    environment: tuple[tuple[str, str], ...] = ()
+    user: str = "1000:0"
+    workdir: str = "/app"
+    ports: tuple[str, ...] = ()
+    """``8080/tcp`` …"""
+    entrypoint: tuple[str, ...] = ("python", "main.py")
+    labels: tuple[tuple[str, str], ...] = ()
+    """Without the content digest, which is computed from the plan."""
+    dockerfile: CustomDockerfile | None = None
+    notebook: str | None = None
+    """File name only, None where the notebook is not known."""
+    cell: str | None = None
+    """The nbformat id of the cell, or its 0-based index as text."""
+    interpreter: str = ""
+    """What the requirements were read from: ``CPython 3.11.7``; never a path."""
+    names: tuple[NameNote, ...] = field(default=(), compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the full form, as ``buildr.json`` holds it."""
+        return {
+            **self._identity(),
+            "schema": 1,
+            "notebook": self.notebook,
+            "cell": self.cell,
+            "content_digest": self.content_digest,
+            "interpreter": self.interpreter,
+            "names": [{"name": n.name, "origin": n.origin, "kind": n.kind, "why": n.why} for n in self.names],
+            "requirements": [{"requirement": r.text, "why": r.why} for r in self.requirements],
+            "files": [_file_json(f) | {"why": f.why} for f in self.all_files],
+        }
+
+    @property
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """Program, modules, data, snapshots and wheels, sorted by path."""
+        return tuple(sorted((*self.files, *self.state, *self.wheels), key=lambda entry: entry.path))
+
+    @property
+    def content_digest(self) -> str:
+        """``sha256:`` and 64 hex digits of what the image is made from: no names, tags, times, and not itself."""
+        return "sha256:" + hashlib.sha256(canonical_json(self._identity())).hexdigest()
+
+    @property
+    def lock_digest(self) -> str:
+        """``sha256:`` and 64 hex digits of the pinned requirements alone."""
+        lines = "".join(f"{requirement.text}\n" for requirement in self.requirements)
+        return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def content_tag(self) -> str:
+        """The tag under which the same content is found again: ``c-`` and 12 hex digits."""
+        return "c-" + self.content_digest.removeprefix("sha256:")[:12]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], folder: Path) -> ImagePlan:
+        """Return the plan that ``to_json`` wrote, with its files opened under ``folder``."""
+        entries = [
+            FileEntry(f["path"], f["mode"], f["bytes"], f["sha256"], _opener(folder, f["path"]), f.get("why", ""))
+            for f in data["files"]
+        ]
+        custom = data.get("dockerfile")
+        return cls(
+            base=data["base"],
+            python=data["python"],
+            base_digest=data["base_digest"],
+            platforms=tuple(data["platforms"]),
+            system_packages=tuple(data["system_packages"]),
+            requirements=tuple(Requirement(r["requirement"], r["why"]) for r in data["requirements"]),
+            wheels=tuple(e for e in entries if e.path.startswith("wheels/")),
+            files=tuple(e for e in entries if e.path.startswith("app/") and not e.path.startswith("app/state/")),
+            state=tuple(e for e in entries if e.path.startswith("app/state/")),
+            environment=tuple((k, v) for k, v in data["environment"]),
+            user=data["user"],
+            workdir=data["workdir"],
+            ports=tuple(data["ports"]),
+            entrypoint=tuple(data["entrypoint"]),
+            labels=tuple((k, v) for k, v in data["labels"]),
+            dockerfile=custom
+            and CustomDockerfile(
+                custom["text"],
+                tuple((k, v) for k, v in custom["build_args"]),
+                tuple(custom["secrets"]),
+                custom["target"],
+            ),
+            notebook=data["notebook"],
+            cell=data["cell"],
+            interpreter=data["interpreter"],
+            names=tuple(NameNote(n["name"], n["origin"], n["kind"], n["why"]) for n in data["names"]),
+        )
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> ImagePlan:
+        """Return the plan of a context folder: that of its ``buildr.json``, else a custom Dockerfile's.
+
+        Raises ContextError where the folder has neither, or a ``buildr.json`` that is none.
+        """
+        record = folder / "buildr.json"
+        try:
+            if record.is_file():
+                return cls.from_json(json.loads(record.read_bytes()), folder)
+            text = (folder / "Dockerfile").read_text(encoding="utf-8")
+        except OSError as error:
+            raise ContextError(f"context folder {str(folder)!r}: {error.strerror}: Dockerfile") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContextError(
+                f"context folder {str(folder)!r}: buildr.json is not ours or is damaged: {error}",
+                hint="export the cell again, or take buildr.json away to build the Dockerfile as it is",
+            ) from error
+        return cls(base="", python="", dockerfile=CustomDockerfile(text))
+
+    def _identity(self) -> dict[str, Any]:
+        custom = self.dockerfile
+        return {
+            "base": self.base,
+            "base_digest": self.base_digest,
+            "python": self.python,
+            "platforms": list(self.platforms),
+            "system_packages": list(self.system_packages),
+            "requirements": [requirement.text for requirement in self.requirements],
+            "files": [_file_json(entry) for entry in self.all_files],
+            "environment": [list(pair) for pair in self.environment],
+            "user": self.user,
+            "workdir": self.workdir,
+            "ports": list(self.ports),
+            "entrypoint": list(self.entrypoint),
+            "labels": [list(pair) for pair in self.labels],
+            "dockerfile": custom
+            and {
+                "text": custom.text,
+                "build_args": [list(pair) for pair in custom.build_args],
+                "secrets": list(custom.secrets),
+                "target": custom.target,
+            },
+        }
+
+
+def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
+    return lambda: (folder / path).open("rb")
+
+
+def _file_json(entry: FileEntry) -> dict[str, Any]:
+    return {"path": entry.path, "mode": entry.mode, "bytes": entry.size_bytes, "sha256": entry.sha256}
