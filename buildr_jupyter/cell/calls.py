@@ -1,0 +1,558 @@
+"""What a call does and gives: functions of the notebook are looked into, those of libraries are looked up."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+
+from buildr_jupyter.cell import knowledge as known
+from buildr_jupyter.cell.expressions import Expressions, Frame
+from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, FunctionInfo, Obj, Val, reach
+from buildr_jupyter.cell.world import World
+
+__all__ = ["Calls"]
+
+_DEPTH = 12
+_TABLES = ("DataFrame", "Series", "ndarray")
+_ASIDE = ("mod", "func", "class", "world")
+
+
+class Calls(Expressions, World):
+    """Adds calls to the expressions."""
+
+    depth = 0
+
+    # -- the node
+
+    def call(self, node: ast.Call) -> Val:
+        """Return what the call may give, noting what it does."""
+        function = node.func
+        receiver: Val | None = None
+        if isinstance(function, ast.Attribute):
+            if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
+                return self._super_call(function.attr, *self._arguments(node))
+            receiver = self.eval(function.value)
+            callee = ATOM
+        else:
+            callee = self.eval(function)
+        args, keywords = self._arguments(node)
+        if receiver is not None and isinstance(function, ast.Attribute):
+            if receiver.path is None:
+                return self.method(receiver, function.attr, args, keywords, node)
+            callee = self.attribute(receiver, function.attr)
+        return self.invoke(callee, args, keywords, node)
+
+    def _arguments(self, node: ast.Call) -> tuple[list[Val], dict[str, Val]]:
+        args = [self.eval(argument) for argument in node.args]
+        keywords: dict[str, Val] = {}
+        for number, keyword in enumerate(node.keywords):
+            value = self.eval(keyword.value)
+            if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and not keyword.value.value:
+                continue
+            keywords[keyword.arg or f"**{number}"] = value
+        return args, keywords
+
+    def _super_call(self, name: str, args: list[Val], keywords: dict[str, Val]) -> Val:
+        for frame in reversed(self.frames):
+            if frame.function is not None and frame.function.params:
+                self.facts.calls.append((frame.function.params[0], f"super:{name}", [*args, *keywords.values()]))
+                return self.fresh(opaque=True, edges={frame.function.params[0]})
+        return ATOM
+
+    # -- any callee
+
+    def invoke(
+        self, callee: Val, args: list[Val], keywords: Mapping[str, Val] | None = None, node: ast.Call | None = None
+    ) -> Val:
+        """Return what calling ``callee`` may give."""
+        keywords = keywords or {}
+        if callee.path is not None:
+            return self.library(callee.path, callee, args, keywords, node)
+        results: list[Val] = []
+        for obj in callee.objs:
+            if obj.kind == "func":
+                results.append(self.apply(obj, args, keywords=keywords))
+            elif obj.kind == "class":
+                results.append(self._instance(obj, args, keywords))
+            elif obj.kind == "param":
+                given = [*args, *keywords.values()]
+                self.facts.calls.append((obj, None, given))
+                results.append(self.fresh(opaque=True, edges=_objs(given) | {obj}))
+            elif obj.kind == "inst":
+                info = self.class_of(obj)
+                for method in info.find("__call__") if info else ():
+                    results.append(self.apply(method, args, Val(frozenset((obj,))), keywords))
+                results.extend(self._unknown_call(obj, args, keywords) if info is None or info.foreign else ())
+            elif obj.kind != "mod":
+                results.extend(self._unknown_call(obj, args, keywords))
+        if not callee.objs:
+            return self.fresh(
+                opaque=True,
+                edges=_objs(args),
+            )
+        return self.join(results) if results else ATOM
+
+    def _unknown_call(self, callee: Obj, args: list[Val], keywords: Mapping[str, Val]) -> list[Val]:
+        given = [*args, *keywords.values()]
+        inside = [obj for obj in reach((callee,)) if obj.kind in ("func", "class", "inst") and obj is not callee]
+        if inside and self.depth < _DEPTH:
+            self.depth += 1
+            found = [self.invoke(Val(frozenset((obj,))), args, keywords) for obj in inside]
+            self.depth -= 1
+            return found
+        if not callee.life:
+            self._change_deep(_objs(given))
+        return [self.fresh(opaque=True, edges=_objs(given) | {callee}, life=callee.life)]
+
+    def _change_deep(self, objs: Iterable[Obj]) -> None:
+        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+
+    def _instance(self, cls: Obj, args: list[Val], keywords: Mapping[str, Val]) -> Val:
+        info = cls.info
+        assert isinstance(info, ClassInfo)
+        obj = self.new("inst", info=cls, life=(cls,))
+        value = Val(frozenset((obj,)))
+        makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
+        for method in makers:
+            self.apply(method, args, value, keywords)
+        if not makers or info.foreign:
+            obj.edges.update(_objs([*args, *keywords.values()]))
+        if info.mutable:
+            obj.edges.add(cls)
+        self.facts.mutates.discard(obj)
+        return value
+
+    # -- functions of the notebook
+
+    def apply(
+        self, function: Obj, args: list[Val], self_val: Val | None = None, keywords: Mapping[str, Val] | None = None
+    ) -> Val:
+        """Note what a call of the notebook's function does with these arguments; return what it may give."""
+        info = function.info
+        if not isinstance(info, FunctionInfo):
+            return ATOM
+        facts = self.summary(info)
+        if facts is None or self.depth >= _DEPTH:
+            return self.fresh(opaque=True, edges=_objs(args)) if _objs(args) else ATOM
+        given = list(args) if self_val is None or info.static else [self_val, *args]
+        places = _places(info, given, keywords or {})
+        if info.owner is not None:
+            places[info.owner] = frozenset((function,))
+        self.depth += 1
+        try:
+            return self._take(info, facts, places, function)
+        finally:
+            self.depth -= 1
+
+    def _take(self, info: FunctionInfo, facts: Facts, places: dict[Obj, frozenset[Obj]], function: Obj) -> Val:
+        def put(objs: Iterable[Obj]) -> set[Obj]:
+            found: set[Obj] = set()
+            for obj in objs:
+                found.update(places.get(obj, (obj,)))
+            return found
+
+        here = Facts(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
+        self.merge(here, certain=False)
+        for name, value in facts.assigned.items():
+            self.set_global(name, value._replace(objs=frozenset(put(value.objs)), const=None), weak=True)
+        for token in facts.binds:
+            if token.startswith("@"):
+                self.seed(token[1:], weak=True)
+        if facts.mutates:
+            self.change(put(facts.mutates))
+        for param in info.params:
+            inner = param.info
+            for source, targets in ((param, places.get(param, NOTHING)), (inner, NOTHING)):
+                if isinstance(source, Obj) and (extra := source.edges - {inner}):
+                    stored = put(obj for obj in extra if obj is not param)
+                    for target in targets:
+                        target.edges.update(obj for obj in stored if obj is not target)
+        for callee, method, values in facts.calls:
+            given = [value._replace(objs=frozenset(put(value.objs))) for value in values]
+            for target in places.get(callee, (callee,)):
+                self._deferred(target, method, given)
+        if info.generator:
+            edges = put(facts.returns)
+            for objs in places.values():
+                edges |= objs
+            return Val(frozenset((self.new("iter", edges=edges, life=(function,)),)))
+        return self._given_back(facts, places, put)
+
+    def _given_back(self, facts: Facts, places: dict[Obj, frozenset[Obj]], put: object) -> Val:
+        found: set[Obj] = set()
+        for obj in facts.returns:
+            if obj in places:
+                found.update(places[obj])
+            elif obj.kind in ("world", "mod", "class") or obj.info in places:
+                found.add(obj)
+            else:
+                inner = reach((obj,)) - {obj}
+                edges = {target for one in inner for target in places.get(one, (one,))}
+                clone = self.new(obj.kind, info=obj.info, opaque=obj.opaque, edges=edges, life=obj.life, typ=obj.typ)
+                found.add(clone)
+                if obj in self.shared:
+                    found.add(obj)
+        return Val(frozenset(found), typ=facts.return_typ)
+
+    def _deferred(self, target: Obj, method: str | None, given: list[Val]) -> None:
+        value = Val(frozenset((target,)), typ=target.typ)
+        if method is None:
+            self.invoke(value, given)
+        elif method.startswith("@"):
+            self.attribute(value, method[1:])
+        elif method == "__iter__":
+            self.consume(value)
+        elif method == "__getitem__":
+            self.use(value)
+        elif method.startswith("super:"):
+            info = self.class_of(target)
+            for base in info.bases if info else ():
+                for found in base.info.find(method[6:]) if isinstance(base.info, ClassInfo) else ():
+                    self.apply(found, given, value)
+            if target.kind == "param":
+                self.facts.calls.append((target, method, given))
+        else:
+            name, _, mark = method.partition("!")
+            self.method(value, name, given, {"inplace": ATOM} if mark else {}, None)
+
+    def summary(self, info: FunctionInfo) -> Facts | None:
+        """Return what the function does when called; None while it is being found (a recursion)."""
+        if info.busy:
+            return None
+        env = self.env
+        if info.facts is not None and all(env.get(name) is value for name, value in info.rests_on.items()):
+            for outer in self.building:
+                for name, value in info.rests_on.items():
+                    outer.rests_on.setdefault(name, value)
+            return info.facts
+        if isinstance(info.node, ast.GeneratorExp):
+            return info.facts
+        info.busy = True
+        saved = (self.facts, self.bound, self.frames, self.inner, self.weak)
+        self.facts, self.bound, self.inner, self.weak = Facts(), set(), [], 0
+        self._make_params(info)
+        frame = Frame(info.locals, info.owner)
+        frame.function = info
+        frame.vals.update({name: self._param_value(info, number) for number, name in enumerate(info.names)})
+        self.frames = [frame]
+        info.rests_on = {}
+        self.building.append(info)
+        try:
+            if isinstance(info.node, ast.Lambda):
+                value = self.eval(info.node.body)
+                self.facts.returns.update(value.objs)
+                self.facts.return_typ = value.typ
+            else:
+                self.block(info.node.body)
+            info.facts = self.facts
+        finally:
+            self.facts, self.bound, self.frames, self.inner, self.weak = saved
+            self.building.pop()
+            info.busy = False
+        for outer in self.building:
+            for name, found in info.rests_on.items():
+                outer.rests_on.setdefault(name, found)
+        return info.facts
+
+    def _make_params(self, info: FunctionInfo) -> None:
+        info.params = []
+        for name in info.names:
+            inner = self.new("param", opaque=True)
+            param = self.new("param", info=inner, edges=(inner,), typ=None)
+            inner.info = name
+            info.params.append(param)
+
+    @staticmethod
+    def _param_value(info: FunctionInfo, number: int) -> Val:
+        return Val(frozenset((info.params[number],)) | info.defaults)
+
+    def block(self, body: list[ast.stmt]) -> None:
+        raise NotImplementedError
+
+    # -- methods
+
+    def method(
+        self, receiver: Val, name: str, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None
+    ) -> Val:
+        """Note what calling a method does; return what it may give."""
+        given = [*args, *keywords.values()]
+        if not receiver.objs:
+            return self._atomic_method(receiver, name, args, given)
+        results: list[Val] = []
+        others: list[Obj] = []
+        for obj in receiver.objs:
+            if obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
+                results.extend(self._own_method(obj, info, name, args, keywords, others))
+            elif obj.kind == "param":
+                mark = "!" if "inplace" in keywords or "out" in keywords else ""
+                self.facts.calls.append((obj, f"{name}{mark}", given))
+                fresh = name in known.FRESH_METHODS
+                results.append(self.fresh(opaque=True, edges=() if fresh else _objs(given) | {obj} | obj.edges))
+            else:
+                others.append(obj)
+        if others:
+            self.file_method(name, args, node)
+            results.append(self._foreign_method(Val(frozenset(others), typ=receiver.typ), name, args, keywords))
+        return self.join(results) if results else ATOM
+
+    def _own_method(
+        self,
+        obj: Obj,
+        info: ClassInfo,
+        name: str,
+        args: list[Val],
+        keywords: Mapping[str, Val],
+        others: list[Obj],
+    ) -> list[Val]:
+        found = info.find(name)
+        value = Val(frozenset((obj,)))
+        if found:
+            results = []
+            for method in found:
+                unbound = obj.kind == "class" and isinstance(method.info, FunctionInfo) and not method.info.static
+                bound_to_class = unbound and "classmethod" in _decorators(method)
+                results.append(self.apply(method, args, None if unbound and not bound_to_class else value, keywords))
+            return results
+        held = [inner for inner in obj.edges if inner.kind in ("func", "class")]
+        if held and name not in known.PURE_METHODS:
+            return [self.invoke(Val(frozenset((inner,))), args, keywords) for inner in held]
+        if info.foreign:
+            others.append(obj)
+        return []
+
+    def _atomic_method(self, receiver: Val, name: str, args: list[Val], given: list[Val]) -> Val:
+        for value in given:
+            self.use(value)
+        if name == "join":
+            for value in args:
+                self.consume(value)
+        self.file_method(name, args, None, receiver)
+        if name in ("split", "rsplit", "splitlines", "partition", "rpartition"):
+            return self.fresh(typ="list")
+        if name in ("open", "iterdir", "glob", "rglob"):
+            return self.fresh(opaque=True)
+        return Val(typ=receiver.typ)
+
+    def _foreign_method(self, receiver: Val, name: str, args: list[Val], keywords: Mapping[str, Val]) -> Val:
+        given = [*args, *keywords.values()]
+        self._call_back(given, receiver)
+        typ = receiver.typ
+        objs = receiver.objs
+        changes = "inplace" in keywords or "out" in keywords
+        if "out" in keywords:
+            self._change_deep(keywords["out"].objs)
+        if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
+            self.change(args[0].objs)
+        for value in given:
+            if any(obj.typ == "rng" for obj in value.objs):
+                self.change(value.objs)
+        iterator = any(obj.kind == "iter" for obj in objs)
+        if name in known.SHALLOW_METHODS and typ not in _TABLES:
+            self.change(objs)
+            if name in known.STORING_METHODS:
+                self._store(objs, name, args, given)
+        elif changes or iterator or (name not in known.PURE_METHODS and not (typ in _TABLES and name == "plot")):
+            self._change_deep(objs)
+            if re.match(r"add|set|insert|push|append|register|attach|put", name):
+                self._store(objs, name, args, given)
+        if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
+            self.draw_by_object(objs, name)
+        return self._method_result(receiver, name, given)
+
+    def _store(self, objs: Iterable[Obj], name: str, args: list[Val], given: list[Val]) -> None:
+        stored = set(_objs(given))
+        if name in ("extend", "update", "extendleft"):
+            for value in args:
+                self.consume(value)
+                stored.update(self.element(value).objs)
+        for obj in objs:
+            obj.edges.update(inner for inner in stored if inner is not obj)
+
+    def _method_result(self, receiver: Val, name: str, given: list[Val]) -> Val:
+        objs, typ = receiver.objs, receiver.typ
+        lives = self.lives(receiver)
+        if name in known.ITERATOR_METHODS or (name == "split" and typ not in _TABLES):
+            return Val(frozenset((self.new("iter", edges=objs | _objs(given), life=lives),)))
+        if name == "copy" and typ not in _TABLES:
+            return self.fresh(edges=self.element(receiver).objs, typ=typ, life=lives, opaque=_opaque(objs))
+        if name in known.FRESH_METHODS or name in ("fit_transform", "fit_predict"):
+            kept = typ if typ in _TABLES else None
+            if name in ("to_list", "tolist", "to_dict"):
+                kept = "list"
+            edges = {obj for obj in objs if obj.kind == "iter"} if typ not in _TABLES else set()
+            return self.fresh(opaque=True, typ=kept, life=lives, edges=edges)
+        if name in ("get", "pop", "popleft", "popitem", "setdefault", "values", "items", "most_common"):
+            element = self.element(receiver)
+            inner = element.objs | _objs(given)
+            return Val(inner | {self.new(edges=inner)}, typ=element.typ) if inner else self.fresh()
+        if name in ("keys", "append", "extend", "insert", "remove", "sort", "reverse", "update", "add", "clear"):
+            if typ in ("list", "dict", "set"):
+                return ATOM if name != "keys" else self.fresh(edges=self.element(receiver).objs)
+        made = self.new(edges=objs | _objs(given), opaque=True, life=lives)
+        return Val(objs | {made}, typ=typ if typ in _TABLES else None)
+
+    # -- libraries
+
+    def _call_back(self, given: Iterable[Val], source: Val = ATOM) -> None:
+        """Note that a library may call the functions, and the methods of the objects, that it is given."""
+        element = [self.element(source)] if source.objs else [ATOM]
+        for value in given:
+            for obj in value.objs:
+                if obj.kind == "func" and self.depth < _DEPTH:
+                    self.apply(obj, element * 3)
+                elif obj.kind in ("class", "param"):
+                    if obj.kind == "param":
+                        self.facts.calls.append((obj, "__getitem__", []))
+            self.use(value)
+
+    def library(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None) -> Val:
+        """Note what a builtin or a module's function does; return what it may give."""
+        given = [*args, *keywords.values()]
+        root, _, _ = path.partition(".")
+        name = path.rpartition(".")[2]
+        builtin = "." not in path
+        if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
+            return self.open_file(args, keywords)
+        if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
+            special = self.reflect(path, args, node)
+            if special is not None:
+                return special
+        if path not in ("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"):
+            for value in given:
+                self.consume(value)
+        source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
+        self._call_back(given, source)
+        self.world_call(path, base, args, keywords, node)
+        for position in known.MUTATING_FUNCTIONS.get(path, ()):
+            if position < len(args):
+                self.change(args[position].objs)
+                if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
+                    for obj in args[position].objs:
+                        obj.edges.update(_objs(args[position + 1 :]) - {obj})
+        for keyword in ("out", "file", "ax"):
+            if keyword in keywords:
+                self._change_deep(keywords[keyword].objs)
+        if "inplace" in keywords and args:
+            self._change_deep(args[0].objs)
+        for value in given:
+            if any(obj.typ == "rng" for obj in value.objs):
+                self.change(value.objs)
+        if not builtin and root not in known.QUIET_MODULES:
+            self._change_deep(_objs(given))
+        return self._library_result(path, name, base, args, given, keywords)
+
+    def _library_result(
+        self, path: str, name: str, base: Val, args: list[Val], given: list[Val], keywords: Mapping[str, Val]
+    ) -> Val:
+        if "." not in path:
+            return self._builtin_result(path, args, given)
+        life = base.objs
+        if path in known.RNG_CONSTRUCTORS:
+            return self.fresh(typ="rng", opaque=True, life=life)
+        if path in known.ITERATOR_FUNCTIONS:
+            return Val(frozenset((self.new("iter", edges=_objs(given), life=life),)))
+        if path in ("functools.reduce", "copy.copy", "random.choice", "random.sample", "heapq.heappop", "operator.itemgetter",
+                    "heapq.nlargest", "heapq.nsmallest", "random.choices"):  # fmt: skip
+            inner = {obj for value in given for obj in self.element(value).objs} | _objs(given)
+            return Val(frozenset(inner | {self.new(edges=inner)})) if path != "copy.copy" else self.fresh(
+                edges={obj for value in args for obj in value.objs for obj in obj.edges}, opaque=_opaque(_objs(args))
+            )  # fmt: skip
+        if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
+            return Val(life | {self.new(edges=life, opaque=True)})
+        if path.startswith(
+            ("math.", "cmath.", "os.path.", "statistics.", "time.", "string.", "keyword.", "unicodedata.")
+        ):
+            return Val(typ="str") if path.startswith("os.path.") else ATOM
+        if path in ("pathlib.Path", "pathlib.PurePath") and args and args[0].const is not None:
+            return Val(const=args[0].const, typ="str")
+        typ = _result_type(path, name)
+        if path in known.VIEW_FUNCTIONS:
+            return Val(_objs(args) | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
+        if path.startswith("numpy.") and not name[:1].isupper():
+            edges: frozenset[Obj] = frozenset(o for o in _objs(given) if o.kind in ("func", "inst"))
+        elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
+            edges = NOTHING
+        else:
+            edges = _objs(given)
+        return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
+
+    def _builtin_result(self, path: str, args: list[Val], given: list[Val]) -> Val:
+        if path in known.ATOMIC_BUILTINS or path in ("vars", "delattr", "setattr"):
+            if path in ("type", "frozenset", "object"):
+                classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
+                return Val(frozenset(classes)) if classes else ATOM
+            return Val(typ="str") if path in ("str", "repr", "format", "ascii") else ATOM
+        if path in known.ITERATOR_FUNCTIONS:
+            funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
+            return Val(frozenset((self.new("iter", edges=_objs(given), life=funcs),)))
+        if path in ("list", "tuple", "set", "dict", "sorted"):
+            edges = {obj for value in args for obj in self.element(value).objs} | {
+                obj for value in given[len(args) :] for obj in value.objs
+            }
+            if path == "sorted" or path == "tuple":
+                edges = {obj for obj in edges if obj.kind != "func"}
+            return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
+        if path in ("min", "max", "next", "sum", "getattr"):
+            if path == "getattr" and args and len(args) > 1 and args[1].const:
+                return self.attribute(args[0], args[1].const)
+            inner = {obj for value in args for obj in self.element(value).objs} | _objs(args if path != "sum" else ())
+            return Val(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
+        if path[:1].isupper():  # exceptions
+            return self.fresh(edges=_objs(given))
+        return self.fresh(edges=_objs(given), typ=path if path in ("bytearray",) else None)
+
+
+def _objs(values: Iterable[Val]) -> frozenset[Obj]:
+    return frozenset().union(*(value.objs for value in values))
+
+
+def _opaque(objs: Iterable[Obj]) -> bool:
+    return any(obj.opaque for obj in objs)
+
+
+def _decorators(function: Obj) -> set[str]:
+    node = function.info.node if isinstance(function.info, FunctionInfo) else None
+    listed = getattr(node, "decorator_list", ())
+    return {decorator.id for decorator in listed if isinstance(decorator, ast.Name)}
+
+
+def _places(info: FunctionInfo, given: list[Val], keywords: Mapping[str, Val]) -> dict[Obj, frozenset[Obj]]:
+    """Return what each parameter, and what each parameter's inside, stands for in this call."""
+    arguments = info.node.args if not isinstance(info.node, ast.GeneratorExp) else None
+    count = len(arguments.posonlyargs) + len(arguments.args) if arguments else 0
+    rest: set[Obj] = set()
+    named = dict(zip(info.names[:count], (value.objs for value in given), strict=False))
+    for value in given[count:]:
+        rest.update(value.objs)
+    for name, value in keywords.items():
+        if name in info.names:
+            named[name] = value.objs
+        else:
+            rest.update(value.objs)
+    if arguments is not None:
+        for star in (arguments.vararg, arguments.kwarg):
+            if star is not None:
+                named[star.arg] = frozenset(rest)
+    places: dict[Obj, frozenset[Obj]] = {}
+    for param, name in zip(info.params, info.names, strict=True):
+        objs = named.get(name, info.defaults if name not in named else NOTHING)
+        places[param] = objs
+        if isinstance(param.info, Obj):
+            inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}
+            places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})
+    return places
+
+
+def _result_type(path: str, name: str) -> str | None:
+    if path.startswith("pandas."):
+        if name in ("Series", "to_datetime", "to_numeric", "cut", "qcut", "date_range", "Index", "Categorical"):
+            return "Series"
+        return (
+            "DataFrame"
+            if name == "DataFrame" or name.startswith(("read_", "concat", "merge", "pivot", "get_d"))
+            else None
+        )
+    if path.startswith("numpy.") and not path.startswith("numpy.random.default"):
+        return "ndarray"
+    return None

@@ -1,0 +1,170 @@
+"""The statements that a cell needs, found backwards from it, in the order in which they ran."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from buildr_jupyter.cell.objects import Facts, Obj, Val, live_closure
+from buildr_jupyter.cell.scope import BUILTINS
+from buildr_jupyter.cell.statements import Flow
+
+__all__ = ["Need", "Slice", "Statement", "analyze", "slice_back"]
+
+_SHADOWED_BY_STARS = frozenset(
+    ["sum", "min", "max", "abs", "round", "any", "all", "pow", "open", "sorted", "range", "divmod", "hash"]
+)
+
+
+@dataclass(slots=True, eq=False)
+class Statement:
+    """One top-level statement of one run of a cell."""
+
+    node: ast.stmt
+    run: int
+    """Position of its run in the list of runs."""
+    number: int = -1
+    """Position among all statements that were looked at."""
+    facts: Facts | None = None
+
+    @property
+    def line(self) -> int:
+        """1-based line in the cell, decorators included."""
+        decorators = getattr(self.node, "decorator_list", ())
+        return min([self.node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Why a statement or a name is there."""
+
+    name: str
+    """What was needed."""
+    by: Statement
+    """The statement that needed it."""
+    changes: bool = False
+    """The statement does not bind the name, it changes what the name stands for."""
+
+
+@dataclass(slots=True)
+class Slice:
+    """What the cell needs."""
+
+    kept: list[Statement]
+    """In the order in which they ran, those of the cell itself last."""
+    why: dict[int, list[Need]]
+    """Statement number to what it is needed for; nothing for those of the cell itself."""
+    unresolved: dict[str, Need]
+    """Names that no statement supplies and that are no builtins."""
+    everything: Statement | None = None
+    """The statement that may read any name, where there is one."""
+
+
+def analyze(flow: Flow, statements: Sequence[Statement], cells: Sequence[int]) -> None:
+    """Find the facts of each statement, in order; ``cells`` tells for each run which cell it is."""
+    for statement in statements:
+        statement.number = flow.number
+        statement.facts = flow.statement(statement.node, cell=cells[statement.run])
+
+
+class _Live:
+    """The names that are needed at one point, and all objects that hang on them."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.names: dict[str, list[frozenset[Obj]]] = {}
+        self.needs: dict[str, Need] = {}
+        self.objs: Counter[Obj] = Counter()
+        self._closures: dict[frozenset[Obj], frozenset[Obj]] = {}
+
+    def _closure(self, objs: frozenset[Obj]) -> frozenset[Obj]:
+        found = self._closures.get(objs)
+        if found is None:
+            found = self._closures[objs] = frozenset(live_closure(objs))
+        return found
+
+    def add(self, name: str, value: Val | None, need: Need) -> None:
+        held = self.names.get(name)
+        if held is None:
+            held = self.names[name] = []
+            self.needs[name] = need
+        if value is None or not value.objs or value.objs in held:
+            return
+        held.append(value.objs)
+        self.objs.update(self._closure(value.objs))
+
+    def remove(self, name: str) -> None:
+        for objs in self.names.pop(name, ()):
+            closure = self._closure(objs)
+            self.objs.subtract(closure)
+            for obj in closure:
+                if not self.objs[obj]:
+                    del self.objs[obj]
+        self.needs.pop(name, None)
+
+    def changed_by(self, objs: set[Obj]) -> list[str]:
+        hit = {obj for obj in objs if obj in self.objs}
+        if not hit:
+            return []
+        return [name for name, held in self.names.items() if any(hit & self._closure(one) for one in held)]
+
+
+def slice_back(flow: Flow, statements: Sequence[Statement], target: int) -> Slice:
+    """Return the statements that those of the run ``target`` (the last one) need; its own are all kept."""
+    live = _Live(flow)
+    kept: list[Statement] = []
+    why: dict[int, list[Need]] = {}
+    everything: Statement | None = None
+    stars = [name for name in flow.history if name.startswith("*")]
+    for statement in reversed(statements):
+        facts = statement.facts
+        assert facts is not None
+        if statement.run != target:
+            if everything is None:
+                needs = _needs(live, facts)
+                if not needs:
+                    continue
+                why[statement.number] = needs
+            else:
+                why[statement.number] = [Need("any name", everything)]
+        kept.append(statement)
+        if facts.everything and everything is None:
+            everything = statement
+        _pass(flow, live, statement, facts, stars)
+        if len(kept) == 1 or "@always" not in live.names:
+            live.add("@always", flow.env.get("@always"), Need("@always", statement))
+    kept.reverse()
+    unresolved = {
+        name: need
+        for name, need in live.needs.items()
+        if not name.startswith(("@", "*")) and name not in BUILTINS and flow.before(name, need.by.number) is None
+    }
+    return Slice(kept, why, unresolved, everything)
+
+
+def _needs(live: _Live, facts: Facts) -> list[Need]:
+    names = live.names
+    found = [live.needs[name] for name in sorted(facts.binds | facts.maybe) if name in names]
+    if facts.mutates:
+        for name in live.changed_by(facts.mutates):
+            need = live.needs[name]
+            found.append(Need(need.name, need.by, changes=True))
+    return found
+
+
+def _pass(flow: Flow, live: _Live, statement: Statement, facts: Facts, stars: list[str]) -> None:
+    """Go from what is needed after a kept statement to what is needed before it."""
+    number = statement.number
+    for name in facts.binds:
+        live.remove(name)
+    for name in facts.maybe:
+        if name in live.names:
+            live.add(name, flow.before(name, number), live.needs[name])
+    for name in sorted(facts.reads | facts.deletes):
+        value = flow.before(name, number)
+        live.add(name, value, Need(name, statement))
+        if stars and value is None and (name not in BUILTINS or name in _SHADOWED_BY_STARS):
+            for star in stars:
+                live.add(star, flow.before(star, number), Need(name, statement))

@@ -1,0 +1,428 @@
+"""Cells as they ran: from a live kernel's history, or from a notebook file in document order.
+
+The only module of this room that knows IPython and nbformat; both are imported when they are needed.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from buildr_jupyter.errors import NotebookError
+
+__all__ = [
+    "CellRun",
+    "KernelHistory",
+    "Notebook",
+    "header_and_body",
+    "mark_stale",
+    "read_notebook",
+    "runs_up_to",
+    "select_cells",
+    "transform",
+]
+
+Status = Literal["ok", "error"]
+
+_HEADER = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%containerize(?![\w])[^\n]*(?:\n|\Z)")
+_RAISED_AT = re.compile(r"(?:^|\n)(?:-+>|→)\s*(\d+)\s")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SKIP_TAG = "buildr:skip"
+PARAMETERS_TAG = "parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """One run of one cell. What is not known is None."""
+
+    source: str
+    """The text of the cell as it ran."""
+    transformed: str | None
+    """The same as plain Python; None where it cannot be parsed."""
+    id: str | None = None
+    """The cell's nbformat id."""
+    index: int | None = None
+    """0-based, among all cells of the notebook."""
+    count: int | None = None
+    """The kernel's execution count: for ordering only, it goes into no image."""
+    status: Status | None = None
+    failed_line: int | None = None
+    """1-based line of ``source`` at which the run failed."""
+    duration_s: float | None = None
+    tags: tuple[str, ...] = ()
+    stale: Literal["edited", "deleted"] | None = None
+    """What happened to the cell since it ran."""
+    stdout: str | None = None
+    """What this run printed, and its value as text, where that was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """A notebook file, read."""
+
+    name: str
+    """File name: ``analysis.ipynb``."""
+    folder: Path
+    runs: tuple[CellRun, ...]
+    """The code cells in document order; ``index`` counts the others too."""
+    kernelspec: str | None = None
+    language: str = "python"
+    cell_count: int = 0
+    """How many cells of any kind there are."""
+    modified_at: float | None = None
+    """The file's modification time, seconds since the epoch."""
+
+    def run_at(self, index: int) -> CellRun:
+        """Return the code cell with this 0-based index; raises NotebookError where there is none."""
+        for run in self.runs:
+            if run.index == index:
+                return run
+        if 0 <= index < self.cell_count:
+            raise NotebookError(f"{self.name}: cell {index} is not a code cell")
+        raise NotebookError(f"{self.name}: there is no cell {index}", hint=f"it has cells 0 to {self.cell_count - 1}")
+
+
+def header_and_body(source: str) -> tuple[str | None, str]:
+    """Return the ``%%containerize …`` line of a cell, without its line end, and the rest; (None, source) without one."""
+    found = _HEADER.match(source)
+    if found is None:
+        return None, source
+    return found.group().strip(), source[found.end() :]
+
+
+def transform(source: str) -> str | None:
+    """Return ``source`` as plain Python, through IPython's transformations where needed; None if it does not parse.
+
+    A ``%%containerize`` line at its head becomes an empty line, so that line numbers stay.
+    """
+    header, body = header_and_body(source)
+    text = "\n" * (source.count("\n", 0, len(source) - len(body))) + body if header else source
+    text = text.replace("\r\n", "\n")
+    if _parses(text):
+        return text
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            transformed: str = TransformerManager().transform_cell(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return transformed if _parses(transformed) else None
+
+
+def _parses(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def read_notebook(path: Path | str) -> Notebook:
+    """Return the notebook in the file ``path``: nbformat 3 to 4.5; nothing of it is executed.
+
+    Raises NotebookError, which names the file and says what is wrong with it.
+    """
+    path = Path(path)
+    document = _read_document(path)
+    runs = []
+    for index, cell in enumerate(document.get("cells", ())):
+        if cell.get("cell_type") != "code":
+            continue
+        metadata = cell.get("metadata") or {}
+        tags = tuple(tag for tag in metadata.get("tags") or () if isinstance(tag, str))
+        source = cell.get("source") or ""
+        source = source if isinstance(source, str) else "".join(source)
+        outputs = [output for output in cell.get("outputs") or () if isinstance(output, Mapping)]
+        failed, line = _failure(outputs)
+        run = CellRun(
+            source=source,
+            transformed=transform(source),
+            id=cell.get("id") if isinstance(cell.get("id"), str) else None,
+            index=index,
+            count=cell.get("execution_count"),
+            status="error" if failed else ("ok" if outputs or cell.get("execution_count") else None),
+            failed_line=line,
+            tags=tags,
+            stdout=_printed(outputs) if outputs else None,
+        )
+        runs.append(run)
+    metadata = document.get("metadata") or {}
+    spec = metadata.get("kernelspec") or {}
+    language = (metadata.get("language_info") or {}).get("name") or spec.get("language") or "python"
+    return Notebook(
+        name=path.name,
+        folder=path.parent.absolute(),
+        runs=tuple(runs),
+        kernelspec=spec.get("name"),
+        language=language,
+        cell_count=len(document.get("cells", ())),
+        modified_at=path.stat().st_mtime,
+    )
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    import nbformat
+
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise NotebookError(f"{path.name}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path.name}: cannot be read: {error}") from error
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotebookError(f"{path.name}: not a notebook, for it is not JSON: {error}") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("nbformat"), int):
+        raise NotebookError(f"{path.name}: not a notebook: it has no nbformat version")
+    version = raw["nbformat"]
+    if version not in (3, 4):
+        raise NotebookError(f"{path.name}: notebook format {version} is not known", hint="formats 3 to 4.5 are read")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if version == 3:
+                raw = nbformat.convert(nbformat.from_dict(raw), 4)
+    except Exception as error:
+        raise NotebookError(f"{path.name}: broken notebook of format {version}: {error}") from error
+    cells = raw.get("cells")
+    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells):
+        raise NotebookError(f"{path.name}: broken notebook: it has no list of cells")
+    return dict(raw)
+
+
+def _failure(outputs: Sequence[Mapping[str, Any]]) -> tuple[bool, int | None]:
+    for output in outputs:
+        if output.get("output_type") == "error":
+            text = _ANSI.sub("", "\n".join(str(line) for line in output.get("traceback") or ()))
+            # The first arrow is the frame of the cell itself; later ones are those that it called.
+            found = _RAISED_AT.search(text)
+            return True, int(found.group(1)) if found else None
+    return False, None
+
+
+def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
+    parts = []
+    for output in outputs:
+        text: Any = ""
+        if output.get("output_type") == "stream" and output.get("name") == "stdout":
+            text = output.get("text") or ""
+        elif output.get("output_type") in ("execute_result", "pyout"):
+            text = (output.get("data") or {}).get("text/plain") or ""
+            text = (text if isinstance(text, str) else "".join(text)) + "\n"
+        parts.append(text if isinstance(text, str) else "".join(text))
+    return "".join(parts)
+
+
+def select_cells(notebook: Notebook, selector: str | None) -> list[int]:
+    """Return the 0-based indices of the cells that ``selector`` means, ascending.
+
+    ``selector`` is an index, ``id:…`` or ``tag:…``; None means every cell that begins with ``%%containerize``.
+    Raises NotebookError where there is no such cell, or a tag is on two cells.
+    """
+    name = notebook.name
+    if selector is None:
+        found = [run.index for run in notebook.runs if header_and_body(run.source)[0] and SKIP_TAG not in run.tags]
+        if not found:
+            raise NotebookError(
+                f"{name}: no cell begins with %%containerize", hint="choose one with --cell INDEX, id:… or tag:…"
+            )
+        return [index for index in found if index is not None]
+    kind, _, value = selector.partition(":")
+    if kind in ("id", "tag") and value:
+        if kind == "id":
+            matching = [run.index for run in notebook.runs if run.id == value]
+        else:
+            matching = [run.index for run in notebook.runs if value in run.tags]
+        if not matching:
+            raise NotebookError(f"{name}: no code cell has the {kind} {value!r}")
+        if len(matching) > 1:
+            cells = ", ".join(str(index) for index in matching)
+            raise NotebookError(f"{name}: the {kind} {value!r} is on several cells: {cells}", hint="choose by index")
+        return [index for index in matching if index is not None]
+    try:
+        index = int(selector)
+    except ValueError:
+        raise NotebookError(
+            f"{name}: {selector!r} does not choose a cell", hint="write a 0-based index, id:… or tag:…"
+        ) from None
+    notebook.run_at(index)
+    return [index]
+
+
+def runs_up_to(notebook: Notebook, index: int) -> list[CellRun]:
+    """Return the code cells that came before the one with this index, and that one, last.
+
+    Cells tagged ``buildr:skip`` and the bodies of other ``%%containerize`` cells are left out: they did not run in
+    the notebook's own namespace.
+    """
+    target = notebook.run_at(index)
+    before = [
+        run
+        for run in notebook.runs
+        if run.index is not None
+        and run.index < index
+        and SKIP_TAG not in run.tags
+        and (header_and_body(run.source)[0] is None or _also_here(run.source))
+    ]
+    return [*before, target]
+
+
+def _also_here(source: str) -> bool:
+    return "--here" in (header_and_body(source)[0] or "").split()
+
+
+def mark_stale(runs: Sequence[CellRun], saved: Notebook, ran_at: Mapping[str, float] | None = None) -> list[CellRun]:
+    """Return ``runs`` with ``stale`` set where the newer saved file has other text for the cell, or none.
+
+    Only runs whose id is known are judged; ``ran_at`` (cell id to seconds since the epoch) leaves out those that ran
+    after the file was saved.
+    """
+    texts = {run.id: run.source for run in saved.runs if run.id}
+    marked = []
+    for run in runs:
+        newer = ran_at is None or saved.modified_at is None or saved.modified_at >= ran_at.get(run.id or "", 0.0)
+        if run.id is None or run.stale or not texts or not newer:
+            marked.append(run)
+        elif run.id not in texts:
+            marked.append(replace(run, stale="deleted"))
+        elif texts[run.id].strip() != run.source.strip():
+            marked.append(replace(run, stale="edited"))
+        else:
+            marked.append(run)
+    return marked
+
+
+@dataclass(slots=True)
+class _Record:
+    source: str
+    count: int | None
+    id: str | None
+    status: Status | None = None
+    failed_line: int | None = None
+    duration_s: float | None = None
+    started: float = 0.0
+    at: float = 0.0
+
+
+@dataclass
+class KernelHistory:
+    """What ran in a kernel, in order. Works from the kernel's own history alone where it was installed late."""
+
+    shell: Any
+    deleted: set[str] = field(default_factory=set)
+    """Ids of cells that the front end said are deleted."""
+    ran_at: dict[str, float] = field(default_factory=dict)
+    """Cell id to the time of its last run, seconds since the epoch."""
+    _records: dict[int, _Record] = field(default_factory=dict)
+    _order: list[_Record] = field(default_factory=list)
+    _current: _Record | None = None
+
+    def install(self) -> None:
+        """Listen from now on; a second call does nothing."""
+        self.uninstall()
+        self.shell.events.register("pre_run_cell", self._before)
+        self.shell.events.register("post_run_cell", self._after)
+
+    def uninstall(self) -> None:
+        """Listen no longer."""
+        for event, callback in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
+            if callback in self.shell.events.callbacks[event]:
+                self.shell.events.unregister(event, callback)
+
+    def _before(self, info: Any) -> None:
+        metadata = self._metadata()
+        deleted = metadata.get("deletedCells") or ()
+        self.deleted.update(cell for cell in deleted if isinstance(cell, str))
+        cell_id = metadata.get("cellId") or getattr(info, "cell_id", None)
+        cell_id = cell_id if isinstance(cell_id, str) else None
+        if cell_id:
+            self.ran_at[cell_id] = time.time()
+            self.deleted.discard(cell_id)
+        # The place that this input will have in the history; execution_count is raised before this event in some
+        # versions of IPython and after the run in others.
+        count = len(self.shell.history_manager.input_hist_raw) if info.store_history else None
+        self._current = _Record(info.raw_cell, count, cell_id, started=time.perf_counter())
+        self._order.append(self._current)
+        if count is not None:
+            self._records[count] = self._current
+
+    def _after(self, result: Any) -> None:
+        record, self._current = self._current, None
+        if record is None:  # installed by the very cell that now ends
+            return
+        error = result.error_before_exec or result.error_in_exec
+        record.status = "error" if error else "ok"
+        record.duration_s = time.perf_counter() - record.started
+        if error is not None:
+            record.failed_line = _failed_line(error)
+
+    def _metadata(self) -> Mapping[str, Any]:
+        kernel = getattr(self.shell, "kernel", None)
+        getters = (getattr(kernel, "get_parent", None), getattr(self.shell, "get_parent", None))
+        for get in getters:
+            if get is None:
+                continue
+            parent = get()
+            metadata = parent.get("metadata") if isinstance(parent, Mapping) else None
+            if isinstance(metadata, Mapping):
+                return metadata
+        return {}
+
+    def runs(self) -> list[CellRun]:
+        """Return every run so far, oldest first; the cell that is running now is the last.
+
+        Runs from before ``install`` come from the kernel's list of inputs: their id and status are not known. Runs
+        that left no history (``store_history=False``) are known only since ``install``.
+        """
+        inputs: list[str] = list(self.shell.history_manager.input_hist_raw)
+        runs: list[_Record] = []
+        silent = [record for record in self._order if record.count is None]
+        first = min(self._records, default=len(inputs))
+        for count in range(1, len(inputs)):
+            record = self._records.get(count)
+            if record is not None:
+                position = self._order.index(record) if silent else 0
+                earlier = [one for one in silent if self._order.index(one) < position]
+                runs.extend(earlier)
+                silent = [one for one in silent if one not in earlier]
+            elif not inputs[count] and count > first:
+                continue
+            runs.append(record or _Record(inputs[count], count, None))
+        runs.extend(silent)
+        return [self._cell_run(record) for record in runs]
+
+    def _cell_run(self, record: _Record) -> CellRun:
+        return CellRun(
+            source=record.source,
+            transformed=transform(record.source),
+            id=record.id,
+            count=record.count,
+            status=record.status,
+            failed_line=record.failed_line,
+            duration_s=record.duration_s,
+            stale="deleted" if record.id in self.deleted else None,
+        )
+
+
+def _failed_line(error: BaseException) -> int | None:
+    if isinstance(error, SyntaxError) and error.__traceback__ is None:
+        return 1
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_name == "<module>" and ("ipykernel" in code.co_filename or "ipython-input" in code.co_filename):
+            return traceback.tb_lineno
+        traceback = traceback.tb_next
+    return None
