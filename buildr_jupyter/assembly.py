@@ -11,6 +11,7 @@ import platform as host
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,13 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
     program, imports, entries, given = _program_of(source, options)
+    imports, standin = _stand_in(imports)
     given += [(text, "--requirement") for text in options.requirements]
     installed = Installed(interpreter, first=[source.folder])
     markers = target_markers(python, _machine(options, interpreter))
     found = resolve(imports, installed, markers=markers, given=given)
     settings = indexes.read_settings(environ, home=Path.home())
-    files = {entry.path: entry for entry in (*found.modules, *entries)}
+    files = {entry.path: entry for entry in (*found.modules, *entries, *standin)}
     files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include))
     kept = {path: e for path, e in files.items() if path == "app/main.py" or not _excluded(path, options.exclude)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
@@ -139,6 +141,16 @@ def _program_of(
     )
     main = FileEntry.from_bytes("app/main.py", program.text.encode(), why="the cell's program")
     return program, program.imports, [main, *program.files], list(program.requirements)
+
+
+def _stand_in(imports: Sequence[ImportUse]) -> tuple[list[ImportUse], list[FileEntry]]:
+    """Give a program that imports only the decorator a stand-in for us, so that the image carries none of our needs."""
+    ours = [use for use in imports if use.module.split(".")[0] == "buildr_jupyter"]
+    if not ours or any(use.module != "buildr_jupyter" or set(use.names) - {"Containerize"} or not use.names for use in ours):
+        return list(imports), []
+    content = resources.files("buildr_jupyter").joinpath("standin.py").read_bytes()
+    entry = FileEntry.from_bytes("app/buildr_jupyter/__init__.py", content, why="stands in for the decorator")
+    return [use for use in imports if use not in ours], [entry]
 
 
 def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str]) -> Assembly:

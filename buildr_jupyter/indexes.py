@@ -83,14 +83,16 @@ def _satisfies(filename: str, pin: str) -> bool:
     return bool(version) and bool(re.match(rf"{normal}-{re.escape(version)}(-.*\.whl|\.tar\.gz|\.zip)$", filename, re.IGNORECASE))
 
 
-def read_settings(environ: Mapping[str, str], *, home: Path, prefix: Path | None = None) -> IndexSettings:
+def read_settings(
+    environ: Mapping[str, str], *, home: Path, prefix: Path | None = None, system: Path = Path("/etc/pip.conf")
+) -> IndexSettings:
     """Return the settings of pip, then of uv where pip has none, as a process with this environment would see them.
 
     Source: pip's "Configuration" (order of files and variables), uv's "Environment variables" and "Configuration
     files". Logins of ``~/.netrc`` are put into the addresses that have none. Raises SettingError for a file that does
     not parse.
     """
-    values = _uv_values(environ, home) | _pip_files(environ, home, prefix or Path(sys.prefix))
+    values = _uv_values(environ, home) | _pip_files(environ, [system, *_user_files(environ, home), (prefix or Path(sys.prefix)) / "pip.conf"])
     values |= {key: environ[name] for key in _KEYS if environ.get(name := "PIP_" + key.upper().replace("-", "_"))}
     logins = _netrc(environ, home)
     carried: dict[str, str] = {}
@@ -117,19 +119,17 @@ def read_settings(environ: Mapping[str, str], *, home: Path, prefix: Path | None
     )
 
 
-def _pip_files(environ: Mapping[str, str], home: Path, prefix: Path) -> dict[str, str]:
+def _user_files(environ: Mapping[str, str], home: Path) -> list[Path]:
+    config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    mac = home / "Library" / "Application Support" / "pip" / "pip.conf"
+    return [home / ".pip" / "pip.conf", config_home / "pip" / "pip.conf", mac]
+
+
+def _pip_files(environ: Mapping[str, str], files: list[Path]) -> dict[str, str]:
     if environ.get("PIP_CONFIG_FILE") in ("/dev/null", "nul"):
         return {}
-    config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [
-        Path("/etc/pip.conf"),
-        home / ".pip" / "pip.conf",
-        config_home / "pip" / "pip.conf",
-        home / "Library" / "Application Support" / "pip" / "pip.conf",
-        prefix / "pip.conf",
-    ]
     if named := environ.get("PIP_CONFIG_FILE"):
-        files.append(Path(named))
+        files = [*files, Path(named)]
     values: dict[str, str] = {}
     for path in files:
         parser = configparser.RawConfigParser()

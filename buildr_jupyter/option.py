@@ -398,6 +398,7 @@ class RuntimeOptions:
 
 
 _LISTS = ("additionalFiles", "tag", "requirements", "apt", "ports")
+_TEXTS = ("repository", "name", "builder", "dockerfile", "base", "platform", "executor")
 
 
 def _load(kind: Any, values: Mapping[str, Any], what: str) -> Any:
@@ -418,7 +419,7 @@ def _load(kind: Any, values: Mapping[str, Any], what: str) -> Any:
             raise OptionError(f"{what}: {name} is True or False, not {value!r}")
         elif isinstance(default, int) and not isinstance(value, int):
             raise OptionError(f"{what}: {name} is a whole number, not {value!r}")
-        elif isinstance(default, str) and not isinstance(value, str):
+        elif name in _TEXTS and not isinstance(value, str | None):
             raise OptionError(f"{what}: {name} is a text, not {value!r}")
     return kind(**clean)
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
     "ground": {"errors", "events", "model", "plan", "reference", "option", "settings", "credentials", "engine", "__init__"},
     "rooms": {
-        "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "builder", "oci",
+        "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",
     },
     "hall": {"assembly", "pipeline"},
