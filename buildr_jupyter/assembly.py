@@ -135,7 +135,13 @@ def _program_of(
         content = source.path.read_bytes()
         main = FileEntry.from_bytes("app/main.py", content, why=source.path.name)
         return None, analyze_imports(content, source.path.name), [main], []
-    wanted = ExportOptions(params=options.params, snapshots=options.snapshots, recompute=options.recompute)
+    wanted = ExportOptions(
+        params=options.params,
+        snapshots=options.snapshots,
+        recompute=options.recompute,
+        include=options.include,
+        mounts=tuple(str(mount.source) for mount in options.mounts),
+    )
     program = export(
         source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from buildr_jupyter import __version__, settings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
-from buildr_jupyter.option import OPTIONS, OptionParser, add_options, make_options, split_line
+from buildr_jupyter.option import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 
 __all__ = ["main", "make_parser"]
 
@@ -130,11 +130,10 @@ def _merge_line(source: str, given: dict[str, Any]) -> dict[str, Any]:
     The notebook may be a stranger's: what sends or runs something counts only when the command line says it too.
     """
     from buildr_jupyter.cell.source import header_and_body
-    from buildr_jupyter.magics import make_parser as magic_parser
 
     header, _ = header_and_body(source)
     words = split_line(header.removeprefix("%%containerize")) if header else []
-    said = vars(magic_parser().parse_args(words))
+    said = vars(make_line_parser().parse_args(words))
     careful = {option.field for option in OPTIONS if option.repeat}
     own = {name: value for name, value in said.items() if name not in careful and value is not None}
     own["include"] = [path for path in said.get("include") or () if not _leaves_folder(path)] or None

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -89,10 +89,10 @@ def render_dockerfile(plan: ImagePlan) -> str:
     if plan.requirements:
         lines.append(f'COPY --from=packages ["{VENV}", "{VENV}"]')
     environment, by_entrypoint = _environment(plan)
-    lines += [f"ENV {name}={value}" for name, value in environment]
+    lines.append("ENV " + _columns(f"{name}={value}" for name, value in environment))
     lines += [f"WORKDIR {plan.workdir}", 'COPY ["app/", "./"]']
     lines += [f"EXPOSE {port}" for port in plan.ports]
-    lines += [f"LABEL {quote_value(name)}={quote_value(_one_line(value))}" for name, value in image_labels(plan)]
+    lines.append("LABEL " + _columns(f"{quote_value(n)}={quote_value(_one_line(v))}" for n, v in image_labels(plan)))
     lines.append(f"USER {plan.user}")
     prefix = ["env", *(f"{name}={value}" for name, value in by_entrypoint)] if by_entrypoint else []
     lines.append(f"ENTRYPOINT {json.dumps([*prefix, *plan.entrypoint])}")
@@ -144,6 +144,11 @@ def _environment(plan: ImagePlan) -> tuple[list[tuple[str, str]], list[tuple[str
         else:
             ours.append((name, quote_value(value)))
     return ours, by_entrypoint
+
+
+def _columns(pairs: Iterable[str]) -> str:
+    """Join the pairs of one instruction, each on a line of its own: one step instead of many."""
+    return " \\\n    ".join(pairs)
 
 
 def _one_line(value: str) -> str:

@@ -16,7 +16,7 @@ from buildr_jupyter.model import BuildResult
 
 __all__ = [
     "NullWindow", "TextWindow", "clean_text", "make_record", "render_explanation", "render_result_html",
-    "render_result_text", "show_size",
+    "render_result_text", "show_size", "show_title",
 ]  # fmt: skip
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
@@ -38,6 +38,12 @@ def show_size(size_bytes: int | None) -> str:
             return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError
+
+
+def show_title(title: str) -> str:
+    """Return a step's title on one line of at most 120 characters."""
+    line = " ".join(clean_text(title).split())
+    return line if len(line) <= 120 else line[:119] + "…"
 
 
 class NullWindow:
@@ -68,26 +74,40 @@ class TextWindow:
         self._write(f"buildr: {clean_text(title)}\n")
 
     def draw(self, state: BuildState, events: list[Event]) -> None:
-        """Write the new steps, log lines, warnings and finished transfers."""
-        lines = []
+        """Write the new steps, log lines, warnings and finished transfers; a step that is over at once is one line."""
+        lines: list[str] = []
+        pending: dict[str, StepUpdate] = {}
         for event in events:
+            if isinstance(event, StepUpdate):
+                pending[event.step] = event
+                continue
+            if pending and isinstance(event, LogLine | RunOutput):
+                lines += self._steps(pending)
             if isinstance(event, RunOutput):
-                if lines:
-                    self._write("".join(lines))
-                    lines = []
+                self._flush(lines)
                 self._output(event.text)
             elif line := self._line(event):
-                lines.append(line + "\n")
+                lines.append(line)
+        self._flush(lines + self._steps(pending))
+
+    def _flush(self, lines: list[str]) -> None:
         if lines:
-            self._write("".join(lines))
+            self._write("".join(f"{line}\n" for line in lines))
+        lines.clear()
+
+    def _steps(self, pending: dict[str, StepUpdate]) -> list[str]:
+        lines = []
+        for step in pending.values():
+            first = step.step not in self._shown
+            if self._once(step.step, step.status) and (first or step.status == "failed"):
+                number = f"[{step.index}/{step.total}] " if step.index and step.total else ""
+                status = f"  ({step.status})" if step.status in ("cached", "failed") else ""
+                lines.append(f"{number}{show_title(step.title)}{status}")
+        pending.clear()
+        return lines
 
     def _line(self, event: Event) -> str | None:
         match event:
-            case StepUpdate():
-                number = f"[{event.index}/{event.total}] " if event.index and event.total else ""
-                if self._once(f"step {event.step}", event.status) and event.status in ("running", "cached", "failed"):
-                    status = "" if event.status == "running" else f"  ({event.status})"
-                    return f"{number}{clean_text(event.title)}{status}"
             case LogLine() if self._log and not event.partial:
                 return "    " + clean_text(event.text)
             case Warned():
@@ -95,7 +115,8 @@ class TextWindow:
                 return f"warning: {clean_text(event.text)}{hint}"
             case TransferUpdate() if event.status in ("done", "exists", "mounted"):
                 if self._once(f"{event.verb} {event.item}", event.status):
-                    return f"    {event.verb} {clean_text(event.item)}: {event.status} {show_size(event.total_bytes) if event.total_bytes else ''}".rstrip()
+                    size = f" {show_size(event.total_bytes)}" if event.total_bytes else ""
+                    return f"    {event.verb} {clean_text(event.item)}: {event.status}{size}"
         return None
 
     def _once(self, key: str, status: str) -> bool:
@@ -105,12 +126,10 @@ class TextWindow:
         return True
 
     def close(self, state: BuildState) -> None:
-        """Write how it ended; the error itself is shown by whoever raises it."""
-        if state.result is not None:
-            self._write(render_result_text(state.result) + "\n")
-        elif state.status == "cancelled":
+        """Write that it ended badly; error and result are shown by whoever raises or returns them."""
+        if state.status == "cancelled":
             self._write("buildr: cancelled; nothing half-made is left\n")
-        else:
+        elif state.status == "failed":
             self._write(f"buildr: failed in stage {_failed_stage(state)}\n")
 
 

@@ -15,7 +15,7 @@ from traitlets.config import Configurable
 
 from buildr_jupyter import settings
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
-from buildr_jupyter.option import OPTIONS, OptionParser, Options, add_options, make_options, split_line
+from buildr_jupyter.option import OPTIONS, Options, make_line_parser, make_options, split_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -24,24 +24,7 @@ if TYPE_CHECKING:
     from buildr_jupyter.model import BuildResult
     from buildr_jupyter.pipeline import Job, Window
 
-__all__ = ["ContainerizeMagics", "make_parser", "register", "unregister"]
-
-_EPILOG = """
-The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
-Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
-%config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
-%containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
-"""
-
-
-def make_parser() -> OptionParser:
-    """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
-    parser = OptionParser(prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False)
-    add_options(parser)
-    parser.add_argument("-h", "--help", action="store_true", help="show this help")
-    parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
-    return parser
-
+__all__ = ["ContainerizeMagics", "register", "unregister"]
 
 @magics_class
 class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
@@ -68,9 +51,9 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
     def containerize(self, line: str, cell: str | None = None) -> BuildResult | None:
         """Replaced by the parser's help when the extension is loaded."""
         try:
-            args = vars(make_parser().parse_args(split_line(line)))
+            args = vars(make_line_parser().parse_args(split_line(line)))
             if args.pop("help"):
-                self._write(make_parser().format_help())
+                self._write(make_line_parser().format_help())
                 return None
             host = args.pop("login")
             if cell is None:
@@ -266,7 +249,7 @@ def register(ipython: InteractiveShell) -> None:
     history = KernelHistory(ipython)
     history.install()
     magics = ContainerizeMagics(ipython, history)
-    ContainerizeMagics.containerize.__doc__ = make_parser().format_help().replace("%%", "%%")
+    ContainerizeMagics.containerize.__doc__ = make_line_parser().format_help()
     ipython.register_magics(magics)
     ipython.configurables.append(magics) if magics not in ipython.configurables else None
     matcher = context_matcher(priority=50, identifier="buildr_jupyter")(_complete)

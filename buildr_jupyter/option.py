@@ -25,6 +25,7 @@ __all__ = [
     "PackageOptions",
     "RuntimeOptions",
     "add_options",
+    "make_line_parser",
     "make_options",
     "split_line",
 ]
@@ -118,6 +119,23 @@ def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
         else:
             action = "append" if option.kind == "list" else "store"
             parser.add_argument(f"--{option.name}", action=action, metavar=option.metavar, **common)
+
+
+_EPILOG = """
+The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
+Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
+%config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
+%containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
+"""
+
+
+def make_line_parser() -> OptionParser:
+    """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
+    parser = OptionParser(prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False)
+    add_options(parser)
+    parser.add_argument("-h", "--help", action="store_true", help="show this help")
+    parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
+    return parser
 
 
 def split_line(line: str) -> list[str]:

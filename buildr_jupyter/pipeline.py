@@ -164,7 +164,6 @@ def _stream_build(
         platforms=job.options.platforms,
         build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
         network="host" if assembly.settings.on_loopback else None,
-        labels={"io.buildr.owner": owner()},
     )
     if assembly.settings.on_loopback:
         yield Warned("the package index or proxy is on this machine's loopback: the install step uses the host's network")
@@ -233,7 +232,7 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
 
 
 def owner() -> str:
-    """Return what marks containers and builds of this process: host and process id."""
+    """Return what marks the containers of this process: host and process id. Never put into an image."""
     return f"{os.uname().nodename if hasattr(os, 'uname') else os.environ.get('COMPUTERNAME', '')}-{os.getpid()}"
 
 

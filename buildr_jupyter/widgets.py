@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from buildr_jupyter.display import clean_text, show_size
+from buildr_jupyter.display import clean_text, show_size, show_title
 from buildr_jupyter.events import BuildState, Event, RunOutput
 
 __all__ = ["PaneWindow"]
@@ -87,7 +87,7 @@ def _render_steps(state: BuildState) -> str:
     rows = []
     for step in list(state.steps.values())[-50:]:
         took = f" · {step.duration_s:.1f} s" if step.duration_s is not None else ""
-        rows.append(f"<div>{_MARKS[step.status]} {html.escape(clean_text(step.title))}{took}</div>")
+        rows.append(f"<div>{_MARKS[step.status]} {html.escape(show_title(step.title))}{took}</div>")
     for transfer in list(state.transfers.values())[-20:]:
         total = f" of {show_size(transfer.total_bytes)}" if transfer.total_bytes else ""
         moved = f"{show_size(transfer.current_bytes)}{total}" if transfer.current_bytes else ""

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildr_jupyter.errors import ImageRefError, OptionError
-from buildr_jupyter.magics import make_parser
 from buildr_jupyter.model import Mount, PortBinding
 from buildr_jupyter.option import (
     OPTIONS,
     Options,
     PackageOptions,
     RuntimeOptions,
+    make_line_parser,
     make_options,
     package_values,
     split_line,
@@ -21,7 +21,7 @@ from buildr_jupyter.option import (
 
 
 def parse(line: str, folder: Path = Path("/")) -> Options:
-    args = vars(make_parser().parse_args(split_line(line)))
+    args = vars(make_line_parser().parse_args(split_line(line)))
     return make_options(args, base_folder=folder)
 
 
@@ -113,7 +113,7 @@ def test_any_line_splits_parses_or_is_refused(line: str) -> None:
 def test_every_option_has_help_and_a_field_of_its_own() -> None:
     assert all(option.help for option in OPTIONS)
     assert len({option.field for option in OPTIONS}) == len(OPTIONS)
-    help_text = make_parser().format_help()
+    help_text = make_line_parser().format_help()
     assert all(f"--{option.name}" in help_text for option in OPTIONS)
 
 
