@@ -109,7 +109,8 @@ class TextWindow:
     def _line(self, event: Event) -> str | None:
         match event:
             case LogLine() if self._log and not event.partial:
-                return "    " + clean_text(event.text)
+                text = clean_text(event.text)
+                return f"    {text}" if text.strip() else None
             case Warned():
                 hint = f" ({event.hint})" if event.hint else ""
                 return f"warning: {clean_text(event.text)}{hint}"

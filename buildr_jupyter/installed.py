@@ -161,6 +161,18 @@ class Distribution:
         return f"\n{relative}," in self.record or f'\n"{relative}",' in self.record
 
     @property
+    def path_entries(self) -> list[Path]:
+        """Folders that its ``.pth`` files put on the search path."""
+        lines = []
+        for name in self.files:
+            if name.endswith(".pth"):
+                try:
+                    lines += (self.site / name).read_text(encoding="utf-8").splitlines()
+                except OSError:
+                    continue
+        return [Path(line.strip()) for line in lines if line.strip() and not line.startswith(("import ", "#"))]
+
+    @property
     def requires(self) -> list[str]:
         """Requires-Dist lines, as written."""
         if self._metadata is None:
@@ -299,8 +311,7 @@ class Installed:
         if path is None:
             return []
         if not self.is_installed_file(path):
-            roots = ((d.editable_root, d) for d in self.distributions.values())
-            return [d for root, d in roots if root and path.is_relative_to(root)]
+            return [d for d in self.distributions.values() if self._is_editable_source(d, path, located)]
         relative = path.relative_to(located.root).as_posix()
         candidates = [d for d in self.distributions.values() if d.site == located.root]
         owning = [d for d in candidates if d.owns(relative)]
@@ -309,6 +320,15 @@ class Installed:
         top = located.module.partition(".")[0]  # installers that write no RECORD: Debian's
         without = [d for d in candidates if len(d.record) < 2]
         return [d for d in without if top in d.top_level or d.key == canonicalize_name(top)]
+
+    def _is_editable_source(self, distribution: Distribution, path: Path, located: Located) -> bool:
+        """Tell whether an editable install put this file on the search path; lying in its project is not enough."""
+        if distribution.editable_root is None:
+            return False
+        mapped = self.editable_mappings.get(located.module.partition(".")[0])
+        if mapped is not None and path.is_relative_to(distribution.editable_root):
+            return path.is_relative_to(mapped)
+        return located.root in distribution.path_entries
 
     @staticmethod
     def _hash_matches(distribution: Distribution, relative: str, path: Path) -> bool:

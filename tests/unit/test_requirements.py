@@ -200,6 +200,18 @@ def test_an_editable_install_comes_as_files_and_its_needs_as_pins(site: Site, tm
     assert pins(found) == ["dep==3"]
 
 
+def test_a_notebook_beside_an_editable_project_is_not_a_part_of_it(site: Site, tmp_path: Path) -> None:
+    """A notebooks/ folder inside the project's folder: its modules ask for nothing of the project's needs."""
+    site.add("dep", "3", {"dep.py": ""})
+    direct = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+    site.add("my-lib", "0.1", {"_my_lib.pth": f"{tmp_path}\n"}, requires=("dep",), direct_url=direct)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "sales.py").write_text("")
+    found = resolve([use("sales")], installed(site, tmp_path / "notebooks", paths=(str(tmp_path),)), markers=MARKERS)
+    assert [entry.path for entry in found.modules] == ["app/sales.py"]
+    assert pins(found) == []
+
+
 def test_setuptools_finder_hooks_are_read_not_run(site: Site, tmp_path: Path) -> None:
     package = tmp_path / "elsewhere" / "hooked"
     package.mkdir(parents=True)

@@ -1,0 +1,78 @@
+"""``make demo``: execute the quickstart notebook, show its build as it goes, and say where the image is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from buildr_jupyter import doctor
+from tests.engines import EngineStartError, Engines
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01-quickstart.ipynb"
+
+
+class Streaming(NotebookClient):
+    """Executes a notebook and writes what its cells print as it comes."""
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        if msg["msg_type"] == "stream":
+            sys.stdout.write(msg["content"]["text"])
+            sys.stdout.flush()
+        return super().process_message(msg, cell, cell_index)
+
+
+def main() -> int:
+    """Run the demo; return an exit status."""
+    with ExitStack() as stack:
+        report = doctor.examine(dict(os.environ))
+        place = "in the engine that answered"
+        if not report.can_build:
+            engine = _private_engine(stack)
+            if engine is None:
+                print(report.render())
+                return 1
+            os.environ["DOCKER_HOST"] = engine
+            place = f"in an engine that was started for this demo ({engine}) and ends with it"
+        for name in ("JPY_SESSION_NAME", "JPY_PARENT_PID"):
+            os.environ.pop(name, None)
+        return _execute(place)
+
+
+def _private_engine(stack: ExitStack) -> str | None:
+    """Start an engine of our own where this machine can; return its address."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="buildr-demo-")))
+    try:
+        engines = stack.enter_context(Engines(folder))
+        print("no engine answers: starting one for this demo")
+        return engines.docker().host
+    except EngineStartError as error:
+        print(f"no engine answers, and none can be started here: {error}")
+        return None
+
+
+def _execute(place: str) -> int:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = Streaming(notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        print(f"{error.ename}: {error.evalue}")
+        return 1
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "execute_result" and cell.source.startswith("%%containerize"):
+                print("\n" + output.data["text/plain"])
+    print(f"\nThe image is {place}. Open it in JupyterLab with: make lab")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
