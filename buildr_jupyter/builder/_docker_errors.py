@@ -67,6 +67,7 @@ _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"failed to reach build target"), "name a stage of the Dockerfile (FROM … AS NAME)"),
     (re.compile(r"Cannot locate specified Dockerfile"), "there must be a Dockerfile in the context folder"),
 )  # fmt: skip
+_CUT_OFF = re.compile(r"connection reset|\bEOF\b|malformed HTTP response|HTTP request to an HTTPS server")
 _NO_BASE = re.compile(
     r"pull access denied|manifest unknown|manifest for \S+ not found|repository \S+ not found|does not exist|not found",
     re.I,
@@ -97,6 +98,12 @@ def _base_hint(message: str, base: str) -> str | None:
         return f"base image {base}: its registry wants a login: buildr login {host}"
     if _NO_BASE.search(message):
         return f"base image {base} does not exist in its registry, or needs a login: buildr login {host}"
+    if _CUT_OFF.search(message):
+        # Measured: where an engine may use plain http (127.0.0.0/8), it tries that after a 401 and reports
+        # only how that ended.
+        return (
+            f"base image {base}: {host} cut the connection off: is it up, or does it want a login? buildr login {host}"
+        )
     if _UNREACHABLE.search(message):
         return f"base image {base}: {host} cannot be reached; a base that the engine has already needs no registry"
     if "invalid reference format" in message:

@@ -18,7 +18,7 @@ from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream, error_of
 from buildr_jupyter.builder._io import decode_documents, iter_lines
 from buildr_jupyter.engine import connect, interruptible, only_logins, translate
-from buildr_jupyter.errors import BuildError, Cancelled, ContextError, CredentialError, PublishError
+from buildr_jupyter.errors import BuildError, Cancelled, ContextError, CredentialError, ImageRefError, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, ImageRef, Layout, Push, Refusal
 
@@ -26,7 +26,7 @@ __all__ = ["DockerBuilder"]
 
 logger = logging.getLogger(__name__)
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
+_FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
 _COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -314,12 +314,13 @@ class DockerBuilder:
         docker-py would read docker's files itself, and then sends every login that is in them and fails on a helper
         of a registry that nobody asked for.
         """
+        if not hasattr(client, "buildr_address"):
+            return  # a client that was given is used as it is
         logins = {}
         for host in sorted(_base_hosts(request)):
             if login := (yield from self._login(host)):
                 logins[credentials.server_address(host)] = _auth_config(login)
-        if isinstance(getattr(client, "_auth_configs", None), dict):
-            client._auth_configs = only_logins(logins)
+        client._auth_configs = only_logins(logins)
 
     def _inspect(self, client: Any, image: str) -> dict[str, Any] | None:
         from docker.errors import NotFound
@@ -380,12 +381,26 @@ def _described(document: dict[str, Any]) -> str:
 
 def _base_hosts(request: BuildRequest) -> set[str]:
     """Return the registries that the Dockerfile's stages are taken from; names that hold a variable are left out."""
-    text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    hosts = set()
-    for name in (*_FROM.findall(text), *_COPY_FROM.findall(text)):
-        with contextlib.suppress(ValueError, Exception):
-            hosts.add(ImageRef.parse(name).registry_host)
+    try:
+        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
+    hosts, stages = set(), {"scratch"}
+    for line in _FROM.finditer(text):
+        if line[1].lower() not in stages:
+            hosts.update(_host_of(line[1]))
+        stages.add((line[2] or "scratch").lower())
+    for name in _COPY_FROM.findall(text):
+        if name.lower() not in stages and not name.isdigit():
+            hosts.update(_host_of(name))
     return hosts
+
+
+def _host_of(name: str) -> set[str]:
+    try:
+        return {ImageRef.parse(name).registry_host}
+    except ImageRefError:
+        return set()
 
 
 def _auth_config(login: credentials.Login | None) -> dict[str, str]:

@@ -80,13 +80,10 @@ def connect(host: str, login: Login | None = None, *, ca: Path | None = None, ti
 
 
 def _known_ca(host: str) -> Path | None:
-    for folder in (
-        Path.home() / ".config/docker/certs.d",
-        Path("/etc/docker/certs.d"),
-        Path("/etc/containers/certs.d"),
-    ):
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for folder in (config / "docker", config / "containers", Path("/etc/docker"), Path("/etc/containers")):
         try:
-            found = sorted((folder / host).glob("*.crt"))
+            found = sorted((folder / "certs.d" / host).glob("*.crt"))
         except OSError:
             continue
         if found:
@@ -106,6 +103,7 @@ class Registry:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self._session.trust_env = not _is_local(host)  # no proxy stands between this machine and itself
         self._base: str | None = None
         self._tokens: dict[str, str] = {}
         self._basic = False

@@ -28,7 +28,7 @@ OWNER_LABEL = "io.buildr.owner"
 STOP_GRACE_S = 2
 """How long a container may take to end after SIGTERM."""
 
-_WAIT_S = 5.0
+_WAIT_S = 1.0
 _PORT_TAKEN = re.compile(
     r"(?:Bind for|listen \w+) (\S+?):(\d+)(?: failed)?: (?:port is already allocated|bind: .*in use)"
 )
@@ -74,6 +74,7 @@ class DockerRunner:
                         tail = _tail(tail, text, stream)
                         yield RunOutput(stream, text)
                     _raise_if(cancel)
+            _raise_if(cancel)
             for stream, decoder in decoders.items():
                 if text := decoder.decode(b"", True):
                     tail = _tail(tail, text, stream)

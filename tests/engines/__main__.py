@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.engines import EngineStartError, Engines, base, install, take_down
+from tests.engines import Engines, EngineStartError, base, install, take_down
 
 DEFAULT = Path("/tmp/buildr-engines")
 

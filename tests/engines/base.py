@@ -1,4 +1,4 @@
-"""The base image of the tests: Debian's Python as ``python:3.11-slim``, made here because no public registry is asked."""
+"""The base image of the tests: Debian's Python as ``python:3.11-slim``, made here: no public registry is asked."""
 
 from __future__ import annotations
 

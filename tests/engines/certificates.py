@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Certificate:
 
 
 def make(folder: Path, hosts: tuple[str, ...] = ("127.0.0.1", "localhost"), *, name: str = "server") -> Certificate:
-    """Make an authority and a certificate for ``hosts`` (names and addresses) in ``folder``; both are good for a day."""
+    """Make an authority and a certificate for ``hosts`` (names and addresses) in ``folder``, good for a day."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"buildr test authority of {name}")])
@@ -55,15 +55,15 @@ def make(folder: Path, hosts: tuple[str, ...] = ("127.0.0.1", "localhost"), *, n
 
 
 def _start(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
     )
 
 

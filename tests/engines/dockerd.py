@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines import base
-from tests.engines._process import EngineStartError, Process, run, start
+from tests.engines._process import EngineStartError, Process, run, start, stop
 
 PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
 
@@ -56,15 +56,13 @@ def bring_up(folder: Path, *, bridge: str, trusted_ca: Path | None = None) -> Do
     (folder / "daemon.json").write_text("{}")
     command = [
         _program("dockerd"), "--config-file", str(folder / "daemon.json"), "--host", f"unix://{socket}",
-        "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "docker.pid"),
-        "--containerd", str(folder / "containerd.sock"), "--bridge", bridge, "--group", "root",
+        "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
+        "--pidfile", str(folder / "docker.pid"), "--containerd", str(folder / "containerd.sock"), "--bridge", bridge, "--group", "root",
         "--shutdown-timeout", "3",
     ]  # fmt: skip
     try:
         dockerd = start("dockerd", command, log=folder / "dockerd.log", env=env, ready=lambda: _answers(socket))
     except BaseException:
-        from tests.engines._process import stop
-
         stop(containerd)
         remove_bridge(bridge)
         raise

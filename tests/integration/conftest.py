@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tests.conftest import REQUIRED_ENGINES
-from tests.engines import EngineStartError, Engines, base, sweep
+from tests.engines import Engines, EngineStartError, base, sweep
 from tests.engines.dockerd import Dockerd
 from tests.engines.registry import Registry
 
