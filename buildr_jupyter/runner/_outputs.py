@@ -24,6 +24,7 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
     Raises RunError where the files cannot be written.
     """
     written = []
+    known: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve()
@@ -33,21 +34,30 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
                 parts = PurePosixPath(member.name).parts[1:]
                 if not parts or member.isdir():
                     continue
-                if not member.isfile():
+                target = root.joinpath(*parts)
+                content = _content(tar, member, known)
+                if content is None:
                     yield Warned(f"output {'/'.join(parts)!r} is no regular file and stays in the container")
                     continue
-                target = root.joinpath(*parts)
-                if ".." in parts or not target.parent.resolve().is_relative_to(root):
-                    yield Warned(f"output {'/'.join(parts)!r} leads out of its folder and stays in the container")
-                    continue
-                content = tar.extractfile(member)
-                if content is not None:
+                with content:
+                    if ".." in parts or not target.parent.resolve().is_relative_to(root):
+                        yield Warned(f"output {'/'.join(parts)!r} leads out of its folder and stays in the container")
+                        continue
                     _write(target, content, member.mode)
-                    written.append(folder.joinpath(*parts))
+                known[member.name] = target
+                written.append(folder.joinpath(*parts))
     except (OSError, tarfile.TarError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"the container's output files cannot be copied to {folder}: {why}") from error
     return tuple(sorted(written))
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, known: dict[str, Path]) -> IO[bytes] | None:
+    """Return what a member holds; a second name of a file that came before holds the same. None for any other kind."""
+    if member.islnk():
+        first = known.get(member.linkname)
+        return first.open("rb") if first else None
+    return tar.extractfile(member) if member.isfile() else None
 
 
 def _write(target: Path, content: IO[bytes], mode: int) -> None:

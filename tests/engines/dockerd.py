@@ -54,12 +54,14 @@ def bring_up(folder: Path, *, bridge: str, trusted_ca: Path | None = None) -> Do
     gateway = _make_bridge(bridge)
     socket = folder / "docker.sock"
     (folder / "daemon.json").write_text("{}")
+    # fmt: off
     command = [
         _program("dockerd"), "--config-file", str(folder / "daemon.json"), "--host", f"unix://{socket}",
         "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
-        "--pidfile", str(folder / "docker.pid"), "--containerd", str(folder / "containerd.sock"), "--bridge", bridge, "--group", "root",
-        "--shutdown-timeout", "3",
-    ]  # fmt: skip
+        "--pidfile", str(folder / "docker.pid"), "--containerd", str(folder / "containerd.sock"),
+        "--bridge", bridge, "--group", "root", "--shutdown-timeout", "3",
+    ]
+    # fmt: on
     try:
         dockerd = start("dockerd", command, log=folder / "dockerd.log", env=env, ready=lambda: _answers(socket))
     except BaseException:
