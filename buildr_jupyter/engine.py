@@ -169,12 +169,29 @@ def connect(
     """
     address = find_address(environment)
     with translate(address):
-        from docker import APIClient
-
-        client = APIClient(base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address))
+        client = _client_class()(
+            base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address)
+        )
     client.timeout = read_timeout_s
     client.buildr_address = address
     return client
+
+
+def _client_class() -> Any:
+    from docker import APIClient
+
+    class Client(APIClient):  # type: ignore[misc]
+        """docker-py's client, which closes what it opened where the version cannot be agreed upon."""
+
+        def __init__(self, **options: Any) -> None:
+            try:
+                super().__init__(**options)
+            except BaseException:
+                if hasattr(self, "adapters"):
+                    self.close()
+                raise
+
+    return Client
 
 
 def _tls_config(address: Address) -> Any:

@@ -152,7 +152,7 @@ class DockerStream:
         if text == "\n":
             # Directly after "Step n/m : …" the engine sends a newline of its own.
             fresh, self._fresh_step = self._fresh_step, False
-            return [] if fresh or self._step is None else None
+            return [] if fresh or (self._step is None and self._open["stdout"] is None) else None
         line = text.rstrip("\n")
         if found := _STEP.match(line):
             return self._begin_step(stage=found[1], index=int(found[2]), total=int(found[3]), title=found[4].strip())
