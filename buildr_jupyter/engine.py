@@ -169,12 +169,21 @@ def connect(
     """
     address = find_address(environment)
     with translate(address):
+        _knock(address, connect_timeout_s)
         client = _client_class()(
             base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address)
         )
     client.timeout = read_timeout_s
     client.buildr_address = address
     return client
+
+
+def _knock(address: Address, timeout_s: float) -> None:
+    """Raise what is wrong with a unix socket; docker-py would leave the socket open that could not connect."""
+    if address.url.startswith("unix://") and hasattr(socket, "AF_UNIX"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(timeout_s)
+            probe.connect("/" + address.url.removeprefix("unix://").lstrip("/"))
 
 
 def _client_class() -> Any:
