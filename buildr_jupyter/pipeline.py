@@ -164,6 +164,7 @@ def _stream_build(
         platforms=job.options.platforms,
         build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
         network="host" if assembly.settings.on_loopback else None,
+        labels=dict(context.image_labels(plan)) if plan.dockerfile else {},
     )
     if assembly.settings.on_loopback:
         yield Warned("the package index or proxy is on this machine's loopback: the install step uses the host's network")

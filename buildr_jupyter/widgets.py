@@ -20,6 +20,7 @@ __all__ = ["PaneWindow"]
 _TAIL_LINES = 200
 _TAIL_CHARS = 64 * 1024
 _MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "–", "running": "▸", "waiting": "·"}
+_ROW = 'style="white-space:nowrap;overflow:hidden;text-overflow:ellipsis"'
 _COLOURS = {"failed": "danger", "cancelled": "warning", "done": "success"}
 
 
@@ -87,12 +88,18 @@ def _render_steps(state: BuildState) -> str:
     rows = []
     for step in list(state.steps.values())[-50:]:
         took = f" · {step.duration_s:.1f} s" if step.duration_s is not None else ""
-        rows.append(f"<div>{_MARKS[step.status]} {html.escape(show_title(step.title))}{took}</div>")
+        rows.append(f"<div {_ROW}>{_MARKS[step.status]} {html.escape(show_title(step.title))}{took}</div>")
     for transfer in list(state.transfers.values())[-20:]:
         total = f" of {show_size(transfer.total_bytes)}" if transfer.total_bytes else ""
         moved = f"{show_size(transfer.current_bytes)}{total}" if transfer.current_bytes else ""
-        rows.append(f"<div>{transfer.verb} {html.escape(clean_text(transfer.item))}: {transfer.status} {moved}</div>")
-    return f'<div style="font-family:monospace">{"".join(rows)}</div>' if rows else ""
+        rows.append(f"<div {_ROW}>{transfer.verb} {html.escape(clean_text(transfer.item))}: {transfer.status} {moved}</div>")
+    if not rows:
+        return ""
+    block = f'<div style="font-family:monospace;line-height:1.5">{"".join(rows)}</div>'
+    if state.status != "done":
+        return block
+    cached = sum(1 for step in state.steps.values() if step.status == "cached")
+    return f"<details><summary>{len(state.steps)} steps, {cached} cached</summary>{block}</details>"
 
 
 def _render_log(state: BuildState) -> str:

@@ -26,6 +26,9 @@ __all__ = ["DockerBuilder"]
 
 logger = logging.getLogger(__name__)
 
+CONTENT_LABEL = "io.buildr.content-digest"
+"""Images that carry it with the same value were made from the same content."""
+
 _FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
 _COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
@@ -106,20 +109,12 @@ class DockerBuilder:
         self._check(request)
         client = self._client()
         state = DockerStream("build", clock=self._clock)
-        yield from self._send_logins(client, request)
-        sent = _Sent(iter_context(request), cancel)
-        yield TransferUpdate("context", "upload")
-        options = self._build_options(request)
-        yield from self._stream(
-            client,
-            state,
-            lambda: client.build(fileobj=sent, custom_context=True, **options),
-            cancel,
-            base=None,
-            sent=sent,
-        )
-        yield from state.finish()
-        image_id, size = self._identify(client, state)
+        known = self._same_content(client, request)
+        if known is None:
+            yield from self._stream_context(client, state, request, cancel)
+            image_id, size = self._identify(client, state)
+        else:
+            image_id, size = known
         _raise_if(cancel)
         with translate(client):
             for ref in request.refs:
@@ -128,6 +123,7 @@ class DockerBuilder:
             image=str(request.refs[0]) if request.refs else image_id,
             image_id=image_id,
             unpacked_bytes=size,
+            cached=known is not None,
             builder="docker",
             content_digest=request.plan.content_digest if request.plan else None,
             context=request.context,
@@ -143,6 +139,33 @@ class DockerBuilder:
                     result, digest=pushed.digest, size_bytes=pushed.size_bytes, pushed=(*result.pushed, *pushed.pushed)
                 )
         return replace(result, duration_s=self._clock() - started)
+
+    def _same_content(self, client: Any, request: BuildRequest) -> tuple[str, int | None] | None:
+        """Return id and size of a named image that was made from the same content, None where it must be built."""
+        if request.plan is None or request.no_cache or request.pull:
+            return None
+        label = f"{CONTENT_LABEL}={request.plan.content_digest}"
+        with translate(client):
+            found = client.images(filters={"label": label, "dangling": False})
+        return (str(found[0]["Id"]), _number(found[0].get("Size"))) if found else None
+
+    def _stream_context(
+        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Send the context and follow the build to its end."""
+        yield from self._send_logins(client, request)
+        sent = _Sent(iter_context(request), cancel)
+        yield TransferUpdate("context", "upload")
+        options = self._build_options(request)
+        yield from self._stream(
+            client,
+            state,
+            lambda: client.build(fileobj=sent, custom_context=True, **options),
+            cancel,
+            base=None,
+            sent=sent,
+        )
+        yield from state.finish()
 
     def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag; return its digest and, where the registry can be asked, its compressed size.

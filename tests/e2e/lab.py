@@ -1,0 +1,111 @@
+"""A JupyterLab of our own and a page of Debian's Chromium in it, for tests and for the README's pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.engines._process import free_port
+
+CHROMIUM = "/usr/bin/chromium"
+_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+
+
+@contextmanager
+def running_lab(root: Path, scratch: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Start a JupyterLab that serves ``root``; yield its address with the token ``{address}`` needs filled in."""
+    port, token = free_port(), secrets.token_hex(16)
+    settings = scratch / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    env = {
+        **os.environ,
+        **environment,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+        "JUPYTER_DATA_DIR": str(scratch / "data"),
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+        "IPYTHONDIR": str(scratch / "ipython"),
+    }
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}",
+        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    with (scratch / "lab.log").open("wb") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, scratch / "lab.log")
+            yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}&reset"
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab does not answer:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def opened(address: str, path: str, *, width: int = 1100, height: int = 900) -> Iterator[Any]:
+    """Open a notebook in Chromium and yield the page, its kernel idle."""
+    from playwright.sync_api import sync_playwright
+
+    if not shutil.which(CHROMIUM):
+        raise RuntimeError("no Chromium: apt-get install chromium")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=_FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.goto(address.format(path=path))
+            page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
+            yield page
+        finally:
+            browser.close()
+
+
+def run_cell(page: Any, index: int, *, timeout_s: float = 240.0) -> Any:
+    """Run the code cell with this 0-based index, wait until it has a number, and return its locator."""
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+    prompt = cell.locator(".jp-InputPrompt")
+    before = prompt.inner_text()
+    for _ in range(5):  # a key that comes while Lab still draws the page is lost
+        cell.locator(".cm-content").first.click()
+        cell.locator(".cm-focused").first.wait_for(timeout=5_000)
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(500)
+        if prompt.inner_text() != before:
+            break
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        text = prompt.inner_text()
+        if text != before and text.strip("[]: ").isdigit():
+            return cell
+        page.wait_for_timeout(100)
+    raise TimeoutError(f"cell {index} does not end: {cell.inner_text()[-2000:]}")

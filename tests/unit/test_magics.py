@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.testing.globalipapp import start_ipython
+
+import buildr_jupyter
+from buildr_jupyter.errors import BuildrError, CellSyntaxError, EngineUnavailable, LeakError, UnboundName
+from buildr_jupyter.option import OPTIONS
+
+
+@pytest.fixture()
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    ip = start_ipython() or InteractiveShell.instance()
+    ip.reset(new_session=True)
+    ip.history_manager.reset(new_session=True)
+    buildr_jupyter.load_ipython_extension(ip)
+    yield ip
+    buildr_jupyter.unload_ipython_extension(ip)
+
+
+def run(shell: Any, source: str) -> Any:
+    result = shell.run_cell(source, store_history=True)
+    if result.error_before_exec or result.error_in_exec:
+        raise result.error_before_exec or result.error_in_exec
+    return result.result
+
+
+def test_a_dry_run_shows_everything_and_needs_no_engine(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "import math\ndef area(r):\n    return math.pi * r * r\nunused = 1")
+    capsys.readouterr()
+    assert run(shell, "%%containerize circle --dry-run\nprint(area(2))") is None
+    out = capsys.readouterr().out
+    assert "FROM python:" in out
+    assert "app/main.py" in out
+    assert "no requirements" in out
+    assert "area" in out
+    assert "unused" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("'open", "does not split"),
+        ("--bad", "--bad"),
+        ("MyApp", "capital letters"),
+        ("'my app'", "white space"),
+        (f"app:{'t' * 129}", "129 characters"),
+        ("app --publish", "no registry or repository"),
+        ("app --memory lots", "--memory"),
+    ],
+)
+def test_wrong_use_is_exactly_a_usage_error(shell: Any, line: str, word: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        run(shell, f"%%containerize {line}\nprint(1)")
+    assert type(raised.value) is UsageError
+    assert word in str(raised.value)
+
+
+def test_an_unknown_builder_names_those_that_are_there(shell: Any) -> None:
+    with pytest.raises(UsageError, match="Unknown spec steam") as raised:
+        run(shell, "%%containerize app --builder steam\nprint(1)")
+    assert "docker" in str(raised.value)
+
+
+def test_bad_cells_are_said_before_any_engine_is_asked(shell: Any) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        run(shell, "%%containerize app\n\n")
+    with pytest.raises(CellSyntaxError):
+        run(shell, "%%containerize app\nprint(")
+    with pytest.raises(UnboundName, match="'nowhere'") as raised:
+        run(shell, "%%containerize app\nx = 1\nprint(nowhere)")
+    assert "line 3" in str(raised.value)
+
+
+def test_no_engine_is_one_sentence_and_a_hint_and_no_traceback(shell: Any, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable) as raised:
+        run(shell, "%%containerize app\nprint(1)")
+    lines = raised.value._render_traceback_()
+    assert len(lines) == 2
+    assert "no.sock" in lines[0]
+    assert "hint" in lines[1]
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_a_missing_include_and_a_credential_stop_it(shell: Any) -> None:
+    with pytest.raises(BuildrError, match="--include gone"):
+        run(shell, "%%containerize app --include gone.csv\nprint(1)")
+    with pytest.raises(LeakError, match="GitHub token"):
+        run(shell, f"%%containerize app\nprint('ghp_{'a' * 36}')")
+
+
+def test_fallback_local_runs_the_cell_here_and_says_so(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "%%containerize app --fallback-local\nprint('ran', 'here')")
+    out = capsys.readouterr().out
+    assert "the cell runs here instead" in out
+    assert "ran here" in out
+    with pytest.raises(UnboundName):
+        run(shell, "%%containerize app --fallback-local\nprint(nowhere)")
+
+
+def test_here_runs_the_cell_too(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "%%containerize app --here --dry-run\nkept = 41 + 1\nprint('here', kept)")
+    assert "here 42" in capsys.readouterr().out
+    assert shell.user_ns["kept"] == 42
+    with pytest.raises(BuildrError, match="failed here"):
+        run(shell, "%%containerize app --here --dry-run\n1 / 0")
+
+
+def test_settings_are_shown_with_their_origin(
+    shell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BUILDR_BASE", "env/base:1")
+    (tmp_path / "pyproject.toml").write_text('[tool.buildr]\nplatform = "linux/arm64"\nbase = "loses"\n')
+    run(shell, "%config ContainerizeMagics.repository = 'reg.example/me'")
+    capsys.readouterr()
+    run(shell, "%containerize")
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "reg.example/me" in rows["repository"]
+    assert "%config" in rows["repository"]
+    assert "env/base:1" in rows["base"]
+    assert "BUILDR_BASE" in rows["base"]
+    assert "pyproject.toml" in rows["platform"]
+    assert "default" in rows["builder"]
+    run(shell, "%config ContainerizeMagics.repository = None")
+
+
+def complete(shell: Any, text: str) -> set[str]:
+    with provisionalcompleter():
+        return {found.text for found in shell.Completer.completions(text, len(text))}
+
+
+def test_options_and_values_complete(shell: Any) -> None:
+    assert complete(shell, "%%containerize app --pub") == {"--publish"}
+    assert complete(shell, "%%containerize app --ui ") == {"auto", "widget", "text", "json"}
+    assert "docker" in complete(shell, "%%containerize app --builder d")
+    assert "--publish" not in complete(shell, "x = 1 --pub")
+
+
+def test_the_help_is_the_parsers(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    info = shell.object_inspect("%%containerize", detail_level=0)
+    assert all(f"--{option.name}" in info["docstring"] for option in OPTIONS)
+    run(shell, "%%containerize --help\nx")
+    assert "--fallback-local" in capsys.readouterr().out
+
+
+def test_unloading_takes_everything_off(shell: Any) -> None:
+    before = len(shell.events.callbacks["post_run_cell"])
+    buildr_jupyter.unload_ipython_extension(shell)
+    assert "containerize" not in shell.magics_manager.magics["cell"]
+    assert "containerize" not in shell.magics_manager.magics["line"]
+    assert len(shell.events.callbacks["post_run_cell"]) == before - 1
+    assert shell.Completer.custom_matchers == []
+    buildr_jupyter.unload_ipython_extension(shell)
+    buildr_jupyter.load_ipython_extension(shell)
+    buildr_jupyter.load_ipython_extension(shell)
+    assert len(shell.Completer.custom_matchers) == 1
+    assert len(shell.events.callbacks["post_run_cell"]) == before
+
+
+def test_loading_in_the_last_cell_works_from_the_history_alone(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    buildr_jupyter.unload_ipython_extension(shell)
+    run(shell, "def late(x):\n    return x + 1")
+    run(shell, "%load_ext buildr_jupyter")
+    run(shell, "%%containerize app --dry-run\nprint(late(1))")
+    assert "late" in capsys.readouterr().out
+
+
+def test_local_modules_come_from_the_working_directory(shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "helper_mod.py").write_text("VALUE = 3\n")
+    run(shell, "%%containerize app --dry-run\nimport helper_mod\nprint(helper_mod.VALUE)")
+    assert "app/helper_mod.py" in capsys.readouterr().out
+    assert "helper_mod" not in os.sys.modules
