@@ -158,9 +158,15 @@ class Registry:
     ) -> requests.Response:
         base = self._base or self._find_base()
         answer = self._send(method, urljoin(base, path), self._authorized(headers, scope))
-        if answer.status_code == 401 and self._log_in(answer, scope):
-            answer.close()
-            answer = self._send(method, urljoin(base, path), self._authorized(headers, scope))
+        if answer.status_code == 401:
+            try:
+                again = self._log_in(answer, scope)
+            except BaseException:
+                answer.close()
+                raise
+            if again:
+                answer.close()
+                answer = self._send(method, urljoin(base, path), self._authorized(headers, scope))
         if answer.ok or answer.status_code == 404:
             return answer
         with answer:
