@@ -15,6 +15,7 @@ __all__ = ["Calls"]
 
 _DEPTH = 12
 _TABLES = ("DataFrame", "Series", "ndarray")
+_PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 _ASIDE = ("mod", "func", "class", "world")
 
 
@@ -101,11 +102,15 @@ class Calls(Expressions, World):
             found = [self.invoke(Val(frozenset((obj,))), args, keywords) for obj in inside]
             self.depth -= 1
             return found
-        if not callee.life:
-            self._change_deep(_objs(given))
+        roots = {owner.info for owner in callee.life}
+        if not roots & _PLAIN_CALLABLES:
+            self.change((callee,))
+        if not roots:
+            self.change_deep(_objs(given))
         return [self.fresh(opaque=True, edges=_objs(given) | {callee}, life=callee.life)]
 
-    def _change_deep(self, objs: Iterable[Obj]) -> None:
+    def change_deep(self, objs: Iterable[Obj]) -> None:
+        """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
 
     def _instance(self, cls: Obj, args: list[Val], keywords: Mapping[str, Val]) -> Val:
@@ -341,7 +346,7 @@ class Calls(Expressions, World):
         objs = receiver.objs
         changes = "inplace" in keywords or "out" in keywords
         if "out" in keywords:
-            self._change_deep(keywords["out"].objs)
+            self.change_deep(keywords["out"].objs)
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
             self.change(args[0].objs)
         for value in given:
@@ -353,7 +358,7 @@ class Calls(Expressions, World):
             if name in known.STORING_METHODS:
                 self._store(objs, name, args, given)
         elif changes or iterator or (name not in known.PURE_METHODS and not (typ in _TABLES and name == "plot")):
-            self._change_deep(objs)
+            self.change_deep(objs)
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
         if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
@@ -432,14 +437,14 @@ class Calls(Expressions, World):
                         obj.edges.update(_objs(args[position + 1 :]) - {obj})
         for keyword in ("out", "file", "ax"):
             if keyword in keywords:
-                self._change_deep(keywords[keyword].objs)
+                self.change_deep(keywords[keyword].objs)
         if "inplace" in keywords and args:
-            self._change_deep(args[0].objs)
+            self.change_deep(args[0].objs)
         for value in given:
             if any(obj.typ == "rng" for obj in value.objs):
                 self.change(value.objs)
         if not builtin and root not in known.QUIET_MODULES:
-            self._change_deep(_objs(given))
+            self.change_deep(_objs(given))
         return self._library_result(path, name, base, args, given, keywords)
 
     def _library_result(
@@ -482,7 +487,7 @@ class Calls(Expressions, World):
             if path in ("type", "frozenset", "object"):
                 classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
                 return Val(frozenset(classes)) if classes else ATOM
-            return Val(typ="str") if path in ("str", "repr", "format", "ascii") else ATOM
+            return Val(typ="str" if path in ("str", "repr", "format", "ascii") else path)
         if path in known.ITERATOR_FUNCTIONS:
             funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
             return Val(frozenset((self.new("iter", edges=_objs(given), life=funcs),)))
@@ -500,7 +505,9 @@ class Calls(Expressions, World):
             return Val(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
             return self.fresh(edges=_objs(given))
-        return self.fresh(edges=_objs(given), typ=path if path in ("bytearray",) else None)
+        if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
+            return Val(_objs(args) | {self.new(edges=_objs(args), opaque=True)})
+        return self.fresh(edges=_objs(given))
 
 
 def _objs(values: Iterable[Val]) -> frozenset[Obj]:

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, FunctionInfo, Obj, Val, reach
-from buildr_jupyter.cell.scope import BUILTINS, local_names, parameters, stored_names
+from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, Fails, FunctionInfo, Obj, Val, reach
+from buildr_jupyter.cell.scope import BUILTINS, KERNEL_NAMES, SHADOWED_BY_STARS, local_names, parameters, stored_names
 
 __all__ = ["Expressions", "Frame"]
 
@@ -68,7 +68,10 @@ class Expressions:
         self.guarded = 0
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
-        self.star = False
+        self.star: list[Val] = []
+        """What ``from … import *`` may have supplied, oldest first."""
+        self.unsure = 0
+        """How many parts that may not run are around the current expression."""
         self.modules: dict[str, Obj] = {}
         self.building: list[FunctionInfo] = []
         self._handlers: dict[type, Callable[[Any], Val]] = {
@@ -116,6 +119,9 @@ class Expressions:
         self.serial += 1
         return Obj(kind, self.serial, **more)
 
+    weak = 0
+    """How many branches or loops are around the current statement."""
+
     def fresh(self, *, edges: Iterable[Obj] = (), opaque: bool = False, typ: str | None = None, **more: Any) -> Val:
         """Return the value of a fresh object that holds ``edges``."""
         return Val(frozenset((self.new(edges=edges, opaque=opaque, typ=typ, **more),)), typ=typ)
@@ -132,6 +138,14 @@ class Expressions:
                 self.eval(child)
         return ATOM
 
+    def fail(self) -> None:
+        """Note that the statement fails here, if it runs at all."""
+        if self.may_fail and not (self.frames or self.guarded or self.weak or self.unsure):
+            raise Fails
+
+    may_fail = False
+    """How the run ended is not known, so that a failure is not ruled out."""
+
     # -- names
 
     def read(self, name: str, line: int) -> Val:
@@ -145,8 +159,13 @@ class Expressions:
             info.rests_on.setdefault(name, value)
         if value is not None:
             return value
-        if name in BUILTINS:
+        if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
             return Val(path=name)
+        if self.star:
+            objs = frozenset().union(*(star.objs for star in self.star))
+            return Val(objs, f"{self.star[-1].path}.{name}")
+        if name not in KERNEL_NAMES:
+            self.fail()
         return self.fresh(opaque=True)
 
     def _name(self, node: ast.Name) -> Val:
@@ -267,7 +286,15 @@ class Expressions:
         return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
 
     def _boolop(self, node: ast.BoolOp) -> Val:
-        return self.join([self.eval(value) for value in node.values])
+        first = self.eval(node.values[0])
+        return self.join([first, *self._perhaps(node.values[1:])])
+
+    def _perhaps(self, nodes: Iterable[ast.expr]) -> list[Val]:
+        """Return what expressions give that may not run."""
+        self.unsure += 1
+        values = [self.eval(node) for node in nodes]
+        self.unsure -= 1
+        return values
 
     @staticmethod
     def join(values: list[Val]) -> Val:
@@ -322,7 +349,7 @@ class Expressions:
 
     def _ifexp(self, node: ast.IfExp) -> Val:
         self.eval(node.test)
-        return self.join([self.eval(node.body), self.eval(node.orelse)])
+        return self.join(self._perhaps((node.body, node.orelse)))
 
     def _joined(self, node: ast.JoinedStr) -> Val:
         for value in node.values:
@@ -427,6 +454,7 @@ class Expressions:
     def _inside(self, node: Any) -> set[Obj]:
         variables: dict[str, Val] = {}
         self.inner.append(variables)
+        self.unsure += 1
         try:
             for generator in node.generators:
                 value = self.eval(generator.iter)
@@ -440,6 +468,7 @@ class Expressions:
                 return set(self.eval(node.key).objs | self.eval(node.value).objs)
             return set(self.eval(node.elt).objs)
         finally:
+            self.unsure -= 1
             self.inner.pop()
 
     # -- uses

@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-__all__ = ["ATOM", "NOTHING", "ClassInfo", "Facts", "FunctionInfo", "Obj", "Val", "live_closure", "reach"]
+__all__ = ["ATOM", "NOTHING", "ClassInfo", "Fails", "Facts", "FunctionInfo", "Obj", "Val", "live_closure", "reach"]
 
 Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
+
+
+class Fails(Exception):  # noqa: N818 - not an error of ours
+    """The statement certainly fails: the rest of its cell did not happen."""
 
 
 class Obj:
@@ -137,8 +141,6 @@ class Facts:
     """What a function gives to the names that it declares ``global``."""
     everything: int = 0
     """Line of an ``exec``, ``eval``, ``globals()`` that may read any name; 0 for none."""
-    raises: bool = False
-    """It certainly fails."""
 
 
 def reach(objs: Iterable[Obj]) -> set[Obj]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from buildr_jupyter.cell.preamble import MARK, render_preamble
@@ -151,15 +152,10 @@ class _Export:
                 continue
             tree = ast.parse(run.transformed)
             self.trees[number] = tree
-            for node in tree.body:
-                if number != last and run.status == "error" and run.failed_line and _ends(node) >= run.failed_line:
-                    break
-                statement = Statement(node, number)
-                analyze(self.flow, [statement], range(len(self.runs)))
-                statements.append(statement)
-                assert statement.facts is not None
-                if number != last and run.status is None and statement.facts.raises:
-                    break
+            body = tree.body
+            if number != last and run.status == "error" and run.failed_line:
+                body = list(takewhile(lambda node, line=run.failed_line: _ends(node) < line, body))
+            statements.extend(analyze(self.flow, body, number, may_fail=number != last and run.status != "ok"))
         return statements
 
     def _check_bound(self, sliced: Slice) -> None:

@@ -8,16 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from buildr_jupyter.model import ImportUse
 
-__all__ = ["BUILTINS", "bound_names", "import_uses", "is_generator", "local_names", "parameters", "stored_names"]
+__all__ = ["BUILTINS", "KERNEL_NAMES", "SHADOWED_BY_STARS", "bound_names", "import_uses", "is_generator", "local_names", "parameters", "stored_names"]
 
-BUILTINS = frozenset(dir(builtins)) | {
-    "__name__",
-    "__doc__",
-    "__builtins__",
-    "__annotations__",
-    "__file__",
-    "__class__",
-}
+BUILTINS = frozenset(dir(builtins)) | set("__name__ __doc__ __builtins__ __annotations__ __file__ __class__".split())
+KERNEL_NAMES = frozenset("get_ipython display In Out exit quit _ __ ___ _i _ii _iii _oh _dh _ih open".split())
+"""What IPython puts beside the builtins."""
+SHADOWED_BY_STARS = frozenset("sum min max abs round any all pow open sorted range divmod hash".split())
+"""Builtins that well-known modules also define, and so hide when all of them is imported."""
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

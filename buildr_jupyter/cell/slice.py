@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from buildr_jupyter.cell.objects import Facts, Obj, Val, live_closure
-from buildr_jupyter.cell.scope import BUILTINS
+from buildr_jupyter.cell.objects import Facts, Fails, Obj, Val, live_closure
+from buildr_jupyter.cell.scope import BUILTINS, SHADOWED_BY_STARS
 from buildr_jupyter.cell.statements import Flow
 
 __all__ = ["Need", "Slice", "Statement", "analyze", "slice_back"]
 
-_SHADOWED_BY_STARS = frozenset(
-    ["sum", "min", "max", "abs", "round", "any", "all", "pow", "open", "sorted", "range", "divmod", "hash"]
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,11 +59,14 @@ class Slice:
     """The statement that may read any name, where there is one."""
 
 
-def analyze(flow: Flow, statements: Sequence[Statement], cells: Sequence[int]) -> None:
-    """Find the facts of each statement, in order; ``cells`` tells for each run which cell it is."""
-    for statement in statements:
-        statement.number = flow.number
-        statement.facts = flow.statement(statement.node, cell=cells[statement.run])
+def analyze(flow: Flow, nodes: Iterable[ast.stmt], run: int, *, may_fail: bool) -> Iterator[Statement]:
+    """Yield the statements of a run with their facts, up to one that certainly fails, where that may be."""
+    for node in nodes:
+        try:
+            facts = flow.statement(node, cell=run, may_fail=may_fail)
+        except Fails:
+            return
+        yield Statement(node, run, flow.number - 1, facts)
 
 
 class _Live:
@@ -165,6 +165,6 @@ def _pass(flow: Flow, live: _Live, statement: Statement, facts: Facts, stars: li
     for name in sorted(facts.reads | facts.deletes):
         value = flow.before(name, number)
         live.add(name, value, Need(name, statement))
-        if stars and value is None and (name not in BUILTINS or name in _SHADOWED_BY_STARS):
+        if stars and value is None and (name not in BUILTINS or name in SHADOWED_BY_STARS):
             for star in stars:
                 live.add(star, flow.before(star, number), Need(name, statement))

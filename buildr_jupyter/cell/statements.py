@@ -51,13 +51,20 @@ class Flow(Calls):
             ast.Raise: self._raise,
         }
 
-    def statement(self, node: ast.stmt, *, cell: int) -> Facts:
-        """Return what one top-level statement does, given all that came before it."""
+    def statement(self, node: ast.stmt, *, cell: int, may_fail: bool = False) -> Facts:
+        """Return what one top-level statement does, given all that came before it.
+
+        Raises Fails for a statement that certainly fails, where ``may_fail`` allows for that.
+        """
         self.facts = Facts()
         self.bound = set()
         self.cell = cell
-        self.weak = self.guarded = 0
-        self._one(node)
+        self.weak = self.guarded = self.unsure = 0
+        self.may_fail = may_fail
+        try:
+            self._one(node)
+        finally:
+            self.may_fail = False
         self.number += 1
         return self.facts
 
@@ -153,6 +160,8 @@ class Flow(Calls):
             self.eval(target.slice)
             self.use(base)
         objs = base.objs
+        if not objs and base.typ in ("str", "tuple", "range"):
+            self.fail()
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)
@@ -228,8 +237,7 @@ class Flow(Calls):
         for part in (node.exc, node.cause):
             if part is not None:
                 self.eval(part)
-        if not self.frames and not self.weak and not self.guarded:
-            self.facts.raises = True
+        self.fail()
 
     def _delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -273,7 +281,7 @@ class Flow(Calls):
 
     def _star(self, path: str, module: frozenset[Obj]) -> None:
         """Bind ``*``: a name that nothing else binds may come from there."""
-        self.star = True
+        self.star.append(Val(module, path))
         self.set_global(f"*{path}", Val(module), weak=False)
 
     # -- definitions
@@ -455,7 +463,7 @@ class Flow(Calls):
         for item in node.items:
             value = self.eval(item.context_expr)
             self.use(value)
-            self.change(value.objs)
+            self.change_deep(value.objs)
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value)
