@@ -222,12 +222,11 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _windows(job: Any, *, as_json: bool) -> list[Any]:
-    from buildr_jupyter.display import TextWindow
+    """Progress goes to standard error; with --json the container's output does, too."""
+    from buildr_jupyter.display import QuietWindow, TextWindow, write_output
 
-    output: Callable[[str], object] = sys.stderr.write if as_json else sys.stdout.write
-    if job.options.quiet:
-        return [TextWindow(lambda text: None, output=output)]
-    return [TextWindow(sys.stderr.write, output=output)]
+    output = (lambda event: sys.stderr.write(event.text)) if as_json else write_output
+    return [QuietWindow(output) if job.options.quiet else TextWindow(sys.stderr.write, output=output)]
 
 
 def _images(args: argparse.Namespace) -> int:
@@ -259,11 +258,13 @@ def _inspect(args: argparse.Namespace) -> int:
 
     name = args.image if args.image.startswith("sha256:") else str(ImageRef.parse(args.image).tagged())
     client = connect()
-    try:
-        with translate(client):
+    with translate(client):
+        try:
             image = client.inspect_image(name)
-    except ImageNotFound:
-        raise OptionError(f"image {name} is not in the engine", hint="buildr images lists those that buildr made") from None
+        except ImageNotFound:
+            raise OptionError(
+                f"image {name} is not in the engine", hint="buildr images lists those that buildr made"
+            ) from None
     config = image.get("Config") or {}
     row = {
         "image": args.image,

@@ -94,14 +94,14 @@ class Containerize:
         from dataclasses import replace
 
         from buildr_jupyter import pipeline
-        from buildr_jupyter.display import TextWindow
+        from buildr_jupyter.display import QuietWindow, TextWindow
 
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)
         source = _source_of(func)
         job = pipeline.Job(source, options, Interpreter.current(), environ, builder=self.builder, executor=self.runtime.executor)
-        window = TextWindow(_write_progress, output=sys.stdout.write, log=self.package.verbose)
-        return pipeline.drive(job, [] if self.package.quiet else [window])
+        window = QuietWindow() if self.package.quiet else TextWindow(_write_progress, log=self.package.verbose)
+        return pipeline.drive(job, [window])
 
 
 def _write_progress(text: str) -> None:

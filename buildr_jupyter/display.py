@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
@@ -15,8 +16,8 @@ from buildr_jupyter.events import BuildState, Event, LogLine, RunOutput, StepUpd
 from buildr_jupyter.model import BuildResult
 
 __all__ = [
-    "NullWindow", "TextWindow", "clean_text", "make_record", "render_explanation", "render_result_html",
-    "render_result_text", "show_size", "show_title",
+    "QuietWindow", "TextWindow", "clean_text", "make_record", "render_explanation", "render_result_html",
+    "render_result_text", "show_size", "show_title", "write_output",
 ]  # fmt: skip
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
@@ -46,14 +47,27 @@ def show_title(title: str) -> str:
     return line if len(line) <= 120 else line[:119] + "…"
 
 
-class NullWindow:
-    """Shows nothing, so that nobody has to ask whether there is a screen."""
+def write_output(event: RunOutput) -> None:
+    """Write what a container said to this process's stream of the same kind."""
+    stream = sys.stderr if event.stream == "stderr" else sys.stdout
+    stream.write(event.text)
+    stream.flush()
+
+
+class QuietWindow:
+    """Shows what the running container prints and nothing else."""
+
+    def __init__(self, output: Callable[[RunOutput], object] = write_output) -> None:
+        self._output = output
 
     def open(self, state: BuildState, title: str) -> None:
         """Nothing to show."""
 
     def draw(self, state: BuildState, events: list[Event]) -> None:
-        """Nothing to show."""
+        """Hand on what the container wrote."""
+        for event in events:
+            if isinstance(event, RunOutput):
+                self._output(event)
 
     def close(self, state: BuildState) -> None:
         """Nothing to show."""
@@ -62,11 +76,13 @@ class NullWindow:
 class TextWindow:
     """Plain lines, each once: for terminals, logs, nbclient and nbconvert."""
 
-    def __init__(self, write: Callable[[str], object], *, log: bool = True, output: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self, write: Callable[[str], object], *, log: bool = True, output: Callable[[RunOutput], object] = write_output
+    ) -> None:
         """``write`` takes a line with its end; ``log`` shows the build's own lines; ``output`` takes what the run prints."""
         self._write = write
         self._log = log
-        self._output = output or write
+        self._output = output
         self._shown: dict[str, str] = {}
 
     def open(self, state: BuildState, title: str) -> None:
@@ -85,7 +101,7 @@ class TextWindow:
                 lines += self._steps(pending)
             if isinstance(event, RunOutput):
                 self._flush(lines)
-                self._output(event.text)
+                self._output(event)
             elif line := self._line(event):
                 lines.append(line)
         self._flush(lines + self._steps(pending))

@@ -91,7 +91,7 @@ def _logins() -> Check:
         hosts = credentials.hosts()
     except BuildrError as error:
         return Check("logins", False, str(error), error.hint)
-    found = ", ".join(str(host) for host in hosts) if hosts else "none"
+    found = ", ".join(f"{host} ({source})" for host, source in hosts) if hosts else "none"
     return Check("logins", True, found, None if hosts else "buildr login HOST, before a --publish to a private registry")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import sys
 import tempfile
@@ -30,14 +31,19 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
     What is not given is asked for, the password without an echo. Raises CredentialError and PublishError's kin.
     """
     from buildr_jupyter import credentials
-    from buildr_jupyter.oci.registry import check_login
+    from buildr_jupyter.oci import registry
 
     if not host or "/" in host or "://" in host:
         raise OptionError(f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path")
     user = user or ask(f"Username for {host}: ")
     password = password or getpass.getpass(f"Password for {user} at {host}: ")
-    place = credentials.login(host, user, password, verify=check_login)
-    return f"logged in to {host} as {user}; the login is kept in {place}"
+
+    def verify(login: credentials.Login) -> None:
+        with contextlib.closing(registry.connect(host, login)) as asked:
+            asked.ping()
+
+    kept = credentials.login(host, user, password, verify=verify)
+    return f"logged in to {host} as {user}; the login is kept in {kept.source}"
 
 
 def check_program(assembly: Assembly, job: Job) -> str:

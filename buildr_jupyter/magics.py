@@ -182,10 +182,10 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
         self._built[reference] = cell
 
     def _windows(self, options: Options) -> list[Window]:
-        from buildr_jupyter.display import TextWindow
+        from buildr_jupyter.display import QuietWindow, TextWindow
 
         if options.quiet:
-            return []
+            return [QuietWindow()]
         if options.ui == "widget" or (options.ui == "auto" and self._has_page()):
             try:
                 from IPython.display import display
@@ -194,7 +194,7 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
             except ImportError:
                 pass  # no ipywidgets: text serves as well
             else:
-                return [PaneWindow(display, output=self._write)]
+                return [PaneWindow(display)]
         return [TextWindow(self._write)]
 
     def _has_page(self) -> bool:

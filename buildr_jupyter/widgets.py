@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from buildr_jupyter.display import clean_text, show_size, show_title
+from buildr_jupyter.display import clean_text, show_size, show_title, write_output
 from buildr_jupyter.events import BuildState, Event, RunOutput
 
 __all__ = ["PaneWindow"]
@@ -31,7 +31,7 @@ class PaneWindow:
         self,
         show: Callable[[object], None],
         *,
-        output: Callable[[str], object],
+        output: Callable[[RunOutput], object] = write_output,
         clock: Callable[[], float] = time.monotonic,
         interval_s: float = 0.2,
     ) -> None:
@@ -56,7 +56,7 @@ class PaneWindow:
         """Show the present state, unless it was shown a moment ago; the container's output goes out at once."""
         for event in events:
             if isinstance(event, RunOutput):
-                self._output(event.text)
+                self._output(event)
         if self._clock() - self._drawn_at >= self._interval_s:
             self._paint(state)
 
