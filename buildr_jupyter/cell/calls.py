@@ -445,6 +445,8 @@ class Calls(Expressions, World):
                 self.change(value.objs)
         if not builtin and root not in known.QUIET_MODULES:
             self.change_deep(_objs(given))
+            # What is registered somewhere behaves in another way from then on.
+            self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
         return self._library_result(path, name, base, args, given, keywords)
 
     def _library_result(

@@ -85,6 +85,10 @@ def explain(program: Program) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+_DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels", "pylab", "plotnine", "networkx"))
+"""Packages that may draw with matplotlib."""
+
+
 class _Export:
     def __init__(
         self,
@@ -105,12 +109,14 @@ class _Export:
         self.warnings: list[Warned] = []
         self.flow = Flow()
         self.trees: dict[int, ast.Module] = {}
+        self.shown = False
 
     def program(self) -> Program:
         statements = self._statements()
         sliced = slice_back(self.flow, statements, len(self.runs) - 1)
         self._check_bound(sliced)
-        blocks = self._blocks(sliced)
+        own_blocks = self._own_blocks()
+        blocks = [*self._blocks(sliced), *own_blocks]
         awaits = any(_awaits(statement.node) for statement in sliced.kept)
         imports = tuple(
             use for statement in sliced.kept for use in import_uses(statement.node, self.title(statement.run))
@@ -119,8 +125,10 @@ class _Export:
         preamble = render_preamble(
             title=self.title(len(self.runs) - 1),
             tolerant=any(self.runs[statement.run].status is None for statement in others),
+            own=len(own_blocks),
+            shown=self.shown,
             awaits=awaits,
-            figures=bool(imports),
+            figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
         )
         text, origins = _join(preamble, blocks)
         return Program(
@@ -192,12 +200,24 @@ class _Export:
             else:
                 blocks.append((title, statement.line, text))
             previous = statement
-        body = self.target.transformed or ""
-        if _quiet(body):
-            body = body.rstrip("\n") + "\npass\n"
-        stripped = body.lstrip("\n")
-        blocks.append((self.title(last), 1 + len(body) - len(stripped), stripped.rstrip("\n") + "\n"))
         return blocks
+
+    def _own_blocks(self) -> list[tuple[str, int, str]]:
+        """Return the chosen cell as one block, and its last expression as another where the notebook shows it."""
+        last = len(self.runs) - 1
+        title = self.title(last)
+        body = self.target.transformed or ""
+        nodes = self.trees[last].body
+        end = nodes[-1] if nodes else None
+        if not isinstance(end, ast.Expr) or _quiet(body):
+            return [_own_block(title, body, 1)]
+        self.shown = True
+        lines = body.splitlines(keepends=True)
+        head = "".join(lines[: end.lineno - 1])
+        before = lines[end.lineno - 1].encode()[: end.col_offset].decode()
+        text = _text(body, Statement(end, last))
+        blocks = [_own_block(title, head + before + "\n", 1)] if len(nodes) > 1 else []
+        return [*blocks, (title, end.lineno, text)]
 
     def _notes(self, sliced: Slice) -> tuple[NameNote, ...]:
         notes = {}
@@ -211,6 +231,11 @@ class _Export:
                 by = f"{self.title(need.by.run)}, line {need.by.line}"
                 notes[need.name] = NameNote(need.name, origin, "import" if is_import else "code", f"read by {by}")
         return tuple(notes[name] for name in sorted(notes))
+
+
+def _own_block(title: str, text: str, line: int) -> tuple[str, int, str]:
+    stripped = text.lstrip("\n")
+    return title, line + len(text) - len(stripped), stripped.rstrip() + "\n"
 
 
 def _ends(node: ast.stmt) -> int:

@@ -488,7 +488,9 @@ class Flow(Calls):
                 if handler.type is not None:
                     self.eval(handler.type)
                 if handler.name:
-                    self.bind(handler.name, self.fresh())
+                    self.bind(handler.name, self.fresh(edges=()))
+                    if not self.frames:
+                        self.bound.add(handler.name)
                 self._tracked(handler.body)
 
             return run
