@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -15,10 +14,21 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._context import iter_context
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
+from buildr_jupyter.builder._docker_http import interruptible, only_logins
 from buildr_jupyter.builder._docker_stream import DockerStream, error_of
+from buildr_jupyter.builder._docker_values import (
+    FROM,
+    auth_config,
+    base_hosts,
+    compressed_bytes,
+    digest_of,
+    fits,
+    number_of,
+    text_of,
+)
 from buildr_jupyter.builder._io import decode_documents, iter_lines
-from buildr_jupyter.engine import connect, interruptible, only_logins, translate
-from buildr_jupyter.errors import BuildError, Cancelled, ContextError, CredentialError, ImageRefError, PublishError
+from buildr_jupyter.engine import connect, translate
+from buildr_jupyter.errors import BuildError, Cancelled, ContextError, CredentialError, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, ImageRef, Layout, Push, Refusal
 
@@ -28,9 +38,6 @@ logger = logging.getLogger(__name__)
 
 CONTENT_LABEL = "io.buildr.content-digest"
 """Images that carry it with the same value were made from the same content."""
-
-_FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
-_COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
 class DockerBuilder:
@@ -89,15 +96,15 @@ class DockerBuilder:
             return None
         client = self._client()
         known = None if pull else self._inspect(client, base)
-        if known is None or not _fits(known, platform):
+        if known is None or not fits(known, platform):
             ref = ImageRef.parse(base).tagged()
             state = DockerStream("pull", clock=self._clock)
             login = yield from self._login(ref.registry_host)
             tag = ref.digest or ref.tag
-            options = {"tag": tag, "stream": True, "platform": platform, "auth_config": _auth_config(login)}
+            options = {"tag": tag, "stream": True, "platform": platform, "auth_config": auth_config(login)}
             yield from self._stream(client, state, lambda: client.pull(ref.name, **options), cancel, base=base)
             known = self._inspect(client, base) or {}
-        return _digest_of(known, base)
+        return digest_of(known, base)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build, then name the image; a build that fails or is cancelled leaves the names as they were.
@@ -147,7 +154,7 @@ class DockerBuilder:
         label = f"{CONTENT_LABEL}={request.plan.content_digest}"
         with translate(client):
             found = client.images(filters={"label": label, "dangling": False})
-        return (str(found[0]["Id"]), _number(found[0].get("Size"))) if found else None
+        return (str(found[0]["Id"]), number_of(found[0].get("Size"))) if found else None
 
     def _stream_context(
         self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
@@ -181,7 +188,7 @@ class DockerBuilder:
         client = self._client()
         login = yield from self._login(ref.registry_host)
         state = DockerStream("push", clock=self._clock)
-        options = {"tag": ref.tag, "stream": True, "auth_config": _auth_config(login)}
+        options = {"tag": ref.tag, "stream": True, "auth_config": auth_config(login)}
         yield from self._stream(
             client, state, lambda: client.push(ref.name, **options), cancel, push=(ref.registry_host, login is not None)
         )
@@ -190,10 +197,10 @@ class DockerBuilder:
         found = self._inspect(client, str(ref)) or {}
         return BuildResult(
             image=str(ref),
-            image_id=_text(found.get("Id")),
+            image_id=text_of(found.get("Id")),
             digest=state.digest,
-            size_bytes=_compressed_bytes(ref, state.digest, login),
-            unpacked_bytes=_number(found.get("Size")),
+            size_bytes=compressed_bytes(ref, state.digest, login),
+            unpacked_bytes=number_of(found.get("Size")),
             builder="docker",
             tags=(str(ref),),
             pushed=(str(ref),),
@@ -230,7 +237,7 @@ class DockerBuilder:
             return publish_error(message, host, logged_in=logged_in)
         logger.error("Build failed: %s", message)
         title = state.step_title
-        from_line = _FROM.match(title or "")
+        from_line = FROM.match(title or "")
         return build_error(
             message,
             step=title,
@@ -340,9 +347,9 @@ class DockerBuilder:
         if not hasattr(client, "buildr_address"):
             return  # a client that was given is used as it is
         logins = {}
-        for host in sorted(_base_hosts(request)):
+        for host in sorted(base_hosts(request)):
             if login := (yield from self._login(host)):
-                logins[credentials.server_address(host)] = _auth_config(login)
+                logins[credentials.server_address(host)] = auth_config(login)
         client._auth_configs = only_logins(logins)
 
     def _inspect(self, client: Any, image: str) -> dict[str, Any] | None:
@@ -359,7 +366,7 @@ class DockerBuilder:
         if state.image_id is None:
             raise self._failure(state, "the engine's stream ended without an image id", None)
         found = self._inspect(client, state.image_id) or {}
-        return _text(found.get("Id")) or state.image_id, _number(found.get("Size"))
+        return text_of(found.get("Id")) or state.image_id, number_of(found.get("Size"))
 
 
 class _Sent:
@@ -400,77 +407,3 @@ def _described(document: dict[str, Any]) -> str:
     if document.get("aux"):
         return f"Push finished: {document.get('aux')}"
     return str(document)
-
-
-def _base_hosts(request: BuildRequest) -> set[str]:
-    """Return the registries that the Dockerfile's stages are taken from; names that hold a variable are left out."""
-    try:
-        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
-    hosts, stages = set(), {"scratch"}
-    for line in _FROM.finditer(text):
-        if line[1].lower() not in stages:
-            hosts.update(_host_of(line[1]))
-        stages.add((line[2] or "scratch").lower())
-    for name in _COPY_FROM.findall(text):
-        if name.lower() not in stages and not name.isdigit():
-            hosts.update(_host_of(name))
-    return hosts
-
-
-def _host_of(name: str) -> set[str]:
-    try:
-        return {ImageRef.parse(name).registry_host}
-    except ImageRefError:
-        return set()
-
-
-def _auth_config(login: credentials.Login | None) -> dict[str, str]:
-    if login is None:
-        return {}
-    if login.identity_token:
-        return {"identitytoken": login.identity_token, "serveraddress": credentials.server_address(login.host)}
-    return {
-        "username": login.user,
-        "password": login.password,
-        "serveraddress": credentials.server_address(login.host),
-    }
-
-
-def _compressed_bytes(ref: ImageRef, digest: str, login: credentials.Login | None) -> int | None:
-    """Return the size of layers and config as the registry's manifest says, None where it cannot be asked from here."""
-    from buildr_jupyter.oci.registry import connect as connect_registry
-
-    try:
-        registry = connect_registry(ref.registry_host, login, timeout_s=5)
-        return registry.manifest(ref.registry_path, digest).size_bytes
-    except (PublishError, CredentialError) as error:
-        logger.debug("size of %s is not known: %s", ref, error)
-        return None
-
-
-def _fits(image: dict[str, Any], platform: str | None) -> bool:
-    if not platform:
-        return True
-    system, _, rest = platform.partition("/")
-    architecture, _, _variant = rest.partition("/")
-    return image.get("Os") == system and image.get("Architecture") == architecture
-
-
-def _digest_of(image: dict[str, Any], base: str) -> str | None:
-    name = ImageRef.parse(base).name
-    familiar = name.removeprefix("docker.io/").removeprefix("library/")
-    for known in image.get("RepoDigests") or ():
-        repository, _, digest = str(known).partition("@")
-        if repository in (name, familiar):
-            return digest
-    return _text(image.get("Id"))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from buildr_jupyter.engine import connect, interruptible, translate
+from buildr_jupyter.builder._docker_http import interruptible
+from buildr_jupyter.engine import connect, translate
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
 from buildr_jupyter.model import PortBinding, RunResult, RunSpec

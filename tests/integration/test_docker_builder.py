@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -155,8 +156,7 @@ class TestBuild:
         context = folder("RUN echo before; echo why >&2; exit 7", "RUN echo never")
         state = BuildState()
         with pytest.raises(BuildError) as caught:
-            for event in subject.stream_build(request_for(context, name), CancelToken()):
-                state.apply(event)
+            state.apply_all(subject.stream_build(request_for(context, name), CancelToken()))
         error = caught.value
         assert str(error).startswith("Image build failed: ")
         assert error.step == "RUN echo before; echo why >&2; exit 7"
@@ -252,7 +252,7 @@ class TestBuild:
 
 
 class TestCancel:
-    @pytest.mark.parametrize("how", ["token", "close"])
+    @pytest.mark.parametrize("how", ["token", "close", "interrupt"])
     def test_in_the_middle_of_a_step(
         self, subject: builder.Builder, client: APIClient, folder: Callable[..., Path], name: str, how: str
     ) -> None:
@@ -267,6 +267,10 @@ class TestCancel:
         if how == "token":
             threading.Timer(0.3, cancel.set).start()
             with pytest.raises(Cancelled):
+                list(stream)
+        elif how == "interrupt":
+            threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
                 list(stream)
         else:
             stream.close()
@@ -283,9 +287,15 @@ class TestCancel:
 
 class TestPublish:
     def test_login_push_pull_run(
-        self, subject: builder.Builder, client: APIClient, folder: Callable[..., Path], name: str, registry_tls: Registry,
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    ) -> None:  # fmt: skip
+        self,
+        subject: builder.Builder,
+        client: APIClient,
+        folder: Callable[..., Path],
+        name: str,
+        registry_tls: Registry,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
         trust(registry_tls, monkeypatch, tmp_path)
         nonce = secrets.token_hex(8)
         img = f"{registry_tls.host}/me/{name}:1"
@@ -431,3 +441,9 @@ def wait_until(holds: Callable[[], object], timeout_s: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_the_engine_is_described(client: APIClient) -> None:
+    info = engine.describe(client)
+    assert (info.name, info.os, info.buildkit, info.podman) == ("Docker Engine", "linux", True, False)
+    assert info.free_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -173,7 +174,8 @@ def test_mounts(runner: DockerRunner, image: str, tmp_path: Path) -> None:
 def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
     code = (
         "import os; os.chdir('output'); os.makedirs('sub/deep'); open('sub/deep/ä.txt', 'w').write('1')\n"
-        "open('big', 'wb').write(bytes(3 << 20)); os.symlink('/etc/passwd', 'link'); os.mkfifo('fifo'); os.link('big', 'same')"
+        "open('big', 'wb').write(bytes(3 << 20)); os.symlink('/etc/passwd', 'link')\n"
+        "os.mkfifo('fifo'); os.link('big', 'same')"
     )
     (tmp_path / "big").write_text("old")
     events, result = run(runner, image, code, output_dir=tmp_path)
@@ -186,7 +188,7 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert sorted(event.text.split("'")[1] for event in events if isinstance(event, Warned)) == ["fifo", "link"]
 
 
-@pytest.mark.parametrize("how", ["token", "close"])
+@pytest.mark.parametrize("how", ["token", "close", "interrupt"])
 def test_cancel(runner: DockerRunner, image: str, client: APIClient, how: str) -> None:
     seconds = f"{1000 + secrets.randbelow(8000)}.{secrets.randbelow(10**6):06d}"
     cancel = CancelToken()
@@ -200,6 +202,10 @@ def test_cancel(runner: DockerRunner, image: str, client: APIClient, how: str) -
     if how == "token":
         threading.Timer(0.2, cancel.set).start()
         with pytest.raises(Cancelled):
+            list(stream)
+    elif how == "interrupt":
+        threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
             list(stream)
     else:
         stream.close()
