@@ -13,18 +13,25 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from traitlets import Bool, Unicode
 from traitlets.config import Configurable
 
-from buildr_jupyter import settings
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
-from buildr_jupyter.option import OPTIONS, Options, make_line_parser, make_options, split_line
 
+# %load_ext runs in every kernel that has it enabled: what only a build needs is imported when one begins.
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from buildr_jupyter.cell.source import CellRun, KernelHistory
     from buildr_jupyter.model import BuildResult
+    from buildr_jupyter.option import Options
     from buildr_jupyter.pipeline import Job, Window
+    from buildr_jupyter.settings import Setting
 
 __all__ = ["ContainerizeMagics", "register", "unregister"]
+
+def _help() -> str:
+    from buildr_jupyter.option import make_line_parser
+
+    return make_line_parser().format_help()
+
 
 @magics_class
 class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
@@ -49,7 +56,9 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
     @no_var_expand
     @line_cell_magic
     def containerize(self, line: str, cell: str | None = None) -> BuildResult | None:
-        """Replaced by the parser's help when the extension is loaded."""
+        """Make a container image of this cell; ``getdoc`` gives IPython the parser's whole help."""
+        from buildr_jupyter.option import make_line_parser, split_line
+
         try:
             args = vars(make_line_parser().parse_args(split_line(line)))
             if args.pop("help"):
@@ -62,7 +71,11 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
+    containerize.getdoc = _help
+
     def _containerize(self, args: dict[str, Any], cell: str) -> BuildResult | None:
+        from buildr_jupyter.option import make_options
+
         options = make_options(self._values(args), base_folder=self.folder)
         if not cell.strip():
             raise OptionError("%%containerize: the cell is empty", hint="write the code below the first line")
@@ -148,7 +161,9 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
     def _values(self, args: dict[str, Any]) -> dict[str, Any]:
         return {name: setting.value for name, setting in self._gather(args).items()}
 
-    def _gather(self, args: dict[str, Any]) -> dict[str, settings.Setting]:
+    def _gather(self, args: dict[str, Any]) -> dict[str, Setting]:
+        from buildr_jupyter import settings
+
         said = {option.field: getattr(self, option.field) for option in settings.SETTINGS}
         config = {name: value for name, value in said.items() if value != self._from_files.get(name)}
         return settings.gather(
@@ -161,8 +176,10 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
         )
 
     def _show_settings(self, args: dict[str, Any]) -> None:
+        from buildr_jupyter.settings import SETTINGS, Setting
+
         found = self._gather(args)
-        rows = [found.get(o.field) or settings.Setting(o.field, None, "not set") for o in settings.SETTINGS]
+        rows = [found.get(o.field) or Setting(o.field, None, "not set") for o in SETTINGS]
         self._write("".join(f"{row.name:<12} {row.value!s:<30} {row.origin}\n" for row in rows))
 
     def _login(self, host: str) -> None:
@@ -219,6 +236,8 @@ def _complete(context: Any) -> dict[str, Any]:
     option = words[-1 if not word else -2] if len(words) > 1 else ""
     found = [value for value in _values_of(option) if value.startswith(word)]
     if not found and (word.startswith("-") or not word):
+        from buildr_jupyter.option import OPTIONS
+
         found = [f"--{o.name}" for o in OPTIONS if f"--{o.name}".startswith(word)]
     return {
         "completions": [SimpleCompletion(text=text, type="param") for text in found],
@@ -232,6 +251,8 @@ def _values_of(option: str) -> tuple[str, ...]:
         from buildr_jupyter.builder import names
 
         return tuple(names())
+    from buildr_jupyter.option import OPTIONS
+
     return next((o.choices for o in OPTIONS if f"--{o.name}" == option and o.choices), ())
 
 
@@ -249,7 +270,6 @@ def register(ipython: InteractiveShell) -> None:
     history = KernelHistory(ipython)
     history.install()
     magics = ContainerizeMagics(ipython, history)
-    ContainerizeMagics.containerize.__doc__ = make_line_parser().format_help()
     ipython.register_magics(magics)
     ipython.configurables.append(magics) if magics not in ipython.configurables else None
     matcher = context_matcher(priority=50, identifier="buildr_jupyter")(_complete)
