@@ -275,6 +275,9 @@ class Calls(Expressions, World):
     def block(self, body: list[ast.stmt]) -> None:
         raise NotImplementedError
 
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
+        raise NotImplementedError
+
     # -- methods
 
     def method(
@@ -419,6 +422,11 @@ class Calls(Expressions, World):
         builtin = "." not in path
         if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
             return self.open_file(args, keywords)
+        if path == "runpy.run_path":
+            self.star_import(f"run {args[0].const if args else None}", base.objs)
+        if builtin and path == "__import__" and args and args[0].const:
+            root = args[0].const.partition(".")[0]
+            return Val(frozenset((self.module(root),)), root)
         if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
             special = self.reflect(path, args, node)
             if special is not None:

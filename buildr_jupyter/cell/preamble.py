@@ -10,8 +10,7 @@ MARK = "# %% "
 # Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top level,
 # (f)igures, cells that may fail as they may have done in the (n)otebook, and no such (x) cells
 _TEMPLATE = '''\
-# Made by buildr: {title}. The notebook's code stands below, in blocks headed by their cell and line; this runs
-# them as the kernel did. Standard output gets only what the last cell prints.
+# Made by buildr: {title}. This runs the blocks below as the kernel did; only the last cell prints to standard output.
 def _buildr_run(scope, own=False, name=None, failed=None):
     import ast, codeop, linecache, os, re, signal, sys, traceback
     if os.getpid() == 1 and (child := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
@@ -28,7 +27,8 @@ f|        pyplot and pyplot.close("all")
 f|    backend = sys.modules["buildr_backend"] = type(sys)("buildr_backend")  # draws as Agg does
 f|    backend.__getattr__ = lambda name: getattr(__import__("matplotlib.backends.backend_agg", fromlist="*"), name)
 f|    backend.show, os.environ["MPLBACKEND"] = show, "module://buildr_backend"
-    blocks, compiler, stdout = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile(), os.dup(1)
+    blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
+    stdout = scope["_buildr_stdout"] = os.dup(1)
     os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     for block in blocks:
@@ -41,8 +41,8 @@ f|        name == previous or show()
         how = {how}
         try:
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)
-            value = eval(code, scope)
-a|            code.co_flags & 128 and loop.run_until_complete(value)  # a coroutine
+p|            eval(code, scope)
+a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_complete(value)  # a coroutine
         except BaseException as error:
             if own and isinstance(error, SystemExit): raise
             traceback.print_exception(error.with_traceback(error.__traceback__.tb_next))
@@ -66,7 +66,7 @@ def render_preamble(
     figures: bool = False,
 ) -> str:
     """Return the head of main.py, at most 40 lines."""
-    flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant}
+    flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant, "p": not awaits}
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
     lines = []
     for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how).splitlines():

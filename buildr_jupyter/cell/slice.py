@@ -55,6 +55,10 @@ class Slice:
     """Statement number to what it is needed for; nothing for those of the cell itself."""
     unresolved: dict[str, Need]
     """Names that no statement supplies and that are no builtins."""
+    supplied_by: dict[str, list[Statement]]
+    """For names that come as values: the statements that gave them in the kernel."""
+    conflicts: list[Need]
+    """Reads of a supplied name by statements that ran before it last changed."""
     everything: Statement | None = None
     """The statement that may read any name, where there is one."""
 
@@ -72,8 +76,10 @@ def analyze(flow: Flow, nodes: Iterable[ast.stmt], run: int, *, may_fail: bool) 
 class _Live:
     """The names that are needed at one point, and all objects that hang on them."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, supplied: frozenset[str]) -> None:
         self.flow = flow
+        self.supplied = supplied
+        self.supplied_reads: dict[str, list[Need]] = {}
         self.names: dict[str, list[frozenset[Obj]]] = {}
         self.needs: dict[str, Need] = {}
         self.objs: Counter[Obj] = Counter()
@@ -86,6 +92,9 @@ class _Live:
         return found
 
     def add(self, name: str, value: Val | None, need: Need) -> None:
+        if name in self.supplied:
+            self.supplied_reads.setdefault(name, []).append(need)
+            return
         held = self.names.get(name)
         if held is None:
             held = self.names[name] = []
@@ -111,9 +120,15 @@ class _Live:
         return [name for name, held in self.names.items() if any(hit & self._closure(one) for one in held)]
 
 
-def slice_back(flow: Flow, statements: Sequence[Statement], target: int) -> Slice:
-    """Return the statements that those of the run ``target`` (the last one) need; its own are all kept."""
-    live = _Live(flow)
+def slice_back(
+    flow: Flow, statements: Sequence[Statement], target: int, *, supplied: frozenset[str] = frozenset()
+) -> Slice:
+    """Return the statements that those of the run ``target`` (the last one) need; its own are all kept.
+
+    Nothing is carried to make the names that are ``supplied`` as values.
+    """
+    live = _Live(flow, supplied)
+    changed = _last_changes(flow, statements, target, supplied)
     kept: list[Statement] = []
     why: dict[int, list[Need]] = {}
     everything: Statement | None = None
@@ -141,7 +156,26 @@ def slice_back(flow: Flow, statements: Sequence[Statement], target: int) -> Slic
         for name, need in live.needs.items()
         if not name.startswith(("@", "*")) and name not in BUILTINS and flow.before(name, need.by.number) is None
     }
-    return Slice(kept, why, unresolved, everything)
+    conflicts = [need for name, needs in live.supplied_reads.items() for need in needs if changed[name]
+                 and need.by.run != target and need.by.number <= changed[name][-1].number]  # fmt: skip
+    return Slice(kept, why, unresolved, changed, conflicts, everything)
+
+
+def _last_changes(
+    flow: Flow, statements: Sequence[Statement], target: int, supplied: frozenset[str]
+) -> dict[str, list[Statement]]:
+    """Return, for each supplied name, the statements before the cell that bound or changed it, oldest first."""
+    found: dict[str, list[Statement]] = {name: [] for name in supplied}
+    for name in supplied:
+        value = flow.env.get(name)
+        closure = live_closure(value.objs) if value is not None else set()
+        for statement in statements:
+            facts = statement.facts
+            if statement.run == target or facts is None:
+                continue
+            if name in facts.binds or name in facts.maybe or any(obj in closure for obj in facts.mutates):
+                found[name].append(statement)
+    return found
 
 
 def _needs(live: _Live, facts: Facts) -> list[Need]:

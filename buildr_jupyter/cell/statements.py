@@ -273,13 +273,13 @@ class Flow(Calls):
         for alias in node.names:
             if alias.name == "*":
                 self.star_imports.append((self.number, path))
-                self._star(path, module)
+                self.star_import(path, module)
             else:
                 self.bind(alias.asname or alias.name, Val(module, f"{path}.{alias.name}"))
 
     star_imports: list[tuple[int, str]]
 
-    def _star(self, path: str, module: frozenset[Obj]) -> None:
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
         """Bind ``*``: a name that nothing else binds may come from there."""
         self.star.append(Val(module, path))
         self.set_global(f"*{path}", Val(module), weak=False)
