@@ -18,7 +18,7 @@ from buildr_jupyter.cell.scope import import_uses
 from buildr_jupyter.cell.slice import Need, Slice, Statement, analyze, slice_back
 from buildr_jupyter.cell.source import CellRun, transform
 from buildr_jupyter.cell.statements import Flow
-from buildr_jupyter.cell.text import Block, awaits, choose_mark, ends, is_quiet, join, own_block, statement_text
+from buildr_jupyter.cell.text import Block, awaits, choose_mark, ends, hide, is_quiet, join, own_block, statement_text
 from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError, UnboundName, ValueRefused
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import FileEntry, ImportUse, NameNote
@@ -100,9 +100,12 @@ class Assembly:
         self.bodies: dict[int, list[ast.stmt]] = {}
         self.requirements: list[tuple[str, str]] = []
         self.supplied = _Supplied()
-        self.params = {name: default for name, default in options.params}
+        self.params = dict(options.params)
         self.edits: dict[int, list[tuple[ast.expr, str]]] = {}
         self.added: list[Block] = []
+        self.late: list[Block] = []
+        self.carried_runs: dict[int, int] = {}
+        self.snapshot: values.Snapshot | None = None
         self.own_warning()
 
     def own_warning(self) -> None:
@@ -124,28 +127,27 @@ class Assembly:
         carried = self.carried_runs.setdefault(number, len(self.carried_runs) + 1)
         return f"{name}, earlier cell {carried}"
 
-    carried_runs: dict[int, int] = {}  # noqa: RUF012 - replaced in make()
-
     def make(self) -> Made:
         """Return the parts of the program."""
-        self.carried_runs = {}
         statements = self._statements()
         sliced = self._sliced(statements)
         self._check_names(sliced)
         self._check_dialect(sliced)
         self._parameters(sliced)
-        snapshot = self._snapshot(sliced)
+        snapshot = self.snapshot
         files = self._files(sliced)
         others = [statement for statement in sliced.kept if statement.run != self.last]
         own = self._own_blocks()
         blocks = [*self.added, *self._blocks(others, snapshot), *own]
         imports = self._imports(sliced, snapshot)
         mark = choose_mark(blocks)
+        blocks, hidden = hide(blocks)
         preamble = render_preamble(
             title=self.title(self.last),
             own=len(own),
             shown=self._shown(),
             mark=mark,
+            hidden=hidden,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
             awaits=any(awaits(statement.node) for statement in sliced.kept),
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
@@ -203,6 +205,15 @@ class Assembly:
             )
             if self.namespace is None or not self._choose_values(sliced):
                 break
+        self.snapshot = self._snapshot(sliced)
+        if self.snapshot is not None and self.snapshot.classes:
+            sliced = slice_back(
+                self.flow,
+                statements,
+                self.last,
+                supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal)),
+                extra=self.snapshot.classes,
+            )
         for need in sliced.conflicts:
             raise ValueRefused(
                 f"{self.title(need.by.run)}, line {need.by.line}: reads {need.name!r} as it was before it changed, "
@@ -316,8 +327,6 @@ class Assembly:
             else:
                 self.late.append((f"parameter {name}", 1, f"{name} = {given}\n"))
         self.added.insert(0, ("parameters", 1, values.parameter_block(defaults, self.title(self.last))))
-
-    late: list[Block] = []  # noqa: RUF012 - replaced in _blocks' caller
 
     def _assignment(self, sliced: Slice, name: str) -> tuple[Statement, ast.expr] | None:
         for statement in reversed(sliced.kept):

@@ -14,6 +14,11 @@ from buildr_jupyter.cell.world import World
 __all__ = ["Calls"]
 
 _DEPTH = 12
+_CHOOSERS = frozenset(
+    ("functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter")
+    + ("heapq.heappop", "heapq.nlargest", "heapq.nsmallest")
+)
+"""Functions that give back what a container holds."""
 _TABLES = ("DataFrame", "Series", "ndarray")
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 _ASIDE = ("mod", "func", "class", "world")
@@ -40,7 +45,7 @@ class Calls(Expressions, World):
         args, keywords = self._arguments(node)
         if receiver is not None and isinstance(function, ast.Attribute):
             if receiver.path is None:
-                return self.method(receiver, function.attr, args, keywords, node)
+                return self.method(receiver, function.attr, args, keywords)
             callee = self.attribute(receiver, function.attr)
         return self.invoke(callee, args, keywords, node)
 
@@ -82,8 +87,10 @@ class Calls(Expressions, World):
                 results.append(self.fresh(opaque=True, edges=_objs(given) | {obj}))
             elif obj.kind == "inst":
                 info = self.class_of(obj)
-                for method in info.find("__call__") if info else ():
-                    results.append(self.apply(method, args, Val(frozenset((obj,))), keywords))
+                own = Val(frozenset((obj,)))
+                results.extend(
+                    self.apply(method, args, own, keywords) for method in (info.find("__call__") if info else ())
+                )
                 results.extend(self._unknown_call(obj, args, keywords) if info is None or info.foreign else ())
             elif obj.kind != "mod":
                 results.extend(self._unknown_call(obj, args, keywords))
@@ -182,9 +189,9 @@ class Calls(Expressions, World):
             for objs in places.values():
                 edges |= objs
             return Val(frozenset((self.new("iter", edges=edges, life=(function,)),)))
-        return self._given_back(facts, places, put)
+        return self._given_back(facts, places)
 
-    def _given_back(self, facts: Facts, places: dict[Obj, frozenset[Obj]], put: object) -> Val:
+    def _given_back(self, facts: Facts, places: dict[Obj, frozenset[Obj]]) -> Val:
         found: set[Obj] = set()
         for obj in facts.returns:
             if obj in places:
@@ -219,7 +226,7 @@ class Calls(Expressions, World):
                 self.facts.calls.append((target, method, given))
         else:
             name, _, mark = method.partition("!")
-            self.method(value, name, given, {"inplace": ATOM} if mark else {}, None)
+            self.method(value, name, given, {"inplace": ATOM} if mark else {})
 
     def summary(self, info: FunctionInfo) -> Facts | None:
         """Return what the function does when called; None while it is being found (a recursion)."""
@@ -280,9 +287,7 @@ class Calls(Expressions, World):
 
     # -- methods
 
-    def method(
-        self, receiver: Val, name: str, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None
-    ) -> Val:
+    def method(self, receiver: Val, name: str, args: list[Val], keywords: Mapping[str, Val]) -> Val:
         """Note what calling a method does; return what it may give."""
         given = [*args, *keywords.values()]
         if not receiver.objs:
@@ -300,7 +305,7 @@ class Calls(Expressions, World):
             else:
                 others.append(obj)
         if others:
-            self.file_method(name, args, node)
+            self.file_method(name, args)
             results.append(self._foreign_method(Val(frozenset(others), typ=receiver.typ), name, args, keywords))
         return self.join(results) if results else ATOM
 
@@ -335,7 +340,7 @@ class Calls(Expressions, World):
         if name == "join":
             for value in args:
                 self.consume(value)
-        self.file_method(name, args, None, receiver)
+        self.file_method(name, args, receiver)
         if name in ("split", "rsplit", "splitlines", "partition", "rpartition"):
             return self.fresh(typ="list")
         if name in ("open", "iterdir", "glob", "rglob"):
@@ -394,9 +399,8 @@ class Calls(Expressions, World):
             element = self.element(receiver)
             inner = element.objs | _objs(given)
             return Val(inner | {self.new(edges=inner)}, typ=element.typ) if inner else self.fresh()
-        if name in ("keys", "append", "extend", "insert", "remove", "sort", "reverse", "update", "add", "clear"):
-            if typ in ("list", "dict", "set"):
-                return ATOM if name != "keys" else self.fresh(edges=self.element(receiver).objs)
+        if typ in ("list", "dict", "set") and (name in known.SHALLOW_METHODS or name == "keys"):
+            return ATOM if name != "keys" else self.fresh(edges=self.element(receiver).objs)
         made = self.new(edges=objs | _objs(given), opaque=True, life=lives)
         return Val(objs | {made}, typ=typ if typ in _TABLES else None)
 
@@ -409,9 +413,8 @@ class Calls(Expressions, World):
             for obj in value.objs:
                 if obj.kind == "func" and self.depth < _DEPTH:
                     self.apply(obj, element * 3)
-                elif obj.kind in ("class", "param"):
-                    if obj.kind == "param":
-                        self.facts.calls.append((obj, "__getitem__", []))
+                elif obj.kind == "param":
+                    self.facts.calls.append((obj, "__getitem__", []))
             self.use(value)
 
     def library(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None) -> Val:
@@ -436,7 +439,7 @@ class Calls(Expressions, World):
                 self.consume(value)
         source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
         self._call_back(given, source)
-        self.world_call(path, base, args, keywords, node)
+        self.world_call(path, base, args, keywords)
         for position in known.MUTATING_FUNCTIONS.get(path, ()):
             if position < len(args):
                 self.change(args[position].objs)
@@ -455,11 +458,9 @@ class Calls(Expressions, World):
             self.change_deep(_objs(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
-        return self._library_result(path, name, base, args, given, keywords)
+        return self._library_result(path, name, base, args, given)
 
-    def _library_result(
-        self, path: str, name: str, base: Val, args: list[Val], given: list[Val], keywords: Mapping[str, Val]
-    ) -> Val:
+    def _library_result(self, path: str, name: str, base: Val, args: list[Val], given: list[Val]) -> Val:
         if "." not in path:
             return self._builtin_result(path, args, given)
         life = base.objs
@@ -467,12 +468,12 @@ class Calls(Expressions, World):
             return self.fresh(typ="rng", opaque=True, life=life)
         if path in known.ITERATOR_FUNCTIONS:
             return Val(frozenset((self.new("iter", edges=_objs(given), life=life),)))
-        if path in ("functools.reduce", "copy.copy", "random.choice", "random.sample", "heapq.heappop", "operator.itemgetter",
-                    "heapq.nlargest", "heapq.nsmallest", "random.choices"):  # fmt: skip
+        if path == "copy.copy":
+            inside = {inner for obj in _objs(args) for inner in obj.edges}
+            return self.fresh(edges=inside, opaque=_opaque(_objs(args)))
+        if path in _CHOOSERS:
             inner = {obj for value in given for obj in self.element(value).objs} | _objs(given)
-            return Val(frozenset(inner | {self.new(edges=inner)})) if path != "copy.copy" else self.fresh(
-                edges={obj for value in args for obj in value.objs for obj in obj.edges}, opaque=_opaque(_objs(args))
-            )  # fmt: skip
+            return Val(frozenset(inner | {self.new(edges=inner)}))
         if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
             return Val(life | {self.new(edges=life, opaque=True)})
         if path.startswith(

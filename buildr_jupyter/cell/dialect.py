@@ -1,4 +1,4 @@
-"""IPython's dialect as plain Python: magics and shell lines are translated, become requirements, or stay and are refused."""
+"""IPython's dialect as plain Python: magics and shell lines are translated, become requirements, or are refused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,84 @@ from dataclasses import dataclass
 __all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
 
 _FALL_AWAY = frozenset(
-    "matplotlib load_ext reload_ext unload_ext autoreload config pinfo pinfo2 psource pdoc pdef pfile timeit prun time_ "
-    "who whos who_ls lsmagic history hist precision pprint xmode colors pdb debug doctest_mode logstart logstop notebook "
-    "page quickref reset_selective sx_ tb magic alias alias_magic automagic gui memit mprun lprun watermark javascript "
-    "containerize dhist ls_ clear cls".split()
+    [
+        "matplotlib",
+        "load_ext",
+        "reload_ext",
+        "unload_ext",
+        "autoreload",
+        "config",
+        "pinfo",
+        "pinfo2",
+        "psource",
+        "pdoc",
+        "pdef",
+        "pfile",
+        "timeit",
+        "prun",
+        "time_",
+        "who",
+        "whos",
+        "who_ls",
+        "lsmagic",
+        "history",
+        "hist",
+        "precision",
+        "pprint",
+        "xmode",
+        "colors",
+        "pdb",
+        "debug",
+        "doctest_mode",
+        "logstart",
+        "logstop",
+        "notebook",
+        "page",
+        "quickref",
+        "reset_selective",
+        "sx_",
+        "tb",
+        "magic",
+        "alias",
+        "alias_magic",
+        "automagic",
+        "gui",
+        "memit",
+        "mprun",
+        "lprun",
+        "watermark",
+        "javascript",
+        "containerize",
+        "dhist",
+        "ls_",
+        "clear",
+        "cls",
+    ]
 )
-_BODIES = frozenset("time capture prun containerize".split())
+_BODIES = frozenset(["time", "capture", "prun", "containerize"])
 _FOREIGN = frozenset(
-    "bash sh script html HTML javascript js latex markdown svg SVG perl ruby pypy python2 cython cmd R sql writefile".split()
+    [
+        "bash",
+        "sh",
+        "script",
+        "html",
+        "HTML",
+        "javascript",
+        "js",
+        "latex",
+        "markdown",
+        "svg",
+        "SVG",
+        "perl",
+        "ruby",
+        "pypy",
+        "python2",
+        "cython",
+        "cmd",
+        "R",
+        "sql",
+        "writefile",
+    ]
 )
 _PIP = re.compile(r"\s*(?:python3?\s+-m\s+|uv\s+)?pip3?\s+install\s+(?P<rest>.*)")
 _VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
@@ -63,7 +133,11 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
 
 
 def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _kernel_method(node.value) == "run_cell_magic":
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and _kernel_method(node.value) == "run_cell_magic"
+    ):
         texts = [_text(argument) or "" for argument in node.value.args]
         return (texts[0], texts[1], texts[2]) if len(texts) == 3 else None
     return None

@@ -31,21 +31,27 @@ def _words(text: str) -> frozenset[str]:
 
 
 ATOMIC_BUILTINS = _words(
-    "len int float str bool bytes complex abs round ord chr hash id repr format isinstance issubclass callable type "
+    "len int float str bool bytes complex abs round ord chr hash id repr format isinstance issubclass callable "
+    "type "
     "ascii bin hex oct divmod pow print any all hasattr input range frozenset object slice help dir"
 )
 """Builtins whose result shares nothing that can change with their arguments."""
 
 CONSUMING_BUILTINS = _words(
-    "list tuple set dict frozenset sum min max any all sorted next zip map filter enumerate reversed iter print len bytes"
+    "list tuple set dict frozenset sum min max any all sorted next zip map filter enumerate reversed iter "
+    "print len bytes"
 )
 
 ITERATOR_FUNCTIONS = _words(
-    "iter map filter zip enumerate reversed csv.reader csv.DictReader re.finditer glob.iglob os.scandir os.walk "
-    "itertools.accumulate itertools.batched itertools.chain itertools.chain.from_iterable itertools.combinations "
-    "itertools.combinations_with_replacement itertools.compress itertools.count itertools.cycle itertools.dropwhile "
+    "iter map filter zip enumerate reversed csv.reader csv.DictReader re.finditer glob.iglob os.scandir "
+    "os.walk "
+    "itertools.accumulate itertools.batched itertools.chain itertools.chain.from_iterable "
+    "itertools.combinations "
+    "itertools.combinations_with_replacement itertools.compress itertools.count itertools.cycle "
+    "itertools.dropwhile "
     "itertools.filterfalse itertools.groupby itertools.islice itertools.pairwise itertools.permutations "
-    "itertools.product itertools.repeat itertools.starmap itertools.takewhile itertools.tee itertools.zip_longest "
+    "itertools.product itertools.repeat itertools.starmap itertools.takewhile itertools.tee "
+    "itertools.zip_longest "
     "numpy.nditer numpy.ndenumerate heapq.merge"
 )
 
@@ -53,11 +59,16 @@ ITERATOR_METHODS = _words("finditer iterrows itertuples iterdir glob rglob iter_
 
 VIEW_FUNCTIONS = _words(
     "numpy.asarray numpy.asanyarray numpy.reshape numpy.ravel numpy.transpose numpy.squeeze numpy.broadcast_to "
-    "numpy.atleast_1d numpy.atleast_2d numpy.atleast_3d numpy.split numpy.array_split numpy.hsplit numpy.vsplit "
-    "numpy.swapaxes numpy.moveaxis numpy.expand_dims numpy.diagonal numpy.real numpy.imag numpy.flip numpy.fliplr "
-    "numpy.flipud numpy.rot90 numpy.frombuffer numpy.ascontiguousarray numpy.require numpy.ma.array numpy.ma.masked_array "
-    "numpy.lib.stride_tricks.as_strided numpy.lib.stride_tricks.sliding_window_view numpy.matrix numpy.asmatrix "
-    "numpy.broadcast_arrays numpy.rollaxis numpy.dsplit numpy.nan_to_num numpy.array numpy.copy numpy.ix_ numpy.meshgrid"
+    "numpy.atleast_1d numpy.atleast_2d numpy.atleast_3d numpy.split numpy.array_split numpy.hsplit "
+    "numpy.vsplit "
+    "numpy.swapaxes numpy.moveaxis numpy.expand_dims numpy.diagonal numpy.real numpy.imag numpy.flip "
+    "numpy.fliplr "
+    "numpy.flipud numpy.rot90 numpy.frombuffer numpy.ascontiguousarray numpy.require numpy.ma.array "
+    "numpy.ma.masked_array "
+    "numpy.lib.stride_tricks.as_strided numpy.lib.stride_tricks.sliding_window_view numpy.matrix "
+    "numpy.asmatrix "
+    "numpy.broadcast_arrays numpy.rollaxis numpy.dsplit numpy.nan_to_num numpy.array numpy.copy numpy.ix_ "
+    "numpy.meshgrid"
 )
 """Functions whose result may be a view of an argument."""
 
@@ -108,14 +119,20 @@ MUTATING_FUNCTIONS = {
 """Dotted function to the positions of the arguments that it changes."""
 
 QUIET_MODULES = _words(
-    "__future__ abc array ast base64 bisect builtins bz2 calendar cmath collections colorsys copy csv dataclasses "
-    "datetime decimal difflib dis doctest email enum fnmatch fractions functools glob gzip hashlib heapq hmac html io "
-    "inspect ipaddress itertools json keyword locale lzma math numbers operator os pathlib pickle platform posixpath "
+    "__future__ abc array ast base64 bisect builtins bz2 calendar cmath collections colorsys copy csv "
+    "dataclasses "
+    "datetime decimal difflib dis doctest email enum fnmatch fractions functools glob gzip hashlib heapq hmac "
+    "html io "
+    "inspect ipaddress itertools json keyword locale lzma math numbers operator os pathlib pickle platform "
+    "posixpath "
     "pprint random re secrets shlex shutil statistics string struct sys tempfile textwrap time timeit tokenize "
-    "traceback types typing typing_extensions unicodedata urllib uuid warnings weakref xml zipfile zlib zoneinfo "
-    "numpy pandas scipy sklearn matplotlib seaborn statsmodels sympy networkx PIL tabulate joblib mpl_toolkits plotly "
+    "traceback types typing typing_extensions unicodedata urllib uuid warnings weakref xml zipfile zlib "
+    "zoneinfo "
+    "numpy pandas scipy sklearn matplotlib seaborn statsmodels sympy networkx PIL tabulate joblib mpl_toolkits "
+    "plotly "
     "tqdm altair bokeh dateutil pytz requests bs4 skimage nltk xgboost lightgbm IPython contextlib "
-    "concurrent asyncio argparse getpass codecs binascii graphlib reprlib stat linecache cycler mlxtend umap imblearn"
+    "concurrent asyncio argparse getpass codecs binascii graphlib reprlib stat linecache cycler mlxtend umap "
+    "imblearn"
 )
 """Packages whose functions leave their arguments alone, the tables above aside."""
 
@@ -127,8 +144,10 @@ RANDOM_CLASSES = (
     "RandomForest", "ExtraTree", "GradientBoosting", "DecisionTree", "KMeans", "MLP", "SGD", "Shuffle", "make_",
     "train_test_split", "TSNE", "PCA", "TruncatedSVD", "SVC", "SVR", "LogisticRegression", "SearchCV", "Bagging",
     "AdaBoost", "Perceptron", "Mixture", "IsolationForest", "RANSAC", "KFold", "resample", "shuffle", "permutation",
-    "cross_val", "learning_curve", "validation_curve", "PassiveAggressive", "Dummy", "NMF", "LatentDirichlet", "FastICA",
-    "RandomizedSVD", "SparseRandom", "GaussianRandom", "MDS", "SpectralClustering", "SpectralEmbedding", "GaussianProcess",
+    "cross_val", "learning_curve", "validation_curve", "PassiveAggressive", "Dummy", "NMF", "LatentDirichlet",
+    "FastICA",
+    "RandomizedSVD", "SparseRandom", "GaussianRandom", "MDS", "SpectralClustering", "SpectralEmbedding",
+    "GaussianProcess",
     "KNNImputer", "IterativeImputer", "MiniBatch", "FactorAnalysis", "RBFSampler", "Nystroem", "EllipticEnvelope",
     "MinCovDet", "BernoulliRBM", "KBinsDiscretizer", "QuantileTransformer", "Lasso", "ElasticNet", "HuberRegressor",
     "TheilSen", "Pipeline", "pipeline", "Voting", "Stacking", "Calibrated", "OneVs", "OutputCode", "mutual_info",
@@ -137,68 +156,100 @@ RANDOM_CLASSES = (
 """Parts of the names of those of scikit-learn that draw from numpy's global generator unless told a random_state."""
 
 SHALLOW_METHODS = _words(
-    "append extend insert remove pop clear sort reverse update setdefault add discard popitem appendleft extendleft "
-    "popleft rotate intersection_update difference_update symmetric_difference_update move_to_end put put_nowait get_nowait "
+    "append extend insert remove pop clear sort reverse update setdefault add discard popitem appendleft "
+    "extendleft "
+    "popleft rotate intersection_update difference_update symmetric_difference_update move_to_end put "
+    "put_nowait get_nowait "
     "subtract"
 )
 """Methods of containers that change the container and not what is in it."""
 
 STORING_METHODS = _words(
-    "append extend insert update setdefault add appendleft extendleft put put_nowait register subscribe connect attach "
+    "append extend insert update setdefault add appendleft extendleft put put_nowait register subscribe "
+    "connect attach "
     "enqueue push"
 )
 
 MUTATING_METHODS_OF_ARGUMENTS = _words("shuffle readinto executemany")
 
 _STR = (
-    "capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha isascii "
-    "isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip "
-    "maketrans partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines "
+    "capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha "
+    "isascii "
+    "isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower "
+    "lstrip "
+    "maketrans partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split "
+    "splitlines "
     "startswith strip swapcase title translate upper zfill decode hex"
 )
 _CONTAINERS = (
-    "copy get items keys values count index union intersection difference symmetric_difference issubset issuperset "
+    "copy get items keys values count index union intersection difference symmetric_difference issubset "
+    "issuperset "
     "isdisjoint most_common elements fromkeys total"
 )
 _NUMBERS = "bit_length bit_count to_bytes as_integer_ratio is_integer conjugate fromhex"
 _ARRAYS = (
-    "all any argmax argmin argsort astype choose clip compress conj cumprod cumsum diagonal dot dump dumps flatten item "
-    "max mean min nonzero prod ptp ravel repeat reshape round searchsorted squeeze std sum swapaxes take tobytes tolist "
+    "all any argmax argmin argsort astype choose clip compress conj cumprod cumsum diagonal dot dump dumps "
+    "flatten item "
+    "max mean min nonzero prod ptp ravel repeat reshape round searchsorted squeeze std sum swapaxes take "
+    "tobytes tolist "
     "trace transpose var view outer argpartition"
 )
 _FRAMES = (
-    "abs add_prefix add_suffix agg aggregate align applymap map apply asfreq asof assign at_time between between_time "
-    "bfill bool combine combine_first compare convert_dtypes corr corrwith cov cummax cummin describe diff div divide "
-    "dot drop drop_duplicates droplevel dropna duplicated eq equals eval ewm expanding explode ffill fillna filter first "
-    "floordiv ge groupby gt head hist idxmax idxmin infer_objects info interpolate isetitem isin isna isnull iterrows "
-    "itertuples join kurt kurtosis last le loc lt mad mask median melt memory_usage merge mod mode mul multiply ne "
-    "nlargest notna notnull nsmallest nunique pct_change pipe pivot pivot_table plot pow product quantile query radd rank "
-    "rdiv reindex rename rename_axis reorder_levels replace resample reset_index rolling rtruediv rsub sample select_dtypes "
-    "sem set_axis set_index shift size skew sort_index sort_values squeeze stack sub subtract swaplevel tail to_dict "
-    "to_frame to_html to_json to_latex to_list to_markdown to_numpy to_period to_records to_series to_string to_timestamp "
-    "truediv truncate tz_convert tz_localize unique unstack value_counts where xs cat contains extract extractall findall "
-    "get_dummies len match pad slice total_seconds strftime normalize day_name month_name isocalendar floor ceil "
+    "abs add_prefix add_suffix agg aggregate align applymap map apply asfreq asof assign at_time between "
+    "between_time "
+    "bfill bool combine combine_first compare convert_dtypes corr corrwith cov cummax cummin describe diff div "
+    "divide "
+    "dot drop drop_duplicates droplevel dropna duplicated eq equals eval ewm expanding explode ffill fillna "
+    "filter first "
+    "floordiv ge groupby gt head hist idxmax idxmin infer_objects info interpolate isetitem isin isna isnull "
+    "iterrows "
+    "itertuples join kurt kurtosis last le loc lt mad mask median melt memory_usage merge mod mode mul "
+    "multiply ne "
+    "nlargest notna notnull nsmallest nunique pct_change pipe pivot pivot_table plot pow product quantile "
+    "query radd rank "
+    "rdiv reindex rename rename_axis reorder_levels replace resample reset_index rolling rtruediv rsub sample "
+    "select_dtypes "
+    "sem set_axis set_index shift size skew sort_index sort_values squeeze stack sub subtract swaplevel tail "
+    "to_dict "
+    "to_frame to_html to_json to_latex to_list to_markdown to_numpy to_period to_records to_series to_string "
+    "to_timestamp "
+    "truediv truncate tz_convert tz_localize unique unstack value_counts where xs cat contains extract "
+    "extractall findall "
+    "get_dummies len match pad slice total_seconds strftime normalize day_name month_name isocalendar floor "
+    "ceil "
     "get_group ngroup cumcount nth ohlc transform boxplot crosstab cut qcut is_unique searchsorted factorize "
     "set_flags get_level_values isna items first_valid_index last_valid_index to_pydatetime to_flat_index "
-    "set_levels set_names memory_usage set_codes rfloordiv rmod rmul rpow ge lt add_categories remove_categories "
-    "rename_categories set_categories reorder_categories remove_unused_categories as_ordered as_unordered to_clipboard"
+    "set_levels set_names memory_usage set_codes rfloordiv rmod rmul rpow ge lt add_categories "
+    "remove_categories "
+    "rename_categories set_categories reorder_categories remove_unused_categories as_ordered as_unordered "
+    "to_clipboard"
 )
 _ESTIMATORS = (
     "predict predict_proba predict_log_proba decision_function score transform inverse_transform get_params "
-    "get_feature_names_out get_feature_names kneighbors kneighbors_graph get_n_splits score_samples apply decision_path "
-    "staged_predict staged_score staged_predict_proba bic aic get_support get_depth get_n_leaves sparsify cost_complexity_pruning_path "
+    "get_feature_names_out get_feature_names kneighbors kneighbors_graph get_n_splits score_samples apply "
+    "decision_path "
+    "staged_predict staged_score staged_predict_proba bic aic get_support get_depth get_n_leaves sparsify "
+    "cost_complexity_pruning_path "
     "build_analyzer build_tokenizer build_preprocessor"
 )
 _OTHERS = (
-    "strftime isoformat timestamp date time weekday isoweekday timetuple toordinal utcoffset astimezone group groups "
-    "groupdict start end span search match fullmatch findall finditer sub subn exists is_file is_dir stat resolve "
-    "absolute relative_to with_suffix with_name with_stem joinpath as_posix iterdir glob rglob expanduser parent "
-    "hexdigest digest tocsr tocsc tocoo toarray todense issubset get_xlim get_ylim get_xticks get_yticks get_title "
-    "get_xlabel get_ylabel get_legend get_lines get_size_inches mro __len__ __repr__ __str__ __eq__ __contains__ "
-    "__getitem__ __class__ __subclasses__ __hash__ __format__ __sizeof__ __dir__ limit_denominator quantize sqrt to_integral_value "
-    "as_tuple ln log10 exp pdf cdf ppf sf isf logpdf pmf interval getvalue getbuffer fileno isatty readable writable seekable "
+    "strftime isoformat timestamp date time weekday isoweekday timetuple toordinal utcoffset astimezone group "
+    "groups "
+    "groupdict start end span search match fullmatch findall finditer sub subn exists is_file is_dir stat "
+    "resolve "
+    "absolute relative_to with_suffix with_name with_stem joinpath as_posix iterdir glob rglob expanduser "
+    "parent "
+    "hexdigest digest tocsr tocsc tocoo toarray todense issubset get_xlim get_ylim get_xticks get_yticks "
+    "get_title "
+    "get_xlabel get_ylabel get_legend get_lines get_size_inches mro __len__ __repr__ __str__ __eq__ "
+    "__contains__ "
+    "__getitem__ __class__ __subclasses__ __hash__ __format__ __sizeof__ __dir__ limit_denominator quantize "
+    "sqrt to_integral_value "
+    "as_tuple ln log10 exp pdf cdf ppf sf isf logpdf pmf interval getvalue getbuffer fileno isatty readable "
+    "writable seekable "
     "nodes edges neighbors degree number_of_nodes number_of_edges subs simplify expand factor evalf doit "
-    "diff integrate solve total_ordering namelist infolist is_absolute match_hostname exists lexists getrandbits_ "
+    "diff integrate solve total_ordering namelist infolist is_absolute match_hostname exists lexists "
+    "getrandbits_ "
     "_asdict _replace _fields model_dump new_child locate"
 )
 PURE_METHODS = (
@@ -212,13 +263,20 @@ PURE_METHODS = (
 FRESH_METHODS = (
     _words(" ".join((_STR, _NUMBERS, _ESTIMATORS)))
     | _words(
-        "copy tolist tobytes item sum mean min max std var argmax argmin argsort cumsum cumprod prod round astype flatten "
-        "all any describe corr cov value_counts nunique unique idxmax idxmin median mode quantile isna isnull notna "
-        "notnull duplicated to_numpy_ to_dict to_list isin sort_values sort_index dropna fillna drop merge join groupby agg "
-        "aggregate pivot pivot_table melt query nlargest nsmallest sample rank diff pct_change cumcount apply applymap "
-        "assign rename reset_index set_index reindex replace clip abs explode drop_duplicates get_dummies select_dtypes "
-        "rolling expanding ewm resample shift to_string to_json to_html to_markdown where mask interpolate ffill bfill "
-        "corrwith concat add mul div dot head_ tail_ memory_usage info keys_ count index strftime isoformat hexdigest digest"
+        "copy tolist tobytes item sum mean min max std var argmax argmin argsort cumsum cumprod prod round astype "
+        "flatten "
+        "all any describe corr cov value_counts nunique unique idxmax idxmin median mode quantile isna isnull "
+        "notna "
+        "notnull duplicated to_numpy_ to_dict to_list isin sort_values sort_index dropna fillna drop merge join "
+        "groupby agg "
+        "aggregate pivot pivot_table melt query nlargest nsmallest sample rank diff pct_change cumcount apply "
+        "applymap "
+        "assign rename reset_index set_index reindex replace clip abs explode drop_duplicates get_dummies "
+        "select_dtypes "
+        "rolling expanding ewm resample shift to_string to_json to_html to_markdown where mask interpolate ffill "
+        "bfill "
+        "corrwith concat add mul div dot head_ tail_ memory_usage info keys_ count index strftime isoformat "
+        "hexdigest digest"
     )
 ) - _words("add")
 """Methods whose result shares nothing with an array, a frame or a string that they are called on."""
@@ -235,8 +293,8 @@ FILE_READERS = {
     "yaml.safe_load_file": 0, "h5py.File": 0, "netCDF4.Dataset": 0, "xarray.open_dataset": 0, "geopandas.read_file": 0,
     "xml.etree.ElementTree.parse": 0, "configparser.read": 0, "linecache.getlines": 0, "linecache.getline": 0,
     "fileinput.input": 0, "runpy.run_path": 0, "glob.glob": 0, "filecmp.cmp": 0, "torch.load": 0, "wave.open": 0,
-    **{f"pandas.read_{kind}": 0 for kind in (
-        ["csv", "table", "fwf", "excel", "json", "parquet", "pickle", "feather", "hdf", "html", "xml", "orc", "stata", "sas", "spss"])},
+    **{f"pandas.read_{kind}": 0 for kind in _words(
+        "csv table fwf excel json parquet pickle feather hdf html xml orc stata sas spss")},
 }  # fmt: skip
 """Dotted function to the position of the path that it reads (``open`` by its mode)."""
 
@@ -245,11 +303,13 @@ FILE_WRITERS = {
     "os.mkdir": 0, "os.makedirs": 0, "os.remove": 0, "os.unlink": 0, "os.rmdir": 0, "os.rename": 1, "os.replace": 1,
     "shutil.copy": 1, "shutil.copyfile": 1, "shutil.move": 1, "shutil.copytree": 1, "shutil.rmtree": 0,
     "scipy.io.savemat": 0, "scipy.io.wavfile.write": 0, "matplotlib.pyplot.imsave": 0, "pandas.to_pickle": 1,
-    "pandas.ExcelWriter": 0, "sqlite3.connect": 0, "torch.save": 1, "shutil.make_archive": 0, "shutil.unpack_archive": 1,
+    "pandas.ExcelWriter": 0, "sqlite3.connect": 0, "torch.save": 1, "shutil.make_archive": 0,
+    "shutil.unpack_archive": 1,
     "urllib.request.urlretrieve": 1, "os.symlink": 1, "os.link": 1, "os.utime": 0, "os.chmod": 0,
 }  # fmt: skip
 
 FILE_WRITER_METHODS = _words(
-    "to_csv to_excel to_parquet to_pickle to_feather to_json to_hdf to_html to_markdown to_latex to_stata to_xml to_sql "
+    "to_csv to_excel to_parquet to_pickle to_feather to_json to_hdf to_html to_markdown to_latex to_stata "
+    "to_xml to_sql "
     "write_text write_bytes mkdir touch unlink rmdir rename tofile dump save_model"
 )

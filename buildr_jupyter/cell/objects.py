@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-__all__ = ["ATOM", "NOTHING", "ClassInfo", "Fails", "Facts", "FunctionInfo", "Obj", "Val", "live_closure", "reach"]
+__all__ = ["ATOM", "NOTHING", "ClassInfo", "Facts", "Fails", "FunctionInfo", "Obj", "Val", "live_closure", "reach"]
 
 Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
 
 
-class Fails(Exception):  # noqa: N818 - not an error of ours
+class Fails(Exception):
     """The statement certainly fails: the rest of its cell did not happen."""
 
 

@@ -7,10 +7,11 @@ __all__ = ["MARK", "render_preamble"]
 MARK = "# %% "
 """What a block's first line begins with, in the way of many editors."""
 
-# Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top level,
+# Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top
+# level, or (p)lain, (h)idden code,
 # (f)igures, cells that may fail as they may have done in the (n)otebook, and no such (x) cells
-_TEMPLATE = '''\
-# Made by buildr: {title}. This runs the blocks below as the kernel did; only the last cell prints to standard output.
+_TEMPLATE = """\
+# Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own=False, name=None, failed=None):
     import ast, codeop, linecache, os, re, signal, sys, traceback
     if os.getpid() == 1 and (child := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
@@ -33,6 +34,7 @@ f|    backend.show, os.environ["MPLBACKEND"] = show, "module://buildr_backend"
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     for block in blocks:
         (name, line, text), previous = re.match(r"(.*), line (\\d+)\\n([^\\0]*)", block).groups(), name
+h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no file: await, a late __future__
         lines = [*(lines := linecache.getlines(name)), *["\\n"] * (int(line) - 1 - len(lines)), *text.splitlines(True)]
         linecache.cache[name] = 0, None, lines, name  # for tracebacks
 n|        if name == failed and block not in blocks[-{own}:]: continue
@@ -47,12 +49,11 @@ a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_
             if own and isinstance(error, SystemExit): raise
             traceback.print_exception(error.with_traceback(error.__traceback__.tb_next))
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-n|            if own or isinstance(error, KeyboardInterrupt): sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+n|            if own or isinstance(error, KeyboardInterrupt): sys.exit(1 if isinstance(error, Exception) else 130)
 n|            failed = name  # in the notebook, too, the rest of that cell did not happen
 f|    show()
-
 raise SystemExit(_buildr_run(globals()))  # all that follows was run by this
-'''
+"""
 
 
 def render_preamble(
@@ -64,9 +65,10 @@ def render_preamble(
     tolerant: bool = False,
     awaits: bool = False,
     figures: bool = False,
+    hidden: bool = False,
 ) -> str:
     """Return the head of main.py, at most 40 lines."""
-    flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant, "p": not awaits}
+    flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant, "p": not awaits, "h": hidden}
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
     lines = []
     for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how).splitlines():

@@ -8,12 +8,26 @@ from collections.abc import Iterable, Iterator
 
 from buildr_jupyter.model import ImportUse
 
-__all__ = ["BUILTINS", "KERNEL_NAMES", "SHADOWED_BY_STARS", "bound_names", "import_uses", "is_generator", "local_names", "parameters", "stored_names"]
+__all__ = [
+    "BUILTINS",
+    "KERNEL_NAMES",
+    "SHADOWED_BY_STARS",
+    "bound_names",
+    "import_uses",
+    "is_generator",
+    "local_names",
+    "parameters",
+    "stored_names",
+]
 
-BUILTINS = frozenset(dir(builtins)) | set("__name__ __doc__ __builtins__ __annotations__ __file__ __class__".split())
-KERNEL_NAMES = frozenset("get_ipython display In Out exit quit _ __ ___ _i _ii _iii _oh _dh _ih open".split())
+BUILTINS = frozenset(dir(builtins)) | {"__name__", "__doc__", "__builtins__", "__annotations__", "__file__"}
+KERNEL_NAMES = frozenset(
+    ("get_ipython", "display", "In", "Out", "exit", "quit", "_", "__", "___", "_i", "_ii", "_iii", "_oh", "_dh", "_ih")
+)
 """What IPython puts beside the builtins."""
-SHADOWED_BY_STARS = frozenset("sum min max abs round any all pow open sorted range divmod hash".split())
+SHADOWED_BY_STARS = frozenset(
+    ("sum", "min", "max", "abs", "round", "any", "all", "pow", "open", "sorted", "range", "divmod", "hash")
+)
 """Builtins that well-known modules also define, and so hide when all of them is imported."""
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -121,18 +135,18 @@ def import_uses(tree: ast.AST, origin: str, line_offset: int = 0) -> list[Import
             found.append(ImportUse(module, tuple(alias.name for alias in node.names), where, optional))
         elif isinstance(node, (ast.Try, ast.TryStar)):
             guarded = any(_catches_import_error(handler) for handler in node.handlers)
-            for child in node.body:
-                visit(child, optional or guarded)
+            for inner in node.body:
+                visit(inner, optional or guarded)
             for handler in node.handlers:
-                for child in handler.body:
-                    visit(child, optional or guarded)
-            for child in (*node.orelse, *node.finalbody):
-                visit(child, optional)
+                for inner in handler.body:
+                    visit(inner, optional or guarded)
+            for inner in (*node.orelse, *node.finalbody):
+                visit(inner, optional)
         elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            for child in node.body:
-                visit(child, True)
-            for child in node.orelse:
-                visit(child, optional)
+            for inner in node.body:
+                visit(inner, True)
+            for inner in node.orelse:
+                visit(inner, optional)
         else:
             if isinstance(node, ast.Call) and (module := _imported_by_name(node)):
                 found.append(ImportUse(module, (), where, optional))

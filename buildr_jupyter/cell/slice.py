@@ -14,7 +14,6 @@ from buildr_jupyter.cell.statements import Flow
 __all__ = ["Need", "Slice", "Statement", "analyze", "slice_back"]
 
 
-
 @dataclass(slots=True, eq=False)
 class Statement:
     """One top-level statement of one run of a cell."""
@@ -29,7 +28,7 @@ class Statement:
     @property
     def line(self) -> int:
         """1-based line in the cell, decorators included."""
-        decorators = getattr(self.node, "decorator_list", ())
+        decorators: Sequence[ast.expr] = getattr(self.node, "decorator_list", ())
         return min([self.node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
@@ -121,11 +120,17 @@ class _Live:
 
 
 def slice_back(
-    flow: Flow, statements: Sequence[Statement], target: int, *, supplied: frozenset[str] = frozenset()
+    flow: Flow,
+    statements: Sequence[Statement],
+    target: int,
+    *,
+    supplied: frozenset[str] = frozenset(),
+    extra: Sequence[str] = (),
 ) -> Slice:
     """Return the statements that those of the run ``target`` (the last one) need; its own are all kept.
 
-    Nothing is carried to make the names that are ``supplied`` as values.
+    Nothing is carried to make the names that are ``supplied`` as values; ``extra`` names are needed beside those
+    that the cell reads.
     """
     live = _Live(flow, supplied)
     changed = _last_changes(flow, statements, target, supplied)
@@ -150,6 +155,8 @@ def slice_back(
         _pass(flow, live, statement, facts, stars)
         if len(kept) == 1 or "@always" not in live.names:
             live.add("@always", flow.env.get("@always"), Need("@always", statement))
+            for name in extra:
+                live.add(name, flow.env.get(name), Need(name, statement))
     kept.reverse()
     unresolved = {
         name: need

@@ -90,7 +90,7 @@ class Notebook:
 
 
 def header_and_body(source: str) -> tuple[str | None, str]:
-    """Return the ``%%containerize …`` line of a cell, without its line end, and the rest; (None, source) without one."""
+    """Return the ``%%containerize …`` line of a cell without its line end, and the rest; (None, source) without one."""
     found = _HEADER.match(source)
     if found is None:
         return None, source
@@ -112,7 +112,8 @@ def transform(source: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            transformed: str = TransformerManager().transform_cell(text)
+            manager: Any = TransformerManager
+            transformed: str = manager().transform_cell(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
     return transformed if _parses(transformed) else None
@@ -172,7 +173,9 @@ def read_notebook(path: Path | str) -> Notebook:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    import nbformat
+    import nbformat as formats
+
+    nbformat: Any = formats
 
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from buildr_jupyter.cell.preamble import MARK
 
-__all__ = ["Block", "awaits", "choose_mark", "ends", "is_quiet", "join", "own_block", "statement_text"]
+__all__ = ["Block", "awaits", "choose_mark", "ends", "hide", "is_quiet", "join", "own_block", "statement_text"]
 
 Block = tuple[str, int, str]
 """Title of the cell, 1-based line in it, code."""
@@ -68,7 +68,7 @@ def is_quiet(body: str) -> bool:
 def own_block(title: str, text: str, line: int) -> Block:
     """Return a block without the empty lines around it."""
     stripped = text.lstrip("\n")
-    return title, line + len(text) - len(stripped), stripped.rstrip().rstrip(";") + "\n"
+    return title, line + len(text) - len(stripped), stripped.rstrip() + "\n"
 
 
 def choose_mark(blocks: Sequence[Block]) -> str:
@@ -77,6 +77,21 @@ def choose_mark(blocks: Sequence[Block]) -> str:
     while any(text.startswith(mark) or f"\n{mark}" in text for _, _, text in blocks):
         mark = mark.replace("# %", "# %%", 1)
     return mark
+
+
+def hide(blocks: Sequence[Block]) -> tuple[list[Block], bool]:
+    """Return the blocks with those written as comments that Python takes in no file; tell whether there are such."""
+    hidden = []
+    for title, line, text in blocks:
+        body = ast.parse(text).body
+        late = any(
+            isinstance(node, ast.Global) or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+            for node in body
+        )
+        if late or any(awaits(node) for node in body):
+            text = "".join(f"#: {one}" for one in split_lines(text))
+        hidden.append((title, line, text))
+    return hidden, hidden != list(blocks)
 
 
 def join(preamble: str, blocks: Sequence[Block], mark: str) -> tuple[str, tuple[str | None, ...]]:

@@ -17,7 +17,15 @@ from typing import IO, Any
 from buildr_jupyter.errors import OptionError, ValueRefused
 from buildr_jupyter.model import FileEntry, ImportUse
 
-__all__ = ["STATE_PATH", "Snapshot", "as_literal", "check_parameter", "parameter_block", "parse_default", "take_snapshot"]
+__all__ = [
+    "STATE_PATH",
+    "Snapshot",
+    "as_literal",
+    "check_parameter",
+    "parameter_block",
+    "parse_default",
+    "take_snapshot",
+]
 
 STATE_PATH = "app/state/snapshot.pickle"
 _LITERAL_LIMIT = 200
@@ -86,7 +94,7 @@ def check_parameter(name: str, value: object) -> object:
 
 def parameter_block(defaults: Mapping[str, object], title: str) -> str:
     """Return the code that takes the parameters from the command line or the environment; ends with status 2 if bad."""
-    return f'''\
+    return f"""\
 import argparse, json, os, sys
 def _buildr_value(text, kind):
     value = text if kind is str else json.loads({{"True": "true", "False": "false", "None": "null"}}.get(text, text))
@@ -108,7 +116,7 @@ except SystemExit as _buildr_exit:
     sys.stdout.flush()
     os._exit(_buildr_exit.code or 0)
 os.dup2(_buildr_stderr, 1)
-'''
+"""
 
 
 class _Writer:
@@ -138,7 +146,7 @@ class _Writer:
         return size
 
 
-class _TooLarge(Exception):  # noqa: N818 - ends the pickling, never leaves this module
+class _TooLarge(Exception):
     pass
 
 
@@ -203,7 +211,7 @@ def _modules_of(values: Any, known: Sequence[str]) -> list[str]:
 def _refusal(values: Mapping[str, object], origins: Mapping[str, str], error: Exception) -> ValueRefused:
     for name, value in values.items():
         try:
-            pickle.dump(value, _Sink(), protocol=5)  # type: ignore[arg-type]
+            pickle.dump(value, _Sink(), protocol=5)
         except Exception as reason:  # noqa: BLE001 - a value's own code may raise anything
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             where = origins.get(name)

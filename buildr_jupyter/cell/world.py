@@ -42,7 +42,6 @@ class World:
     bound: set[str]
     building: list[FunctionInfo]
     modules: dict[str, Obj]
-    frames: list[object]
     serial: int
 
     weak = 0
@@ -102,7 +101,7 @@ class World:
 
     # -- files
 
-    def touch_file(self, path: str | None, *, reads: bool, writes: bool, weak: bool = True) -> Obj:
+    def touch_file(self, path: str | None, *, reads: bool, writes: bool) -> Obj:
         """Note that a file is read or written; return its object."""
         token = file_token(path)
         obj = self.world_object(token)
@@ -120,14 +119,13 @@ class World:
                         self.facts.mutates.update(value.objs)
         return obj
 
-    def file_method(self, name: str, args: list[Val], node: ast.Call | None, receiver: Val = ATOM) -> None:
+    def file_method(self, name: str, args: list[Val], receiver: Val = ATOM) -> None:
         """Note files that methods such as ``to_csv`` and ``write_text`` touch."""
         if name in known.FILE_WRITER_METHODS or name in ("savefig",):
             if receiver.typ == "str":
                 self.touch_file(receiver.const, reads=False, writes=True)
-            elif args and name.startswith(("to_", "tofile", "savefig", "dump", "save")) and args[0].typ == "str":
-                if name != "savefig":
-                    self.touch_file(args[0].const, reads=False, writes=True)
+            elif args and name.startswith(("to_", "tofile", "dump", "save_")) and args[0].typ == "str":
+                self.touch_file(args[0].const, reads=False, writes=True)
         elif receiver.const is not None and name in ("read_text", "read_bytes", "open", "exists", "stat", "is_file"):
             self.touch_file(receiver.const, reads=True, writes=name == "open")
 
@@ -144,9 +142,7 @@ class World:
 
     # -- calls
 
-    def world_call(
-        self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None
-    ) -> None:
+    def world_call(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val]) -> None:
         """Note what a library's function does to the world."""
         name = path.rpartition(".")[2]
         root = path.partition(".")[0]
@@ -164,7 +160,7 @@ class World:
             self.touch_file(args[place].const if place < len(args) else None, reads=False, writes=True)
         if path.startswith(("subprocess.", "os.system", "os.popen")):
             self.touch_file(None, reads=True, writes=True)
-        if path.startswith("matplotlib.pyplot.") or path.startswith("seaborn."):
+        if path.startswith(("matplotlib.pyplot.", "seaborn.")):
             self._figure(path, name, base)
         elif any(path.startswith(always) for always in _ALWAYS):
             self.facts.mutates.update(base.objs)
@@ -181,7 +177,7 @@ class World:
             return
         token = "rng:numpy" if root == "numpy" else "rng:random"
         if name in ("seed", "set_state", "setstate"):
-            self.seed(token, weak=bool(self.weak or self.frames))
+            self.seed(token, weak=bool(self.weak or self.building))
         elif name not in ("get_state", "getstate"):
             self.draw(token)
         else:
@@ -206,7 +202,7 @@ class World:
             return None
         if path == "__import__":
             return None
-        if path in ("locals", "vars") and self.frames:
+        if path in ("locals", "vars") and self.building:
             return None
         if path in ("eval", "exec") and args and args[0].const is not None:
             try:
