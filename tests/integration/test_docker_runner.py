@@ -120,23 +120,23 @@ def test_ports(runner: DockerRunner, image: str) -> None:
         "from http.server import *\n"
         "class H(BaseHTTPRequestHandler):\n"
         "    def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'here')\n"
-        "print('up'); HTTPServer(('', 80), H).serve_forever()"
+        "server = HTTPServer(('', 80), H); print('up'); server.serve_forever()"
     )
     cancel = CancelToken()
     stream = runner.stream_run(
         RunSpec(image, "ports", args=(code,), ports=(PortBinding(80), PortBinding(81, 0))), cancel
     )
     title = ""
-    for event in stream:
-        if isinstance(event, StepUpdate):
-            title = event.title
-        if isinstance(event, RunOutput) and event.text == "up\n":
-            break
-    address, _, port = title.partition("(")[2].partition(" ")[0].partition(":")
-    assert address == "127.0.0.1"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-        assert answer.read() == b"here"
-    stream.close()
+    with contextlib.closing(stream):
+        for event in stream:
+            if isinstance(event, StepUpdate):
+                title = event.title
+            if isinstance(event, RunOutput) and event.text == "up\n":
+                break
+        address, _, port = title.partition("(")[2].partition(" ")[0].partition(":")
+        assert address == "127.0.0.1"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            assert answer.read() == b"here"
 
 
 def test_ports_in_the_result(runner: DockerRunner, image: str) -> None:
