@@ -140,7 +140,9 @@ def test_ports(runner: DockerRunner, image: str) -> None:
 
 
 def test_ports_in_the_result(runner: DockerRunner, image: str) -> None:
-    _, result = run(runner, image, "pass", ports=(PortBinding(80), PortBinding(53, protocol="udp")))
+    _, result = run(
+        runner, image, "import time; time.sleep(1)", ports=(PortBinding(80), PortBinding(53, protocol="udp"))
+    )
     assert [(p.container, p.protocol, p.address) for p in result.ports] == [
         (80, "tcp", "127.0.0.1"),
         (53, "udp", "127.0.0.1"),
