@@ -1,4 +1,4 @@
-"""A cell, a script or a Dockerfile becomes an ``ImagePlan``: the rooms ``cell``, ``requirements`` and ``indexes`` joined.
+"""A cell, a script or a Dockerfile becomes an ``ImagePlan``: ``cell``, ``requirements`` and ``indexes`` joined.
 
 Nothing here asks an engine or a registry, and nothing of the notebook is run.
 """
@@ -152,7 +152,9 @@ def _program_of(
 def _stand_in(imports: Sequence[ImportUse]) -> tuple[list[ImportUse], list[FileEntry]]:
     """Give a program that imports only the decorator a stand-in for us, so that the image carries none of our needs."""
     ours = [use for use in imports if use.module.split(".")[0] == "buildr_jupyter"]
-    if not ours or any(use.module != "buildr_jupyter" or set(use.names) - {"Containerize"} or not use.names for use in ours):
+    if not ours or any(
+        use.module != "buildr_jupyter" or set(use.names) - {"Containerize"} or not use.names for use in ours
+    ):
         return list(imports), []
     content = resources.files("buildr_jupyter").joinpath("standin.py").read_bytes()
     entry = FileEntry.from_bytes("app/buildr_jupyter/__init__.py", content, why="stands in for the decorator")
@@ -188,7 +190,9 @@ def _custom_dockerfile(options: Options, folder: Path) -> CustomDockerfile | Non
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise OptionError(f"--dockerfile {options.dockerfile}: {reason}", hint="name a Dockerfile, or leave it to us") from error
+        raise OptionError(
+            f"--dockerfile {options.dockerfile}: {reason}", hint="name a Dockerfile, or leave it to us"
+        ) from error
     if text.startswith(context.MARKER):
         return None  # ours: it is made again from the plan
     return CustomDockerfile(text)
@@ -213,13 +217,23 @@ def _iter_included(folder: Path, patterns: Sequence[str]) -> Iterator[FileEntry]
     root = folder.resolve()
     for pattern in patterns:
         named = Path(pattern).expanduser()
-        found = [folder / named] if (folder / named).exists() else sorted(folder.glob(pattern)) if not named.is_absolute() else []
+        found = (
+            [folder / named]
+            if (folder / named).exists()
+            else sorted(folder.glob(pattern))
+            if not named.is_absolute()
+            else []
+        )
         if not found:
-            raise FileRefused(f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/")
+            raise FileRefused(
+                f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
+            )
         for path in found:
             for file in _iter_files(path):
                 real = file.resolve()
-                inside = real.relative_to(root) if real.is_relative_to(root) else Path(os.path.relpath(file, path.parent))
+                inside = (
+                    real.relative_to(root) if real.is_relative_to(root) else Path(os.path.relpath(file, path.parent))
+                )
                 yield FileEntry.from_path(f"app/{inside.as_posix()}", real, why=f"--include {pattern}")
 
 
@@ -231,5 +245,7 @@ def _iter_files(path: Path) -> Iterator[Path]:
         inside = file.relative_to(path).as_posix()
         if file.is_file() and not guard.never_included(inside):
             if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
-                raise FileRefused(f"{inside} in {path.name} is a link out of the folder", hint="name its target with --include")
+                raise FileRefused(
+                    f"{inside} in {path.name} is a link out of the folder", hint="name its target with --include"
+                )
             yield file

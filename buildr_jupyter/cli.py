@@ -58,7 +58,9 @@ def make_parser() -> OptionParser:
 
 def _add_notebook(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("notebook", metavar="NOTEBOOK")
-    parser.add_argument("--cell", metavar="SEL", help="0-based index, id:… or tag:…; without it every %%%%containerize cell")
+    parser.add_argument(
+        "--cell", metavar="SEL", help="0-based index, id:… or tag:…; without it every %%%%containerize cell"
+    )
     parser.add_argument("--kernel", metavar="NAME", help="kernel whose packages count; the notebook's own if none")
 
 
@@ -157,15 +159,21 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
         from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     except ImportError:
         if kernel:
-            raise OptionError(f"--kernel {kernel}: jupyter_client is not installed here", hint="pip install jupyter_client") from None
+            raise OptionError(
+                f"--kernel {kernel}: jupyter_client is not installed here", hint="pip install jupyter_client"
+            ) from None
         return Interpreter.current()
     try:
         executable = KernelSpecManager().get_kernel_spec(name).argv[0]
     except NoSuchKernel as error:
         if kernel:
-            raise OptionError(f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them") from error
+            raise OptionError(
+                f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them"
+            ) from error
         return Interpreter.current()
-    if executable in ("python", "python3", sys.executable) or os.path.realpath(executable) == os.path.realpath(sys.executable):
+    if executable in ("python", "python3", sys.executable) or os.path.realpath(executable) == os.path.realpath(
+        sys.executable
+    ):
         return Interpreter.current()
     return Interpreter.ask([executable])
 

@@ -1,4 +1,4 @@
-"""``@Containerize``: the seed's door. A decorated function, called outside an image of ours, is built, pushed and run as one.
+"""``@Containerize``: the seed's door. A decorated function, called outside an image of ours, is built, pushed and run.
 
 Inside an image that buildr made (``BUILDR_IN_CONTAINER``, set in the image, says so) the function is simply called.
 """
@@ -26,12 +26,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def is_in_container(environ: Mapping[str, str] | None = None) -> bool:
-    """Tell whether this runs in an image that buildr made; hubs and devcontainers are containers too, and not ours."""
+    """Tell whether this runs in an image that buildr made; hubs and devcontainers are containers, too."""
     return (os.environ if environ is None else environ).get("BUILDR_IN_CONTAINER", "").lower() in ("1", "true")
 
 
 def write_dockerfile(package: PackageOptions, exec_file: str) -> Path:
-    """Write ``./Dockerfile`` (and ``./.dockerignore`` where there is none) for a script of this folder; return its path.
+    """Write ``./Dockerfile`` (and ``./.dockerignore`` where there is none) for a script here; return its path.
 
     Raises ContextError where a Dockerfile of the user's own is there.
     """
@@ -99,7 +99,9 @@ class Containerize:
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)
         source = _source_of(func)
-        job = pipeline.Job(source, options, Interpreter.current(), environ, builder=self.builder, executor=self.runtime.executor)
+        job = pipeline.Job(
+            source, options, Interpreter.current(), environ, builder=self.builder, executor=self.runtime.executor
+        )
         window = QuietWindow() if self.package.quiet else TextWindow(_write_progress, log=self.package.verbose)
         return pipeline.drive(job, [window])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +36,7 @@ MARKER = "# Made by buildr_jupyter"
 
 VENV = "/opt/venv"
 HOME = "/home/app"
+_APT_LISTS = "/var/lib/apt/lists/*"
 _IGNORED = (
     "**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/*.egg-info", "**/.pytest_cache",
     "**/.ipynb_checkpoints", "**/.DS_Store", "buildr.json",
@@ -71,7 +71,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
             f"FROM {base} AS system",
             "USER 0:0",
             "# hadolint ignore=DL3008",
-            f"RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*",
+            f"RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf {_APT_LISTS}",
             "",
         ]
         base = "system"
@@ -183,7 +183,7 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
     A folder that is there is replaced if it is empty or holds a ``buildr.json`` of ours. Raises ContextError where it
     is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path.cwd() / folder
     _check_ours(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,9 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
 
 def _check_ours(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ContextError(f"context folder {str(folder)!r} is not a folder", hint="name a folder that does not exist yet")
+        raise ContextError(
+            f"context folder {str(folder)!r} is not a folder", hint="name a folder that does not exist yet"
+        )
     if folder.is_dir() and any(folder.iterdir()):
         try:
             ours = json.loads((folder / "buildr.json").read_bytes()).get("schema") == 1
@@ -237,12 +239,12 @@ def _replace(folder: Path, fresh: Path) -> None:
     old = fresh.with_name(fresh.name + ".old")
     had = folder.is_dir()
     if had:
-        os.rename(folder, old)
+        folder.rename(old)
     try:
-        os.rename(fresh, folder)
+        fresh.rename(folder)
     except OSError:
         if had:
-            os.rename(old, folder)
+            old.rename(folder)
         raise
     if had:
         shutil.rmtree(old, ignore_errors=True)

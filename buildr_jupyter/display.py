@@ -79,7 +79,7 @@ class TextWindow:
     def __init__(
         self, write: Callable[[str], object], *, log: bool = True, output: Callable[[RunOutput], object] = write_output
     ) -> None:
-        """``write`` takes a line with its end; ``log`` shows the build's own lines; ``output`` takes what the run prints."""
+        """``write`` takes a line with its end; ``log``: the build's lines too; ``output`` takes the run's."""
         self._write = write
         self._log = log
         self._output = output
@@ -181,7 +181,8 @@ def render_result_text(result: BuildResult) -> str:
 def render_result_html(result: BuildResult) -> str:
     """Return the result as a small table: no script, no style sheet, every text escaped."""
     rows = "".join(
-        f'<tr><th style="text-align:left">{html.escape(name)}</th><td style="text-align:left"><code>{html.escape(value)}</code></td></tr>'
+        f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+        f'<td style="text-align:left"><code>{html.escape(value)}</code></td></tr>'
         for name, value in _facts(result)
     )
     return f'<table class="buildr-result">{rows}</table>'
@@ -213,7 +214,7 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
     record: dict[str, Any] = {
         "schema": 1,
         "cell": dict(cell),
-        "status": "ok" if failed is None else "cancelled" if isinstance(failed, Cancelled | KeyboardInterrupt) else "failed",
+        "status": _status_of(failed),
         "stage": getattr(failed, "stage", None) if failed else None,
         "image": None, "image_id": None, "digest": None, "size_bytes": None, "unpacked_bytes": None,
         "duration_s": round(duration_s, 3), "cached": False, "context": None, "requirements": [], "names": [],
@@ -230,6 +231,12 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
             "log_tail": [clean_text(line) for line in getattr(failed, "log_tail", ())] or None,
         }
     return json.dumps(record, ensure_ascii=False)
+
+
+def _status_of(failed: BaseException | None) -> str:
+    if failed is None:
+        return "ok"
+    return "cancelled" if isinstance(failed, Cancelled | KeyboardInterrupt) else "failed"
 
 
 def _result_fields(result: BuildResult) -> dict[str, Any]:

@@ -45,7 +45,9 @@ class Report:
             lines.append(f"{'ok' if check.ok else '--'}  {check.name:<12} {check.found}")
             if check.advice:
                 lines.append(f"{'':17}to do: {check.advice}")
-        verdict = "Images can be built here." if self.can_build else "No image can be built here yet: see 'to do' above."
+        verdict = (
+            "Images can be built here." if self.can_build else "No image can be built here yet: see 'to do' above."
+        )
         return "\n".join([*lines, verdict])
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +66,12 @@ def examine(environ: Mapping[str, str]) -> Report:
     free = shutil.disk_usage(Path.home()).free
     few = free < 2_000_000_000
     checks.append(
-        Check("disk", not few, f"{free / 1e9:.1f} GB free for contexts", "free some space in your home folder" if few else None)
+        Check(
+            "disk",
+            not few,
+            f"{free / 1e9:.1f} GB free for contexts",
+            "free some space in your home folder" if few else None,
+        )
     )
     if environ.get("BUILDR_BASE"):
         checks.append(Check("base", True, f"{environ['BUILDR_BASE']} (BUILDR_BASE)"))
@@ -76,12 +83,21 @@ def _engine_checks() -> list[Check]:
         info = engine.describe(engine.connect())
     except BuildrError as error:
         return [Check("engine", False, str(error), error.hint)]
-    kind = f"{info.name} {info.version}, API {info.api_version}, {info.os}/{info.architecture}, at {info.address} ({info.origin})"
-    checks = [Check("engine", True, kind), Check("BuildKit", info.buildkit, "in the engine" if info.buildkit else "not in this engine")]
+    kind = f"{info.name} {info.version}, API {info.api_version}, {info.os}/{info.architecture}"
+    kind += f", at {info.address} ({info.origin})"
+    checks = [
+        Check("engine", True, kind),
+        Check("BuildKit", info.buildkit, "in the engine" if info.buildkit else "not in this engine"),
+    ]
     if info.free_bytes is not None:
         few = info.free_bytes < 2_000_000_000
         checks.append(
-            Check("engine disk", not few, f"{info.free_bytes / 1e9:.1f} GB free for images", "docker system prune frees space" if few else None)
+            Check(
+                "engine disk",
+                not few,
+                f"{info.free_bytes / 1e9:.1f} GB free for images",
+                "docker system prune frees space" if few else None,
+            )
         )
     return checks
 
@@ -92,7 +108,9 @@ def _logins() -> Check:
     except BuildrError as error:
         return Check("logins", False, str(error), error.hint)
     found = ", ".join(f"{host} ({source})" for host, source in hosts) if hosts else "none"
-    return Check("logins", True, found, None if hosts else "buildr login HOST, before a --publish to a private registry")
+    return Check(
+        "logins", True, found, None if hosts else "buildr login HOST, before a --publish to a private registry"
+    )
 
 
 def _tool(name: str, advice: str) -> Check:

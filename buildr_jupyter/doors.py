@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.assembly import Assembly, CellSource
-from buildr_jupyter.errors import OptionError
+from buildr_jupyter.errors import ExportError, OptionError
 from buildr_jupyter.pipeline import Job
 
 __all__ = ["cell_of", "check_program", "log_in"]
@@ -34,7 +34,9 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
     from buildr_jupyter.oci import registry
 
     if not host or "/" in host or "://" in host:
-        raise OptionError(f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path")
+        raise OptionError(
+            f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path"
+        )
     user = user or ask(f"Username for {host}: ")
     password = password or getpass.getpass(f"Password for {user} at {host}: ")
 
@@ -58,5 +60,8 @@ def check_program(assembly: Assembly, job: Job) -> str:
         raise OptionError("--check: only a cell's program can be checked")
     with tempfile.TemporaryDirectory(prefix="buildr-check-") as folder:
         written = context.write_folder(assembly.plan, Path(folder) / "context")
-        result = check.check(written, job.source.target.stdout, executable=sys.executable)
-    return result.render() + "\n"
+        result = check.check(written / "app", job.source.target.stdout, python=sys.executable)
+    if result.exit_code or result.same is False:
+        last_words = (result.stderr.strip().splitlines() or ["none"])[-1]
+        raise ExportError(f"--check: {result.summary()}", hint=f"its last words: {last_words}")
+    return f"check: {result.summary()}\n"

@@ -151,7 +151,7 @@ class CancelToken:
         for callback in callbacks:
             try:
                 callback()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever one raises, the others are called
                 errors.append(error)
         if errors:
             raise ExceptionGroup("what was to be stopped did not stop cleanly", errors)

@@ -23,7 +23,9 @@ _NEVER = (
     "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
     "cookies.txt", "Cookies", "credentials.json", "secrets.toml", "secrets.yaml", "secrets.yml",
 )  # fmt: skip
-_SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSW(?:OR)?D|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:TOKEN|SECRET|PASSW(?:OR)?D|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)", re.IGNORECASE
+)
 _SHAPES = (
     ("private key", re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
     ("AWS access key", re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
@@ -90,7 +92,9 @@ def _search(content: bytes, values: Mapping[str, bytes]) -> Iterator[tuple[str, 
 def check(plan: ImagePlan, environ: Mapping[str, str], *, allow: Iterable[str] = ()) -> None:
     """Raise LeakError, naming every finding and no value, unless each is allowed by its kind or its place."""
     allowed = set(allow)
-    findings = [f for f in iter_findings(plan, environ) if f.kind not in allowed and f.where.partition(",")[0] not in allowed]
+    findings = [
+        f for f in iter_findings(plan, environ) if f.kind not in allowed and f.where.partition(",")[0] not in allowed
+    ]
     if findings:
         shown = "; ".join(str(finding) for finding in findings[:5])
         more = f"; and {len(findings) - 5} more" if len(findings) > 5 else ""

@@ -61,7 +61,7 @@ class IndexSettings:
             packed = base64.b64encode(zlib.compress(json.dumps(content, sort_keys=True).encode(), 9)).decode()
             if len(packed) > _CARRIER_LIMIT:
                 raise SettingError(
-                    f"the private certificates of this machine are too many to hand to a build ({len(packed)} bytes packed)",
+                    f"the private certificates here are too many to hand to a build ({len(packed)} bytes packed)",
                     hint="name a file with only the private ones in PIP_CERT",
                 )
             args["FTP_PROXY"] = "buildr:" + packed
@@ -73,14 +73,18 @@ class IndexSettings:
         for folder in self.folders:
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if any(_satisfies(path.name, pin.text) for pin in pins) and path.name not in found:
-                    found[path.name] = FileEntry.from_path(f"wheels/{path.name}", path, mode=0o644, why="a local find-links folder")
+                    found[path.name] = FileEntry.from_path(
+                        f"wheels/{path.name}", path, mode=0o644, why="a local find-links folder"
+                    )
         return tuple(found.values())
 
 
 def _satisfies(filename: str, pin: str) -> bool:
     name, _, version = pin.partition("==")
     normal = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-"))
-    return bool(version) and bool(re.match(rf"{normal}-{re.escape(version)}(-.*\.whl|\.tar\.gz|\.zip)$", filename, re.IGNORECASE))
+    return bool(version) and bool(
+        re.match(rf"{normal}-{re.escape(version)}(-.*\.whl|\.tar\.gz|\.zip)$", filename, re.IGNORECASE)
+    )
 
 
 def read_settings(
@@ -92,7 +96,9 @@ def read_settings(
     files". Logins of ``~/.netrc`` are put into the addresses that have none. Raises SettingError for a file that does
     not parse.
     """
-    values = _uv_values(environ, home) | _pip_files(environ, [system, *_user_files(environ, home), (prefix or Path(sys.prefix)) / "pip.conf"])
+    values = _uv_values(environ, home) | _pip_files(
+        environ, [system, *_user_files(environ, home), (prefix or Path(sys.prefix)) / "pip.conf"]
+    )
     values |= {key: environ[name] for key in _KEYS if environ.get(name := "PIP_" + key.upper().replace("-", "_"))}
     logins = _netrc(environ, home)
     carried: dict[str, str] = {}
@@ -145,7 +151,9 @@ def _pip_files(environ: Mapping[str, str], files: list[Path]) -> dict[str, str]:
 
 def _uv_values(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     values: dict[str, str] = {}
-    path = Path(environ.get("UV_CONFIG_FILE") or Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "uv" / "uv.toml")
+    path = Path(
+        environ.get("UV_CONFIG_FILE") or Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "uv" / "uv.toml"
+    )
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -210,7 +218,8 @@ def _private_certificates(bundle: Path) -> str:
         trusted = _certificates(bundle.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise SettingError(
-            f"the certificate file {str(bundle)!r} cannot be read: {error.strerror}", hint="mend PIP_CERT or SSL_CERT_FILE"
+            f"the certificate file {str(bundle)!r} cannot be read: {error.strerror}",
+            hint="mend PIP_CERT or SSL_CERT_FILE",
         ) from error
     public = set(_certificates(Path(certifi.where()).read_text(encoding="utf-8")))
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in dict.fromkeys(trusted) if der not in public)

@@ -344,11 +344,17 @@ class Installed:
     def is_installed_file(self, path: Path) -> bool:
         """Tell whether a file lies in a site folder or in the standard library, so that it is nobody's local code."""
         parts = path.parts
-        return "site-packages" in parts or "dist-packages" in parts or any(path.is_relative_to(s) for s in self.interpreter.stdlib)
+        return (
+            "site-packages" in parts
+            or "dist-packages" in parts
+            or any(path.is_relative_to(s) for s in self.interpreter.stdlib)
+        )
 
 
 def _name_from_metadata(info: Path) -> tuple[str, str]:
-    source = info if info.is_file() else next((info / n for n in ("METADATA", "PKG-INFO") if (info / n).is_file()), None)
+    source = (
+        info if info.is_file() else next((info / n for n in ("METADATA", "PKG-INFO") if (info / n).is_file()), None)
+    )
     if source is None:
         return "", ""
     name = version = ""
@@ -369,7 +375,13 @@ def _read_mapping(finder: Path) -> dict[str, Path]:
     except (OSError, SyntaxError, ValueError):
         return {}
     for node in tree.body:
-        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
         if isinstance(target, ast.Name) and target.id == "MAPPING" and isinstance(node, ast.Assign | ast.AnnAssign):
             try:
                 value = ast.literal_eval(node.value) if node.value else {}

@@ -1,4 +1,4 @@
-"""``%%containerize`` and ``%containerize``: a notebook's door. Parse, make the job, call the pipeline, return the result."""
+"""``%%containerize`` and ``%containerize``: a notebook's door. Parse, make the job, call the pipeline, return."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerizeMagics", "register", "unregister"]
 
+
 def _help() -> str:
     from buildr_jupyter.option import make_line_parser
 
@@ -34,10 +35,14 @@ def _help() -> str:
 
 
 @magics_class
-class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
+class ContainerizeMagics(Magics, Configurable):
     """The magics, and their settings for ``%config ContainerizeMagics``."""
 
-    repository = Unicode(None, allow_none=True, help="registry and repository in front of the image's name").tag(config=True)
+    shell: InteractiveShell
+
+    repository = Unicode(None, allow_none=True, help="registry and repository in front of the image's name").tag(
+        config=True
+    )
     publish = Bool(None, allow_none=True, help="push every image").tag(config=True)
     builder = Unicode(None, allow_none=True, help="what builds the image").tag(config=True)
     base = Unicode(None, allow_none=True, help="base image").tag(config=True)
@@ -66,12 +71,13 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
                 return None
             host = args.pop("login")
             if cell is None:
-                return self._login(host) if host else self._show_settings(args)
+                self._login(host) if host else self._show_settings(args)
+                return None
             return self._containerize(args, cell)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
-    containerize.getdoc = _help
+    containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
     def _containerize(self, args: dict[str, Any], cell: str) -> BuildResult | None:
         from buildr_jupyter.option import make_options
@@ -87,7 +93,9 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
         except BuildrError as error:
             if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
                 raise
-            self._write("\n".join(error.render()) + "\nThe build failed; the cell runs here instead (--fallback-local).\n")
+            self._write(
+                "\n".join(error.render()) + "\nThe build failed; the cell runs here instead (--fallback-local).\n"
+            )
             self._run_here(cell)
             return None
 
@@ -188,7 +196,7 @@ class ContainerizeMagics(Magics, Configurable):  # type: ignore[misc]
         self._write(log_in(host, None, None) + "\n")
 
     def _run_here(self, cell: str) -> None:
-        result = self.shell.run_cell(cell, store_history=False)
+        result = self.shell.run_cell(cell, store_history=False)  # type: ignore[no-untyped-call]
         if not result.success:
             raise ExportError("the cell failed here, as shown above; nothing was built from it", hint="mend the cell")
 
@@ -271,13 +279,20 @@ def register(ipython: InteractiveShell) -> None:
     history.install()
     magics = ContainerizeMagics(ipython, history)
     ipython.register_magics(magics)
-    ipython.configurables.append(magics) if magics not in ipython.configurables else None
+    configurables: list[Any] = ipython.configurables
+    if magics not in configurables:
+        configurables.append(magics)
     matcher = context_matcher(priority=50, identifier="buildr_jupyter")(_complete)
     ipython.Completer.custom_matchers.append(matcher)
     for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
-        formatter = ipython.display_formatter.formatters[mime]
+        formatter = _formatters(ipython)[mime]
         formatter.for_type_by_name("buildr_jupyter.model", "BuildResult", globals()[name])
     setattr(ipython, _KEY, (magics, history, matcher))
+
+
+def _formatters(ipython: InteractiveShell) -> Any:
+    assert ipython.display_formatter is not None
+    return ipython.display_formatter.formatters
 
 
 def unregister(ipython: InteractiveShell) -> None:
@@ -294,14 +309,14 @@ def unregister(ipython: InteractiveShell) -> None:
     if matcher in ipython.Completer.custom_matchers:
         ipython.Completer.custom_matchers.remove(matcher)
     for mime in ("text/plain", "text/html"):
-        formatter = ipython.display_formatter.formatters[mime]
+        formatter = _formatters(ipython)[mime]
         formatter.deferred_printers.pop(("buildr_jupyter.model", "BuildResult"), None)
         if "buildr_jupyter.model" in sys.modules:
             formatter.type_printers.pop(sys.modules["buildr_jupyter.model"].BuildResult, None)
     delattr(ipython, _KEY)
 
 
-def _print_result(result: BuildResult, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
+def _print_result(result: BuildResult, printer: Any, _cycle: bool) -> None:
     from buildr_jupyter.display import render_result_text
 
     printer.text(render_result_text(result))

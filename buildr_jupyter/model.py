@@ -46,6 +46,7 @@ __all__ = [
     "canonical_json",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """Push under this reference."""
@@ -201,7 +202,6 @@ class BuildResult:
 
     def __repr__(self) -> str:
         shown = [f"image={self.image!r}"]
-        for name in ("image_id", "digest", "cached", "pushed", "archive"):
-            if value := getattr(self, name):
-                shown.append(f"{name}={value!r}")
+        names = ("image_id", "digest", "cached", "pushed", "archive")
+        shown += [f"{name}={value!r}" for name in names if (value := getattr(self, name))]
         return f"BuildResult({', '.join(shown)}, duration_s={self.duration_s:.2f})"

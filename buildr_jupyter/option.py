@@ -1,21 +1,35 @@
 """The options, once: names, kinds, help. The magic, the command line, the settings and the decorator all read this.
 
-``Options`` is what they come to: typed, validated, frozen. ``PackageOptions`` and ``RuntimeOptions`` are the seed's, under
-the seed's names.
+``Options`` is what they come to: typed, validated, frozen. ``PackageOptions`` and ``RuntimeOptions`` are the seed's,
+under the seed's names.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model import ImageRef, Mount, PortBinding
+from buildr_jupyter.parsing import (
+    parse_apt,
+    parse_assignment,
+    parse_boolean,
+    parse_choice,
+    parse_memory,
+    parse_mount,
+    parse_number,
+    parse_param,
+    parse_platforms,
+    parse_port,
+    parse_python,
+    parse_run_variable,
+    parse_strings,
+)
 
 __all__ = [
     "OPTIONS",
@@ -57,7 +71,13 @@ class Option:
 
 OPTIONS: tuple[Option, ...] = (
     Option("name", "the image's name; may hold registry, repository and tag", metavar="NAME"),
-    Option("repository", "registry and repository in front of the name: ghcr.io/me", metavar="REPO", setting=True, repeat=True),
+    Option(
+        "repository",
+        "registry and repository in front of the name: ghcr.io/me",
+        metavar="REPO",
+        setting=True,
+        repeat=True,
+    ),
     Option("tag", "tag of the image, 'latest' if none; may be repeated", "list", metavar="TAG"),
     Option("publish", "push the image", "flag", setting=True, project=False, repeat=True),
     Option("run", "run the image here and show what it prints", "flag", repeat=True),
@@ -67,22 +87,39 @@ OPTIONS: tuple[Option, ...] = (
     Option("python", "Python version in the image; the kernel's if none", metavar="X.Y", setting=True),
     Option("requirement", "a further requirement, or another version of one; may be repeated", "list", metavar="REQ"),
     Option("apt", "a Debian package to install; may be repeated", "list", metavar="PACKAGE"),
-    Option("include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH", repeat=True),
+    Option(
+        "include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH", repeat=True
+    ),
     Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
     Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
     Option("env", "set in the image; may be repeated", "list", metavar="K=V"),
-    Option("run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]", repeat=True),
-    Option("port", "open a port of the container on 127.0.0.1 while it runs; may be repeated", "list", metavar="[HOST:]PORT"),
-    Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]", repeat=True),
+    Option(
+        "run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]", repeat=True
+    ),
+    Option(
+        "port",
+        "open a port of the container on 127.0.0.1 while it runs; may be repeated",
+        "list",
+        metavar="[HOST:]PORT",
+    ),
+    Option(
+        "mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]", repeat=True
+    ),
     Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
     Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
     Option("context", "write the context folder here", metavar="DIR"),
     Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True),
-    Option("allow-secret", "let the named finding of the leak guard pass; may be repeated", "list", metavar="NAME", repeat=True),
+    Option(
+        "allow-secret",
+        "let the named finding of the leak guard pass; may be repeated",
+        "list",
+        metavar="NAME",
+        repeat=True,
+    ),
     Option("timeout", "give up when nothing is heard for so long, in seconds", metavar="S", setting=True),
     Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
@@ -131,7 +168,9 @@ Variables and braces in the line are taken as they stand: IPython does not expan
 
 def make_line_parser() -> OptionParser:
     """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
-    parser = OptionParser(prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False)
+    parser = OptionParser(
+        prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False
+    )
     add_options(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this help")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
@@ -203,7 +242,7 @@ class Options:
         if self.publish and not named:
             raise OptionError(
                 "--publish: no registry or repository is named, and nothing is sent to a default one",
-                hint="say --repository HOST/PATH, set BUILDR_REPOSITORY, or %config ContainerizeMagics.repository = 'HOST/PATH'",
+                hint="--repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
             )
 
 
@@ -215,152 +254,41 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
     get = values.get
     name = get("name") or get("image")
     if get("name") and get("image") and get("name") != get("image"):
-        raise OptionError(f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them")
+        raise OptionError(
+            f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them"
+        )
     return Options(
         name=name,
         repository=get("repository"),
-        tags=_strings(get("tag")),
-        publish=_boolean("publish", get("publish")),
+        tags=parse_strings(get("tag")),
+        publish=parse_boolean("publish", get("publish")),
         run=bool(get("run")),
         here=bool(get("here")),
         builder=get("builder") or "docker",
         base=get("base"),
-        python=_python(get("python")),
-        requirements=_strings(get("requirement")),
-        apt=tuple(sorted({_apt(package) for package in _strings(get("apt"))})),
-        include=_strings(get("include")),
-        exclude=_strings(get("exclude")),
-        params=tuple(_param(text) for text in _strings(get("param"))),
-        snapshots=_strings(get("snapshot")),
-        recompute=_strings(get("recompute")),
-        environment=tuple(_assignment("--env", text) for text in _strings(get("env"))),
-        run_environment=tuple(_run_variable(text) for text in _strings(get("run_env"))),
-        ports=tuple(_port(text) for text in _strings(get("port"))),
-        mounts=tuple(_mount(text, base_folder) for text in _strings(get("mount"))),
-        memory_bytes=_memory(get("memory")),
-        cpus=_number("--cpus", get("cpus")),
+        python=parse_python(get("python")),
+        requirements=parse_strings(get("requirement")),
+        apt=tuple(sorted({parse_apt(package) for package in parse_strings(get("apt"))})),
+        include=parse_strings(get("include")),
+        exclude=parse_strings(get("exclude")),
+        params=tuple(parse_param(text) for text in parse_strings(get("param"))),
+        snapshots=parse_strings(get("snapshot")),
+        recompute=parse_strings(get("recompute")),
+        environment=tuple(parse_assignment("--env", text) for text in parse_strings(get("env"))),
+        run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
+        ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
+        mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        memory_bytes=parse_memory(get("memory")),
+        cpus=parse_number("--cpus", get("cpus")),
         gpus=get("gpus"),
         dockerfile=get("dockerfile"),
-        context=base_folder / get("context") if get("context") else None,
-        platforms=_platforms(get("platform")),
-        allow_secrets=_strings(get("allow_secret")),
-        timeout_s=_number("--timeout", get("timeout")),
-        ui=_choice("ui", get("ui") or "auto"),
+        context=base_folder / str(get("context")) if get("context") else None,
+        platforms=parse_platforms(get("platform")),
+        allow_secrets=parse_strings(get("allow_secret")),
+        timeout_s=parse_number("--timeout", get("timeout")),
+        ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
         **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
     )
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if not value:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    text = str(value).strip().lower()
-    if text in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
-        return text in ("1", "true", "yes", "on")
-    raise OptionError(f"{name}: {value!r} is neither true nor false")
-
-
-def _choice(name: str, value: str) -> str:
-    choices = next(option.choices for option in OPTIONS if option.name == name)
-    if value not in choices:
-        raise OptionError(f"--{name}: {value!r} is none of {', '.join(choices)}")
-    return value
-
-
-def _python(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"3\.\d+", value):
-        raise OptionError(f"--python: {value!r} is not a Python version", hint="write major and minor: 3.12")
-    return value
-
-
-def _apt(package: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?", package):
-        raise OptionError(f"--apt: {package!r} is not the name of a Debian package", hint="one name for each --apt: --apt libgl1")
-    return package
-
-
-def _param(text: str) -> tuple[str, str | None]:
-    name, equals, default = text.partition("=")
-    if not name.isidentifier():
-        raise OptionError(f"--param: {name!r} is not a name", hint="write --param NAME or --param NAME=DEFAULT")
-    return name, default if equals else None
-
-
-def _assignment(option: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise OptionError(f"{option}: {text!r} has no '='", hint=f"write {option} NAME=VALUE")
-    return _variable(option, name), value
-
-
-def _run_variable(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    return _variable("--run-env", name), value if equals else None
-
-
-def _variable(option: str, name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise OptionError(f"{option}: {name!r} is not a variable name", hint="letters, digits and _, not a digit first")
-    return name
-
-
-def _port(text: str) -> PortBinding:
-    parts = text.rsplit(":", 2)
-    number, _, protocol = parts[-1].partition("/")
-    host = parts[-2] if len(parts) > 1 else number
-    address = parts[0].strip("[]") if len(parts) == 3 else "127.0.0.1"
-    try:
-        binding = PortBinding(int(number), int(host) if host else None, address, protocol or "tcp")
-    except ValueError:
-        binding = PortBinding(0)
-    if not 0 < binding.container < 65536 or not 0 <= (binding.host or 0) < 65536 or binding.protocol not in ("tcp", "udp"):
-        raise OptionError(f"--port: {text!r} is not a port", hint="write PORT, HOSTPORT:PORT or ADDRESS:HOSTPORT:PORT")
-    return binding
-
-
-def _mount(text: str, base_folder: Path) -> Mount:
-    source, _, rest = text.partition(":")
-    target, _, mode = rest.partition(":")
-    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
-        raise OptionError(f"--mount: {text!r} is not SRC:DST[:ro]", hint="DST is an absolute path in the container")
-    path = base_folder / Path(source).expanduser()
-    if not path.exists():
-        raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or mend its path")
-    return Mount(path.resolve(), target, mode == "ro")
-
-
-def _memory(value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", str(value).strip().lower())
-    if not match or not float(match[1]):
-        raise OptionError(f"--memory: {value!r} is not a size", hint="write it as 512m or 2g")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
-
-
-def _number(option: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise OptionError(f"{option}: {value!r} is not a number above 0")
-    return number
-
-
-def _platforms(value: str | None) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in (value or "").split(",") if part.strip())
-    for name in names:
-        if not re.fullmatch(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?", name):
-            raise OptionError(f"--platform: {name!r} is not a platform", hint="write it as linux/amd64 or linux/arm64")
-    return names
 
 
 # The seed's options --------------------------------------------------------------------------------------------------
@@ -393,7 +321,8 @@ class PackageOptions:
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> PackageOptions:
         """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
-        return _load(cls, values, "package")
+        loaded: PackageOptions = _load(cls, values, "package")
+        return loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +341,8 @@ class RuntimeOptions:
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> RuntimeOptions:
         """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
-        return _load(cls, values, "runtime")
+        loaded: RuntimeOptions = _load(cls, values, "runtime")
+        return loaded
 
 
 _LISTS = ("additionalFiles", "tag", "requirements", "apt", "ports")
@@ -446,7 +376,7 @@ def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str
     """Return the seed's options as raw values for ``make_options``; a jobSpec or replicas wait for a cluster."""
     if not set(runtime.ports) and runtime.public:
         raise OptionError("runtime: public asks for ports to be open, but there are none", hint="add 'ports': [8080]")
-    address = "0.0.0.0:" if runtime.public else ""  # noqa: S104 - asked for by the user's own 'public': True
+    address = "0.0.0.0:" if runtime.public else ""
     ports = [f"{address}{port}:{port}" if address or isinstance(port, int) else str(port) for port in runtime.ports]
     return {
         "name": package.name,

@@ -75,7 +75,9 @@ def _claim(refs: tuple[ImageRef, ...], state: BuildState) -> Generator[None, Non
     with _active_lock:
         for name in names:
             if name in _active:
-                raise BuildBusy(f"{name} is being built already", handle=_active[name], hint="wait for it, or cancel it")
+                raise BuildBusy(
+                    f"{name} is being built already", handle=_active[name], hint="wait for it, or cancel it"
+                )
         _active.update(dict.fromkeys(names, state))
     try:
         yield
@@ -112,7 +114,9 @@ def context_folder(job: Job) -> Path:
 
     target = getattr(job.source, "target", None)
     cell = (target.id or str(target.index)) if target else None
-    return user_cache_path("buildr") / "contexts" / context.cache_key(job.notebook_path, cell, {"name": job.refs[0].name})
+    return (
+        user_cache_path("buildr") / "contexts" / context.cache_key(job.notebook_path, cell, {"name": job.refs[0].name})
+    )
 
 
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -167,7 +171,9 @@ def _stream_build(
         labels=dict(context.image_labels(plan)) if plan.dockerfile else {},
     )
     if assembly.settings.on_loopback:
-        yield Warned("the package index or proxy is on this machine's loopback: the install step uses the host's network")
+        yield Warned(
+            "the package index or proxy is on this machine's loopback: the install step uses the host's network"
+        )
     if refusals := builder.refusals(request):
         able = sorted({name for refusal in refusals for name in refusal.builders})
         raise BuildRefused(
@@ -292,7 +298,9 @@ def _stop(worker: threading.Thread, events: queue.Queue[object], cancel: CancelT
                 events.get(timeout=0.05)
 
 
-def _work(job: Job, cancel: CancelToken, events: queue.Queue[object], outcome: list[BuildResult | BaseException]) -> None:
+def _work(
+    job: Job, cancel: CancelToken, events: queue.Queue[object], outcome: list[BuildResult | BaseException]
+) -> None:
     generator = stream(job, cancel)
     try:
         while True:

@@ -29,7 +29,8 @@ __all__ = ["Requirements", "analyze_imports", "resolve", "target_markers"]
 LIKELY = {
     "attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "Crypto": "pycryptodome", "cv2": "opencv-python",
     "dateutil": "python-dateutil", "docx": "python-docx", "dotenv": "python-dotenv", "fitz": "PyMuPDF",
-    "git": "GitPython", "google.cloud.storage": "google-cloud-storage", "google.cloud.bigquery": "google-cloud-bigquery",
+    "git": "GitPython", "google.cloud.storage": "google-cloud-storage",
+    "google.cloud.bigquery": "google-cloud-bigquery",
     "jwt": "PyJWT", "magic": "python-magic", "mpl_toolkits": "matplotlib", "MySQLdb": "mysqlclient",
     "OpenSSL": "pyOpenSSL", "PIL": "Pillow", "pkg_resources": "setuptools", "pptx": "python-pptx",
     "psycopg2": "psycopg2-binary", "pywt": "PyWavelets", "serial": "pyserial", "skimage": "scikit-image",
@@ -166,9 +167,8 @@ def _add_import(work: _Work, use: ImportUse) -> None:
             f"{use.origin}: module {use.module!r} is not installed in {installed.interpreter}", hint=_likely(use.module)
         )
     targets = [located]
-    for name in use.names:
-        if name != "*" and (sub := installed.locate(f"{use.module}.{name}")):
-            targets.append(sub)
+    named = (installed.locate(f"{use.module}.{name}") for name in use.names if name != "*")
+    targets += [submodule for submodule in named if submodule]
     for target in targets:
         _add_located(work, target, use)
 
@@ -190,7 +190,9 @@ def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
     chosen = next((owner for owner in owners if owner.key in work.given), owners[0])
     if len(owners) > 1:
         others = ", ".join(f"{o.key} {o.version}" for o in owners if o is not chosen)
-        work.warnings.append(Warned(f"module {use.module} is in several distributions: {chosen.key} is taken, not {others}"))
+        work.warnings.append(
+            Warned(f"module {use.module} is in several distributions: {chosen.key} is taken, not {others}")
+        )
     work.reasons.setdefault(chosen.key, f"{use.module} in {use.origin}")
 
 
@@ -208,7 +210,7 @@ def _close(work: _Work) -> None:
 
 
 def _follow(work: _Work, distribution: Distribution, extras: set[str], why: str) -> list[str]:
-    followed = []
+    followed: list[str] = []
     for line in distribution.requires:
         try:
             requirement = Pep508(line)
@@ -245,16 +247,25 @@ def _pin(work: _Work, key: str, why: str) -> tuple[str, str]:
         work.wheels[wheel.path] = wheel
         return f"./{wheel.path}", why
     if distribution.from_conda:
-        work.warnings.append(Warned(f"{distribution.name} {distribution.version} came from conda; the image takes it from the package index"))
+        work.warnings.append(
+            Warned(
+                f"{distribution.name} {distribution.version} came from conda; the image takes it from the package index"
+            )
+        )
     public, plus, local = distribution.version.partition("+")
     if plus:
         for pattern, (index, known) in LOCAL_VERSION_INDEXES.items():
             if key in known and re.fullmatch(pattern, local):
-                work.lines.setdefault(f"--extra-index-url {index.format(local)}", f"{distribution.name} {distribution.version}")
+                work.lines.setdefault(
+                    f"--extra-index-url {index.format(local)}", f"{distribution.name} {distribution.version}"
+                )
                 break
         else:
             work.warnings.append(
-                Warned(f"{distribution.name} {distribution.version} is a local build of {public}", "name its index with --requirement '--extra-index-url URL'")
+                Warned(
+                    f"{distribution.name} {distribution.version} is a local build of {public}",
+                    "name its index with --requirement '--extra-index-url URL'",
+                )
             )
     return f"{key}=={distribution.version}", why
 
@@ -300,7 +311,11 @@ def analyze_imports(source: bytes, origin: str, *, package: str = "") -> list[Im
                 uses.append(ImportUse(module, tuple(alias.name for alias in node.names), where, node in guarded))
         elif isinstance(node, ast.Call) and _is_import_call(node):
             argument = node.args[0]
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and not argument.value.startswith("."):
+            if (
+                isinstance(argument, ast.Constant)
+                and isinstance(argument.value, str)
+                and not argument.value.startswith(".")
+            ):
                 uses.append(ImportUse(argument.value, (), where, node in guarded))
     return uses
 
@@ -327,7 +342,10 @@ def _catches_import(kind: ast.expr | None) -> bool:
     if kind is None:
         return True
     kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
-    return any(getattr(k, "id", getattr(k, "attr", "")) in ("ImportError", "ModuleNotFoundError", "Exception", "BaseException") for k in kinds)
+    return any(
+        getattr(k, "id", getattr(k, "attr", "")) in ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+        for k in kinds
+    )
 
 
 def _add_local(work: _Work, located: Located, why: str) -> None:
@@ -350,7 +368,8 @@ def _add_local(work: _Work, located: Located, why: str) -> None:
             uses = analyze_imports(source, relative.as_posix() + ".py", package=".".join(parts))
         except (SyntaxError, ValueError) as error:
             raise RequirementError(
-                f"local module {relative.as_posix()}.py does not parse: {error}", hint="mend the module; the image would fail to import it"
+                f"local module {relative.as_posix()}.py does not parse: {error}",
+                hint="mend the module; the image would fail to import it",
             ) from error
         if parts and re.search(rb"pkgutil|importlib|__import__", source):
             _add_whole_package(work, located.root / parts[0], located.root)

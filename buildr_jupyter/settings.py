@@ -1,7 +1,8 @@
 """Defaults and where each came from.
 
-Line > ``%config`` > ``BUILDR_*`` > the user's IPython config > ``[tool.buildr]`` of a pyproject.toml above the notebook >
-the site's file. A pyproject may be a stranger's: what would send something out of the machine is not taken from it.
+Line > ``%config`` > ``BUILDR_*`` > the user's IPython config > ``[tool.buildr]`` of a pyproject.toml above the
+notebook > the site's file. A pyproject may be a stranger's: what would send something out of
+the machine is not taken from it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.option import OPTIONS, SETTINGS
 
-__all__ = ["Setting", "find_pyproject", "gather", "read_pyproject", "read_site", "site_files"]
+__all__ = ["SETTINGS", "Setting", "find_pyproject", "gather", "read_pyproject", "read_site", "site_files"]
 
 DEFAULTS = {"builder": "docker", "ui": "auto", "publish": False}
 
@@ -99,7 +100,7 @@ def site_files() -> tuple[Path, ...]:
 
 
 def find_pyproject(folder: Path) -> Path | None:
-    """Return the nearest pyproject.toml at or above ``folder`` that has a ``[tool.buildr]``, None where there is none."""
+    """Return the nearest pyproject.toml at or above ``folder`` with a ``[tool.buildr]``, None where there is none."""
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
         if path.is_file() and "buildr" in _read_toml(path).get("tool", {}):

@@ -16,13 +16,13 @@ from buildr_jupyter.errors import SettingError
 __all__ = ["FILE_NAME", "STARTUP", "disable", "enable", "startup_folder"]
 
 FILE_NAME = "50-buildr-jupyter.py"
-STARTUP = '''\
+STARTUP = """\
 # Loads %%containerize in every notebook. Written by "buildr enable"; "buildr disable" takes it away.
 try:
     get_ipython().extension_manager.load_extension("buildr_jupyter")
 except ImportError:
     pass  # this environment has no buildr_jupyter
-'''
+"""
 
 
 def startup_folder(*, user: bool) -> Path:

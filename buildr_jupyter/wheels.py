@@ -42,7 +42,7 @@ def pack(distribution: Distribution) -> tuple[str, bytes]:
     files = [name for name in distribution.files if _belongs(name, distribution.info.name)]
     if not tags or not files:
         raise RequirementError(
-            f"{distribution.name} {distribution.version} was installed from a local folder and left no RECORD to pack it from",
+            f"{distribution.name} {distribution.version} came from a local folder and left no RECORD to pack it from",
             hint=f"install it again with pip, or publish it and name it with --requirement {distribution.name}",
         )
     rows = []

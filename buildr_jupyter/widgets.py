@@ -19,7 +19,7 @@ __all__ = ["PaneWindow"]
 
 _TAIL_LINES = 200
 _TAIL_CHARS = 64 * 1024
-_MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "–", "running": "▸", "waiting": "·"}
+_MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "-", "running": "▸", "waiting": "·"}
 _ROW = 'style="white-space:nowrap;overflow:hidden;text-overflow:ellipsis"'
 _COLOURS = {"failed": "danger", "cancelled": "warning", "done": "success"}
 
@@ -92,7 +92,9 @@ def _render_steps(state: BuildState) -> str:
     for transfer in list(state.transfers.values())[-20:]:
         total = f" of {show_size(transfer.total_bytes)}" if transfer.total_bytes else ""
         moved = f"{show_size(transfer.current_bytes)}{total}" if transfer.current_bytes else ""
-        rows.append(f"<div {_ROW}>{transfer.verb} {html.escape(clean_text(transfer.item))}: {transfer.status} {moved}</div>")
+        rows.append(
+            f"<div {_ROW}>{transfer.verb} {html.escape(clean_text(transfer.item))}: {transfer.status} {moved}</div>"
+        )
     if not rows:
         return ""
     block = f'<div style="font-family:monospace;line-height:1.5">{"".join(rows)}</div>'

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from buildr_jupyter import doctor
-from tests.engines import EngineStartError, Engines
+from tests.engines import Engines, EngineStartError
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01-quickstart.ipynb"
 
@@ -60,7 +60,9 @@ def _private_engine(stack: ExitStack) -> str | None:
 
 def _execute(place: str) -> int:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = Streaming(notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    client = Streaming(
+        notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
+    )
     try:
         client.execute()
     except CellExecutionError as error:

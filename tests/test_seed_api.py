@@ -65,7 +65,9 @@ class TestLazyClient:
         assert made.docker_client is not None
         assert made.docker_client.buildr_address.url == docker_host
 
-    def test_a_preset_client_is_used_as_it_is(self, folder: Path, docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_preset_client_is_used_as_it_is(
+        self, folder: Path, docker_host: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
         made = DockerBuilder()
         with contextlib.closing(APIClient(base_url=docker_host, version="auto")) as preset:
@@ -109,7 +111,10 @@ class TestBuildAndPublish:
         self, folder: Path, base_image: str, docker_host: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         (folder / "Dockerfile").write_text(f"FROM {base_image}\nRUN exit 7\n")
-        with caplog.at_level(logging.DEBUG, "buildr_jupyter.builder.docker_builder"), pytest.raises(Exception, match=r"^Image build failed: "):
+        with (
+            caplog.at_level(logging.DEBUG, "buildr_jupyter.builder.docker_builder"),
+            pytest.raises(Exception, match=r"^Image build failed: "),
+        ):
             DockerBuilder().build("seed-failing")
         errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
         assert len(errors) == 1
@@ -122,7 +127,11 @@ class TestProcessStream:
         ("document", "level", "text"),
         [
             ({"stream": "Step 1/4 : FROM x\n"}, "DEBUG", "Build output: Step 1/4 : FROM x"),
-            ({"status": "Pushing", "progress": "[=> ] 1kB/4kB", "id": "abc"}, "DEBUG", "Push output: Pushing [=> ] 1kB/4kB"),
+            (
+                {"status": "Pushing", "progress": "[=> ] 1kB/4kB", "id": "abc"},
+                "DEBUG",
+                "Push output: Pushing [=> ] 1kB/4kB",
+            ),
             ({"status": "Preparing", "id": "abc"}, "DEBUG", "Push output: Preparing None"),
             ({"aux": {"Tag": "latest"}}, "DEBUG", "Push finished: {'Tag': 'latest'}"),
             ({"other": 1}, "DEBUG", "{'other': 1}"),
@@ -139,7 +148,12 @@ class TestProcessStream:
         assert [(r.levelname, r.getMessage()) for r in caplog.records] == [("WARNING", "JSON decode error: no json")]
 
     @pytest.mark.parametrize(
-        "document", [{"error": "no file"}, {"errorDetail": {"message": "no file"}}, {"error": "no file", "errorDetail": {"message": "no file"}}]
+        "document",
+        [
+            {"error": "no file"},
+            {"errorDetail": {"message": "no file"}},
+            {"error": "no file", "errorDetail": {"message": "no file"}},
+        ],
     )
     def test_an_error_raises_in_both_spellings(self, document: dict, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.DEBUG), pytest.raises(BuildError, match=r"^Image build failed: no file"):
@@ -163,7 +177,7 @@ class TestCredentials:
         from buildr_jupyter import credentials
 
         helper = tmp_path / "docker-credential-seedtest"
-        helper.write_text("#!/bin/sh\nread host\nprintf '{\"ServerURL\":\"%s\",\"Username\":\"u\",\"Secret\":\"p\"}' \"$host\"\n")
+        helper.write_text('#!/bin/sh\nread host\nprintf \'{"ServerURL":"%s","Username":"u","Secret":"p"}\' "$host"\n')
         helper.chmod(0o755)
         config = {"auths": {"plain.example": {"auth": "bWU6c2VjcmV0"}}, "credHelpers": {"helped.example": "seedtest"}}
         (tmp_path / "config.json").write_text(json.dumps(config))
@@ -195,7 +209,9 @@ if __name__ == "__main__":
 
 
 def run_script(folder: Path, options: dict, runtime: dict | None = None) -> subprocess.CompletedProcess:
-    (folder / "words.py").write_text("import os\nWHERE = 'the image' if os.environ.get('BUILDR_IN_CONTAINER') else 'here'\n")
+    (folder / "words.py").write_text(
+        "import os\nWHERE = 'the image' if os.environ.get('BUILDR_IN_CONTAINER') else 'here'\n"
+    )
     text = SCRIPT.replace("{options}", repr(options)).replace("{runtime}", repr(runtime or {}))
     (folder / "sub dir").mkdir(exist_ok=True)
     (folder / "app.py").write_text(text)
@@ -250,7 +266,9 @@ class TestContainerize:
         assert (ran.returncode, ran.stdout) == (0, "hello from here\n")
         assert "runs here instead" in ran.stderr
 
-    def test_inside_an_image_of_ours_the_function_is_just_called(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_inside_an_image_of_ours_the_function_is_just_called(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("BUILDR_IN_CONTAINER", "1")
         monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
         ran = run_script(tmp_path, {"name": "seed-inside"})
@@ -265,7 +283,9 @@ class TestContainerize:
 
 
 class TestWriteDockerfile:
-    def test_it_creates_one_that_builds(self, tmp_path: Path, client: APIClient, base_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_creates_one_that_builds(
+        self, tmp_path: Path, client: APIClient, base_image: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "sub").mkdir()
         (tmp_path / "sub" / "app.py").write_text("print('from a sub folder')\n")

@@ -66,7 +66,9 @@ def select(spec: str) -> Builder:
     """
     if spec in BUILDERS:
         module, _, attribute = BUILDERS[spec].partition(":")
-        return getattr(import_module(module), attribute)()
+        found: Builder = getattr(import_module(module), attribute)()
+        return found
     for point in entry_points(group="buildr_jupyter.builders", name=spec):
-        return point.load()()
+        offered: Builder = point.load()()
+        return offered
     raise UnknownSpec(f"Unknown spec {spec}", hint=f"builders here: {', '.join(names())}")

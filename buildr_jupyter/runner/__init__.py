@@ -29,7 +29,8 @@ def select(spec: str) -> Runner:
     """Return a new runner of the name ``spec``; it connects to nothing yet. Raises UnknownSpec."""
     if spec in RUNNERS:
         module, _, attribute = RUNNERS[spec].partition(":")
-        return getattr(import_module(module), attribute)()
+        found: Runner = getattr(import_module(module), attribute)()
+        return found
     if spec == "kubernetes":
         raise UnknownSpec(
             "Unknown spec kubernetes: running in a cluster is not built yet", hint="publish the image and run it there"

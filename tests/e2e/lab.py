@@ -30,7 +30,9 @@ def running_lab(root: Path, scratch: Path, environment: dict[str, str]) -> Itera
     port, token = free_port(), secrets.token_hex(16)
     settings = scratch / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    (settings / "notification.jupyterlab-settings").write_text(
+        json.dumps({"fetchNews": "false", "checkForUpdates": False})
+    )
     env = {
         **os.environ,
         **environment,

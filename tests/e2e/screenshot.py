@@ -32,9 +32,10 @@ def main() -> int:
 
 def take(work: Path, scratch: Path, docker_host: str, picture: Path) -> str:
     """Run the quickstart in JupyterLab, write the picture, and return the text of the containerize cell's outputs."""
-    with running_lab(work, scratch, {"DOCKER_HOST": docker_host}) as address, opened(
-        address, "01-quickstart.ipynb", height=1500
-    ) as page:
+    with (
+        running_lab(work, scratch, {"DOCKER_HOST": docker_host}) as address,
+        opened(address, "01-quickstart.ipynb", height=1500) as page,
+    ):
         for index in range(4):
             cell = run_cell(page, index)
         page.locator(".jp-Notebook .jp-CodeCell").nth(3).locator("text=exit code").first.wait_for(timeout=10_000)

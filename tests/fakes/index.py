@@ -31,7 +31,9 @@ def wheel(name: str, version: str, code: str) -> tuple[str, bytes]:
 
 
 @contextmanager
-def serving(wheels: dict[str, bytes], user: str, password: str, certificate: Path, key: Path) -> Iterator[tuple[int, list[str]]]:
+def serving(
+    wheels: dict[str, bytes], user: str, password: str, certificate: Path, key: Path
+) -> Iterator[tuple[int, list[str]]]:
     """Serve the wheels on 127.0.0.1; yield the port and the paths that were asked for with the right login."""
     expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
     asked: list[str] = []

@@ -12,7 +12,6 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import nbformat
@@ -45,7 +44,10 @@ def trust_and_login(registry: Registry, tmp_path: Path) -> None:
     target = tmp_path / "config" / "docker" / "certs.d" / registry.host / "ca.crt"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(registry.ca.read_bytes())
-    assert cli_run(["login", registry.host, "-u", registry.user or "", "--password-stdin"], stdin=registry.password)[0] == 0
+    assert (
+        cli_run(["login", registry.host, "-u", registry.user or "", "--password-stdin"], stdin=registry.password)[0]
+        == 0
+    )
 
 
 def cli_run(argv: list[str], *, stdin: str | None = None) -> tuple[int, str, str]:
@@ -72,7 +74,14 @@ def test_the_quickstart_from_the_command_line_to_the_registry(
     client: APIClient, registry_tls: Registry, tmp_path: Path
 ) -> None:
     trust_and_login(registry_tls, tmp_path)
-    argv = ["build", str(NOTEBOOKS / "01-quickstart.ipynb"), "--publish", "--repository", f"{registry_tls.host}/team", "--json"]
+    argv = [
+        "build",
+        str(NOTEBOOKS / "01-quickstart.ipynb"),
+        "--publish",
+        "--repository",
+        f"{registry_tls.host}/team",
+        "--json",
+    ]
     status, out, err = cli_run(argv)
     assert status == 0, err
     record = json.loads(out.splitlines()[-1])
@@ -85,7 +94,10 @@ def test_the_quickstart_from_the_command_line_to_the_registry(
         assert asked.digest("team/quickstart", "latest") == record["digest"]
     assert record["size_bytes"] > 1_000_000
     assert record["pushed"][0] == image
-    assert {"requirement": f"pandas=={__import__('pandas').__version__}", "why": "pandas in 01-quickstart.ipynb, cell 2, line 1"} in record["requirements"]
+    assert {
+        "requirement": f"pandas=={__import__('pandas').__version__}",
+        "why": "pandas in 01-quickstart.ipynb, cell 2, line 1",
+    } in record["requirements"]
     assert "app/sales.py" in [file["path"] for file in record["files"]]
     again = json.loads(cli_run(argv)[1])
     assert (again["cached"], again["digest"]) == (True, record["digest"])
@@ -117,8 +129,20 @@ def test_stopping_takes_no_time_though_it_is_process_1(client: APIClient, tmp_pa
 
 
 def test_values_of_any_shape_reach_the_container(client: APIClient, tmp_path: Path) -> None:
-    values = {"A": "a b", "B": "it's \"quoted\"", "C": "$HOME ${PATH} \\ `x`", "D": "two\nlines\n", "E": "ünïcode ✓", "F": "#no", "G": ""}
-    path = notebook(tmp_path, f"%%containerize odd\nimport json, os\nprint(json.dumps({{k: os.environ[k] for k in {sorted(values)!r}}}))", name="odd $name's \"nb\".ipynb")
+    values = {
+        "A": "a b",
+        "B": 'it\'s "quoted"',
+        "C": "$HOME ${PATH} \\ `x`",
+        "D": "two\nlines\n",
+        "E": "ünïcode ✓",
+        "F": "#no",
+        "G": "",
+    }
+    path = notebook(
+        tmp_path,
+        f"%%containerize odd\nimport json, os\nprint(json.dumps({{k: os.environ[k] for k in {sorted(values)!r}}}))",
+        name='odd $name\'s "nb".ipynb',
+    )
     argv = ["build", str(path), "--run", "--json"]
     for name, value in values.items():
         argv += ["--env", f"{name}={value}"]
@@ -130,12 +154,18 @@ def test_values_of_any_shape_reach_the_container(client: APIClient, tmp_path: Pa
 
 
 def test_a_private_index_is_reached_and_leaves_no_trace(
-    client: APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_image: str, capfd: pytest.CaptureFixture[str]
+    client: APIClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base_image: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     user, password = "reader", "secret/pass:word%"
     made = certificates.make(tmp_path / "certs")
     name, content = index.wheel("corplib", "1.5", "VALUE = 'from the private index'\n")
-    path = notebook(tmp_path, "%%containerize private\nimport importlib\nprint(importlib.import_module('corp' + 'lib').VALUE)")
+    path = notebook(
+        tmp_path, "%%containerize private\nimport importlib\nprint(importlib.import_module('corp' + 'lib').VALUE)"
+    )
     with index.serving({name: content}, user, password, made.certificate, made.key) as (port, asked):
         monkeypatch.setenv("PIP_INDEX_URL", f"https://{quote(user)}:{quote(password, safe='')}@127.0.0.1:{port}/simple")
         monkeypatch.setenv("PIP_CERT", str(made.ca))
@@ -147,7 +177,15 @@ def test_a_private_index_is_reached_and_leaves_no_trace(
     assert any(path.endswith(".whl") for path in asked)
     authority = made.ca.read_text().split()[2]
     traces = [password, quote(password, safe=""), authority, "buildr:eJ"]
-    everything = out + err + "".join(f.read_text(errors="replace") for f in Path(record["context"]).rglob("*") if f.is_file() and f.name != "install.py")
+    everything = (
+        out
+        + err
+        + "".join(
+            f.read_text(errors="replace")
+            for f in Path(record["context"]).rglob("*")
+            if f.is_file() and f.name != "install.py"
+        )
+    )
     for image in client.images(all=True):
         everything += json.dumps([client.history(image["Id"]), client.inspect_image(image["Id"])])
     archive = b"".join(client.get_image("private:latest"))
@@ -174,7 +212,9 @@ def test_images_and_inspect_show_what_buildr_made(client: APIClient, tmp_path: P
     assert cli_run(["inspect", "never-made"])[0] == 2
 
 
-def test_each_bad_thing_is_one_sentence_and_the_right_status(client: APIClient, tmp_path: Path, base_image: str) -> None:
+def test_each_bad_thing_is_one_sentence_and_the_right_status(
+    client: APIClient, tmp_path: Path, base_image: str
+) -> None:
     before = {tag for image in client.images() for tag in image["RepoTags"] or ()}
     containers = {c["Id"] for c in client.containers(all=True)}
     good = notebook(tmp_path, "%%containerize good\nprint(1)", name="good.ipynb")
@@ -192,7 +232,11 @@ def test_each_bad_thing_is_one_sentence_and_the_right_status(client: APIClient, 
     ]
     for argv, status, word in cases:
         got, out, err = cli_run(argv)
-        assert (got, word in err, "Traceback (most recent call last):\n  File \"/" in err) == (status, True, False), (argv, got, err)
+        assert (got, word in err, 'Traceback (most recent call last):\n  File "/' in err) == (status, True, False), (
+            argv,
+            got,
+            err,
+        )
         assert out == ""
     after = {tag for image in client.images() for tag in image["RepoTags"] or ()}
     assert {tag.rpartition(":")[0] for tag in after - before} <= {"good", "127.0.0.1:1/x/good"}
@@ -207,7 +251,9 @@ def test_two_cells_with_one_name_are_refused_before_any_build(client: APIClient,
     assert cli_run(["inspect", "twin"])[0] == 2
 
 
-def test_a_strangers_notebook_cannot_send_or_run_anything(client: APIClient, tmp_path: Path, registry_http: Registry) -> None:
+def test_a_strangers_notebook_cannot_send_or_run_anything(
+    client: APIClient, tmp_path: Path, registry_http: Registry
+) -> None:
     line = f"%%containerize lone --publish --run --repository {registry_http.host}/stolen --include ../secret.txt"
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "sub").mkdir()
@@ -235,12 +281,16 @@ def test_the_context_folder_builds_by_itself(client: APIClient, tmp_path: Path, 
 
 
 def test_a_dockerfile_of_the_users_own(client: APIClient, tmp_path: Path, base_image: str) -> None:
-    (tmp_path / "Mine").write_text(f"FROM {base_image}\nCOPY app/ /there/\nWORKDIR /there\nCMD [\"python\", \"main.py\"]\n")
+    (tmp_path / "Mine").write_text(f'FROM {base_image}\nCOPY app/ /there/\nWORKDIR /there\nCMD ["python", "main.py"]\n')
     path = notebook(tmp_path, "%%containerize own\nprint('mine')")
     status, out, err = cli_run(["build", str(path), "--dockerfile", "Mine", "--run", "--json"])
     assert status == 0, err
     assert json.loads(out)["run"]["stdout_tail"] == "mine\n"
-    cell = notebook(tmp_path, f"%%containerize cell --dockerfile -\nFROM {base_image}\nCMD [\"echo\", \"a cell that is a Dockerfile\"]", name="d.ipynb")
+    cell = notebook(
+        tmp_path,
+        f'%%containerize cell --dockerfile -\nFROM {base_image}\nCMD ["echo", "a cell that is a Dockerfile"]',
+        name="d.ipynb",
+    )
     status, out, err = cli_run(["build", str(cell), "--run", "--json"])
     assert status == 0, err
     assert json.loads(out)["run"]["stdout_tail"] == "a cell that is a Dockerfile\n"
@@ -257,7 +307,18 @@ def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, 
         "PYTHONWARNINGS": "ignore",
     }
     environment.pop("PYTEST_CURRENT_TEST", None)
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--nbval-cell-timeout=600"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--nbval-cell-timeout=600",
+    ]
     ran = subprocess.run([*command, name], cwd=NOTEBOOKS, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
     assert " failed" not in ran.stdout
@@ -277,8 +338,15 @@ def test_the_decorator_builds_from_inside_a_container_that_is_not_ours(
     package = Path(cli.__file__).parents[1]
     socket = docker_host.removeprefix("unix://")
     volumes = {site: "/site", str(package): "/repo", str(tmp_path): "/work", socket: "/engine.sock"}
-    host = client.create_host_config(binds={source: {"bind": target, "mode": "rw"} for source, target in volumes.items()})
-    environment = {"PYTHONPATH": "/repo:/site", "DOCKER_HOST": "unix:///engine.sock", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    host = client.create_host_config(
+        binds={source: {"bind": target, "mode": "rw"} for source, target in volumes.items()}
+    )
+    environment = {
+        "PYTHONPATH": "/repo:/site",
+        "DOCKER_HOST": "unix:///engine.sock",
+        "HOME": "/tmp",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     inside = {**environment, "BUILDR_IN_CONTAINER": "1"}
     for variables, printed in ((environment, b"inside\n"), (inside, b"inside\n")):
         container = client.create_container(

@@ -48,7 +48,9 @@ def test_stages_are_there_only_when_they_are_needed() -> None:
     assert "FROM system AS packages" in full
     assert "libgl1" in full
     assert "wheels/" not in full
-    assert "wheels/" in context.render_dockerfile(plan(wheels=(FileEntry.from_bytes("wheels/a-1-py3-none-any.whl", b""),)))
+    assert "wheels/" in context.render_dockerfile(
+        plan(wheels=(FileEntry.from_bytes("wheels/a-1-py3-none-any.whl", b""),))
+    )
 
 
 def test_a_custom_dockerfile_is_taken_as_it_is() -> None:
@@ -75,7 +77,12 @@ def test_values_survive_quoting(value: str) -> None:
     assert unquote(context.quote_value(value)) == value
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Z_]{1,8}", fullmatch=True),
+        st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20),
+    )
+)
 def test_every_environment_value_is_in_the_dockerfile_once(environment: dict[str, str]) -> None:
     pairs = tuple(sorted(environment.items()))
     lines = context.render_dockerfile(plan(environment=pairs)).split("\n")
@@ -150,4 +157,6 @@ def test_a_path_that_climbs_out_is_refused(tmp_path: Path) -> None:
 def test_the_cache_key_is_readable_and_unique() -> None:
     one = context.cache_key(Path("/a/My nb.ipynb"), "1")
     assert one.startswith("My-nb-")
-    assert len({one, context.cache_key(Path("/b/My nb.ipynb"), "1"), context.cache_key(Path("/a/My nb.ipynb"), "2")}) == 3
+    assert (
+        len({one, context.cache_key(Path("/b/My nb.ipynb"), "1"), context.cache_key(Path("/a/My nb.ipynb"), "2")}) == 3
+    )

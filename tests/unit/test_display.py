@@ -11,7 +11,11 @@ from buildr_jupyter.model import BuildResult, RunResult
 
 HOSTILE = "<script>alert(1)</script>\x1b]8;;http://evil\x07link\x1b]8;;\x07\x1b[31mred\x1b[0m\x1b]0;title\x07\u202eflip\x00\x07"
 RESULT = BuildResult(
-    image="app:latest", image_id="sha256:" + "a" * 64, unpacked_bytes=142_000_000, duration_s=1.25, run=RunResult(0, "hi\n")
+    image="app:latest",
+    image_id="sha256:" + "a" * 64,
+    unpacked_bytes=142_000_000,
+    duration_s=1.25,
+    run=RunResult(0, "hi\n"),
 )
 
 
@@ -21,7 +25,15 @@ def test_text_from_outside_cannot_steer_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"), [(None, "-"), (0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (188_000_000, "188 MB"), (2_500_000_000_000, "2500 GB")]
+    ("size", "shown"),
+    [
+        (None, "-"),
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (188_000_000, "188 MB"),
+        (2_500_000_000_000, "2500 GB"),
+    ],
 )
 def test_sizes(size: int | None, shown: str) -> None:
     assert display.show_size(size) == shown
@@ -33,9 +45,16 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
     window = display.TextWindow(written.append, output=lambda event: output.append(event.text))
     state = BuildState()
     window.open(state, "app:latest")
-    window.draw(state, [StepUpdate("1", "FROM x", 1, 2), StepUpdate("1", "FROM x", 1, 2, "cached"), StepUpdate("2", "RUN\ty", 2, 2)])
-    window.draw(state, [LogLine(0, "out"), LogLine(1, "  "), StepUpdate("2", "RUN y", 2, 2, "done"), Warned("odd", "mend it")])
-    window.draw(state, [TransferUpdate("abc", "push", total_bytes=10, status="done")] * 2 + [RunOutput("stdout", "hello")])
+    window.draw(
+        state,
+        [StepUpdate("1", "FROM x", 1, 2), StepUpdate("1", "FROM x", 1, 2, "cached"), StepUpdate("2", "RUN\ty", 2, 2)],
+    )
+    window.draw(
+        state, [LogLine(0, "out"), LogLine(1, "  "), StepUpdate("2", "RUN y", 2, 2, "done"), Warned("odd", "mend it")]
+    )
+    window.draw(
+        state, [TransferUpdate("abc", "push", total_bytes=10, status="done")] * 2 + [RunOutput("stdout", "hello")]
+    )
     state.apply(StageUpdate("build", "running")).fail(ValueError())
     window.close(state)
     assert "".join(written).splitlines() == [

@@ -50,7 +50,9 @@ def test_the_runs_output_is_bounded() -> None:
 
 
 def test_failing_marks_what_was_running() -> None:
-    state = BuildState().apply_all([StageUpdate("build", "running"), StepUpdate("1", "a", status="done"), StepUpdate("2", "b")])
+    state = BuildState().apply_all(
+        [StageUpdate("build", "running"), StepUpdate("1", "a", status="done"), StepUpdate("2", "b")]
+    )
     state.fail(ValueError("no"))
     assert state.status == "failed"
     assert state.stages == {"build": "failed"}

@@ -20,7 +20,9 @@ def plan(text: str, **changes: object) -> ImagePlan:
 
 SECRETS = {
     "private key": lambda: "-----BEGIN RSA PRIVATE KEY-----",
-    "AWS access key": lambda: "AKIA" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16)),
+    "AWS access key": lambda: (
+        "AKIA" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
+    ),
     "GitHub token": lambda: "ghp_" + letters(36),
     "GitLab token": lambda: "glpat-" + letters(20),
     "Slack token": lambda: "xoxb-" + letters(24),
@@ -44,7 +46,11 @@ def test_a_credential_stops_the_build_and_its_value_is_never_said(kind: str) -> 
 
 def test_values_of_secret_looking_variables_are_found_everywhere() -> None:
     environ = {"DB_PASSWORD": "correct horse", "HOME": "/home/me", "API_TOKEN": "short"}
-    for leaking in (plan("p = 'correct horse'"), plan("", environment=(("P", "correct horse"),)), plan("", labels=(("l", "correct horse"),))):
+    for leaking in (
+        plan("p = 'correct horse'"),
+        plan("", environment=(("P", "correct horse"),)),
+        plan("", labels=(("l", "correct horse"),)),
+    ):
         with pytest.raises(LeakError, match=r"value of \$DB_PASSWORD") as raised:
             guard.check(leaking, environ)
         assert "correct horse" not in str(raised.value)
@@ -52,7 +58,12 @@ def test_values_of_secret_looking_variables_are_found_everywhere() -> None:
 
 
 def test_ordinary_code_passes() -> None:
-    guard.check(plan("import os\nurl = 'https://example.com/x'\nkey = os.environ['API_KEY']\n'http://{user}:{password}@host'\n"), {})
+    guard.check(
+        plan(
+            "import os\nurl = 'https://example.com/x'\nkey = os.environ['API_KEY']\n'http://{user}:{password}@host'\n"
+        ),
+        {},
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.errors import SettingError
 from buildr_jupyter import indexes, install
+from buildr_jupyter.errors import SettingError
 from buildr_jupyter.indexes import IndexSettings, redact
 from buildr_jupyter.model import Requirement
 from tests.engines import certificates
@@ -37,7 +37,11 @@ def test_files_then_variables_win_as_in_pip(tmp_path: Path) -> None:
         "[install]\ntrusted-host = file.example\n"
     )
     (tmp_path / "named.conf").write_text("[global]\nindex_url = https://named.example/simple\n")
-    environ = {"PIP_CONFIG_FILE": str(tmp_path / "named.conf"), "PIP_TRUSTED_HOST": "x.example", "https_proxy": "http://proxy:3128"}
+    environ = {
+        "PIP_CONFIG_FILE": str(tmp_path / "named.conf"),
+        "PIP_TRUSTED_HOST": "x.example",
+        "https_proxy": "http://proxy:3128",
+    }
     settings = read_settings(environ, home=tmp_path, prefix=tmp_path)
     assert settings.environment == {
         "PIP_INDEX_URL": "https://named.example/simple",
@@ -71,7 +75,12 @@ def test_uv_settings_count_where_pip_has_none(tmp_path: Path) -> None:
     }
     named = read_settings({"UV_INDEX": "corp=https://named.example/s"}, home=tmp_path / "x", prefix=tmp_path)
     assert named.environment == {"PIP_EXTRA_INDEX_URL": "https://named.example/s"}
-    assert read_settings({"PIP_INDEX_URL": "https://p.example/s"}, home=tmp_path, prefix=tmp_path).environment["PIP_INDEX_URL"] == "https://p.example/s"
+    assert (
+        read_settings({"PIP_INDEX_URL": "https://p.example/s"}, home=tmp_path, prefix=tmp_path).environment[
+            "PIP_INDEX_URL"
+        ]
+        == "https://p.example/s"
+    )
 
 
 def test_only_private_certificates_travel(tmp_path: Path) -> None:
@@ -99,7 +108,12 @@ def test_local_find_links_are_folders_whose_matching_files_come_along(tmp_path: 
 
 @pytest.mark.parametrize(
     ("address", "here"),
-    [("http://127.0.0.1:1/s", True), ("https://localhost/s", True), ("http://[::1]:8/s", True), ("https://pypi.example/s", False)],
+    [
+        ("http://127.0.0.1:1/s", True),
+        ("https://localhost/s", True),
+        ("http://[::1]:8/s", True),
+        ("https://pypi.example/s", False),
+    ],
 )
 def test_an_index_on_loopback_is_noticed(tmp_path: Path, address: str, here: bool) -> None:
     assert read_settings({"PIP_INDEX_URL": address}, home=tmp_path, prefix=tmp_path).on_loopback is here
@@ -124,7 +138,10 @@ def test_too_many_certificates_are_refused_before_the_kernel_would() -> None:
 def test_the_install_step_reads_what_is_carried() -> None:
     settings = IndexSettings(environment={"PIP_INDEX_URL": "https://u:p@x/s"}, certificates="PEM")
     environment = dict(settings.build_args())
-    assert install.read_settings(environment) == {"environment": {"PIP_INDEX_URL": "https://u:p@x/s"}, "certificates": "PEM"}
+    assert install.read_settings(environment) == {
+        "environment": {"PIP_INDEX_URL": "https://u:p@x/s"},
+        "certificates": "PEM",
+    }
     assert environment == {}
     plain = {"FTP_PROXY": "http://proxy:3128"}
     assert install.read_settings(plain) == {}

@@ -16,7 +16,7 @@ from buildr_jupyter.errors import BuildrError, CellSyntaxError, EngineUnavailabl
 from buildr_jupyter.option import OPTIONS
 
 
-@pytest.fixture()
+@pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
@@ -176,7 +176,9 @@ def test_loading_in_the_last_cell_works_from_the_history_alone(shell: Any, capsy
     assert "late" in capsys.readouterr().out
 
 
-def test_local_modules_come_from_the_working_directory(shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_local_modules_come_from_the_working_directory(
+    shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "helper_mod.py").write_text("VALUE = 3\n")
     run(shell, "%%containerize app --dry-run\nimport helper_mod\nprint(helper_mod.VALUE)")
     assert "app/helper_mod.py" in capsys.readouterr().out

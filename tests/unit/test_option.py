@@ -128,7 +128,12 @@ def test_the_seeds_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("values", "word"),
-    [({"nam": "x"}, "unknown option 'nam'"), ({"publish": "yes"}, "publish"), ({"name": 3}, "name is a text"), ([], "a dict")],
+    [
+        ({"nam": "x"}, "unknown option 'nam'"),
+        ({"publish": "yes"}, "publish"),
+        ({"name": 3}, "name is a text"),
+        ([], "a dict"),
+    ],
 )
 def test_bad_seed_options_are_plain_errors(values: object, word: str) -> None:
     with pytest.raises(OptionError, match=word):

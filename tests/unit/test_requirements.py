@@ -39,7 +39,13 @@ class Site:
         everything = {
             **files,
             f"{info}/METADATA": "\n".join(
-                ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {r}" for r in requires), ""]
+                [
+                    "Metadata-Version: 2.1",
+                    f"Name: {name}",
+                    f"Version: {version}",
+                    *(f"Requires-Dist: {r}" for r in requires),
+                    "",
+                ]
             ),
             f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n",
             f"{info}/INSTALLER": f"{installer}\n",
@@ -57,7 +63,7 @@ class Site:
             (self.path / info / "RECORD").write_text("".join(rows) + f"{info}/RECORD,,\n")
 
 
-@pytest.fixture()
+@pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "env")
 
@@ -92,7 +98,12 @@ def test_a_namespace_is_shared_and_each_module_finds_its_own(site: Site) -> None
 
 
 def test_what_is_needed_is_pinned_with_the_targets_markers(site: Site) -> None:
-    site.add("top", "1", {"top.py": ""}, requires=("mid[fast]>=1", 'win; sys_platform == "win32"', 'old; python_version < "3.8"'))
+    site.add(
+        "top",
+        "1",
+        {"top.py": ""},
+        requires=("mid[fast]>=1", 'win; sys_platform == "win32"', 'old; python_version < "3.8"'),
+    )
     site.add("mid", "1.5", {"mid.py": ""}, requires=('quick; extra == "fast"', 'slow; extra == "slow"'))
     for name in ("win", "old", "quick", "slow"):
         site.add(name, "9", {f"{name}.py": ""})
@@ -133,7 +144,11 @@ def test_the_standard_library_needs_nothing_but_a_shadow_of_it_comes_along(site:
 
 def test_a_module_that_left_the_library_is_warned_of(site: Site) -> None:
     found = resolve([use("imp")], installed(site), markers=target_markers("3.12", "x86_64"))
-    assert "imp is not in Python 3.12 any more" in found.warnings[0].text if "imp" in Interpreter.current().stdlib_names else True
+    assert (
+        "imp is not in Python 3.12 any more" in found.warnings[0].text
+        if "imp" in Interpreter.current().stdlib_names
+        else True
+    )
 
 
 def test_local_modules_come_with_what_they_import_and_their_data(site: Site, tmp_path: Path) -> None:
@@ -267,7 +282,9 @@ def test_local_versions_bring_their_index(site: Site) -> None:
 
 def test_given_requirements_win_and_bad_ones_are_named(site: Site) -> None:
     site.add("lib", "1.0", {"lib.py": ""})
-    found = resolve([use("lib")], installed(site), markers=MARKERS, given=[("lib>=2", "--requirement"), ("other", "%pip, cell 1")])
+    found = resolve(
+        [use("lib")], installed(site), markers=MARKERS, given=[("lib>=2", "--requirement"), ("other", "%pip, cell 1")]
+    )
     assert pins(found) == ["lib>=2", "other"]
     with pytest.raises(OptionError, match="'no such thing!'"):
         resolve([], installed(site), markers=MARKERS, given=[("no such thing!", "--requirement")])
@@ -302,10 +319,10 @@ def test_the_real_interpreter_answers_the_same_from_outside() -> None:
     asked, own = Interpreter.ask([sys.executable]), Interpreter.current()
     assert (asked.version, asked.stdlib, asked.stdlib_names) == (own.version, own.stdlib, own.stdlib_names)
     found = resolve([use("pandas")], Installed(asked), markers=MARKERS)
-    import numpy
-    import pandas
+    import numpy as np
+    import pandas as pd
 
-    assert f"pandas=={pandas.__version__}" in pins(found)
-    assert f"numpy=={numpy.__version__}" in pins(found)
+    assert f"pandas=={pd.__version__}" in pins(found)
+    assert f"numpy=={np.__version__}" in pins(found)
     with pytest.raises(RequirementError, match="does not answer"):
         Interpreter.ask(["/no/such/python"])

@@ -10,7 +10,9 @@ from buildr_jupyter.settings import find_pyproject, gather, read_pyproject, read
 
 def test_the_nearest_source_wins_and_says_so(tmp_path: Path) -> None:
     project, site = tmp_path / "pyproject.toml", tmp_path / "buildr.toml"
-    project.write_text('[tool.buildr]\nbase = "p"\nplatform = "linux/amd64"\nrepository = "p/r"\nbuilder = "p"\npython = "3.1"\n')
+    project.write_text(
+        '[tool.buildr]\nbase = "p"\nplatform = "linux/amd64"\nrepository = "p/r"\nbuilder = "p"\npython = "3.1"\n'
+    )
     site.write_text('base = "s"\ntimeout = 5\n')
     found = gather(
         line={"base": "l", "builder": None},

@@ -29,7 +29,9 @@ def answer(ipythondir: Path, code: str) -> str:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_real_kernel_has_the_magic_and_the_users_own_extensions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_kernel_has_the_magic_and_the_users_own_extensions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile = tmp_path / "profile_default"
     profile.mkdir()
     (profile / "ipython_kernel_config.py").write_text(USERS_OWN)
@@ -57,11 +59,22 @@ def test_a_whole_environment_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     code = "print('containerize' in get_ipython().magics_manager.magics['cell'])"
 
     def ask() -> str:
-        ran = subprocess.run([python, "-m", "IPython", "--no-banner", "--no-simple-prompt", "--colors=NoColor", "-c", code], env=env, capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            [python, "-m", "IPython", "--no-banner", "--no-simple-prompt", "--colors=NoColor", "-c", code],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return ran.stdout.strip().splitlines()[-1] if ran.stdout.strip() else ran.stderr
 
     def buildr(*argv: str) -> None:
-        subprocess.run([python, "-c", f"from buildr_jupyter.cli import main; raise SystemExit(main({list(argv)!r}))"], env=env, check=True, capture_output=True)
+        subprocess.run(
+            [python, "-c", f"from buildr_jupyter.cli import main; raise SystemExit(main({list(argv)!r}))"],
+            env=env,
+            check=True,
+            capture_output=True,
+        )
 
     assert ask() == "False"
     buildr("enable", "--sys-prefix")
