@@ -15,8 +15,7 @@ __all__ = ["Calls"]
 
 _DEPTH = 12
 _CHOOSERS = frozenset(
-    ("functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter")
-    + ("heapq.heappop", "heapq.nlargest", "heapq.nsmallest")
+    ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
 """Functions that give back what a container holds."""
 _TABLES = ("DataFrame", "Series", "ndarray")

@@ -12,6 +12,7 @@ __all__ = [
     "FILE_WRITERS",
     "FILE_WRITER_METHODS",
     "FRESH_METHODS",
+    "IMPORTS_THAT_CHANGE",
     "ITERATOR_FUNCTIONS",
     "ITERATOR_METHODS",
     "MUTATING_FUNCTIONS",
@@ -313,3 +314,14 @@ FILE_WRITER_METHODS = _words(
     "to_xml to_sql "
     "write_text write_bytes mkdir touch unlink rmdir rename tofile dump save_model"
 )
+
+IMPORTS_THAT_CHANGE = {
+    "sklearn.experimental": "sklearn",
+    "mpl_toolkits": "matplotlib",
+    "scienceplots": "matplotlib",
+    "hvplot": "pandas",
+    "pandas_": "pandas",
+    "swifter": "pandas",
+    "sklearnex": "sklearn",
+}
+"""Modules that change another package by being imported: prefix of the module to that package."""

@@ -131,8 +131,8 @@ def import_uses(tree: ast.AST, origin: str, line_offset: int = 0) -> list[Import
         if isinstance(node, ast.Import):
             found.extend(ImportUse(alias.name, (), where, optional) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            found.append(ImportUse(module, tuple(alias.name for alias in node.names), where, optional))
+            source = "." * node.level + (node.module or "")
+            found.append(ImportUse(source, tuple(alias.name for alias in node.names), where, optional))
         elif isinstance(node, (ast.Try, ast.TryStar)):
             guarded = any(_catches_import_error(handler) for handler in node.handlers)
             for inner in node.body:

@@ -8,6 +8,7 @@ from typing import Any
 
 from buildr_jupyter.cell.calls import Calls
 from buildr_jupyter.cell.expressions import Frame
+from buildr_jupyter.cell.knowledge import IMPORTS_THAT_CHANGE
 from buildr_jupyter.cell.objects import ATOM, ClassInfo, Facts, Obj, Val
 from buildr_jupyter.cell.scope import stored_names
 
@@ -261,7 +262,7 @@ class Flow(Calls):
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
             root = alias.name.partition(".")[0]
-            module = frozenset((self.module(root),))
+            module = self._imported(alias.name)
             if alias.asname:
                 self.bind(alias.asname, Val(module, alias.name))
             else:
@@ -269,13 +270,27 @@ class Flow(Calls):
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         path = "." * node.level + (node.module or "")
-        module = frozenset((self.module(path.partition(".")[0] or path),))
+        module = self._imported(path)
         for alias in node.names:
             if alias.name == "*":
                 self.star_imports.append((self.number, path))
                 self.star_import(path, module)
             else:
                 self.bind(alias.asname or alias.name, Val(module, f"{path}.{alias.name}"))
+
+    def _imported(self, path: str) -> frozenset[Obj]:
+        """Return the module's object; what changed the package before is needed, too."""
+        root = path.partition(".")[0] or path
+        value = Val(frozenset((self.module(root),)))
+        token = f"@module:{root}"
+        if token not in self.env:
+            self.env[token] = value
+            self.history[token] = [(-1, value)]
+        self.touch(token)
+        for prefix, changed in IMPORTS_THAT_CHANGE.items():
+            if path.startswith(prefix):
+                self.change((self.module(changed),))
+        return value.objs
 
     star_imports: list[tuple[int, str]]
 

@@ -79,7 +79,8 @@ class World:
         self.serial += 1
         self.set_global(f"@{token}", Val(frozenset((Obj("world", self.serial, info=token),))), weak=weak)
 
-    def _touch(self, token: str) -> None:
+    def touch(self, token: str) -> None:
+        """Note that a part of the world is needed as it is."""
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
         if token not in self.bound:
@@ -91,7 +92,7 @@ class World:
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
         if token in self.env:
-            self._touch(token)
+            self.touch(token)
             self.facts.mutates.update(self.env[token].objs)
 
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
@@ -106,10 +107,10 @@ class World:
         token = file_token(path)
         obj = self.world_object(token)
         if reads:
-            self._touch(token)
+            self.touch(token)
             for other in list(self.env):
                 if other.startswith("@file:") and (path is None or other == "@file:*"):
-                    self._touch(other)
+                    self.touch(other)
         if writes:
             self.facts.mutates.add(obj)
             self.facts.mutates.add(self.world_object("@file:*"))
@@ -193,7 +194,7 @@ class World:
             # The notebook closes its figures at the end of each cell: pyplot's state lives as long as that.
             token = f"@figure:{self.cell}"
             obj = self.world_object(token)
-            self._touch(token)
+            self.touch(token)
             self.facts.mutates.add(obj)
 
     def reflect(self, path: str, args: list[Val], node: ast.Call | None) -> Val | None:
