@@ -287,7 +287,7 @@ def _host_config(client: Any, spec: RunSpec) -> Any:
 
 
 def _open_ports(container: dict[str, Any], spec: RunSpec) -> tuple[PortBinding, ...]:
-    """Return the spec's ports with the host ports that the engine chose; None stays where the container has ended already."""
+    """Return the spec's ports with the host ports that the engine chose; None stays where it has ended already."""
     known = (container.get("NetworkSettings") or {}).get("Ports") or {}
     opened = []
     for port in spec.ports:

@@ -131,7 +131,7 @@ def test_ports(runner: DockerRunner, image: str) -> None:
         for event in stream:
             if isinstance(event, StepUpdate):
                 title = event.title
-            if isinstance(event, RunOutput) and event.text == "up\n":
+            if isinstance(event, RunOutput) and "up" in event.text:
                 break
         address, _, port = title.partition("(")[2].partition(" ")[0].partition(":")
         assert address == "127.0.0.1"

@@ -171,9 +171,10 @@ def test_only_a_short_id_is_told(subject: Subject, folder: Path) -> None:
 
 
 def test_refused_by_the_engine(subject: Subject, folder: Path) -> None:
-    with FakeEngine(build=b"dockerfile parse error line 1: unknown instruction: FOO", status=400) as fake:
-        with pytest.raises(BuildError, match=r"^Image build failed: dockerfile parse error line 1"):
-            subject(fake).build("x", str(folder))
+    refusal = FakeEngine(build=b"dockerfile parse error line 1: unknown instruction: FOO", status=400)
+    says = r"^Image build failed: dockerfile parse error line 1"
+    with refusal as fake, pytest.raises(BuildError, match=says):
+        subject(fake).build("x", str(folder))
 
 
 def test_no_folder_and_no_dockerfile(subject: Subject, tmp_path: Path) -> None:
@@ -265,18 +266,18 @@ class TestPublish:
     def test_errors(
         self, subject: Subject, caplog: pytest.LogCaptureFixture, message: str, kind: type[PublishError]
     ) -> None:
-        with FakeEngine(push=lines_of([{"errorDetail": {"message": message}, "error": message}])) as fake:
-            with pytest.raises(PublishError) as caught:
-                subject(fake).publish("reg.example/x")
+        data = lines_of([{"errorDetail": {"message": message}, "error": message}])
+        with FakeEngine(push=data) as fake, pytest.raises(PublishError) as caught:
+            subject(fake).publish("reg.example/x")
         assert type(caught.value) is kind
         assert str(caught.value) == f"Image push failed: {message}"
         assert f"Push failed: {message}" in caplog.messages
         assert caught.value.hint or kind is PublishError
 
     def test_no_digest_is_no_success(self, subject: Subject) -> None:
-        with FakeEngine(push=lines_of([{"status": "Pushed"}])) as fake:
-            with pytest.raises(PublishError, match="ended without a digest"):
-                subject(fake).publish("reg.example/x")
+        data = lines_of([{"status": "Pushed"}])
+        with FakeEngine(push=data) as fake, pytest.raises(PublishError, match="ended without a digest"):
+            subject(fake).publish("reg.example/x")
 
 
 def test_logins_of_the_bases_and_no_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
