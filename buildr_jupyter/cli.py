@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,8 @@ def _merge_line(source: str, given: dict[str, Any]) -> dict[str, Any]:
     careful = {option.field for option in OPTIONS if option.repeat}
     own = {name: value for name, value in said.items() if name not in careful and value is not None}
     own["include"] = [path for path in said.get("include") or () if not _leaves_folder(path)] or None
-    own.pop("help"), own.pop("login", None)
+    for name in ("help", "login", "notebook"):
+        own.pop(name, None)
     return own | {name: value for name, value in given.items() if value is not None}
 
 
@@ -170,7 +172,7 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
             raise OptionError(
                 f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them"
             ) from error
-        return Interpreter.current()
+        return replace(Interpreter.current(), stand_in=True)
     if executable in ("python", "python3", sys.executable) or os.path.realpath(executable) == os.path.realpath(
         sys.executable
     ):

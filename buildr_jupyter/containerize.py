@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildr_jupyter import builder, context
+from buildr_jupyter import builder, context, runner
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
 from buildr_jupyter.installed import Interpreter
 from buildr_jupyter.option import Options, PackageOptions, RuntimeOptions, make_options, package_values
@@ -62,6 +62,12 @@ class Containerize:
         self.package = PackageOptions.load(package)
         self.runtime = RuntimeOptions.load(runtime or {})
         self.builder = builder.select(self.package.builder)
+        runner.select(self.runtime.executor)
+        for name in ("replicas", "shardSpec", "jobSpec"):
+            if getattr(self.runtime, name):
+                logger.warning(
+                    "runtime: %s waits for a cluster; executor %r runs one container", name, self.runtime.executor
+                )
         if not self.package.name and not self.package.repository:
             raise OptionError("package: neither name nor repository is given", hint="add 'name': 'myapp'")
         self._options = make_options(package_values(self.package, self.runtime), base_folder=Path.cwd())

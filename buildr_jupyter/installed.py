@@ -54,6 +54,8 @@ class Interpreter:
     stdlib_names: frozenset[str]
     builtin_names: frozenset[str]
     machine: str
+    stand_in: bool = False
+    """It is not the notebook's own, which is not installed here: what it lacks the notebook's may have."""
 
     @classmethod
     def current(cls) -> Interpreter:

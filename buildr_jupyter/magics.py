@@ -48,7 +48,6 @@ class ContainerizeMagics(Magics, Configurable):
     base = Unicode(None, allow_none=True, help="base image").tag(config=True)
     python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
-    timeout = Unicode(None, allow_none=True, help="seconds of silence after which a build is given up").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 
     def __init__(self, shell: InteractiveShell, history: KernelHistory) -> None:
@@ -57,6 +56,7 @@ class ContainerizeMagics(Magics, Configurable):
         self.folder = Path.cwd()
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
+        self._named: str | None = None
 
     @no_var_expand
     @line_cell_magic
@@ -70,6 +70,7 @@ class ContainerizeMagics(Magics, Configurable):
                 self._write(make_line_parser().format_help())
                 return None
             host = args.pop("login")
+            self._named = args.pop("notebook")
             if cell is None:
                 self._login(host) if host else self._show_settings(args)
                 return None
@@ -159,11 +160,13 @@ class ContainerizeMagics(Magics, Configurable):
             return runs
 
     def _notebook(self) -> tuple[Path | None, str | None]:
-        """Return path and file name of the notebook, as the front end tells them."""
-        said = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        """Return path and file name of the notebook, as the front end tells them, else as ``--notebook`` does."""
+        said = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or self._named
+        if self._named and not (self.folder / self._named).is_file():
+            raise OptionError(f"--notebook {self._named}: no such file", hint=f"paths are taken from {self.folder}")
         if not said or not str(said).endswith(".ipynb"):
             return None, None
-        path = Path(str(said))
+        path = self.folder / str(said)
         return (path if path.is_file() else None), path.name
 
     def _values(self, args: dict[str, Any]) -> dict[str, Any]:

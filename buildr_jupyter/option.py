@@ -120,7 +120,6 @@ OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         repeat=True,
     ),
-    Option("timeout", "give up when nothing is heard for so long, in seconds", metavar="S", setting=True),
     Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
     Option("check", "run the exported program here first and compare what it prints", "flag"),
@@ -173,6 +172,7 @@ def make_line_parser() -> OptionParser:
     )
     add_options(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this help")
+    parser.add_argument("--notebook", metavar="FILE", help="which notebook this is, where the front end does not tell")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser
 
@@ -218,7 +218,6 @@ class Options:
     context: Path | None = None
     platforms: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
-    timeout_s: float | None = None
     ui: str = "auto"
     dry_run: bool = False
     check: bool = False
@@ -285,7 +284,6 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         context=base_folder / str(get("context")) if get("context") else None,
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
-        timeout_s=parse_number("--timeout", get("timeout")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
         **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
     )

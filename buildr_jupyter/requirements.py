@@ -163,14 +163,28 @@ def _add_import(work: _Work, use: ImportUse) -> None:
     if located is None:
         if use.optional:
             return
+        if installed.interpreter.stand_in:
+            _add_unknown(work, use)
+            return
         raise RequirementError(
-            f"{use.origin}: module {use.module!r} is not installed in {installed.interpreter}", hint=_likely(use.module)
+            f"{use.origin}: module {use.module!r} is not installed in {installed.interpreter}",
+            hint=f"install it first: %pip install {_likely(use.module)}",
         )
     targets = [located]
     named = (installed.locate(f"{use.module}.{name}") for name in use.names if name != "*")
     targets += [submodule for submodule in named if submodule]
     for target in targets:
         _add_located(work, target, use)
+
+
+def _add_unknown(work: _Work, use: ImportUse) -> None:
+    """The notebook's own kernel is not here: take the likely distribution, without a version, and say so."""
+    name = _likely(use.module)
+    work.lines.setdefault(name, f"{use.module} in {use.origin}; not installed in {work.installed.interpreter}")
+    text = (
+        f"{use.origin}: module {use.module} is not in {work.installed.interpreter}; {name} is taken without a version"
+    )
+    work.warnings.append(Warned(text, hint="name the notebook's kernel with --kernel"))
 
 
 def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
@@ -280,11 +294,12 @@ def _removed_in(module: str, python: str) -> str | None:
 
 
 def _likely(module: str) -> str:
+    """Return the likely distribution of a module that is not installed."""
     parts = module.split(".")
     for length in range(len(parts), 0, -1):
         if name := LIKELY.get(".".join(parts[:length])):
-            return f"install it first: %pip install {name}"
-    return f"install it first: %pip install {parts[0].replace('_', '-')}"
+            return name
+    return parts[0].replace("_", "-")
 
 
 # Local modules -------------------------------------------------------------------------------------------------------

@@ -154,6 +154,16 @@ def test_the_help_is_the_parsers(shell: Any, capsys: pytest.CaptureFixture[str])
     assert "--fallback-local" in capsys.readouterr().out
 
 
+def test_a_notebook_can_be_named_where_the_front_end_says_nothing(
+    shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "My Report.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    run(shell, "%%containerize --notebook 'My Report.ipynb' --dry-run\nprint(1)")
+    assert '"io.buildr.notebook"="My Report.ipynb"' in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no such file"):
+        run(shell, "%%containerize --notebook none.ipynb --dry-run\nprint(1)")
+
+
 def test_unloading_takes_everything_off(shell: Any) -> None:
     before = len(shell.events.callbacks["post_run_cell"])
     buildr_jupyter.unload_ipython_extension(shell)

@@ -135,6 +135,13 @@ def test_a_missing_module_is_named_with_its_likely_distribution(site: Site) -> N
     assert pins(resolve([use("sklearn.svm", optional=True)], installed(site), markers=MARKERS)) == []
 
 
+def test_where_the_notebooks_own_kernel_is_missing_a_likely_name_is_taken_and_said(site: Site) -> None:
+    stand_in = Installed(replace(Interpreter.current(), paths=(str(site.path),), stand_in=True))
+    found = resolve([use("sklearn.svm"), use("some_lib")], stand_in, markers=MARKERS)
+    assert pins(found) == ["scikit-learn", "some-lib"]
+    assert "is taken without a version" in found.warnings[0].text
+
+
 def test_the_standard_library_needs_nothing_but_a_shadow_of_it_comes_along(site: Site, tmp_path: Path) -> None:
     assert resolve([use("json"), use("os.path"), use("sys")], installed(site), markers=MARKERS) == Requirements()
     (tmp_path / "random.py").write_text("seed = 4\n")

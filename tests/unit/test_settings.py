@@ -13,7 +13,7 @@ def test_the_nearest_source_wins_and_says_so(tmp_path: Path) -> None:
     project.write_text(
         '[tool.buildr]\nbase = "p"\nplatform = "linux/amd64"\nrepository = "p/r"\nbuilder = "p"\npython = "3.1"\n'
     )
-    site.write_text('base = "s"\ntimeout = 5\n')
+    site.write_text('base = "s"\nui = "text"\n')
     found = gather(
         line={"base": "l", "builder": None},
         config={"repository": "c/r"},
@@ -28,8 +28,7 @@ def test_the_nearest_source_wins_and_says_so(tmp_path: Path) -> None:
         "builder": ("e", "BUILDR_BUILDER"),
         "python": ("3.2", "IPython config"),
         "platform": ("linux/amd64", str(project)),
-        "timeout": (5, str(site)),
-        "ui": ("auto", "default"),
+        "ui": ("text", str(site)),
         "publish": (False, "default"),
     }
 
