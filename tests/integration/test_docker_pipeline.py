@@ -361,3 +361,35 @@ def test_the_decorator_builds_from_inside_a_container_that_is_not_ours(
         if client.images("nested"):
             for tag in client.images("nested")[0]["RepoTags"]:
                 client.remove_image(tag, force=True)
+
+
+def test_an_interrupt_ends_everything_and_leaves_nothing(
+    client: APIClient, docker_host: str, tmp_path: Path, base_image: str
+) -> None:
+    """SIGINT in the middle of a step: status 130, one record, no container, no name, and the process's sleep is gone."""
+    import secrets
+    import signal
+
+    from tests.fakes.processes import arguments_with
+
+    nonce = f"10{secrets.randbelow(10**8):08d}"
+    (tmp_path / "Slow").write_text(f"FROM {base_image}\nRUN sleep {nonce}\n")
+    path = notebook(tmp_path, "%%containerize interrupted\nprint(1)")
+    command = [sys.executable, "-m", "buildr_jupyter", "build", str(path), "--dockerfile", "Slow", "--json"]
+    before = {one["Id"] for one in client.containers(all=True)}
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not arguments_with(nonce) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert arguments_with(nonce)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, err
+    assert json.loads(out)["status"] == "cancelled"
+    deadline = time.monotonic() + 5
+    while arguments_with(nonce) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not arguments_with(nonce)
+    assert {one["Id"] for one in client.containers(all=True)} == before
+    assert not client.images("interrupted")
+    assert cli_run(["build", str(path)])[0] == 0
