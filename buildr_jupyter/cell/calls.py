@@ -20,7 +20,7 @@ _CHOOSERS = frozenset(
 """Functions that give back what a container holds."""
 _TABLES = ("DataFrame", "Series", "ndarray")
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
-_ASIDE = ("mod", "func", "class", "world")
+_ASIDE = ("mod", "func", "class")
 
 
 class Calls(Expressions, World):
@@ -131,6 +131,7 @@ class Calls(Expressions, World):
             obj.edges.update(_objs([*args, *keywords.values()]))
         if info.mutable:
             obj.edges.add(cls)
+        obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
         return value
 
@@ -157,11 +158,26 @@ class Calls(Expressions, World):
             self.depth -= 1
 
     def _take(self, info: FunctionInfo, facts: Facts, places: dict[Obj, frozenset[Obj]], function: Obj) -> Val:
+        copies: dict[Obj, Obj] = {}
+
         def put(objs: Iterable[Obj]) -> set[Obj]:
             found: set[Obj] = set()
             for obj in objs:
-                found.update(places.get(obj, (obj,)))
+                if obj in places:
+                    found.update(places[obj])
+                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "inst"):
+                    found.add(copy(obj))
+                else:
+                    found.add(obj)
             return found
+
+        def copy(obj: Obj) -> Obj:
+            # What the function itself made is made anew by each call.
+            made = copies.get(obj)
+            if made is None:
+                made = copies[obj] = self.new(obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ)
+                made.edges.update(put(obj.edges))
+            return made
 
         here = Facts(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
         self.merge(here, certain=False)
@@ -188,23 +204,7 @@ class Calls(Expressions, World):
             for objs in places.values():
                 edges |= objs
             return Val(frozenset((self.new("iter", edges=edges, life=(function,)),)))
-        return self._given_back(facts, places)
-
-    def _given_back(self, facts: Facts, places: dict[Obj, frozenset[Obj]]) -> Val:
-        found: set[Obj] = set()
-        for obj in facts.returns:
-            if obj in places:
-                found.update(places[obj])
-            elif obj.kind in ("world", "mod", "class") or obj.info in places:
-                found.add(obj)
-            else:
-                inner = reach((obj,)) - {obj}
-                edges = {target for one in inner for target in places.get(one, (one,))}
-                clone = self.new(obj.kind, info=obj.info, opaque=obj.opaque, edges=edges, life=obj.life, typ=obj.typ)
-                found.add(clone)
-                if obj in self.shared:
-                    found.add(obj)
-        return Val(frozenset(found), typ=facts.return_typ)
+        return Val(frozenset(put(facts.returns)), typ=facts.return_typ)
 
     def _deferred(self, target: Obj, method: str | None, given: list[Val]) -> None:
         value = Val(frozenset((target,)), typ=target.typ)
@@ -242,6 +242,7 @@ class Calls(Expressions, World):
         info.busy = True
         saved = (self.facts, self.bound, self.frames, self.inner, self.weak)
         self.facts, self.bound, self.inner, self.weak = Facts(), set(), [], 0
+        info.start = self.serial
         self._make_params(info)
         frame = Frame(info.locals, info.owner)
         frame.function = info
@@ -257,6 +258,7 @@ class Calls(Expressions, World):
             else:
                 self.block(info.node.body)
             info.facts = self.facts
+            info.end = self.serial
         finally:
             self.facts, self.bound, self.frames, self.inner, self.weak = saved
             self.building.pop()
@@ -547,16 +549,20 @@ def _places(info: FunctionInfo, given: list[Val], keywords: Mapping[str, Val]) -
             named[name] = value.objs
         else:
             rest.update(value.objs)
+    stars = set()
     if arguments is not None:
         for star in (arguments.vararg, arguments.kwarg):
             if star is not None:
                 named[star.arg] = frozenset(rest)
+                stars.add(star.arg)
     places: dict[Obj, frozenset[Obj]] = {}
     for param, name in zip(info.params, info.names, strict=True):
         objs = named.get(name, info.defaults if name not in named else NOTHING)
         places[param] = objs
         if isinstance(param.info, Obj):
             inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}
+            if name in stars:
+                inner.update(objs)
             places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})
     return places
 

@@ -87,6 +87,9 @@ class FunctionInfo:
     rests_on: dict[str, Val | None] = field(default_factory=dict)
     """The globals that ``facts`` were found with."""
     busy: bool = False
+    start: int = 0
+    end: int = 0
+    """Objects with serials above ``start`` and up to ``end`` were made while the function was looked into."""
 
 
 @dataclass(slots=True, eq=False)

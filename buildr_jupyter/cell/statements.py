@@ -182,7 +182,7 @@ class Flow(Calls):
     # -- simple statements
 
     def _expression(self, node: ast.Expr) -> None:
-        self.eval(node.value)
+        self.use(self.eval(node.value))
 
     def _assign(self, node: ast.Assign) -> None:
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
@@ -271,6 +271,8 @@ class Flow(Calls):
     def _import_from(self, node: ast.ImportFrom) -> None:
         path = "." * node.level + (node.module or "")
         module = self._imported(path)
+        if path == "__future__":  # the kernel's compiler remembers it for all later cells
+            self.change((self.world_object("@always"),))
         for alias in node.names:
             if alias.name == "*":
                 self.star_imports.append((self.number, path))

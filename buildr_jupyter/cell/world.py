@@ -107,13 +107,13 @@ class World:
         token = file_token(path)
         obj = self.world_object(token)
         if reads:
-            self.touch(token)
-            for other in list(self.env):
-                if other.startswith("@file:") and (path is None or other == "@file:*"):
-                    self.touch(other)
+            # A file that the text does not name may be any that was written, and any may be the named one.
+            self.touch(token if path is not None else "@file:any")
+            if "@file:*" in self.env:
+                self.touch("@file:*")
         if writes:
             self.facts.mutates.add(obj)
-            self.facts.mutates.add(self.world_object("@file:*"))
+            self.facts.mutates.add(self.world_object("@file:any"))
             if path is None:
                 for other, value in list(self.env.items()):
                     if other.startswith("@file:"):
@@ -138,7 +138,7 @@ class World:
         path = args[0].const if args else None
         obj = self.touch_file(path, reads=reads, writes=writes)
         self.serial += 1
-        edges = (obj, self.world_object("@file:*")) if writes else ()
+        edges = (obj, self.world_object("@file:any")) if writes else ()
         return Val(frozenset((Obj("iter", self.serial, info="file", edges=edges),)))
 
     # -- calls
@@ -210,10 +210,22 @@ class World:
                 tree = ast.parse(args[0].const.strip(), mode="eval" if path == "eval" else "exec")
             except SyntaxError:
                 return ATOM
-            if path == "eval" and isinstance(tree, ast.Expression):
+            if isinstance(tree, ast.Expression):
                 return self.eval(tree.body)
+            self.weak += 1
+            self.block(tree.body)
+            self.weak -= 1
+            return ATOM
+        if path == "exec" and not self.building:
+            self.star_import("exec", frozenset())
         self.facts.everything = node.lineno if node is not None else 1
         return None
 
     def eval(self, node: ast.expr) -> Val:
+        raise NotImplementedError
+
+    def block(self, body: list[ast.stmt]) -> None:
+        raise NotImplementedError
+
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
         raise NotImplementedError
