@@ -456,6 +456,11 @@ class Flow(Calls):
         value = self.eval(node.iter)
         self.consume(value)
 
+        if not self.frames and not self.weak:
+            for name in stored_names(node.target):
+                # A loop that never runs leaves the old value: the slice knows. Not so the aliases, which would pile up.
+                self.env.pop(name, None)
+
         def loop() -> None:
             for _ in range(2):
                 self.assign(node.target, self.element(value))

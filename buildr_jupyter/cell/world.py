@@ -207,11 +207,11 @@ class World:
             return None
         if path in ("eval", "exec") and args and args[0].const is not None:
             try:
-                tree = ast.parse(args[0].const.strip(), mode="eval" if path == "eval" else "exec")
+                if path == "eval":
+                    return self.eval(ast.parse(args[0].const.strip(), mode="eval").body)
+                tree = ast.parse(args[0].const)
             except SyntaxError:
                 return ATOM
-            if isinstance(tree, ast.Expression):
-                return self.eval(tree.body)
             self.weak += 1
             self.block(tree.body)
             self.weak -= 1

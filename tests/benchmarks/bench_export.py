@@ -1,0 +1,85 @@
+"""Time of an export against ``ast.parse`` plus ``symtable`` of the same cells; a snapshot against ``pickle.dump``."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import symtable
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+from buildr_jupyter.cell.program import ExportOptions, export
+from buildr_jupyter.cell.source import CellRun
+from buildr_jupyter.cell.values import take_snapshot
+
+CELL = """\
+data_{0} = [value * {0} for value in range(10)]
+total_{0} = sum(data_{0}) + len(data_{0})
+def scale_{0}(values, factor=2):
+    return [value * factor for value in values if value > {0}]
+result_{0} = scale_{0}(data_{0}, factor={0})
+table_{0} = {{"total": total_{0}, "result": result_{0}, "name": "cell {0}"}}
+table_{0}["more"] = total_{0} * 3 - 1
+for key, value in table_{0}.items():
+    print(key, value)
+print(f"{{total_{0}:>10}} of cell {0}")
+"""
+
+
+def best(work: Callable[[], object], rounds: int = 3) -> float:
+    """Return the shortest time of some rounds, in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def bench_export(count: int) -> tuple[float, float]:
+    """Return the seconds that parsing takes, and the seconds that an export takes."""
+    sources = [CELL.format(number) for number in range(count)]
+    runs = [CellRun(source, source, index=number, status="ok") for number, source in enumerate(sources)]
+
+    def parse() -> None:
+        for source in sources:
+            ast.parse(source)
+            symtable.symtable(source, "cell", "exec")
+
+    def whole() -> None:
+        export(runs, runs[-1], ExportOptions(), folder=None, notebook="bench.ipynb")
+
+    rounds = 3 if count <= 1000 else 1
+    return best(parse, rounds), best(whole, rounds)
+
+
+def bench_snapshot(size_bytes: int) -> tuple[float, float]:
+    """Return the seconds of ``pickle.dump`` to a file, and those of a snapshot."""
+    import numpy as np
+
+    array = np.arange(size_bytes // 8, dtype="int64")
+
+    def plain() -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            pickle.dump({"a": array}, file, protocol=5)
+
+    return best(plain), best(lambda: take_snapshot(["a"], {"a": array}, limit_bytes=size_bytes * 2, origins={}))
+
+
+def main() -> int:
+    print(f"{'cells':>8} {'parse s':>10} {'export s':>10} {'ratio':>8}")
+    for count in (100, 1000, 10_000):
+        parse, whole = bench_export(count)
+        print(f"{count:>8} {parse:>10.3f} {whole:>10.3f} {whole / parse:>8.2f}")
+    size_bytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1 << 28
+    dump, taken = bench_snapshot(size_bytes)
+    print(
+        f"snapshot of {size_bytes:,} bytes: pickle.dump {dump:.3f} s, snapshot {taken:.3f} s, ratio {taken / dump:.2f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,93 @@
+"""A real kernel runs cells out of order, again, and edited; the program prints what the kernel prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+INSTALL = """
+from buildr_jupyter.cell.source import KernelHistory
+_history = KernelHistory(get_ipython())
+_history.install()
+"""
+EXPORT = """
+from buildr_jupyter.cell.program import export as _export, ExportOptions as _Options
+from buildr_jupyter.cell.source import KernelHistory
+_h = globals().get("_history") or KernelHistory(get_ipython())
+_runs = [run for run in _h.runs() if "_history" not in run.source and "_Options" not in run.source]
+_program = _export(_runs, _runs[-1], _Options(), folder=None, notebook=None, namespace=get_ipython().user_ns)
+import pathlib as _pathlib
+_pathlib.Path({path!r}).write_text(_program.text)
+for _entry in _program.state:
+    _place = _pathlib.Path({path!r}).parent / _entry.path.removeprefix("app/")
+    _place.parent.mkdir(exist_ok=True)
+    _place.write_bytes(_entry.open().read())
+"""
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[BlockingKernelClient]:
+    manager = KernelManager(kernel_name="python3")
+    manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    manager.start_kernel(cwd=str(Path(__file__).parents[2]))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def run(client: BlockingKernelClient, code: str, *, fails: bool = False) -> str:
+    printed: list[str] = []
+
+    def hook(message: dict) -> None:
+        content = message["content"]
+        if message["msg_type"] == "stream" and content["name"] == "stdout":
+            printed.append(content["text"])
+        elif message["msg_type"] == "execute_result":
+            printed.append(content["data"]["text/plain"] + "\n")
+
+    reply = client.execute_interactive(code, output_hook=hook, timeout=60)
+    assert (reply["content"]["status"] == "error") is fails, reply["content"]
+    return "".join(printed)
+
+
+def program_prints(client: BlockingKernelClient, folder: Path) -> str:
+    path = folder / "main.py"
+    run(client, EXPORT.format(path=str(path)))
+    done = subprocess.run([sys.executable, "main.py"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_out_of_order_rerun_edited_and_failed(client: BlockingKernelClient, tmp_path: Path, installed: bool) -> None:
+    if installed:
+        run(client, INSTALL)
+    run(client, "rows = [1, 2]")
+    run(client, "def scale(x):\n    return x * factor")
+    run(client, "factor = 3")
+    run(client, "rows.append(factor)")
+    run(client, "rows.append(factor)")  # run twice
+    run(client, "factor = 5")  # the same cell, edited and run again
+    run(client, "rows = rows + [scale(1)]\nrows.remove('x')\nrows = None", fails=True) if installed else None
+    wanted = run(client, "print(rows)\n[scale(row) for row in rows]")
+    assert program_prints(client, tmp_path) == wanted
+
+
+def test_deleted_cells_function_is_still_what_ran(client: BlockingKernelClient, tmp_path: Path) -> None:
+    run(client, INSTALL)
+    run(client, "def f():\n    return 'old'")
+    run(client, "keep = f()")
+    run(client, "def f():\n    return 'new'")
+    wanted = run(client, "keep, f()")
+    assert program_prints(client, tmp_path) == wanted == "('old', 'new')\n"
