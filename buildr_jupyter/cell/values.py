@@ -9,6 +9,7 @@ import pickle
 import tempfile
 import threading
 import types
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,24 +178,26 @@ def take_snapshot(
     for name in names:
         if name not in values:
             raise ValueRefused(f"--snapshot {name}: the kernel has no value of that name")
-    holder = tempfile.NamedTemporaryFile(prefix="buildr-snapshot-")  # noqa: SIM115 - lives as long as the entry
-    writer = _Writer(holder.file, limit_bytes)
-    pickler = _Pickler(writer)
-    try:
-        pickler.dump(values)
-    except _TooLarge:
-        raise ValueRefused(
-            f"the snapshot of {', '.join(names)} is larger than {limit_bytes:,} bytes",
-            hint="raise the limit with the setting snapshot_limit_bytes, or recompute it in the image",
-        ) from None
-    except Exception as error:
-        raise _refusal(values, origins, error) from error
-    holder.flush()
-    path = Path(holder.name)
+    descriptor, place = tempfile.mkstemp(prefix="buildr-snapshot-")
+    path = Path(place)
 
-    def open_snapshot(_holder: object = holder) -> IO[bytes]:
+    def open_snapshot() -> IO[bytes]:
         return path.open("rb")
 
+    # The file lives as long as somebody may open it.
+    weakref.finalize(open_snapshot, path.unlink, missing_ok=True)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        writer = _Writer(file, limit_bytes)
+        pickler = _Pickler(writer)
+        try:
+            pickler.dump(values)
+        except _TooLarge:
+            raise ValueRefused(
+                f"the snapshot of {', '.join(names)} is larger than {limit_bytes:,} bytes",
+                hint="raise the limit with the setting snapshot_limit_bytes, or recompute it in the image",
+            ) from None
+        except Exception as error:
+            raise _refusal(values, origins, error) from error
     why = f"snapshot of {', '.join(names)}"
     entry = FileEntry(STATE_PATH, 0o644, writer.size_bytes, writer.sha256.hexdigest(), open_snapshot, why)
     classes = sorted({name.partition(".")[0] for module, name in pickler.named if module == "__main__"})
