@@ -18,6 +18,7 @@ from pathlib import Path
 from buildr_jupyter import __version__
 from buildr_jupyter.errors import ContextError
 from buildr_jupyter.model import FileEntry, ImagePlan
+from buildr_jupyter.plan import HOME, VENV, image_labels, one_line
 
 __all__ = [
     "MARKER",
@@ -34,8 +35,6 @@ __all__ = [
 MARKER = "# Made by buildr_jupyter"
 """The first line of a Dockerfile of ours begins with it; without it a Dockerfile is the user's own."""
 
-VENV = "/opt/venv"
-HOME = "/home/app"
 _APT_LISTS = "/var/lib/apt/lists/*"
 _IGNORED = (
     "**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/*.egg-info", "**/.pytest_cache",
@@ -92,7 +91,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
     lines.append("ENV " + _columns(f"{name}={value}" for name, value in environment))
     lines += [f"WORKDIR {plan.workdir}", 'COPY ["app/", "./"]']
     lines += [f"EXPOSE {port}" for port in plan.ports]
-    lines.append("LABEL " + _columns(f"{quote_value(n)}={quote_value(_one_line(v))}" for n, v in image_labels(plan)))
+    lines.append("LABEL " + _columns(f"{quote_value(n)}={quote_value(one_line(v))}" for n, v in image_labels(plan)))
     lines.append(f"USER {plan.user}")
     prefix = ["env", *(f"{name}={value}" for name, value in by_entrypoint)] if by_entrypoint else []
     lines.append(f"ENTRYPOINT {json.dumps([*prefix, *plan.entrypoint])}")
@@ -114,23 +113,6 @@ def render_script_dockerfile(base: str, exec_file: str, *, with_requirements: bo
     return "\n".join(lines) + "\n"
 
 
-def image_labels(plan: ImagePlan) -> list[tuple[str, str]]:
-    """Return the labels of the image: the plan's own, then ours, sorted by name."""
-    labels = {
-        **dict(plan.labels),
-        "io.buildr.content-digest": plan.content_digest,
-        "io.buildr.lock-digest": plan.lock_digest,
-        "org.opencontainers.image.base.name": plan.base,
-    }
-    if plan.base_digest:
-        labels["org.opencontainers.image.base.digest"] = plan.base_digest
-    if plan.notebook:
-        labels["io.buildr.notebook"] = plan.notebook
-    if plan.cell is not None:
-        labels["io.buildr.cell"] = plan.cell
-    return sorted(labels.items())
-
-
 def _environment(plan: ImagePlan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Split into (name, quoted value) for ENV, and (name, value) that hold a line end: those the entrypoint sets."""
     ours = [("HOME", quote_value(HOME)), ("PYTHONUNBUFFERED", '"1"'), ("BUILDR_IN_CONTAINER", '"1"')]
@@ -149,10 +131,6 @@ def _environment(plan: ImagePlan) -> tuple[list[tuple[str, str]], list[tuple[str
 def _columns(pairs: Iterable[str]) -> str:
     """Join the pairs of one instruction, each on a line of its own: one step instead of many."""
     return " \\\n    ".join(pairs)
-
-
-def _one_line(value: str) -> str:
-    return " ".join(value.replace("\0", " ").splitlines())
 
 
 def render_dockerignore() -> str:

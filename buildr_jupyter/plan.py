@@ -13,6 +13,8 @@ from typing import IO, Any
 from buildr_jupyter.errors import ContextError
 
 __all__ = [
+    "HOME",
+    "VENV",
     "CustomDockerfile",
     "FileEntry",
     "FileNote",
@@ -21,7 +23,14 @@ __all__ = [
     "NameNote",
     "Requirement",
     "canonical_json",
+    "image_labels",
+    "one_line",
 ]
+
+VENV = "/opt/venv"
+"""Where the packages are in the image, on top of the base's own Python."""
+HOME = "/home/app"
+"""The home of whoever runs the image; its group 0 may write there."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -273,6 +282,28 @@ class ImagePlan:
                 "target": custom.target,
             },
         }
+
+
+def image_labels(plan: ImagePlan) -> list[tuple[str, str]]:
+    """Return the labels of the image: the plan's own, then ours, sorted by name."""
+    labels = {
+        **dict(plan.labels),
+        "io.buildr.content-digest": plan.content_digest,
+        "io.buildr.lock-digest": plan.lock_digest,
+        "org.opencontainers.image.base.name": plan.base,
+    }
+    if plan.base_digest:
+        labels["org.opencontainers.image.base.digest"] = plan.base_digest
+    if plan.notebook:
+        labels["io.buildr.notebook"] = plan.notebook
+    if plan.cell is not None:
+        labels["io.buildr.cell"] = plan.cell
+    return sorted(labels.items())
+
+
+def one_line(value: str) -> str:
+    """Return a label's value as every builder writes it: line ends become spaces."""
+    return " ".join(value.replace("\0", " ").splitlines())
 
 
 def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
