@@ -396,12 +396,16 @@ class Calls(Expressions, World):
                 kept = "list"
             edges = {obj for obj in objs if obj.kind == "iter"} if typ not in _TABLES else set()
             return self.fresh(opaque=True, typ=kept, life=lives, edges=edges)
-        if name in ("get", "pop", "popleft", "popitem", "setdefault", "values", "items", "most_common"):
+        if name in ("keys", "values", "items") and typ not in _TABLES:
+            # A view shows what its dict becomes.
+            inside = self.element(receiver).objs
+            return Val(inside | {self.new(edges=inside, life=objs)})
+        if name in ("get", "pop", "popleft", "popitem", "setdefault", "most_common"):
             element = self.element(receiver)
             inner = element.objs | _objs(given)
             return Val(inner | {self.new(edges=inner)}, typ=element.typ) if inner else self.fresh()
-        if typ in ("list", "dict", "set") and (name in known.SHALLOW_METHODS or name == "keys"):
-            return ATOM if name != "keys" else self.fresh(edges=self.element(receiver).objs)
+        if typ in ("list", "dict", "set") and name in known.SHALLOW_METHODS:
+            return ATOM
         made = self.new(edges=objs | _objs(given), opaque=True, life=lives)
         return Val(objs | {made}, typ=typ if typ in _TABLES else None)
 

@@ -27,7 +27,8 @@ _pathlib.Path({path!r}).write_text(_program.text)
 for _entry in _program.state:
     _place = _pathlib.Path({path!r}).parent / _entry.path.removeprefix("app/")
     _place.parent.mkdir(exist_ok=True)
-    _place.write_bytes(_entry.open().read())
+    with _entry.open() as _stream:
+        _place.write_bytes(_stream.read())
 """
 
 

@@ -35,7 +35,8 @@ def write(program: Program, app: Path) -> Path:
     for entry in (*program.files, *program.state):
         place = app / entry.path.removeprefix("app/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(entry.open().read())
+        with entry.open() as stream:
+            place.write_bytes(stream.read())
     return app
 
 
