@@ -155,7 +155,9 @@ class World:
         elif root == "scipy" and (name == "rvs" or path.startswith("scipy.stats.")) and "random_state" not in keywords:
             self.draw("rng:numpy")
         if path in known.FILE_READERS and path not in ("open", "io.open"):
-            self.touch_file(args[0].const if args else None, reads=True, writes=False)
+            # A folder holds what was written under any name.
+            folder = root in ("os", "glob", "shutil")
+            self.touch_file(args[0].const if args and not folder else None, reads=True, writes=False)
         if path in known.FILE_WRITERS:
             place = known.FILE_WRITERS[path]
             self.touch_file(args[place].const if place < len(args) else None, reads=False, writes=True)
