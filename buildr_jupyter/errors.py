@@ -220,7 +220,15 @@ class BuildBusy(BuildError):
 
 
 class PublishError(BuildrError):
-    """A push failed; the text begins with ``Image push failed:``, as the seed's did."""
+    """A push failed; the text begins with ``Image push failed:``, as the seed's did.
+
+    Where a registry answered, ``method`` is the HTTP method, ``status`` its status and ``code`` the registry's own
+    word for it (``DENIED``, ``NAME_UNKNOWN`` …); else they are None.
+    """
+
+    method: str | None = None
+    status: int | None = None
+    code: str | None = None
 
 
 class RegistryUnauthorized(PublishError):

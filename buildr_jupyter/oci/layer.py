@@ -1,0 +1,319 @@
+"""One layer of an image: files in, a compressed tar out, the same bytes on every day and every machine.
+
+Entries are written sorted by path, as PAX, with owner 0:0 and time 0, and with the modes that the plan says; a hard
+link becomes a file of its own. Nothing is held in memory but one block. Source: OCI image specification 1.1,
+"Image Layer Filesystem Changeset"; POSIX.1-2001 pax.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+from buildr_jupyter.errors import BuildError
+from buildr_jupyter.model import FileEntry
+
+__all__ = ["GZIP", "ZSTD", "Compressor", "Entry", "Layer", "compressor", "folder_entries", "write_layer"]
+
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, a folder or a symbolic link in a layer."""
+
+    path: str
+    """Without a leading slash: ``opt/venv/bin/python``."""
+    kind: Literal["file", "dir", "link"] = "file"
+    mode: int = 0o644
+    size_bytes: int = 0
+    open: Callable[[], IO[bytes]] | None = None
+    """A fresh stream of the content each time, for a file."""
+    target: str = ""
+    """Where a link points to, as it is written."""
+    digest: str | None = None
+    """64 hex digits of the content's sha256 where it is known: another content fails the layer."""
+
+    @classmethod
+    def of(cls, path: str, content: bytes, *, mode: int = 0o644) -> Entry:
+        """Return a file of bytes that are at hand."""
+        return cls(path, "file", mode, len(content), lambda: io.BytesIO(content))
+
+    @classmethod
+    def of_file(cls, path: str, source: Path, *, mode: int | None = None, digest: str | None = None) -> Entry:
+        """Return a file of this machine; raises OSError where it is not there."""
+        status = source.stat()
+        chosen = mode if mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
+        return cls(path, "file", chosen, status.st_size, lambda: source.open("rb"), digest=digest)
+
+    @classmethod
+    def of_plan(cls, path: str, entry: FileEntry) -> Entry:
+        """Return a file of the plan under another path."""
+        return cls(path, "file", entry.mode, entry.size_bytes, entry.open, digest=entry.sha256)
+
+    @classmethod
+    def folder(cls, path: str, mode: int = 0o755) -> Entry:
+        """Return a folder."""
+        return cls(path, "dir", mode)
+
+    @classmethod
+    def link(cls, path: str, target: str) -> Entry:
+        """Return a symbolic link."""
+        return cls(path, "link", 0o777, target=target)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a manifest and a config say of one layer."""
+
+    digest: str
+    """``sha256:`` and 64 hex digits of the compressed bytes."""
+    diff_id: str
+    """``sha256:`` and 64 hex digits of the tar."""
+    size_bytes: int
+    """Compressed."""
+    unpacked_bytes: int
+    """Of the tar."""
+    media_type: str = GZIP
+    title: str = ""
+    """What a person reads in the history: ``numpy 2.4.6``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that the store keeps."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Layer:
+        """Return what ``to_json`` wrote; raises TypeError or KeyError for another thing."""
+        return cls(**{name: data[name] for name in cls.__slots__})
+
+    def descriptor(self) -> dict[str, Any]:
+        """Return the manifest's words for it."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size_bytes}
+
+
+class _Stream(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compressor:
+    """A way to compress a stream; ``key`` stands for its output: library, version and level."""
+
+    key: str
+    media_type: str
+    start: Callable[[], _Stream]
+
+
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, time 0, unknown system: RFC 1952
+
+
+class _Gzip:
+    """A gzip member without name and time around a raw deflate stream."""
+
+    def __init__(self, deflate: _Stream, crc32: Callable[[bytes, int], int]) -> None:
+        self._deflate, self._crc32 = deflate, crc32
+        self._crc = self._size = 0
+        self._head = _GZIP_HEADER
+
+    def compress(self, data: bytes, /) -> bytes:
+        self._crc = self._crc32(data, self._crc)
+        self._size += len(data)
+        head, self._head = self._head, b""
+        return head + self._deflate.compress(data)
+
+    def flush(self) -> bytes:
+        tail = (self._crc & 0xFFFFFFFF).to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little")
+        return self._head + self._deflate.flush() + tail
+
+
+def compressor(name: Literal["gzip", "zstd"] = "gzip") -> Compressor:
+    """Return the compressor of this machine: gzip by ``isal``, or by zlib where that is missing; zstd on request.
+
+    Raises BuildError where zstd is asked for and ``zstandard`` is not installed.
+    """
+    if name == "zstd":
+        try:
+            import zstandard
+        except ImportError:
+            raise BuildError(
+                "Image build failed: zstd layers need the package zstandard", hint="pip install zstandard"
+            ) from None
+        key = f"zstd-3 zstandard {zstandard.__version__}"
+        return Compressor(key, ZSTD, lambda: zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj())
+    try:
+        from isal import __version__ as version
+        from isal import igzip_lib, isal_zlib
+    except ImportError:
+        return Compressor(
+            f"gzip-6 zlib {zlib.ZLIB_RUNTIME_VERSION}", GZIP, lambda: _Gzip(zlib.compressobj(6, wbits=-15), zlib.crc32)
+        )
+    start: Callable[[], _Stream] = lambda: _Gzip(isal_zlib.compressobj(2, wbits=-15), isal_zlib.crc32)  # noqa: E731
+    return Compressor(f"gzip-2 isal {version} {igzip_lib.__name__}", GZIP, start)
+
+
+class _Sink:
+    """Takes the tar's bytes, hashes them, compresses them, hashes again, writes."""
+
+    def __init__(self, out: IO[bytes], using: Compressor, check: Callable[[], None]) -> None:
+        self._out, self._stream, self._check = out, using.start(), check
+        self.diff, self.blob = hashlib.sha256(), hashlib.sha256()
+        self.unpacked = self.size = 0
+        self._pending = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._pending += data
+        if len(self._pending) >= _BLOCK:
+            self._drain()
+        return len(data)
+
+    def _drain(self) -> None:
+        block = bytes(self._pending)
+        self._pending.clear()
+        self.diff.update(block)
+        self.unpacked += len(block)
+        self._put(self._stream.compress(block))
+        self._check()
+
+    def finish(self) -> None:
+        self._drain()
+        self._put(self._stream.flush())
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self.blob.update(data)
+            self.size += len(data)
+            self._out.write(data)
+
+
+def write_layer(
+    entries: Iterable[Entry],
+    out: IO[bytes],
+    using: Compressor,
+    *,
+    title: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> Layer:
+    """Write a layer's compressed tar to ``out`` and return what it became.
+
+    Folders above an entry are added with mode 0755 unless they are entries themselves. ``check`` is called after each
+    block and may raise to stop. Raises BuildError for a file that changed, and for two entries of one path.
+    """
+    sink = _Sink(out, using, check)
+    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
+        for entry in _complete(entries):
+            info = tarfile.TarInfo(entry.path)
+            info.mode = entry.mode
+            if entry.kind == "dir":
+                info.type = tarfile.DIRTYPE
+                tar.addfile(info)
+            elif entry.kind == "link":
+                info.type, info.linkname = tarfile.SYMTYPE, entry.target
+                tar.addfile(info)
+            else:
+                _add_file(tar, info, entry)
+    sink.finish()
+    return Layer(
+        digest=f"sha256:{sink.blob.hexdigest()}",
+        diff_id=f"sha256:{sink.diff.hexdigest()}",
+        size_bytes=sink.size,
+        unpacked_bytes=sink.unpacked,
+        media_type=using.media_type,
+        title=title,
+    )
+
+
+def _complete(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries sorted by path, with the folders above them."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.path.startswith("/") or ".." in entry.path.split("/"):
+            raise BuildError(f"Image build failed: {entry.path!r} is no path inside an image")
+        if entry.path in found and not (entry.kind == "dir" == found[entry.path].kind):
+            raise BuildError(f"Image build failed: two files would be {entry.path!r} in one layer")
+        found[entry.path] = entry
+    for path in list(found):
+        above = path.rpartition("/")[0]
+        while above and above not in found:
+            found[above] = Entry.folder(above)
+            above = above.rpartition("/")[0]
+    return sorted(found.values(), key=lambda entry: entry.path)
+
+
+class _Checked(io.RawIOBase):
+    """Reads a file to its planned size, hashing it on the way."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self.hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self.hash.update(data)
+        return data
+
+
+def _add_file(tar: tarfile.TarFile, info: tarfile.TarInfo, entry: Entry) -> None:
+    assert entry.open is not None
+    info.size = entry.size_bytes
+    with entry.open() as source:
+        reader = _Checked(source) if entry.digest else source
+        try:
+            tar.addfile(info, reader)
+        except OSError as error:
+            if error.errno is not None:  # the disk's, not tarfile's "unexpected end of data"
+                raise
+            raise _changed(entry) from None
+        if source.read(1) or (isinstance(reader, _Checked) and reader.hash.hexdigest() != entry.digest):
+            raise _changed(entry)
+
+
+def _changed(entry: Entry) -> BuildError:
+    return BuildError(
+        f"Image build failed: {entry.path} is not what was recorded: it changed, or is damaged",
+        hint="build again when nothing writes to it; for a package, install it again",
+    )
+
+
+def folder_entries(root: Path, prefix: str, *, skip: Callable[[str], bool] = lambda _: False) -> Iterator[Entry]:
+    """Yield what is below ``root`` as entries below ``prefix``, in any order; ``skip`` sees the path below ``root``.
+
+    Links stay links; sockets, pipes and devices are left out.
+    """
+    for path in root.iterdir():
+        yield from _walk(path, path.name, prefix, skip)
+
+
+def _walk(path: Path, inside: str, prefix: str, skip: Callable[[str], bool]) -> Iterator[Entry]:
+    if skip(inside):
+        return
+    target = f"{prefix}/{inside}"
+    if path.is_symlink():
+        yield Entry.link(target, str(path.readlink()))
+    elif path.is_dir():
+        yield Entry.folder(target)
+        for child in path.iterdir():
+            yield from _walk(child, f"{inside}/{child.name}", prefix, skip)
+    elif path.is_file():
+        yield Entry.of_file(target, path)
+
+
+def record_hash(text: str) -> str:
+    """Return the 64 hex digits of a RECORD line's ``sha256=…``; empty where it has none of that kind."""
+    algorithm, _, value = text.partition("=")
+    if algorithm != "sha256":
+        return ""
+    try:
+        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
+    except ValueError:
+        return ""

@@ -1,0 +1,295 @@
+"""The store: an OCI image layout in the user's cache, where a layer that was made once is found again.
+
+``blobs/sha256/…`` holds layers, configs and manifests by their digest; ``records/…`` says what was made from which
+inputs, ``images/…`` which manifest a name has. Everything gets its name by rename when it is whole, so that neither a
+kill nor a full disk leaves half a blob, and any number of processes may work in one store. Source: OCI image
+specification 1.1, "Image Layout".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter.errors import BuildError
+from buildr_jupyter.oci.layer import Layer
+from buildr_jupyter.plan import canonical_json
+
+__all__ = ["Store", "StoreInfo", "default_folder"]
+
+_HALF_AGE_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What is in the store."""
+
+    folder: Path
+    blobs: int
+    size_bytes: int
+    images: tuple[str, ...]
+
+
+def default_folder() -> Path:
+    """Return ``$BUILDR_STORE``, else ``oci`` in the user's cache folder."""
+    if given := os.environ.get("BUILDR_STORE"):
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("buildr") / "oci"
+
+
+class Store:
+    """A store in ``folder``; the folder is made when something is first written."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    # -- blobs
+
+    def path(self, digest: str) -> Path:
+        """Return where a blob of this digest is, or would be."""
+        algorithm, _, hexadecimal = digest.partition(":")
+        if algorithm != "sha256" or len(hexadecimal) != 64 or not all(c in "0123456789abcdef" for c in hexadecimal):
+            raise BuildError(f"Image build failed: {digest!r} is not a digest")
+        return self.folder / "blobs" / "sha256" / hexadecimal
+
+    def has(self, digest: str, size_bytes: int | None = None) -> bool:
+        """Tell whether the blob is there, with that size."""
+        try:
+            found = self.path(digest).stat().st_size
+        except OSError:
+            return False
+        return size_bytes is None or found == size_bytes
+
+    def read(self, digest: str) -> bytes:
+        """Return a small blob, checked against its digest; raises BuildError where it is damaged or missing."""
+        try:
+            content = self.path(digest).read_bytes()
+        except OSError as error:
+            raise BuildError(f"Image build failed: the store has no {digest}: {error.strerror}") from error
+        if _digest(content) != digest:
+            self.path(digest).unlink(missing_ok=True)
+            raise BuildError(
+                f"Image build failed: {digest} in the store is damaged", hint="it was taken out: build again"
+            )
+        return content
+
+    def put(self, content: bytes) -> str:
+        """Keep a small blob and return its digest."""
+        digest = _digest(content)
+        if not self.has(digest, len(content)):
+            with self.writing() as (out, keep):
+                out.write(content)
+                keep(digest)
+        return digest
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[tuple[IO[bytes], Callable[[str], None]]]:
+        """Give a file to write a blob into, and what makes it one: called with the digest when all is written.
+
+        Without that call, or where the block raises, nothing is kept. Raises BuildError for a full disk.
+        """
+        try:
+            self._prepare()
+            handle, name = tempfile.mkstemp(prefix="half-", dir=self.folder / "half")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        done: list[str] = []
+        try:
+            with os.fdopen(handle, "wb") as out:
+                yield out, done.append
+            if done:
+                Path(name).chmod(0o644)
+                Path(name).replace(self.path(done[0]))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> BuildError:
+        return BuildError(
+            f"Image build failed: the store {self.folder} cannot be written: {error.strerror or error}",
+            hint="make room there (buildr cache prune), or set BUILDR_STORE to another folder",
+        )
+
+    def _prepare(self) -> None:
+        for name in ("blobs/sha256", "records", "images", "half", "locks"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        marker = self.folder / "oci-layout"
+        if not marker.exists():
+            self._write(marker, b'{"imageLayoutVersion":"1.0.0"}')
+            self._write(self.folder / "index.json", b'{"schemaVersion":2,"manifests":[]}')
+
+    # -- what was made from which inputs
+
+    def record(self, key: object) -> Any | None:
+        """Return what was noted under these inputs, None where nothing was."""
+        try:
+            return json.loads(self._record_path(key).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def note(self, key: object, value: Any) -> None:
+        """Note ``value`` (JSON) under these inputs (JSON)."""
+        try:
+            self._prepare()
+            self._write(self._record_path(key), canonical_json(value))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _record_path(self, key: object) -> Path:
+        return self.folder / "records" / hashlib.sha256(canonical_json(key)).hexdigest()
+
+    def layer(self, key: object) -> Layer | None:
+        """Return the layer that was made from these inputs, if its blob is still there and has its size."""
+        found = self.record(key)
+        try:
+            layer = Layer.from_json(found) if isinstance(found, dict) else None
+        except (TypeError, KeyError):
+            return None
+        return layer if layer and self.has(layer.digest, layer.size_bytes) else None
+
+    def make_layer(self, key: object, make: Callable[[IO[bytes]], Layer]) -> tuple[Layer, bool]:
+        """Return the layer of these inputs, made now unless it is there, and whether it was there.
+
+        Of several processes that ask for the same, one makes it and the others wait.
+        """
+        if found := self.layer(key):
+            return found, True
+        with self.locked(hashlib.sha256(canonical_json(key)).hexdigest()[:32]):
+            if found := self.layer(key):
+                return found, True
+            with self.writing() as (out, keep):
+                layer = make(out)
+                keep(layer.digest)
+            self.note(key, layer.to_json())
+            return layer, False
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep other processes of this machine (and threads) out of what has this name; the lock ends with us."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: two may make the same, the rename of the later one wins, both are whole
+            yield
+            return
+        try:
+            self._prepare()
+            stream = (self.folder / "locks" / name).open("w")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    # -- images by name
+
+    def tag(self, name: str, image: dict[str, Any]) -> None:
+        """Note which image a reference has: its manifest's digest and what else ``image`` says (JSON)."""
+        try:
+            self._prepare()
+            self._write(self._image_path(name), canonical_json({**image, "name": name}))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def image(self, name: str) -> dict[str, Any] | None:
+        """Return what ``tag`` noted for a reference, None where there is no such image."""
+        try:
+            found = json.loads(self._image_path(name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and isinstance(found.get("manifest"), str) else None
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return all that ``tag`` noted, sorted by name."""
+        found = []
+        for path in (self.folder / "images").glob("*"):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads(path.read_bytes()))
+        return sorted((one for one in found if isinstance(one, dict)), key=lambda one: str(one.get("name")))
+
+    def _image_path(self, name: str) -> Path:
+        return self.folder / "images" / hashlib.sha256(name.encode()).hexdigest()
+
+    # -- upkeep
+
+    def info(self) -> StoreInfo:
+        """Return what is in the store."""
+        sizes = [path.stat().st_size for path in self._blobs()]
+        return StoreInfo(self.folder, len(sizes), sum(sizes), tuple(str(one["name"]) for one in self.images()))
+
+    def verify(self, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> list[str]:
+        """Read every blob, take damaged ones out and return their digests; a build makes them anew.
+
+        ``progress`` is told how many of how many are read.
+        """
+        bad = []
+        paths = self._blobs()
+        for number, path in enumerate(paths, 1):
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != path.name:
+                path.unlink(missing_ok=True)
+                bad.append(f"sha256:{path.name}")
+            progress(number, len(paths))
+        return bad
+
+    def discard(self, digest: str) -> None:
+        """Take one blob out, because it turned out damaged."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def prune(self, *, older_than_s: float = 0.0, now: float | None = None) -> int:
+        """Take out everything that was last written more than ``older_than_s`` seconds ago; return the bytes freed."""
+        now = time.time() if now is None else now
+        freed = 0
+        for name in ("images", "records", "blobs/sha256"):
+            for path in (self.folder / name).glob("*"):
+                with contextlib.suppress(OSError):
+                    status = path.stat()
+                    if now - status.st_mtime >= older_than_s:
+                        path.unlink()
+                        freed += status.st_size
+        for path in (self.folder / "half").glob("*"):
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > _HALF_AGE_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return freed
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder in the store that is gone afterwards."""
+        try:
+            self._prepare()
+            folder = tempfile.mkdtemp(prefix="work-", dir=self.folder / "half")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _blobs(self) -> list[Path]:
+        return sorted((self.folder / "blobs" / "sha256").glob("*"))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        handle, name = tempfile.mkstemp(prefix="half-", dir=self.folder / "half")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(content)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
