@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REQUIRED_ENGINES = os.environ.get("BUILDR_REQUIRE_ENGINES", "")
+pytest_plugins = ("tests.engines.fixtures",)
+
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 

@@ -20,8 +20,6 @@ from buildr_jupyter.errors import BuildError, OptionError, PublishError
 from buildr_jupyter.option import PackageOptions
 from tests.engines.registry import Registry
 
-pytest_plugins = ("tests.integration.conftest",)
-
 
 @pytest.fixture
 def client(docker_host: str) -> Iterator[APIClient]:

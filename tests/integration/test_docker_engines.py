@@ -12,7 +12,7 @@ import pytest
 from tests.engines import Engines, EngineStartError, sweep
 from tests.engines._process import Process
 from tests.engines.dockerd import Dockerd
-from tests.integration.conftest import _or_skip
+from tests.engines.fixtures import _or_skip
 
 
 def left_of(folder: Path, state: dict[str, list[list[str]]]) -> list[str]:
@@ -64,6 +64,6 @@ def test_missing_engines(monkeypatch: pytest.MonkeyPatch, required: str, kind: t
     def missing() -> None:
         raise EngineStartError("not here")
 
-    monkeypatch.setattr("tests.integration.conftest.REQUIRED_ENGINES", required)
+    monkeypatch.setattr("tests.engines.fixtures.REQUIRED_ENGINES", required)
     with pytest.raises(kind, match="engine docker: not here"):
         _or_skip("docker", missing)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
 
-from tests.conftest import REQUIRED_ENGINES
 from tests.engines import Engines, EngineStartError, base, sweep
 from tests.engines.dockerd import Dockerd
 from tests.engines.registry import Registry
 
+REQUIRED_ENGINES = os.environ.get("BUILDR_REQUIRE_ENGINES", "")
 T = TypeVar("T")
 
 
