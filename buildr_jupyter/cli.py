@@ -197,7 +197,7 @@ def _export(args: argparse.Namespace) -> int:
         from buildr_jupyter.doors import check_program
 
         sys.stdout.write(check_program(assembly, jobs[0]))
-    for warning in assembly.warnings:
+    for warning in (*assembly.warnings, *pipeline.findings(jobs[0], assembly)):
         sys.stderr.write(f"warning: {clean_text(warning.text)}\n")
     sys.stderr.write(f"exported to {folder}\n")
     return 0

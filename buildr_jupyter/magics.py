@@ -108,6 +108,7 @@ class ContainerizeMagics(Magics, Configurable):
             assembly = pipeline.prepare(job)
             if options.dry_run:
                 self._write(display.render_explanation(assembly))
+                self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
             if options.check:
                 from buildr_jupyter.doors import check_program
 

@@ -26,7 +26,7 @@ from buildr_jupyter.installed import Interpreter
 from buildr_jupyter.model import BuildRequest, BuildResult, FileNote, ImageRef, RunSpec
 from buildr_jupyter.option import Options
 
-__all__ = ["Job", "Window", "drive", "prepare", "stream"]
+__all__ = ["Job", "Window", "drive", "findings", "prepare", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,16 @@ def _stage(name: Stage) -> Generator[None, None, None]:
 
 
 def prepare(job: Job) -> Assembly:
-    """Return the plan after the guard has read it: what ``--dry-run`` and ``export`` stop at."""
+    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show. Nothing leaves this machine."""
     job.options.check_publish()
     with _stage("export"):
-        assembly = assemble(job.source, job.options, job.interpreter, job.environ)
-    with _stage("guard"):
-        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
-    return assembly
+        return assemble(job.source, job.options, job.interpreter, job.environ)
+
+
+def findings(job: Job, assembly: Assembly) -> list[Warned]:
+    """Return what the guard would stop a build for, as warnings."""
+    found = guard.iter_findings(assembly.plan, job.environ)
+    return [Warned(f"a build would stop here: {finding}") for finding in found]
 
 
 def context_folder(job: Job) -> Path:
@@ -129,6 +132,8 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
     refs = job.refs
     assembly = prepare(job)
     yield StageUpdate("export", "done")
+    with _stage("guard"):
+        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
     yield StageUpdate("guard", "done")
     yield from assembly.warnings
     if cancel.is_set():

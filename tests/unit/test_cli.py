@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from buildr_jupyter import cli
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = cli.main(list(argv))
+    return status, out.getvalue(), err.getvalue()
+
+
+def notebook(folder: Path, *cells: str, kernel: str | None = None) -> Path:
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    if kernel:
+        made.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+    path = folder / "nb.ipynb"
+    nbformat.write(made, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_an_exported_program_prints_what_the_cell_prints(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "base = [1, 2]", "print('not this')", "base.append(3)", "print(len(base))\nsum(base)")
+    status, out, err = run("export", str(path), "--cell", "3", "--out", str(tmp_path / "out"))
+    assert (status, out) == (0, ""), err
+    ran = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path / "out" / "app", capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "3\n6\n")
+    record = json.loads((tmp_path / "out" / "buildr.json").read_text())
+    assert [name["name"] for name in record["names"]] == ["base"]
+    assert "/" not in record["interpreter"]
+    assert str(tmp_path) not in (tmp_path / "out" / "buildr.json").read_text()
+
+
+def test_explain_gives_every_reason(tmp_path: Path) -> None:
+    (tmp_path / "helper_one.py").write_text("")
+    path = notebook(tmp_path, "import helper_one, pandas as pd", "pd.DataFrame()\nhelper_one")
+    status, out, _ = run("export", str(path), "--cell", "1", "--out", str(tmp_path / "out"), "--explain")
+    assert status == 0
+    assert "pandas in nb.ipynb, cell 0, line 1" in out
+    assert "imported by nb.ipynb, cell 0, line 1" in out
+
+
+def test_exporting_a_credential_is_a_warning_and_building_it_is_refused(tmp_path: Path) -> None:
+    path = notebook(tmp_path, f"%%containerize\nprint('ghp_{'a' * 36}')")
+    status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
+    assert status == 0
+    assert "a build would stop here: app/main.py" in err
+    status, _, err = run("build", str(path))
+    assert status == 1
+    assert "LeakError" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "argv", "word"),
+    [
+        ("no json", [], "nb.ipynb"),
+        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', [], "nb.ipynb"),
+        (None, ["--cell", "7"], "7"),
+        (None, ["--cell", "tag:none"], "none"),
+        (None, ["--kernel", "no-such-kernel"], "no-such-kernel"),
+        (None, ["--memory", "lots"], "--memory"),
+    ],
+)
+def test_wrong_use_is_status_2_and_writes_nothing(
+    tmp_path: Path, content: str | None, argv: list[str], word: str
+) -> None:
+    path = notebook(tmp_path, "%%containerize\nprint(1)")
+    if content is not None:
+        path.write_text(content)
+    status, out, err = run("export", str(path), "--out", str(tmp_path / "out"), *argv)
+    assert (status, out) == (2, "")
+    assert word in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize\nprint(1)")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    status, _, err = run("export", str(path), "--out", str(tmp_path / "mine"))
+    assert status == 1
+    assert "not empty" in err
+
+
+def test_json_goes_on_after_a_failed_cell_and_prints_one_line_for_each(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize one\nprint(1)", "%%containerize two\nprint(nowhere)")
+    status, out, _ = run("build", str(path), "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert [record["status"] for record in records] == ["failed", "failed"]
+    assert [record["error"]["type"] for record in records] == ["EngineUnavailable", "UnboundName"]
+    assert [record["stage"] for record in records] == ["build", "export"]
+    assert [record["cell"]["index"] for record in records] == [0, 1]
+
+
+def test_a_kernel_that_is_not_installed_is_replaced_and_said(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize\nimport not_installed_anywhere\nprint(1)", kernel="someones-kernel")
+    status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
+    assert status == 0
+    assert "not_installed_anywhere is not in" in err
+    assert (tmp_path / "out" / "requirements.txt").read_text() == "not-installed-anywhere\n"
+
+
+def test_doctor_says_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "none.sock" in out
+    assert "to do:" in out
+    assert "No image can be built here yet" in out
+    report = json.loads(run("doctor", "--json")[1])
+    assert report["can_build"] is False
+
+
+def test_logins_need_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from buildr_jupyter import credentials
+    from tests.fakes.registry import FakeRegistry
+
+    monkeypatch.setenv("BUILDR_AUTH_FILE", str(tmp_path / "auth.json"))
+    with FakeRegistry(auth="basic", user="me", password="open sesame") as registry:
+        monkeypatch.setattr(sys, "stdin", io.StringIO("wrong\n"))
+        assert run("login", registry.host, "-u", "me", "--password-stdin")[0] == 1
+        assert credentials.find(registry.host) is None
+        monkeypatch.setattr(sys, "stdin", io.StringIO("open sesame\n"))
+        status, out, err = run("login", registry.host, "-u", "me", "--password-stdin")
+    assert (status, out) == (0, ""), err
+    assert "open sesame" not in err
+    assert oct((tmp_path / "auth.json").stat().st_mode & 0o777) == "0o600"
+    assert run("logout", registry.host)[0] == 0
+    assert credentials.find(registry.host) is None
+
+
+def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize\nprint(1)")
+    run("build", str(path))
+    assert run("cache")[1] == ""
+    kept = tmp_path / "cache" / "buildr" / "contexts" / "nb-1"
+    kept.mkdir(parents=True)
+    (kept / "x").write_text("12345")
+    assert "5 bytes" in run("cache")[1]
+    assert run("cache", "prune")[1].startswith("pruned ")
+    assert not kept.exists()
+
+
+def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize\nprint(1)")
+    command = f"{sys.executable} -m buildr_jupyter build {path} --dry-run | true"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert "Traceback" not in ran.stderr
