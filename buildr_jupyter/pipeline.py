@@ -97,7 +97,7 @@ def _stage(name: Stage) -> Generator[None, None, None]:
 
 
 def prepare(job: Job) -> Assembly:
-    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show. Nothing leaves this machine."""
+    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show."""
     job.options.check_publish()
     with _stage("export"):
         return assemble(job.source, job.options, job.interpreter, job.environ)
