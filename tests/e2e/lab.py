@@ -47,6 +47,7 @@ def running_lab(root: Path, scratch: Path, environment: dict[str, str]) -> Itera
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
         "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}",
+        "--LabApp.expose_app_in_browser=True",
         "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     with (scratch / "lab.log").open("wb") as log:
@@ -92,22 +93,27 @@ def opened(address: str, path: str, *, width: int = 1100, height: int = 900) -> 
             browser.close()
 
 
+_RUN = """async index => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.sessionContext.ready;
+    const cells = panel.content.widgets;
+    const code = cells.filter(cell => cell.model.type === "code")[index];
+    panel.content.activeCellIndex = cells.indexOf(code);
+    window.jupyterapp.commands.execute("notebook:run-cell");
+}"""
+
+
 def run_cell(page: Any, index: int, *, timeout_s: float = 240.0) -> Any:
-    """Run the code cell with this 0-based index, wait until it has a number, and return its locator."""
+    """Run the code cell with this 0-based index, wait until it has a number, and return its locator.
+
+    By Lab's own command and not by keys: a key that comes while the page is still being drawn is lost.
+    """
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+    page.evaluate(_RUN, index)
     prompt = cell.locator(".jp-InputPrompt")
-    before = prompt.inner_text()
-    for _ in range(5):  # a key that comes while Lab still draws the page is lost
-        cell.locator(".cm-content").first.click()
-        cell.locator(".cm-focused").first.wait_for(timeout=5_000)
-        page.keyboard.press("Shift+Enter")
-        page.wait_for_timeout(500)
-        if prompt.inner_text() != before:
-            break
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        text = prompt.inner_text()
-        if text != before and text.strip("[]: ").isdigit():
+        if prompt.inner_text().strip("[]: ").isdigit():
             return cell
         page.wait_for_timeout(100)
     raise TimeoutError(f"cell {index} does not end: {cell.inner_text()[-2000:]}")
