@@ -123,9 +123,12 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
 
 
 def _cell_label(cell: CellRun | None) -> str | None:
+    """Return the cell's nbformat id, else its index; a front end's own kind of id may hold a path, and stays here."""
     if cell is None:
         return None
-    return cell.id or (None if cell.index is None else str(cell.index))
+    if cell.id and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell.id):
+        return cell.id
+    return None if cell.index is None else str(cell.index)
 
 
 def _program_of(

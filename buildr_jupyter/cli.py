@@ -140,6 +140,8 @@ def _merge_line(source: str, given: dict[str, Any]) -> dict[str, Any]:
     careful = {option.field for option in OPTIONS if option.repeat}
     own = {name: value for name, value in said.items() if name not in careful and value is not None}
     own["include"] = [path for path in said.get("include") or () if not _leaves_folder(path)] or None
+    if _leaves_folder(said.get("dockerfile") or ""):
+        own.pop("dockerfile", None)
     for name in ("help", "login", "notebook"):
         own.pop(name, None)
     return own | {name: value for name, value in given.items() if value is not None}

@@ -111,7 +111,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
     Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
-    Option("context", "write the context folder here", metavar="DIR"),
+    Option("context", "write the context folder here", metavar="DIR", repeat=True),
     Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True),
     Option(
         "allow-secret",

@@ -254,7 +254,7 @@ def test_two_cells_with_one_name_are_refused_before_any_build(client: APIClient,
 def test_a_strangers_notebook_cannot_send_or_run_anything(
     client: APIClient, tmp_path: Path, registry_http: Registry
 ) -> None:
-    line = f"%%containerize lone --publish --run --repository {registry_http.host}/stolen --include ../secret.txt"
+    line = f"%%containerize lone --publish --run --repository {registry_http.host}/stolen --include ../secret.txt --dockerfile ../evil --context {tmp_path}/made"
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "sub").mkdir()
     path = notebook(tmp_path / "sub", f"{line}\nprint(1)")
@@ -263,6 +263,7 @@ def test_a_strangers_notebook_cannot_send_or_run_anything(
     record = json.loads(out)
     assert (record["image"], record["pushed"], record["run"]) == ("lone:latest", [], None)
     assert [file["path"] for file in record["files"]] == ["app/main.py"]
+    assert not (tmp_path / "made").exists()
 
 
 def test_the_context_folder_builds_by_itself(client: APIClient, tmp_path: Path, base_image: str) -> None:
