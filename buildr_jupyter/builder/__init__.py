@@ -19,6 +19,7 @@ __all__ = ["BUILDERS", "Builder", "names", "select"]
 
 BUILDERS = {
     "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
+    "oci": "buildr_jupyter.builder.oci_builder:OciBuilder",
 }
 """Name to ``module:class``; the module is imported when the builder is selected."""
 

@@ -72,9 +72,10 @@ class Image:
         return sum(layer.size_bytes for layer in self.layers) + len(self.config)
 
     @property
-    def unpacked_bytes(self) -> int:
-        """The layers' tars together."""
-        return sum(layer.unpacked_bytes for layer in self.layers)
+    def unpacked_bytes(self) -> int | None:
+        """The layers' tars together; None where a layer of the base was never unpacked here."""
+        sizes = [layer.unpacked_bytes for layer in self.layers]
+        return sum(sizes) if all(sizes) else None
 
     def descriptor(self) -> dict[str, Any]:
         """Return an index's words for it."""

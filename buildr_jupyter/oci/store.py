@@ -24,9 +24,13 @@ from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["Store", "StoreInfo", "default_folder"]
+__all__ = ["DamagedBlob", "Store", "StoreInfo", "default_folder"]
 
 _HALF_AGE_S = 24 * 3600.0
+
+
+class DamagedBlob(BuildError):
+    """A blob in the store was not what its name says; it was taken out, so that a build makes it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Store:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
+        self._sound: dict[str, int] = {}
 
     # -- blobs
 
@@ -71,18 +76,29 @@ class Store:
             return False
         return size_bytes is None or found == size_bytes
 
-    def read(self, digest: str) -> bytes:
-        """Return a small blob, checked against its digest; raises BuildError where it is damaged or missing."""
+    def sound(self, digest: str) -> Path:
+        """Return where a blob is, after its bytes were read once in this process; raises DamagedBlob."""
+        path = self.path(digest)
         try:
-            content = self.path(digest).read_bytes()
+            stamp = path.stat().st_mtime_ns
+            if self._sound.get(digest) != stamp:
+                with path.open("rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+                if found != path.name:
+                    path.unlink(missing_ok=True)
+                    raise DamagedBlob(
+                        f"Image build failed: {digest} in the store is damaged", hint="it was taken out: build again"
+                    )
+                self._sound[digest] = stamp
         except OSError as error:
-            raise BuildError(f"Image build failed: the store has no {digest}: {error.strerror}") from error
-        if _digest(content) != digest:
-            self.path(digest).unlink(missing_ok=True)
-            raise BuildError(
-                f"Image build failed: {digest} in the store is damaged", hint="it was taken out: build again"
-            )
-        return content
+            raise DamagedBlob(
+                f"Image build failed: the store has no {digest}: {error.strerror}", hint="build again"
+            ) from error
+        return path
+
+    def read(self, digest: str) -> bytes:
+        """Return a small blob, checked against its digest; raises DamagedBlob where it is damaged or missing."""
+        return self.sound(digest).read_bytes()
 
     def put(self, content: bytes) -> str:
         """Keep a small blob and return its digest."""

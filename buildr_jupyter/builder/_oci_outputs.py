@@ -1,0 +1,201 @@
+"""Where a finished image goes: a registry, one tar, an OCI layout, an engine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tarfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter.builder._oci_bases import Bases
+from buildr_jupyter.engine import translate
+from buildr_jupyter.errors import BuildError, PublishError
+from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate
+from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Output, Push
+from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_layout
+from buildr_jupyter.oci.base import Base
+from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published
+from buildr_jupyter.oci.layer import Layer
+from buildr_jupyter.oci.registry import Registry
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.oci.transfer import Blob, push_blobs
+from buildr_jupyter.plan import canonical_json
+
+__all__ = ["Outputs", "image_of"]
+
+logger = logging.getLogger("buildr_jupyter.builder.oci_builder")
+
+
+def image_of(known: dict[str, Any], store: Store) -> tuple[Published, list[Base]]:
+    """Return what the store noted of an image; raises DamagedBlob where its config or manifest is gone."""
+    images, found = [], []
+    for one in known["images"]:
+        layers = tuple(Layer.from_json(layer) for layer in one["layers"])
+        images.append(Image(store.read(one["config"]), store.read(one["manifest"]), layers, one["platform"]))
+        base = Base.from_json(one["base"])
+        assert base is not None
+        found.append(base)
+    return Published(tuple(images), store.read(known["manifest"]) if known["index"] else None), found
+
+
+class Outputs:
+    """Brings an image to the outputs of a request."""
+
+    def __init__(
+        self, store: Store, bases: Bases, registry: Callable[[str], Registry], open_engine: Callable[[], Any]
+    ) -> None:
+        self._store, self._bases, self._registry, self._open_engine = store, bases, registry, open_engine
+        self._there: set[tuple[str, str, str]] = set()
+
+    def bring(
+        self,
+        output: Output,
+        made: Published,
+        bases: Sequence[Base],
+        refs: Sequence[ImageRef],
+        result: BuildResult,
+        cancel: CancelToken,
+    ) -> Generator[Event, None, BuildResult]:
+        """Bring the image there and return the result with what came of it."""
+        if isinstance(output, Push):
+            ref = output.ref.tagged()
+            yield from self.push(made, bases, ref, cancel)
+            return replace(result, digest=made.digest, pushed=(*result.pushed, str(ref)))
+        for base in bases:
+            yield from self._bases.fetch_all(base, cancel)
+        check = cancelled_check(cancel.is_set)
+        names = [str(ref) for ref in refs]
+        if isinstance(output, (Archive, Layout)):
+            step = StepUpdate("output", f"write {output.path.name}")
+            yield step
+            write = write_archive if isinstance(output, Archive) else write_layout
+            write(made, names, self._store.sound, output.path, check=check)
+            yield replace(step, status="done")
+            return replace(result, digest=made.digest, archive=output.path)
+        yield from self._load(made, names, cancel)
+        return result
+
+    # -- a registry
+
+    def push(
+        self, made: Published, bases: Sequence[Base], ref: ImageRef, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Push under one tag: blobs first, then manifests, the tag last; nothing at all where it is there already.
+
+        Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
+        """
+        cancelled_check(cancel.is_set)()
+        registry, repository, tag = self._registry(ref.registry_host), ref.registry_path, ref.local_tag
+        try:
+            if registry.digest(repository, tag) == made.digest:
+                yield TransferUpdate(tag, "push", None, 0, 0, "exists")
+                return
+            if (registry.host, repository, made.digest) not in self._there:
+                yield from push_blobs(registry, repository, list(self._blobs(made, bases, registry.host)), cancel)
+                if made.index is not None:
+                    for image in made.images:
+                        registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
+            if made.index is not None:
+                registry.put_manifest(repository, tag, made.index, INDEX)
+            else:
+                registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+        except PublishError as error:
+            self._there = {one for one in self._there if one[:2] != (registry.host, repository)}
+            logger.error("Push failed: %s", error)
+            error.args = (f"Image push failed: {error}",)
+            raise
+        self._there.add((registry.host, repository, made.digest))
+        for image in made.images:
+            for layer in image.layers:
+                if self._store.record(["pushed", registry.host, layer.digest]) is None:
+                    self._store.note(["pushed", registry.host, layer.digest], repository)
+
+    def _blobs(self, made: Published, bases: Sequence[Base], host: str) -> Iterator[Blob]:
+        for image, base in zip(made.images, bases, strict=True):
+            yield Blob(image.image_id, len(image.config), _sound(self._store, image.image_id))
+            for number, layer in enumerate(image.layers):
+                known = self._store.record(["pushed", host, layer.digest])
+                mount = known if isinstance(known, str) else None
+                if number < len(base.layers):
+                    if base.registry and base.registry[0] == host:
+                        mount = base.registry[1]
+                    yield Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer), mount)
+                else:
+                    yield Blob(layer.digest, layer.size_bytes, _sound(self._store, layer.digest), mount)
+
+    # -- an engine
+
+    def _load(self, made: Published, names: Sequence[str], cancel: CancelToken) -> Generator[Event, None, None]:
+        """Load the image into the engine, without the layers that it has.
+
+        Raises EngineError where none answers, BuildError where it does not take the image.
+        """
+        image = made.images[0]
+        with contextlib.closing(self._open_engine()) as client, translate(client):
+            has = _common(client, [layer.diff_id for layer in image.layers])
+            step = StepUpdate("load", "load into the engine")
+            yield step
+            with self._store.scratch() as scratch:
+                path = scratch / "image.tar"
+                with path.open("wb") as out:
+                    self._write_for_engine(image, names, out, skip=has, check=cancelled_check(cancel.is_set))
+                with path.open("rb") as stream:
+                    for event in client.load_image(stream):
+                        if isinstance(event, dict) and ("error" in event or "errorDetail" in event):
+                            raise BuildError(f"Image build failed: the engine does not take it: {event.get('error')}")
+            yield replace(step, status="done")
+
+    def _write_for_engine(
+        self, image: Image, names: Sequence[str], out: IO[bytes], *, skip: int, check: Callable[[], None]
+    ) -> None:
+        described = [
+            {
+                "Config": f"{image.image_id.removeprefix('sha256:')}.json",
+                "RepoTags": list(names),
+                "Layers": [f"blobs/sha256/{layer.digest.removeprefix('sha256:')}" for layer in image.layers],
+            }
+        ]
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for path, content in (("manifest.json", canonical_json(described)), (described[0]["Config"], image.config)):
+                info = tarfile.TarInfo(str(path))
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            for digest in dict.fromkeys(layer.digest for layer in image.layers[skip:]):
+                check()
+                tar.add(self._store.sound(digest), f"blobs/sha256/{digest.removeprefix('sha256:')}")
+
+
+def _sound(store: Store, digest: str) -> Callable[[], Path]:
+    return lambda: store.sound(digest)
+
+
+def _of_base(bases: Bases, base: Base, layer: Layer) -> Callable[[], Path]:
+    def local() -> Path:
+        bases.locate(base, layer)
+        return bases.store.sound(layer.digest)
+
+    return local
+
+
+def _common(client: Any, diff_ids: Sequence[str]) -> int:
+    """Return how many of the first layers an engine has in one chain; moby's load reads no layer that is there.
+
+    Source: moby ``image/tarexport/load.go``: a layer whose chain is known is taken as it is. Podman reads them all.
+    """
+    version = client.version()
+    if any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()):
+        return 0
+    best = 0
+    for known in client.images():
+        layers = (client.inspect_image(known["Id"]).get("RootFS") or {}).get("Layers") or []
+        common = 0
+        for ours, theirs in zip(diff_ids, layers, strict=False):
+            if ours != theirs:
+                break
+            common += 1
+        best = max(best, common)
+    return best

@@ -1,0 +1,403 @@
+"""Makes an image itself: no engine, no daemon, no root; to a registry, a file, or an engine after all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder._oci_bases import Bases
+from buildr_jupyter.builder._oci_outputs import Outputs, image_of
+from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError
+from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate
+from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Refusal
+from buildr_jupyter.oci import base as base_images
+from buildr_jupyter.oci import bytecode, packages, wheels
+from buildr_jupyter.oci.archive import cancelled_check
+from buildr_jupyter.oci.base import Base, find_python
+from buildr_jupyter.oci.image import (
+    Image,
+    Published,
+    default_platform,
+    image_config,
+    make_image,
+    make_index,
+)
+from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
+from buildr_jupyter.oci.registry import Patience, Registry, connect
+from buildr_jupyter.oci.store import DamagedBlob, Store
+from buildr_jupyter.oci.transfer import in_parallel
+from buildr_jupyter.plan import HOME
+
+__all__ = ["OciBuilder"]
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Part of the key of every image and program layer: another number, and all are made anew."""
+
+
+class OciBuilder:
+    """Builds without an engine. One builder can serve several threads."""
+
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        open_engine: Callable[[], Any] = connect_engine,
+        using: Compressor | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        retries: int = 5,
+        source_date_epoch: int | None = None,
+        sites: Sequence[Path] | None = None,
+    ) -> None:
+        self.store = store or Store()
+        self._using = using or compressor()
+        self._find_login, self._clock = find_login, clock
+        self._patience = Patience(retries, sleep=sleep)
+        epoch = os.environ.get("SOURCE_DATE_EPOCH", "0") if source_date_epoch is None else str(source_date_epoch)
+        self._created = dt.datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, dt.UTC).strftime("%FT%TZ")
+        self._sites = sites
+        self._registries: dict[tuple[str, credentials.Login | None], Registry] = {}
+        self.bases = Bases(self.store, self._using, self._open_registry, open_engine)
+        self.outputs = Outputs(self.store, self.bases, self.registry, open_engine)
+
+    # -- the seed's doors
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path``, which has a ``buildr.json``, under the name ``img``; it stays in the store."""
+        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=())
+        return _drain(self.stream_build(request, CancelToken()))
+
+    def publish(self, img: str) -> BuildResult:
+        """Push ``img``, and of its tags only the named one, else ``latest``."""
+        return _drain(self.stream_publish(img, CancelToken()))
+
+    # -- the protocol
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what needs an engine: a Dockerfile, system packages, packages that are built from source."""
+        able = ("docker", "buildkit")
+        plan = request.plan or ImagePlan.from_folder(request.context)
+        found = []
+        if plan.dockerfile is not None:
+            if plan.dockerfile.secrets:
+                found.append(Refusal("build secrets", "nothing is run while an image is made here", ("buildkit",)))
+            return [*found, Refusal("a Dockerfile", "its commands need an engine", able)]
+        if plan.system_packages:
+            found.append(Refusal("system packages (--apt)", "apt runs in an engine only", able))
+        sources = [r.text for r in plan.requirements if " @ git+" in r.text or " @ hg+" in r.text]
+        if sources:
+            found.append(Refusal(f"packages from source ({sources[0]})", "only wheels can be taken here", able))
+        found += [
+            Refusal(f"platform {platform}", "no wheels are known for it", able)
+            for platform in request.platforms or plan.platforms
+            if wheels.uv_platform(platform) is None
+        ]
+        return found
+
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
+        """Find the base and return its digest; ``kernel`` is this interpreter. Raises BuildError, Cancelled."""
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        found = yield from self.bases.find(
+            base, platform or default_platform(), python=python, pull=pull, cancel=cancel
+        )
+        return found.digest
+
+    def stream_auto_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[str, str]]:
+        """Find the base that nobody asked for by name, or make it from this interpreter; return name and digest."""
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        found = yield from self.bases.find_any(
+            base, platform or default_platform(), python=python, pull=pull, cancel=cancel
+        )
+        return (found.name if found.name == "kernel" else base), found.digest
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Make the layers that the store lacks, and bring the image where ``request.outputs`` say.
+
+        Raises BuildRefused before anything is made, BuildError, PublishError and its kinds, Cancelled.
+        """
+        started = self._clock()
+        cancelled_check(cancel.is_set)()
+        if not request.context.is_dir():
+            raise ContextError(f"context {str(request.context)!r} is not a folder")
+        plan = request.plan or ImagePlan.from_folder(request.context)
+        if refusals := self.refusals(replace(request, plan=plan)):
+            raise BuildRefused(
+                f"Image build failed: builder 'oci' cannot build this: {'; '.join(map(str, refusals))}",
+                hint=f"builders that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
+            )
+        try:
+            result = yield from self._build(request, plan, cancel)
+        except DamagedBlob as error:
+            logger.warning("%s", error)
+            result = yield from self._build(request, plan, cancel)  # what was damaged is gone, and is made anew
+        return replace(result, duration_s=self._clock() - started)
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push one tag of an image in the store. Raises PublishError and its kinds, Cancelled."""
+        started = self._clock()
+        ref = ImageRef.parse(img).tagged()
+        known = self.store.image(str(ref))
+        if known is None or ref.tag is None:
+            raise PublishError(
+                f"Image push failed: {ref} does not exist locally", hint="build the image first, with this builder"
+            )
+        made, found_bases = image_of(known, self.store)
+        yield from self.outputs.push(made, found_bases, ref, cancel)
+        return replace(
+            _result(made, (ref,), cached=False), digest=made.digest, pushed=(str(ref),),
+            duration_s=self._clock() - started,
+        )  # fmt: skip
+
+    # -- one build
+
+    def _build(
+        self, request: BuildRequest, plan: ImagePlan, cancel: CancelToken
+    ) -> Generator[Event, None, BuildResult]:
+        platforms = request.platforms or plan.platforms or (default_platform(),)
+        images, found_bases, cached = [], [], True
+        for platform in platforms:
+            base = yield from self._base_for(plan, platform, request, cancel)
+            image, had = yield from self._image(request, plan, base, platform, cancel)
+            images.append(image)
+            found_bases.append(base)
+            cached = cached and had
+        annotations = {"org.opencontainers.image.base.digest": plan.base_digest or "", **_base_name(plan)}
+        made = Published(tuple(images), make_index(images, annotations) if len(images) > 1 else None)
+        self._keep(made, found_bases, request.refs)
+        result = replace(
+            _result(made, request.refs, cached=cached), content_digest=plan.content_digest, context=request.context
+        )
+        for output in request.outputs:
+            result = yield from self.outputs.bring(output, made, found_bases, request.refs, result, cancel)
+        return result
+
+    def _base_for(
+        self, plan: ImagePlan, platform: str, request: BuildRequest, cancel: CancelToken
+    ) -> Generator[Event, None, Base]:
+        known = self.bases.known(plan.base, platform)
+        if known is not None and (plan.base_digest is None or known.digest == plan.base_digest):
+            return known
+        return (yield from self.bases.find(plan.base, platform, python=plan.python, pull=request.pull, cancel=cancel))
+
+    def _image(
+        self, request: BuildRequest, plan: ImagePlan, base: Base, platform: str, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[Image, bool]]:
+        key = [
+            "image", FORMAT, plan.content_digest, base.digest, [x.digest for x in base.layers], platform,
+            self._using.key, bytecode.key(plan.python), self._created, plan.notebook, plan.cell,
+        ]  # fmt: skip
+        known = None if request.no_cache else self.store.record(key)
+        if known is not None and (image := self._remembered(known, base, platform)):
+            yield StepUpdate("image", "image", status="cached")
+            return image, True
+        if not (base.config.get("config") or {}).get("Env") and base.registry:
+            yield from self.bases.fetch_all(base, cancel)
+        python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer), plan.python)
+        own = yield from self._packages(request, plan, platform, cancel)
+        folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
+        environment, _ = packages.environment_layer(self.store, python.bin, plan.python, self._using, folders)
+        own.append(environment)
+        own += yield from self._program(plan, cancel)
+        layers = [*base.layers, *own]
+        config = image_config(
+            plan, base.config, [layer.title for layer in layers], platform=platform, created=self._created,
+            own_count=len(own),
+        )  # fmt: skip
+        image = make_image(config, layers, platform=platform, annotations=_annotations(plan))
+        self.store.note(key, {"config": self.store.put(image.config), "manifest": self.store.put(image.manifest),
+                              "layers": [layer.to_json() for layer in layers]})  # fmt: skip
+        return image, False
+
+    def _remembered(self, known: Any, base: Base, platform: str) -> Image | None:
+        try:
+            layers = tuple(Layer.from_json(one) for one in known["layers"])
+            if not all(self.store.has(x.digest, x.size_bytes) for x in layers[len(base.layers) :]):
+                return None
+            return Image(self.store.read(known["config"]), self.store.read(known["manifest"]), layers, platform)
+        except (DamagedBlob, TypeError, KeyError):
+            return None
+
+    def _packages(
+        self, request: BuildRequest, plan: ImagePlan, platform: str, cancel: CancelToken
+    ) -> Generator[Event, None, list[Layer]]:
+        """Return the layers of the packages: as they were made before, else from what is installed, else by uv."""
+        if not plan.requirements:
+            return []
+        pins = [requirement.text for requirement in plan.requirements]
+        key = ["resolved", FORMAT, pins, [w.sha256 for w in plan.wheels], plan.python, platform, self._using.key,
+               bytecode.key(plan.python)]  # fmt: skip
+        noted = None if request.no_cache else self.store.record(key)
+        if isinstance(noted, list):
+            layers = [Layer.from_json(one) for one in noted]
+            if all(self.store.has(layer.digest, layer.size_bytes) for layer in layers):
+                for layer in layers:
+                    yield StepUpdate(layer.diff_id, f"packages: {layer.title}", status="cached")
+                return layers
+        here = platform == default_platform() and bytecode.key(plan.python) and sys.platform.startswith("linux")
+        found = packages.installed_here(pins, self._own_sites()) if here else None
+        if found is not None:
+            try:
+                layers = yield from self._package_layers(found, plan.python, cancel)
+            except BuildError as error:
+                yield LogLine(0, f"installed files are not taken: {error}", "packages")
+                found = None
+        if found is None:
+            with self.store.scratch() as scratch:
+                step = StepUpdate("packages", "packages: wheels by uv", started_at=self._clock())
+                yield step
+                lines: list[str] = []
+                site = wheels.install(
+                    pins, plan.wheels, scratch, python=plan.python, platform=platform,
+                    build_args=request.build_args, cancel=cancel, say=lines.append,
+                )  # fmt: skip
+                yield from (LogLine(number, line, "packages") for number, line in enumerate(lines))
+                yield replace(step, status="done", finished_at=self._clock())
+                layers = yield from self._package_layers(list(packages.iter_found(site)), plan.python, cancel)
+        self.store.note(key, [layer.to_json() for layer in layers])
+        return layers
+
+    def _own_sites(self) -> Sequence[Path]:
+        if self._sites is not None:
+            return self._sites
+        return [Path(one) for one in sys.path if one.endswith(("site-packages", "dist-packages"))]
+
+    def _package_layers(
+        self, found: list[packages.Found], python: str, cancel: CancelToken
+    ) -> Generator[Event, None, list[Layer]]:
+        groups = packages.group(found)
+        made: dict[int, Layer] = {}
+        check = cancelled_check(cancel.is_set)
+
+        def one(number: int, title: str, members: list[packages.Found], say: Callable[[Event], None]) -> None:
+            step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
+            say(step)
+            made[number], had = packages.make(self.store, title, members, python, self._using, check)
+            say(replace(step, status="cached" if had else "done", finished_at=self._clock()))
+
+        works = [partial(one, number, title, members) for number, (title, members) in enumerate(groups)]
+        order = sorted(range(len(groups)), key=lambda number: -sum(f.size_bytes for f in groups[number][1]))
+        yield from in_parallel([works[number] for number in order], cancel, workers=os.cpu_count() or 2)
+        return [made[number] for number in range(len(groups))]
+
+    def _program(self, plan: ImagePlan, cancel: CancelToken) -> Generator[Event, None, list[Layer]]:
+        """Return the layers of the files, the program's own last."""
+        main = [entry for entry in plan.files if entry.path == "app/main.py"]
+        data = sorted((*plan.state, *(e for e in plan.files if e not in main)), key=lambda entry: entry.path)
+        layers = []
+        for title, entries in (("files", data), ("program", main)):
+            if not entries:
+                continue
+            root = plan.workdir.strip("/")
+            inside = [Entry.of_plan(f"{root}/{e.path.removeprefix('app/')}", e) for e in entries]
+            inside += [Entry.folder(root, 0o775), Entry.folder(f"{root}/output", 0o775)]
+            key = ["files", FORMAT, root, self._using.key, [[e.path, e.mode, e.sha256] for e in entries], title]
+            step = StepUpdate(title, title, started_at=self._clock())
+            yield step
+            layer, had = self.store.make_layer(
+                key, partial(_write, inside, self._using, title, cancelled_check(cancel.is_set))
+            )
+            yield replace(step, status="cached" if had else "done", finished_at=self._clock())
+            layers.append(layer)
+        return layers
+
+    def _keep(self, made: Published, found_bases: Sequence[Base], refs: Sequence[ImageRef]) -> None:
+        """Note in the store which image the references have."""
+        for image in made.images:
+            self.store.put(image.config)
+            self.store.put(image.manifest)
+        if made.index is not None:
+            self.store.put(made.index)
+        record = {
+            "manifest": made.digest,
+            "index": made.index is not None,
+            "images": [
+                {"config": image.image_id, "manifest": image.digest, "platform": image.platform,
+                 "layers": [layer.to_json() for layer in image.layers], "base": base.to_json()}
+                for image, base in zip(made.images, found_bases, strict=True)
+            ],
+        }  # fmt: skip
+        for ref in refs:
+            self.store.tag(str(ref), record)
+
+    # -- registries
+
+    def _open_registry(self, host: str, timeout_s: float) -> Registry:
+        patience = replace(self._patience, retries=1) if timeout_s <= 2 else self._patience
+        return connect(host, self._login(host), timeout_s=timeout_s, patience=patience)
+
+    def registry(self, host: str) -> Registry:
+        """Return a client for a registry, the same one for each push: its connections stay open."""
+        login = self._login(host)
+        if (host, login) not in self._registries:
+            self._registries[host, login] = connect(host, login, timeout_s=30.0, patience=self._patience)
+        return self._registries[host, login]
+
+    def _login(self, host: str) -> credentials.Login | None:
+        return self._find_login(host)
+
+    def close(self) -> None:
+        """Close the connections; the builder can still be used."""
+        registries, self._registries = self._registries, {}
+        for registry in registries.values():
+            registry.close()
+
+
+def _write(entries: list[Entry], using: Compressor, title: str, check: Callable[[], None], out: Any) -> Layer:
+    return write_layer(entries, out, using, title=title, check=check)
+
+
+def _base_name(plan: ImagePlan) -> dict[str, str]:
+    path = base_images.is_file(plan.base)
+    return {"org.opencontainers.image.base.name": path.name if path else plan.base}
+
+
+def _annotations(plan: ImagePlan) -> dict[str, str]:
+    found = _base_name(plan)
+    if plan.base_digest:
+        found["org.opencontainers.image.base.digest"] = plan.base_digest
+    return found
+
+
+def _result(made: Published, refs: Sequence[ImageRef], *, cached: bool) -> BuildResult:
+    results = tuple(
+        BuildResult(
+            image=str(refs[0]) if refs else image.image_id, image_id=image.image_id, digest=image.digest,
+            size_bytes=image.size_bytes, unpacked_bytes=image.unpacked_bytes, cached=cached, builder="oci",
+            tags=tuple(str(ref) for ref in refs),
+        )
+        for image in made.images
+    )  # fmt: skip
+    if len(results) == 1:
+        return replace(results[0], digest=None)
+    sizes = [one.size_bytes or 0 for one in results]
+    unpacked = [one.unpacked_bytes for one in results]
+    return replace(
+        results[0], image_id=None, digest=None, images=results, size_bytes=sum(sizes),
+        unpacked_bytes=sum(x or 0 for x in unpacked) if all(unpacked) else None,
+    )  # fmt: skip
+
+
+def _drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            result: BuildResult = end.value
+            return result

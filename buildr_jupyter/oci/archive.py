@@ -1,0 +1,296 @@
+"""Images as files: one tar that docker, podman and skopeo all take, an OCI layout, and both read back as a base.
+
+The tar is an OCI layout with docker's ``manifest.json`` beside it, which points at the same blobs. Source: OCI image
+specification 1.1, "Image Layout"; moby ``image/spec/v1.2.md`` ("Combined Image JSON + Filesystem Changeset Format").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter.errors import BuildError, Cancelled
+from buildr_jupyter.oci.image import Published, digest_of
+from buildr_jupyter.plan import canonical_json
+
+__all__ = ["FileSource", "read_archive", "write_archive", "write_layout"]
+
+Locate = Callable[[str], Path]
+"""Digest to the file that has its bytes."""
+_REF_NAME = "org.opencontainers.image.ref.name"
+_FULL_NAME = "io.containerd.image.name"
+
+
+def write_archive(
+    made: Published, names: Sequence[str], locate: Locate, target: Path, *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Write the one tar; it takes its name when it is whole. Raises BuildError where it cannot be written."""
+    with _fresh(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, content in _documents(made, names).items():
+            _add(tar, path, len(content), io.BytesIO(content))
+        written = set()
+        for digest, content_or_none in _blobs(made):
+            if digest in written:
+                continue
+            written.add(digest)
+            check()
+            path = f"blobs/sha256/{digest.removeprefix('sha256:')}"
+            if content_or_none is not None:
+                _add(tar, path, len(content_or_none), io.BytesIO(content_or_none))
+            else:
+                with locate(digest).open("rb") as stream:
+                    _add(tar, path, os.fstat(stream.fileno()).st_size, stream)
+
+
+def write_layout(
+    made: Published, names: Sequence[str], locate: Locate, folder: Path, *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Write an OCI layout into a folder that is new or empty, or is a layout; blobs that are there stay.
+
+    ``index.json`` is written last. Raises BuildError for another folder, or one that cannot be written.
+    """
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "oci-layout").is_file():
+            raise BuildError(
+                f"Image build failed: {str(folder)!r} is not empty and no OCI layout", hint="name an empty or a new one"
+            )
+        (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        for digest, content in _blobs(made):
+            check()
+            path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+            if path.exists():
+                continue
+            half = path.with_name(path.name + f".{os.getpid()}.half")
+            try:
+                if content is not None:
+                    half.write_bytes(content)
+                else:
+                    shutil.copyfile(locate(digest), half)
+                half.replace(path)
+            finally:
+                half.unlink(missing_ok=True)
+        for name, content in _documents(made, names).items():
+            if name != "manifest.json":
+                (folder / name).write_bytes(content)
+    except OSError as error:
+        raise BuildError(f"Image build failed: {str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _fresh(target: Path) -> Iterator[IO[bytes]]:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                yield out
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(name).chmod(0o666 & ~mask)
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise BuildError(f"Image build failed: {str(target)!r} cannot be written: {error.strerror}") from error
+
+
+def _documents(made: Published, names: Sequence[str]) -> dict[str, bytes]:
+    top = made.images[0].descriptor()
+    if made.index is not None:
+        top = {"mediaType": json.loads(made.index)["mediaType"], "digest": made.digest, "size": len(made.index)}
+    entries = [{**top, "annotations": {_REF_NAME: name.rpartition(":")[2], _FULL_NAME: name}} for name in names or [""]]
+    if not names:
+        entries = [top]
+    docker = [
+        {
+            "Config": f"blobs/sha256/{made.images[0].image_id.removeprefix('sha256:')}",
+            "RepoTags": list(names),
+            "Layers": [f"blobs/sha256/{layer.digest.removeprefix('sha256:')}" for layer in made.images[0].layers],
+        }
+    ]
+    # skopeo's oci-archive takes an archive without a name only where index.json has one entry: the first name alone
+    return {
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        "index.json": canonical_json({"schemaVersion": 2, "manifests": entries[:1]}),
+        "manifest.json": canonical_json(docker),
+    }
+
+
+def _blobs(made: Published) -> Iterator[tuple[str, bytes | None]]:
+    if made.index is not None:
+        yield made.digest, made.index
+    for image in made.images:
+        yield image.digest, image.manifest
+        yield image.image_id, image.config
+        for layer in image.layers:
+            yield layer.digest, None
+
+
+def _add(tar: tarfile.TarFile, path: str, size: int, stream: IO[bytes]) -> None:
+    info = tarfile.TarInfo(path)
+    info.size, info.mode = size, 0o644
+    tar.addfile(info, stream)
+
+
+class FileSource:
+    """An image in a file or a folder, read blob by blob: ``open(path)`` of what is inside, None where it is not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tar: tarfile.TarFile | None = None
+        if not path.is_dir():
+            try:
+                self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
+                self._members = {m.name.removeprefix("./"): m for m in self._tar.getmembers()}
+            except (tarfile.TarError, OSError, EOFError) as error:
+                raise BuildError(
+                    f"Image build failed: base {str(path)!r} is no image: {error}",
+                    hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
+                ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._tar:
+            self._tar.close()
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """Return a stream of the content under this name."""
+        if self._tar is None:
+            path = self.path / name
+            return path.open("rb") if path.is_file() else None
+        member = self._members.get(name)
+        for _ in range(8):
+            if member is None or not (member.issym() or member.islnk()):
+                break
+            target = member.linkname if member.islnk() else os.path.normpath(Path(member.name).parent / member.linkname)
+            member = self._members.get(target.removeprefix("./"))
+        return self._tar.extractfile(member) if member is not None else None
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content under this name, None where there is none."""
+        stream = self.open(name)
+        if stream is None:
+            return None
+        with stream:
+            return stream.read()
+
+
+def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) -> tuple[str | None, bytes, list[str]]:
+    """Return (manifest's digest or None, config, names of the layers inside) of an image in a file or a folder.
+
+    ``choose`` picks the digest out of an index. Raises BuildError for what is no image.
+    """
+    broken = BuildError(
+        f"Image build failed: base {str(source.path)!r} is no image that can be read",
+        hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
+    )
+    try:
+        top = source.read("index.json")
+        if top is not None:
+            digest = choose(json.loads(top))
+            for _ in range(3):
+                content = source.read(_blob(digest))
+                if content is None or digest_of(content) != digest:
+                    raise broken
+                document = json.loads(content)
+                if "layers" in document:
+                    config = source.read(_blob(document["config"]["digest"]))
+                    if config is None or digest_of(config) != document["config"]["digest"]:
+                        raise broken
+                    return digest, config, [_blob(layer["digest"]) for layer in document["layers"]]
+                digest = choose(document)
+        saved = source.read("manifest.json")
+        if saved is None:
+            raise broken
+        described = json.loads(saved)[0]
+        config = source.read(described["Config"])
+        if config is None:
+            raise broken
+        return None, config, list(described["Layers"])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise broken from error
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
+
+
+def copy_layer(
+    stream: IO[bytes], out: IO[bytes], compress: Callable[[], Any], *, check: Callable[[], None]
+) -> tuple[str, str, int, int]:
+    """Copy a layer as gzip: as it is where it is gzip, else compressed now.
+
+    Return digest, diff id, compressed and unpacked bytes. Raises BuildError for a stream that ends early.
+    """
+    head = stream.read(2)
+    diff, blob = hashlib.sha256(), hashlib.sha256()
+    size = unpacked = 0
+    if head == b"\x1f\x8b":
+        path_like = _Tee(head, stream, out, check)
+        try:
+            with gzip.GzipFile(fileobj=path_like) as plain:
+                while block := plain.read(1 << 20):
+                    diff.update(block)
+                    unpacked += len(block)
+            while path_like.read(1 << 20):
+                pass
+        except (EOFError, OSError) as error:
+            raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
+        return f"sha256:{path_like.hash.hexdigest()}", f"sha256:{diff.hexdigest()}", path_like.size, unpacked
+    packer = compress()
+    block = head + stream.read(1 << 20)
+    while block:
+        check()
+        diff.update(block)
+        unpacked += len(block)
+        packed = packer.compress(block)
+        blob.update(packed)
+        size += out.write(packed)
+        block = stream.read(1 << 20)
+    packed = packer.flush()
+    blob.update(packed)
+    size += out.write(packed)
+    return f"sha256:{blob.hexdigest()}", f"sha256:{diff.hexdigest()}", size, unpacked
+
+
+class _Tee(io.RawIOBase):
+    """What is read goes to ``out`` too, and is hashed."""
+
+    def __init__(self, head: bytes, stream: IO[bytes], out: IO[bytes], check: Callable[[], None]) -> None:
+        self._head, self._stream, self._out, self._check = head, stream, out, check
+        self.hash, self.size = hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._check()
+        head, self._head = self._head, b""
+        block = head + self._stream.read(size - len(head) if size > len(head) else size)
+        self.hash.update(block)
+        self.size += len(block)
+        self._out.write(block)
+        return block
+
+    def seekable(self) -> bool:
+        return False
+
+
+def cancelled_check(is_set: Callable[[], bool]) -> Callable[[], None]:
+    """Return what raises Cancelled when the work is to stop."""
+
+    def check() -> None:
+        if is_set():
+            raise Cancelled("the work was cancelled")
+
+    return check
