@@ -36,6 +36,7 @@ MARKER = "# Made by buildr_jupyter"
 """The first line of a Dockerfile of ours begins with it; without it a Dockerfile is the user's own."""
 
 _APT_LISTS = "/var/lib/apt/lists/*"
+_ROOT_IN_A_STAGE = ("# hadolint ignore=DL3002", "USER 0:0")  # the last stage has the image's user
 _IGNORED = (
     "**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/*.egg-info", "**/.pytest_cache",
     "**/.ipynb_checkpoints", "**/.DS_Store", "buildr.json",
@@ -68,7 +69,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
         packages = " ".join(plan.system_packages)
         lines += [
             f"FROM {base} AS system",
-            "USER 0:0",
+            *_ROOT_IN_A_STAGE,
             "# hadolint ignore=DL3008",
             f"RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf {_APT_LISTS}",
             "",
@@ -77,7 +78,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
     if plan.requirements:
         lines += [
             f"FROM {base} AS packages",
-            "USER 0:0",
+            *_ROOT_IN_A_STAGE,
             "WORKDIR /install",
             *(['COPY ["wheels/", "./wheels/"]'] if plan.wheels else []),
             'COPY ["install.py", "requirements.txt", "./"]',

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +58,24 @@ def test_stages_are_there_only_when_they_are_needed() -> None:
 def test_a_custom_dockerfile_is_taken_as_it_is() -> None:
     text = "FROM x\nRUN <<EOF\necho hi\nEOF\n"
     assert context.render_dockerfile(plan(dockerfile=CustomDockerfile(text))) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        context.render_dockerfile(
+            plan(system_packages=("libgl1",), ports=("80/tcp",), environment=(("A", "x"), ("B", "1\n2")))
+        ),
+        context.render_dockerfile(plan(requirements=())),
+        context.render_script_dockerfile("python:3.11-slim", "sub dir/app.py", with_requirements=True),
+    ],
+    ids=["everything", "bare", "script"],
+)
+def test_hadolint_finds_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    linter = Path(sys.executable).parent / "hadolint"
+    ran = subprocess.run([linter, "--no-color", tmp_path / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "")
 
 
 def unquote(quoted: str) -> str:
