@@ -106,6 +106,7 @@ class Assembly:
         self.late: list[Block] = []
         self.carried_runs: dict[int, int] = {}
         self.snapshot: values.Snapshot | None = None
+        self.captured = self.display_captured = False
         self.own_warning()
 
     def own_warning(self) -> None:
@@ -148,6 +149,7 @@ class Assembly:
             shown=self._shown(),
             mark=mark,
             hidden=hidden,
+            captured=self.captured,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
             awaits=any(awaits(statement.node) for statement in sliced.kept),
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
@@ -184,6 +186,8 @@ class Assembly:
                 )
             if translated.foreign:
                 continue
+            if number == self.last:
+                self.captured, self.display_captured = translated.captured, translated.display_captured
             for text, line in translated.requirements:
                 self.requirements.append((text, f"{self.title(number)}, line {line}"))
             self.sources[number] = translated.source
@@ -416,7 +420,8 @@ class Assembly:
 
     def _shown(self) -> bool:
         body = self.bodies[self.last]
-        return bool(body) and isinstance(body[-1], ast.Expr) and not is_quiet(self.sources[self.last])
+        shows = bool(body) and isinstance(body[-1], ast.Expr) and not self.display_captured
+        return shows and not is_quiet(self.sources[self.last])
 
     def _edited_bodies(self) -> None:
         for run, edits in self.edits.items():

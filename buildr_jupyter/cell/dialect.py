@@ -6,7 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
 
@@ -104,6 +104,10 @@ class Translated:
     """(requirement, 1-based line) from ``%pip install`` and ``!pip install``."""
     foreign: str | None = None
     """The cell's magic, where the cell is in another language."""
+    captured: bool = False
+    """``%%capture`` keeps what the cell prints."""
+    display_captured: bool = False
+    """``%%capture`` keeps the value that the cell would show."""
 
 
 def translate(source: str, transform: Callable[[str], str | None]) -> Translated:
@@ -115,10 +119,16 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
         return Translated(source)
     tree = ast.parse(source)
     if len(tree.body) == 1 and (cell := _cell_magic(tree.body[0])):
-        name, _, body = cell
+        name, arguments, body = cell
         if name in _BODIES:
             inner = transform(body)
-            return Translated("") if inner is None else translate("\n" + inner, transform)
+            translated = Translated("") if inner is None else translate("\n" + inner, transform)
+            if name == "capture":
+                options = arguments.split()
+                return replace(
+                    translated, captured="--no-stdout" not in options, display_captured="--no-display" not in options
+                )
+            return translated
         if name == "timeit":
             return Translated("")
         return Translated(source if name not in _FOREIGN else "", foreign=name)

@@ -1,4 +1,11 @@
-"""The few lines at the head of main.py that run the notebook's own code as the kernel did."""
+"""The few lines at the head of main.py that run the notebook's own code as the kernel did.
+
+Where a carried statement fails: if it is known that its cell did not fail in the notebook, the program cannot be what
+the cell was, and ends with status 1. If that is not known, as in a file whose outputs are stripped, the rest of that
+cell is passed over, for in the notebook it would not have happened either; the traceback goes to standard error, and
+the blocks of the other cells run, as a person would have run them. A name that is then missing ends the chosen cell
+with its own NameError, so that a wrong output cannot follow from it unseen.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +20,24 @@ MARK = "# %% "
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own=False, name=None, failed=None):
-    import ast, codeop, linecache, os, re, signal, sys, traceback
+    import ast, codeop, io, itertools, linecache, os, re, signal, sys, traceback
     if os.getpid() == 1 and (child := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: os.kill(child, number))
+        for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(child, number))
         code = next(os.waitstatus_to_exitcode(status) for pid, status in iter(os.wait, None) if pid == child)
         os._exit(code if code >= 0 else 128 - code)
-f|    def show(*_, **__):  # a notebook draws and closes its figures at show() and at the end of each cell
-f|        pyplot, folder = sys.modules.get("matplotlib.pyplot"), os.environ.get("BUILDR_OUTPUT_DIR", "output")
-f|        for number in pyplot.get_fignums() if pyplot and own else ():
-f|            os.makedirs(folder, exist_ok=True)
-f|            pyplot.figure(number).savefig(f"{{folder}}/figure-{{len(os.listdir(folder)) + 1}}.png")
-f|        pyplot and pyplot.close("all")
-f|    backend = sys.modules["buildr_backend"] = type(sys)("buildr_backend")  # draws as Agg does
-f|    backend.__getattr__ = lambda name: getattr(__import__("matplotlib.backends.backend_agg", fromlist="*"), name)
-f|    backend.show, os.environ["MPLBACKEND"] = show, "module://buildr_backend"
+f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
+f|        for number in pyplot.get_fignums() if (pyplot := sys.modules.get("matplotlib.pyplot")) else ():
+f|            try:
+f|                own and os.makedirs(to, exist_ok=True)
+f|                place = f"{{to}}/figure-{{next(drawn)}}.png" if own else io.BytesIO()
+f|                pyplot.figure(number).savefig(place, bbox_inches="tight")
+f|            except Exception as error: print("buildr: a figure is not kept:", error, file=sys.stderr)
+f|            pyplot.close(number)  # as a notebook does at show() and at the end of each cell
+f|    agg = property(lambda _: vars(__import__("matplotlib.backends.backend_agg", fromlist="*")) | {{"show": show}})
+f|    backend = type("Backend", (type(sys),), {{"__dict__": agg, "__getattr__": lambda one, name: vars(one).get(name)}})
+f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_backend"), "module://buildr_backend"
     blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
-    stdout = scope["_buildr_stdout"] = os.dup(1)
-    os.dup2(2, 1)  # what the other cells print goes to standard error
+    stdout = scope["_buildr_stdout"] = os.dup(1); os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     for block in blocks:
         (name, line, text), previous = re.match(r"(.*), line (\\d+)\\n([^\\0]*)", block).groups(), name
@@ -39,7 +46,7 @@ h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no f
         linecache.cache[name] = 0, None, lines, name  # for tracebacks
 n|        if name == failed and block not in blocks[-{own}:]: continue
 f|        name == previous or show()
-        if block is blocks[-{own}]: own = not sys.stdout.flush() and os.dup2(stdout, 1) == 1
+        if block is blocks[-{own}]: own = not sys.stdout.flush(){opened}
         how = {how}
         try:
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)
@@ -49,8 +56,8 @@ a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_
             if own and isinstance(error, SystemExit): raise
             traceback.print_exception(error.with_traceback(error.__traceback__.tb_next))
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-n|            if own or isinstance(error, KeyboardInterrupt): sys.exit(1 if isinstance(error, Exception) else 130)
-n|            failed = name  # in the notebook, too, the rest of that cell did not happen
+n|            quits = own or isinstance(error, KeyboardInterrupt)  # else the rest of its cell is passed over
+n|            failed = sys.exit(1 if isinstance(error, Exception) else 130) if quits else name
 f|    show()
 raise SystemExit(_buildr_run(globals()))  # all that follows was run by this
 """
@@ -66,12 +73,17 @@ def render_preamble(
     awaits: bool = False,
     figures: bool = False,
     hidden: bool = False,
+    captured: bool = False,
 ) -> str:
-    """Return the head of main.py, at most 40 lines."""
+    """Return the head of main.py, at most 40 lines.
+
+    ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does.
+    """
     flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant, "p": not awaits, "h": hidden}
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
+    opened = "" if captured else " and os.dup2(stdout, 1) == 1"
     lines = []
-    for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how).splitlines():
+    for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how, opened=opened).splitlines():
         if line[1:2] == "|":
             if flags[line[0]]:
                 lines.append(line[2:])
