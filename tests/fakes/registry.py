@@ -10,12 +10,14 @@ import hashlib
 import json
 import re
 import secrets
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 _PATH = re.compile(r"/v2/(?P<name>[a-z0-9/._-]+)/(?P<kind>manifests|blobs)/(?P<reference>[A-Za-z0-9:._-]+)")
+_UPLOAD = re.compile(r"/v2/(?P<name>[a-z0-9/._-]+)/blobs/uploads/(?P<id>[0-9a-f]*)")
 
 
 class FakeRegistry:
@@ -39,6 +41,28 @@ class FakeRegistry:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.tokens: set[str] = set()
+        self.owned: set[tuple[str, str]] = set()
+        """(repository, digest) of the blobs that a repository has; where ``strict`` is not set all have all."""
+        self.strict = False
+        """Refuse a manifest before its blobs; a blob is in the repository that it was sent to."""
+        self.uploads: dict[str, bytearray] = {}
+        self.break_sends = 0
+        """So many uploads lose their connection in mid-blob, after half of what was sent is kept."""
+        self.break_reads = 0
+        """So many downloads lose their connection after half."""
+        self.ranges = True
+        self.fail: list[int] = []
+        """The next requests are answered with these statuses."""
+        self.retry_after: str | None = None
+        self.lie = ""
+        """Blobs are read as this text instead."""
+        self.upload_host: str | None = None
+        """Uploads are sent to this host:port."""
+        self.refuse_mount = False
+        self.refuse_type = ""
+        self.token_uses: int | None = None
+        """A token is good for so many requests."""
+        self._uses: dict[str, int] = {}
         self.login = f"{user}:{password}"
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"registry": self}))
         self._server.daemon_threads = True
@@ -85,13 +109,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _allowed(self) -> bool:
         registry = self.registry
         given = self.headers.get("Authorization", "")
+        if registry.fail:
+            self._drain()
+            more = {"Retry_After": registry.retry_after} if registry.retry_after else {}
+            self._error(registry.fail.pop(0), "TOOMANYREQUESTS", "not now", **more)
+            return False
         if registry.status is not None:
             self._error(registry.status, "UNKNOWN", "as it was told to")
             return False
         if registry.auth == "basic" and given != "Basic " + base64.b64encode(registry.login.encode()).decode():
             self._error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Basic realm="fake"')
             return False
-        if registry.auth == "bearer" and given.removeprefix("Bearer ") not in registry.tokens:
+        token = given.removeprefix("Bearer ")
+        if registry.auth == "bearer" and registry.token_uses is not None and token in registry.tokens:
+            registry._uses[token] = registry._uses.get(token, 0) + 1
+            if registry._uses[token] > registry.token_uses:
+                registry.tokens.discard(token)
+        if registry.auth == "bearer" and token not in registry.tokens:
+            self._drain()
             realm = f'Bearer realm="http://{registry.host}/token",service="fake",scope="repository:x:pull"'
             self._error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate=realm)
             return False
@@ -123,6 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path == "/v2/":
             self._answer(200, b"{}", Docker_Distribution_API_Version="registry/2.0")
             return
+        upload = _UPLOAD.fullmatch(url.path)
+        if upload:
+            self._upload(upload["name"], upload["id"], {k: v[0] for k, v in parse_qs(url.query).items()})
+            return
         found = _PATH.fullmatch(url.path)
         if not found:
             self._error(404, "NAME_UNKNOWN", "no such path")
@@ -131,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif found["kind"] == "manifests":
             self._manifest(found["name"], found["reference"])
         else:
-            self._blob(found["reference"])
+            self._blob(found["name"], found["reference"])
 
     def _manifest(self, name: str, reference: str) -> None:
         media_type, content = self.registry.manifests.get((name, reference), ("", b""))
@@ -143,12 +182,91 @@ class _Handler(BaseHTTPRequestHandler):
             200, content, Content_Type=media_type, Docker_Content_Digest=digest, Content_Length=str(len(content))
         )
 
-    def _blob(self, digest: str) -> None:
-        content = self.registry.blobs.get(digest)
-        if content is None:
+    def _blob(self, name: str, digest: str) -> None:
+        registry = self.registry
+        content = registry.blobs.get(digest)
+        if content is None or (registry.strict and (name, digest) not in registry.owned):
             self._error(404, "BLOB_UNKNOWN", "blob unknown")
-        else:
-            self._answer(200, content, Docker_Content_Digest=digest)
+            return
+        if registry.lie:
+            content = registry.lie.encode()
+        begin = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if registry.ranges else 0
+        part = content[begin:]
+        if registry.break_reads and self.command == "GET":
+            registry.break_reads -= 1
+            self.send_response(206 if begin else 200)
+            self.send_header("Content-Length", str(len(part)))
+            self.end_headers()
+            self.wfile.write(part[: len(part) // 2])
+            self.wfile.flush()
+            self._cut()
+            return
+        self._answer(206 if begin else 200, part, Docker_Content_Digest=digest)
+
+    def _cut(self) -> None:
+        """Break the connection off."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _drain(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _upload(self, name: str, upload: str, query: dict[str, str]) -> None:
+        registry = self.registry
+        if self.command == "POST":
+            self._drain()
+            if query.get("mount") and not registry.refuse_mount and (query["from"], query["mount"]) in registry.owned:
+                registry.owned.add((name, query["mount"]))
+                self._answer(201, Docker_Content_Digest=query["mount"])
+                return
+            upload = secrets.token_hex(6)
+            registry.uploads[upload] = bytearray()
+            host = f"http://{registry.upload_host}" if registry.upload_host else ""
+            self._answer(202, Location=f"{host}/v2/{name}/blobs/uploads/{upload}?state=1")
+            return
+        kept = registry.uploads.get(upload)
+        if kept is None:
+            self._drain()
+            self._error(404, "BLOB_UPLOAD_UNKNOWN", "no such upload")
+            return
+        where = f"/v2/{name}/blobs/uploads/{upload}?state={len(kept)}"
+        if self.command == "GET":
+            self._answer(204, Location=where, Range=f"0-{max(0, len(kept) - 1)}")
+            return
+        if self.command == "DELETE":
+            del registry.uploads[upload]
+            self._answer(204)
+            return
+        length = int(self.headers.get("Content-Length") or 0)
+        if registry.break_sends and length:
+            registry.break_sends -= 1
+            kept += self.rfile.read(length // 2)
+            self._cut()
+            return
+        kept += self.rfile.read(length)
+        if self.command == "PATCH":
+            self._answer(
+                202, Location=f"/v2/{name}/blobs/uploads/{upload}?state={len(kept)}", Range=f"0-{len(kept) - 1}"
+            )
+            return
+        digest = f"sha256:{hashlib.sha256(kept).hexdigest()}"
+        if digest != query.get("digest"):
+            self._error(400, "DIGEST_INVALID", "the content has another digest")
+            return
+        registry.blobs[digest] = bytes(kept)
+        registry.owned.add((name, digest))
+        del registry.uploads[upload]
+        self._answer(201, Docker_Content_Digest=digest)
+
+    def _missing(self, name: str, document: dict[str, Any]) -> str | None:
+        """Return a digest that a manifest names and its repository lacks."""
+        for part in [document.get("config"), *document.get("layers", [])]:
+            if part and (name, part["digest"]) not in self.registry.owned:
+                return str(part["digest"])
+        for part in document.get("manifests", []):
+            if (name, part["digest"]) not in self.registry.manifests:
+                return str(part["digest"])
+        return None
 
     def _put(self, name: str, kind: str, reference: str) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -160,8 +278,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.registry.blobs[digest] = content
         else:
             media_type = json.loads(content)["mediaType"]
+            if media_type == self.registry.refuse_type:
+                self._error(400, "MANIFEST_INVALID", "this media type is not taken")
+                return
+            if self.registry.strict and (missing := self._missing(name, json.loads(content))):
+                self._error(404, "MANIFEST_BLOB_UNKNOWN", f"blob unknown: {missing}")
+                return
             for key in (reference, digest):
                 self.registry.manifests[name, key] = (media_type, content)
         self._answer(201, Docker_Content_Digest=digest)
 
-    do_GET = do_HEAD = do_PUT = do_POST = _serve  # noqa: N815
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
