@@ -146,6 +146,7 @@ class OciBuilder:
             result = yield from self._build(request, plan, cancel)
         except DamagedBlob as error:
             logger.warning("%s", error)
+            self.store.verify()
             result = yield from self._build(request, plan, cancel)  # what was damaged is gone, and is made anew
         return replace(result, duration_s=self._clock() - started)
 

@@ -1,0 +1,358 @@
+"""The builder without an engine: its images read, pulled and run by others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker import APIClient
+
+from buildr_jupyter import builder, context, engine
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
+from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate
+from buildr_jupyter.model import (
+    Archive,
+    BuildRequest,
+    BuildResult,
+    CustomDockerfile,
+    EngineLoad,
+    FileEntry,
+    ImagePlan,
+    ImageRef,
+    Layout,
+    Push,
+    Requirement,
+)
+from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.oci.store import Store
+from tests.engines.registry import Registry
+from tests.fakes.registry import FakeRegistry
+
+PINS = ("six==1.17.0",)
+PROGRAM = """
+import ctypes, lzma, os, sqlite3, ssl, sys, zoneinfo
+import six
+from pathlib import Path
+assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 50
+assert zoneinfo.ZoneInfo("Europe/Berlin")
+assert os.getuid() == 1000, os.getuid()
+assert Path.home().as_posix() == "/home/app"
+assert os.environ["BUILDR_OUTPUT_DIR"] == "/app/output"
+(Path("output") / "x").write_text("1")
+print("NONCE", six.__version__, six.__cached__ is not None and os.path.exists(six.__cached__))
+"""
+
+
+@pytest.fixture(scope="session")
+def warm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def subject(warm_store: Path) -> Iterator[OciBuilder]:
+    with contextlib.closing(OciBuilder(store=Store(warm_store))) as made:
+        yield made
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[APIClient]:
+    with contextlib.closing(engine.connect()) as connected:
+        yield connected
+
+
+def make_plan(nonce: str = "n", *, base: str = "kernel", **changes: Any) -> ImagePlan:
+    main = FileEntry.from_bytes("app/main.py", PROGRAM.replace("NONCE", nonce).encode())
+    plan = ImagePlan(
+        base=base,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        requirements=tuple(Requirement(pin) for pin in PINS),
+        files=(main, FileEntry.from_bytes("app/data/a.csv", b"1\n")),
+    )
+    return replace(plan, **changes)
+
+
+def request_for(plan: ImagePlan, folder: Path, *outputs: Any, name: str = "trial:1", **more: Any) -> BuildRequest:
+    made = context.write_folder(plan, folder / "context")
+    return BuildRequest(made, (ImageRef.parse(name).tagged(),), plan=plan, outputs=outputs, **more)
+
+
+def collect(stream: Any) -> tuple[list[Event], Any]:
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(stream))
+        except StopIteration as end:
+            return events, end.value
+
+
+def build(subject: OciBuilder, request: BuildRequest) -> tuple[list[Event], BuildResult]:
+    return collect(subject.stream_build(request, CancelToken()))
+
+
+def run(client: APIClient, image: str, **limits: Any) -> tuple[int, str]:
+    config = client.create_host_config(read_only=True, cap_drop=["ALL"], tmpfs={"/app/output": "uid=1000"}, **limits)
+    container = client.create_container(image, host_config=config)["Id"]
+    try:
+        client.start(container)
+        status = client.wait(container)["StatusCode"]
+        return status, client.logs(container).decode()
+    finally:
+        client.remove_container(container, force=True)
+
+
+def said(*command: str, **environment: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def needs(*names: str) -> None:
+    missing = [name for name in names if not shutil.which(name)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+class TestFromThisInterpreter:
+    def test_archive_for_docker_skopeo_umoci(self, subject: OciBuilder, client: APIClient, tmp_path: Path) -> None:
+        nonce = secrets.token_hex(6)
+        target = tmp_path / "image.tar"
+        _, result = build(subject, request_for(make_plan(nonce), tmp_path, Archive(target), name=f"t-{nonce}:1"))
+        with target.open("rb") as stream:
+            assert not [event for event in client.load_image(stream) if "error" in event]
+        try:
+            assert client.inspect_image(f"t-{nonce}:1")["Id"] == result.image_id
+            assert run(client, f"t-{nonce}:1") == (0, f"{nonce} 1.17.0 True\n")
+        finally:
+            client.remove_image(f"t-{nonce}:1", force=True)
+        needs("skopeo", "umoci")
+        seen = json.loads(said("skopeo", "inspect", f"oci-archive:{target}"))
+        assert seen["Digest"] == result.digest
+        assert len(seen["Layers"]) == len(set(seen["Layers"]))
+        assert json.loads(said("skopeo", "inspect", f"docker-archive:{target}"))["Created"] == "1970-01-01T00:00:00Z"
+
+    def test_layout(self, subject: OciBuilder, tmp_path: Path) -> None:
+        needs("skopeo", "umoci")
+        _, result = build(subject, request_for(make_plan(), tmp_path, Layout(tmp_path / "layout")))
+        assert json.loads(said("skopeo", "inspect", f"oci:{tmp_path}/layout"))["Digest"] == result.digest
+        said("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:1", str(tmp_path / "bundle"))
+        root = tmp_path / "bundle" / "rootfs"
+        assert (root / "opt/venv/bin/python").readlink().as_posix().startswith("/usr/local/bin/python3.")
+        assert oct((root / "app/output").stat().st_mode)[-4:] == "0775"
+        assert oct((root / "tmp").stat().st_mode)[-4:] == "1777"
+        for path in root.rglob("*.txt"):
+            assert sys.base_prefix.encode() not in path.read_bytes(), path
+        with pytest.raises(BuildError, match="not empty"):
+            build(subject, request_for(make_plan(), tmp_path, Layout(tmp_path / "context")))
+
+
+class TestInARegistry:
+    def test_pushed_pulled_run_and_not_sent_again(
+        self, subject: OciBuilder, client: APIClient, base_image: str, registry_http: Registry, tmp_path: Path
+    ) -> None:
+        nonce = secrets.token_hex(6)
+        ref = f"{registry_http.host}/me/{nonce}:1"
+        digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+        assert digest == client.inspect_image(base_image)["Id"]
+        plan = make_plan(nonce, base=base_image, base_digest=digest)
+        request = request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref)
+        _, result = build(subject, request)
+        with contextlib.closing(RegistryClient(registry_http.host)) as asked:
+            assert asked.digest(f"me/{nonce}", "1") == result.digest
+            manifest = asked.manifest(f"me/{nonce}", "1")
+        assert (manifest.config_digest, manifest.size_bytes) == (result.image_id, result.size_bytes)
+        assert result.pushed == (ref,)
+        client.pull(ref)
+        try:
+            assert run(client, ref) == (0, f"{nonce} 1.17.0 True\n")
+        finally:
+            client.remove_image(ref, force=True)
+
+        events, again = build(subject, request)
+        assert again.cached
+        assert again.digest == result.digest
+        assert [e.status for e in events if isinstance(e, TransferUpdate)] == ["exists"]
+
+        other = make_plan(nonce + "2", base=base_image, base_digest=digest)
+        events, edited = build(subject, request_for(other, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+        sent = [e for e in events if isinstance(e, TransferUpdate) and e.status == "done"]
+        assert sum(e.total_bytes or 0 for e in sent) < 64 * 1024
+        assert edited.digest != result.digest
+
+    def test_a_base_in_the_same_registry_is_mounted(
+        self, warm_store: Path, subject: OciBuilder, tmp_path: Path
+    ) -> None:
+        with FakeRegistry() as fake:
+            fake.strict = True
+            base = f"{fake.host}/base/x:1"
+            build(subject, request_for(make_plan("base"), tmp_path, Push(ImageRef.parse(base)), name=base))
+            fake.requests.clear()
+            with contextlib.closing(OciBuilder(store=Store(tmp_path / "fresh"), sites=[])) as fresh:
+                digest = collect(fresh.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
+                ref = f"{fake.host}/me/y:1"
+                plan = make_plan("on it", base=base, base_digest=digest, requirements=())
+                _, result = build(fresh, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+            assert fake.manifests["me/y", "1"]
+            got = [r for r in fake.requests if r[0] == "GET" and "/blobs/sha256" in r[1]]
+            assert len(got) == 1, "the base's config alone was read"
+            assert result.unpacked_bytes is None
+            annotations = json.loads(fake.manifests["me/y", "1"][1])["annotations"]
+            assert annotations["org.opencontainers.image.base.digest"] == digest
+            assert annotations["org.opencontainers.image.base.name"] == base
+
+    def test_faults_on_the_way(self, subject: OciBuilder, tmp_path: Path) -> None:
+        with FakeRegistry(auth="bearer", user="u", password="p") as fake:
+            from buildr_jupyter.credentials import Login
+
+            waits: list[float] = []
+            login = Login(fake.host, "u", "p")
+            with contextlib.closing(
+                OciBuilder(store=subject.store, find_login=lambda _host: login, sleep=waits.append)
+            ) as troubled:
+                fake.strict, fake.break_sends, fake.token_uses = True, 2, 7
+                ref = f"{fake.host}/me/z:1"
+                _, result = build(troubled, request_for(make_plan(), tmp_path, Push(ImageRef.parse(ref)), name=ref))
+                assert fake.manifests["me/z", "1"]
+                assert len(waits) >= 2
+                assert result.digest in {key[1] for key in fake.manifests}
+
+    def test_damaged_in_the_store_is_made_anew(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "store")
+        with contextlib.closing(OciBuilder(store=store)) as subject, FakeRegistry() as fake:
+            fake.strict = True
+            ref = f"{fake.host}/me/z:1"
+            plan = make_plan()
+            build(subject, request_for(plan, tmp_path, name=ref))
+            for path in (tmp_path / "store" / "blobs" / "sha256").glob("*"):
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
+            _, result = build(subject, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+            assert fake.manifests["me/z", "1"]
+            assert result.digest
+
+
+def test_into_the_engine_without_what_it_has(
+    subject: OciBuilder, client: APIClient, base_image: str, tmp_path: Path
+) -> None:
+    nonce = secrets.token_hex(6)
+    digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    plan = make_plan(nonce, base=base_image, base_digest=digest)
+    _, result = build(subject, request_for(plan, tmp_path, EngineLoad(), name=f"t-{nonce}:1"))
+    try:
+        assert client.inspect_image(f"t-{nonce}:1")["Id"] == result.image_id
+        assert run(client, f"t-{nonce}:1")[0] == 0
+    finally:
+        client.remove_image(f"t-{nonce}:1", force=True)
+
+
+def test_without_an_engine(subject: OciBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    build(subject, request_for(make_plan(), tmp_path))
+    with pytest.raises(EngineUnavailable):
+        build(subject, request_for(make_plan(), tmp_path, EngineLoad()))
+    name, _ = collect(
+        subject.stream_auto_base("127.0.0.1:9/python:3.11-slim", platform=None, pull=False, cancel=CancelToken())
+    )[1]
+    assert name == "kernel"
+    with pytest.raises(BuildError, match=r"base 127.0.0.1:9/python"):
+        collect(subject.stream_base("127.0.0.1:9/python:3", platform=None, pull=False, cancel=CancelToken()))
+
+
+def test_refused_before_anything_is_made(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    subject = builder.select("oci")
+    assert isinstance(subject, builder.Builder)
+    own = OciBuilder(store=store)
+    for plan in (
+        make_plan(dockerfile=CustomDockerfile("FROM x", secrets=("s",))),
+        make_plan(system_packages=("git",)),
+        make_plan(requirements=(Requirement("x @ git+https://example.org/x@1"),)),
+        make_plan(platforms=("linux/s390x",)),
+    ):
+        with pytest.raises(BuildRefused) as caught:
+            build(own, request_for(plan, tmp_path))
+        assert "buildkit" in str(caught.value.hint)
+    assert not store.folder.exists()
+    with pytest.raises(PublishError, match="does not exist locally"):
+        own.publish("127.0.0.1:9/x")
+    cancel = CancelToken()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        list(own.stream_build(request_for(make_plan(), tmp_path), cancel))
+
+
+def test_steps_and_the_seeds_door(subject: OciBuilder, tmp_path: Path) -> None:
+    plan = make_plan(secrets.token_hex(4))
+    request = request_for(plan, tmp_path)
+    events, result = build(subject, request)
+    assert {e.step: e.status for e in events if isinstance(e, StepUpdate)}["program"] == "done"
+    again = subject.build("trial:2", str(request.context))
+    assert (again.image_id, again.cached) == (result.image_id, True)
+    assert result.unpacked_bytes is not None
+    assert result.size_bytes is not None
+    assert 0 < result.size_bytes < result.unpacked_bytes
+
+
+MAKE = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from tests.integration.test_oci_builder import OciBuilder, Store, build, make_plan, request_for
+from buildr_jupyter.model import Layout
+folder = Path(sys.argv[1])
+subject = OciBuilder(store=Store(folder / "store"))
+result = build(subject, request_for(make_plan(), folder, Layout(folder / "layout")))[1]
+print(result.digest)
+"""
+
+
+def test_one_digest_everywhere(tmp_path: Path) -> None:
+    needs("skopeo")
+    root = str(Path(__file__).parents[2])
+    digests = set()
+    fake = ["faketime", "-f", "+400d"] if shutil.which("faketime") else []
+    for number, (prefix, mask, environment) in enumerate(
+        [
+            ([], 0o022, {"LANG": "C", "PYTHONHASHSEED": "1"}),
+            (fake, 0o077, {"LANG": "de_DE.UTF-8", "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"}),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        done = subprocess.run(
+            [*prefix, sys.executable, "-c", textwrap.dedent(MAKE).format(tests=root), str(folder)],
+            cwd=folder, umask=mask, capture_output=True, text=True, check=False,
+            env={**os.environ, **environment, "HOME": str(folder), "PYTHONPATH": root},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        digests.add(done.stdout.strip())
+        assert json.loads(said("skopeo", "inspect", f"oci:{folder}/layout"))["Digest"] == done.stdout.strip()
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda plan: replace(plan, files=(FileEntry.from_bytes("app/main.py", b"pass"),)),
+        lambda plan: replace(plan, requirements=()),
+        lambda plan: replace(plan, environment=(("A", "1\n2"),)),
+        lambda plan: replace(plan, base_digest="sha256:" + "1" * 64),
+    ],
+    ids=["code", "pin", "base", "environment"][:4],
+)
+def test_each_input_counts(subject: OciBuilder, tmp_path: Path, changed: Callable[[ImagePlan], ImagePlan]) -> None:
+    first = build(subject, request_for(make_plan(), tmp_path))[1]
+    other = build(subject, request_for(changed(make_plan()), tmp_path))[1]
+    assert other.image_id != first.image_id
