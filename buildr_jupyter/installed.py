@@ -187,6 +187,12 @@ class Distribution:
         return set(self.read("top_level.txt").split())
 
     @property
+    def built_here(self) -> bool:
+        """Tell whether it was compiled on this machine: no index takes a wheel for plain ``linux_…`` (PEP 513)."""
+        tags = (line.rpartition("-")[2] for line in self.read("WHEEL").splitlines() if line.startswith("Tag:"))
+        return any(tag.startswith("linux_") for tag in tags)
+
+    @property
     def direct_url(self) -> dict[str, Any]:
         """PEP 610's direct_url.json, empty for what came from an index; conda's own entries do not count."""
         if self.read("INSTALLER").strip() == "conda":

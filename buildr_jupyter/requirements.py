@@ -260,6 +260,11 @@ def _pin(work: _Work, key: str, why: str) -> tuple[str, str]:
         wheel = local_wheel(distribution, Path(unquote(urlsplit(distribution.direct_url["url"]).path)))
         work.wheels[wheel.path] = wheel
         return f"./{wheel.path}", why
+    if distribution.built_here:
+        text = f"{key} {distribution.version} was compiled on this machine: the index may have no wheel of it"
+        work.warnings.append(
+            Warned(text, hint="if the image cannot compile it, add --apt gcc, or take another version")
+        )
     if distribution.from_conda:
         work.warnings.append(
             Warned(

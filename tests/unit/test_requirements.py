@@ -34,6 +34,7 @@ class Site:
         direct_url: dict | None = None,
         installer: str = "pip",
         record: bool = True,
+        tag: str = "py3-none-any",
     ) -> None:
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         everything = {
@@ -47,7 +48,7 @@ class Site:
                     "",
                 ]
             ),
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n",
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: {tag}\n",
             f"{info}/INSTALLER": f"{installer}\n",
         }
         if direct_url:
@@ -277,6 +278,16 @@ def test_conda_installs_are_pinned_by_name_with_a_warning(site: Site) -> None:
     found = resolve([use("np")], installed(site), markers=MARKERS)
     assert pins(found) == ["np==1.2"]
     assert "conda" in found.warnings[0].text
+
+
+def test_what_was_compiled_here_is_said_before_the_build(site: Site) -> None:
+    site.add("fast", "1.2", {"fast.so": ""}, tag="cp311-cp311-linux_x86_64")
+    site.add("wheel", "1.2", {"wheel.so": ""}, tag="cp311-cp311-manylinux_2_28_x86_64")
+    found = resolve([], installed(site), markers=MARKERS, given=[("fast", "x"), ("wheel", "x")])
+    assert pins(found) == ["fast==1.2", "wheel==1.2"]
+    assert [warning.text for warning in found.warnings] == [
+        "fast 1.2 was compiled on this machine: the index may have no wheel of it"
+    ]
 
 
 def test_local_versions_bring_their_index(site: Site) -> None:
