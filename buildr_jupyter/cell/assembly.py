@@ -184,7 +184,7 @@ class Assembly:
                     f"{self.title(number)} is in another language: it begins with %%{translated.foreign}",
                     hint="only Python cells become images",
                 )
-            if translated.foreign:
+            if not translated.source.strip() and translated.foreign:
                 continue
             if number == self.last:
                 self.captured, self.display_captured = translated.captured, translated.display_captured
@@ -414,6 +414,8 @@ class Assembly:
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
         if snapshot is not None:
             found.extend(snapshot.imports)
+        written = {name for statement in sliced.kept for name in _written(statement)}
+        found = [use for use in found if f"{use.module}.py" not in written]
         return tuple(dict.fromkeys(found))
 
     # -- text

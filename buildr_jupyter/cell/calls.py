@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from buildr_jupyter.cell import knowledge as known
 from buildr_jupyter.cell.expressions import Expressions, Frame
 from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, FunctionInfo, Obj, Val, reach
-from buildr_jupyter.cell.world import World
+from buildr_jupyter.cell.world import CACHE_METHODS, CACHES, World
 
 __all__ = ["Calls"]
 
@@ -148,14 +148,23 @@ class Calls(Expressions, World):
         if facts is None or self.depth >= _DEPTH:
             return self.fresh(opaque=True, edges=_objs(args)) if _objs(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
-        places = _places(info, given, keywords or {})
+        places = function.places | _places(info, given, keywords or {})
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         self.depth += 1
         try:
-            return self._take(info, facts, places, function)
+            result = self._take(info, facts, places, function)
         finally:
             self.depth -= 1
+        return self._from_cache(function, result) if function.typ is not None else result
+
+    def _from_cache(self, function: Obj, result: Val) -> Val:
+        """Note a call of a function that keeps its results; what it gives may be given to others, too."""
+        assert function.typ is not None
+        self.facts.mutates.add(self.world_object(function.typ))
+        if not result.objs:
+            return result
+        return result._replace(objs=result.objs | {one for one in function.life if one.info == "results"})
 
     def _take(self, info: FunctionInfo, facts: Facts, places: dict[Obj, frozenset[Obj]], function: Obj) -> Val:
         copies: dict[Obj, Obj] = {}
@@ -177,6 +186,8 @@ class Calls(Expressions, World):
             if made is None:
                 made = copies[obj] = self.new(obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ)
                 made.edges.update(put(obj.edges))
+                if obj.kind == "func":
+                    made.places = places | {inner: frozenset(put(objs)) for inner, objs in obj.places.items()}
             return made
 
         here = Facts(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
@@ -188,13 +199,15 @@ class Calls(Expressions, World):
                 self.seed(token[1:], weak=True)
         if facts.mutates:
             self.change(put(facts.mutates))
-        for param in info.params:
-            inner = param.info
-            for source, targets in ((param, places.get(param, NOTHING)), (inner, NOTHING)):
-                if isinstance(source, Obj) and (extra := source.edges - {inner}):
-                    stored = put(obj for obj in extra if obj is not param)
-                    for target in targets:
-                        target.edges.update(obj for obj in stored if obj is not target)
+        # What is stored into a parameter, its own or one of the call that made it, is held by what was given.
+        own = {param.info for param in info.params}
+        for param, targets in places.items():
+            if param.kind != "param" or not targets or param in own:
+                continue
+            if extra := param.edges - {param.info}:
+                stored = put(obj for obj in extra if obj is not param)
+                for target in targets:
+                    target.edges.update(obj for obj in stored if obj is not target)
         for callee, method, values in facts.calls:
             given = [value._replace(objs=frozenset(put(value.objs))) for value in values]
             for target in places.get(callee, (callee,)):
@@ -296,7 +309,9 @@ class Calls(Expressions, World):
         results: list[Val] = []
         others: list[Obj] = []
         for obj in receiver.objs:
-            if obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
+            if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
+                results.append(self.cache_method(obj.typ, name))
+            elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
                 results.extend(self._own_method(obj, info, name, args, keywords, others))
             elif obj.kind == "param":
                 mark = "!" if "inplace" in keywords or "out" in keywords else ""
@@ -306,7 +321,7 @@ class Calls(Expressions, World):
             else:
                 others.append(obj)
         if others:
-            self.file_method(name, args)
+            self.file_method(name, args, keywords=keywords)
             results.append(self._foreign_method(Val(frozenset(others), typ=receiver.typ), name, args, keywords))
         return self.join(results) if results else ATOM
 
@@ -430,6 +445,10 @@ class Calls(Expressions, World):
         builtin = "." not in path
         if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
             return self.open_file(args, keywords)
+        if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
+            return self.open_file(args[:1], {"mode": ATOM})
+        if path in CACHES and args:
+            return self.cached(args[0])
         if path == "runpy.run_path":
             self.star_import(f"run {args[0].const if args else None}", base.objs)
         if builtin and path == "__import__" and args and args[0].const:

@@ -103,7 +103,7 @@ class Translated:
     requirements: tuple[tuple[str, int], ...] = ()
     """(requirement, 1-based line) from ``%pip install`` and ``!pip install``."""
     foreign: str | None = None
-    """The cell's magic, where the cell is in another language."""
+    """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
     captured: bool = False
     """``%%capture`` keeps what the cell prints."""
     display_captured: bool = False
@@ -131,6 +131,8 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
             return translated
         if name == "timeit":
             return Translated("")
+        if name in ("writefile", "file"):
+            return Translated(_writes(arguments, body), foreign=name)
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     requirements: list[tuple[str, int]] = []
     edits: list[tuple[ast.expr, str]] = []
@@ -140,6 +142,13 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
             if text is not None:
                 edits.append((node, text))
     return Translated(edited(source, edits), tuple(requirements))
+
+
+def _writes(arguments: str, body: str) -> str:
+    """Return the statement that does what ``%%writefile`` does, on the line of the magic."""
+    words = shlex.split(arguments)
+    mode = "a" if words[:-1] in (["-a"], ["--append"]) else "w"
+    return f'open({words[-1]!r}, {mode!r}, encoding="utf-8").write({body!r}) and None\n' if words else ""
 
 
 def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
@@ -212,7 +221,11 @@ def _line_magic(name: str, rest: str, line: int, requirements: list[tuple[str, i
         words = shlex.split(rest)
         if words and not words[0].startswith("-"):
             path = words[0] if words[0].endswith((".py", ".ipynb")) else f"{words[0]}.py"
-            return f'__import__("runpy").run_path({path!r}, run_name="__main__")' if path.endswith(".py") else None
+            if not path.endswith(".py"):
+                return None
+            ran = f'__import__("runpy").run_path({path!r}, run_name="__main__")'
+            # What the file defines is the notebook's from then on.
+            return f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
     return None
 
 

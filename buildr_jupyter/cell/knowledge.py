@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "ATOMIC_BUILTINS",
     "CONSUMING_BUILTINS",
+    "FILE_HANDLES",
     "FILE_READERS",
     "FILE_WRITERS",
     "FILE_WRITER_METHODS",
@@ -304,15 +305,19 @@ FILE_WRITERS = {
     "os.mkdir": 0, "os.makedirs": 0, "os.remove": 0, "os.unlink": 0, "os.rmdir": 0, "os.rename": 1, "os.replace": 1,
     "shutil.copy": 1, "shutil.copyfile": 1, "shutil.move": 1, "shutil.copytree": 1, "shutil.rmtree": 0,
     "scipy.io.savemat": 0, "scipy.io.wavfile.write": 0, "matplotlib.pyplot.imsave": 0, "pandas.to_pickle": 1,
+    "matplotlib.pyplot.savefig": 0,
     "pandas.ExcelWriter": 0, "sqlite3.connect": 0, "torch.save": 1, "shutil.make_archive": 0,
     "shutil.unpack_archive": 1,
     "urllib.request.urlretrieve": 1, "os.symlink": 1, "os.link": 1, "os.utime": 0, "os.chmod": 0,
 }  # fmt: skip
 
+FILE_HANDLES = _words("sqlite3.connect shelve.open h5py.File pandas.HDFStore pandas.ExcelWriter")
+"""Functions whose result writes to the file that they are given."""
+
 FILE_WRITER_METHODS = _words(
     "to_csv to_excel to_parquet to_pickle to_feather to_json to_hdf to_html to_markdown to_latex to_stata "
     "to_xml to_sql "
-    "write_text write_bytes mkdir touch unlink rmdir rename tofile dump save_model"
+    "write_text write_bytes mkdir touch unlink rmdir rename tofile dump save_model savefig"
 )
 
 IMPORTS_THAT_CHANGE = {

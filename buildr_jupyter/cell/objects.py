@@ -19,7 +19,7 @@ class Fails(Exception):
 class Obj:
     """One thing that may change: what one expression made, a module, a parameter, a part of the world."""
 
-    __slots__ = ("edges", "info", "kind", "life", "opaque", "serial", "typ")
+    __slots__ = ("edges", "info", "kind", "life", "opaque", "places", "serial", "typ")
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class Obj:
         self.life = set(life)
         """What its behaviour rests on, though changing it does not change these: its class, its module."""
         self.typ = typ
+        self.places: dict[Obj, frozenset[Obj]] = {}
+        """For a function that a call made: what the parameters of that call, which it may change, stood for."""
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.serial} {self.typ or ''}>"

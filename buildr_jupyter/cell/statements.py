@@ -11,6 +11,7 @@ from buildr_jupyter.cell.expressions import Frame
 from buildr_jupyter.cell.knowledge import IMPORTS_THAT_CHANGE
 from buildr_jupyter.cell.objects import ATOM, ClassInfo, Facts, Obj, Val
 from buildr_jupyter.cell.scope import stored_names
+from buildr_jupyter.cell.world import CACHES
 
 __all__ = ["Flow"]
 
@@ -289,6 +290,8 @@ class Flow(Calls):
             self.env[token] = value
             self.history[token] = [(-1, value)]
         self.touch(token)
+        if f"@file:{root}.py" in self.env:  # a module that the notebook wrote
+            self.touch_file(f"{root}.py", reads=True, writes=False)
         for prefix, changed in IMPORTS_THAT_CHANGE.items():
             if path.startswith(prefix):
                 self.change((self.module(changed),))
@@ -326,6 +329,10 @@ class Flow(Calls):
     def _decorated(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: Val) -> Val:
         for decorator in reversed(node.decorator_list):
             callee = self.eval(decorator)
+            maker = self.eval(decorator.func) if isinstance(decorator, ast.Call) else callee
+            if maker.path in CACHES:
+                value = self.cached(value)
+                continue
             if callee.path is not None:
                 if callee.path.split(".")[0] not in (
                     "functools",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from buildr_jupyter.cell import knowledge as known
 from buildr_jupyter.cell.objects import ATOM, Facts, FunctionInfo, Obj, Val
 
-__all__ = ["World", "file_token"]
+__all__ = ["CACHES", "CACHE_METHODS", "World", "file_token"]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -27,6 +28,14 @@ _FAMILY = {
     "seaborn": ("matplotlib", "numpy", "pandas"),
     "statsmodels": ("numpy", "pandas"),
 }
+
+
+CACHES = ("functools.cache", "functools.lru_cache")
+CACHE_METHODS = ("cache_info", "cache_clear", "cache_parameters")
+_PLACES = ("path_or_buf", "path", "fname", "buf", "excel_writer", "fid", "file")
+"""Keywords under which methods are told where to write."""
+_SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compressed": ".npz"}
+"""Functions that put an ending to a name that lacks it."""
 
 
 def file_token(path: str | None) -> str:
@@ -120,13 +129,17 @@ class World:
                         self.facts.mutates.update(value.objs)
         return obj
 
-    def file_method(self, name: str, args: list[Val], receiver: Val = ATOM) -> None:
+    def file_method(
+        self, name: str, args: list[Val], receiver: Val = ATOM, keywords: Mapping[str, Val] = MappingProxyType({})
+    ) -> None:
         """Note files that methods such as ``to_csv`` and ``write_text`` touch."""
-        if name in known.FILE_WRITER_METHODS or name in ("savefig",):
-            if receiver.typ == "str":
+        if name in known.FILE_WRITER_METHODS:
+            place = args[0] if args else next((keywords[one] for one in _PLACES if one in keywords), None)
+            if receiver.typ == "str" or (receiver is ATOM and name in ("write_text", "write_bytes", "mkdir")):
                 self.touch_file(receiver.const, reads=False, writes=True)
-            elif args and name.startswith(("to_", "tofile", "dump", "save_")) and args[0].typ == "str":
-                self.touch_file(args[0].const, reads=False, writes=True)
+            elif place is not None and name.startswith(("to_", "tofile", "dump", "save")):
+                self.touch_file(place.const, reads=False, writes=True)
+                self.facts.mutates.update(obj for obj in place.objs if obj.kind in ("data", "iter", "param"))
         elif receiver.const is not None and name in ("read_text", "read_bytes", "open", "exists", "stat", "is_file"):
             self.touch_file(receiver.const, reads=True, writes=name == "open")
 
@@ -140,6 +153,32 @@ class World:
         self.serial += 1
         edges = (obj, self.world_object("@file:any")) if writes else ()
         return Val(frozenset((Obj("iter", self.serial, info="file", edges=edges),)))
+
+    # -- functions that keep their results
+
+    def cached(self, functions: Val) -> Val:
+        """Return functions as ``functools.cache`` makes them of these; a call of one changes its cache."""
+        made: set[Obj] = set()
+        for obj in functions.objs:
+            if obj.kind != "func":
+                continue
+            self.serial += 2
+            token = f"@cache:{self.serial}"
+            self.world_object(token)
+            # The same result is given to all who ask for it: who changes it changes what the others have.
+            results = Obj("data", self.serial - 1, info="results")
+            life = {*obj.life, results}
+            function = Obj("func", self.serial, info=obj.info, edges=obj.edges, life=life, typ=token)
+            function.places = obj.places
+            made.add(function)
+        return Val(frozenset(made or functions.objs))
+
+    def cache_method(self, token: str, name: str) -> Val:
+        """Note a look at a function's cache, or its clearing."""
+        self.touch(token)
+        if name == "cache_clear":
+            self.facts.mutates.add(self.world_object(token))
+        return ATOM
 
     # -- calls
 
@@ -160,7 +199,10 @@ class World:
             self.touch_file(args[0].const if args and not folder else None, reads=True, writes=False)
         if path in known.FILE_WRITERS:
             place = known.FILE_WRITERS[path]
-            self.touch_file(args[place].const if place < len(args) else None, reads=False, writes=True)
+            name_of_file = args[place].const if place < len(args) else None
+            if name_of_file is not None and not name_of_file.endswith(ending := _SUFFIXES.get(path, "")):
+                name_of_file += ending
+            self.touch_file(name_of_file, reads=False, writes=True)
         if path.startswith(("subprocess.", "os.system", "os.popen")):
             self.touch_file(None, reads=True, writes=True)
         if path.startswith(("matplotlib.pyplot.", "seaborn.")):
