@@ -112,6 +112,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
     Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
     Option("context", "write the context folder here", metavar="DIR", repeat=True),
+    Option(
+        "output",
+        "write the image too: FILE.tar, which docker, podman and skopeo load, or DIR as an OCI layout",
+        metavar="PATH",
+        repeat=True,
+    ),
     Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True),
     Option(
         "allow-secret",
@@ -216,6 +222,7 @@ class Options:
     gpus: str | None = None
     dockerfile: str | None = None
     context: Path | None = None
+    output: Path | None = None
     platforms: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     ui: str = "auto"
@@ -282,6 +289,7 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         gpus=get("gpus"),
         dockerfile=get("dockerfile"),
         context=base_folder / str(get("context")) if get("context") else None,
+        output=base_folder / str(get("output")) if get("output") else None,
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),

@@ -23,7 +23,17 @@ from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
 from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, RunError
 from buildr_jupyter.events import BuildState, CancelToken, Event, Finished, Stage, StageUpdate, Warned
 from buildr_jupyter.installed import Interpreter
-from buildr_jupyter.model import BuildRequest, BuildResult, FileNote, ImageRef, RunSpec
+from buildr_jupyter.model import (
+    Archive,
+    BuildRequest,
+    BuildResult,
+    EngineLoad,
+    FileNote,
+    ImageRef,
+    Layout,
+    Output,
+    RunSpec,
+)
 from buildr_jupyter.option import Options
 
 __all__ = ["Job", "Window", "drive", "findings", "prepare", "stream"]
@@ -162,13 +172,18 @@ def _stream_build(
     builder, plan = _builder(job), assembly.plan
     if plan.base:
         platform = job.options.platforms[0] if job.options.platforms else None
-        digest = yield from builder.stream_base(plan.base, platform=platform, pull=job.options.pull, cancel=cancel)
-        plan = replace(plan, base_digest=digest)
+        name, pull, find = plan.base, job.options.pull, getattr(builder, "stream_auto_base", None)
+        if find and job.options.base is None:
+            name, digest = yield from find(name, platform=platform, pull=pull, cancel=cancel)
+        else:
+            digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
+        plan = replace(plan, base=name, base_digest=digest)
     folder = context.write_folder(plan, context_folder(job))
     request = BuildRequest(
         context=folder,
         refs=(*refs, refs[0].with_tag(plan.content_tag)),
         plan=plan,
+        outputs=_outputs(job, builder),
         no_cache=job.options.no_cache,
         platforms=job.options.platforms,
         build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
@@ -190,7 +205,7 @@ def _stream_build(
     return replace(
         result,
         image=str(refs[0]),
-        builder=job.options.builder,
+        builder=getattr(builder, "name", job.options.builder),
         content_digest=plan.content_digest,
         context=folder,
         requirements=plan.requirements,
@@ -198,6 +213,15 @@ def _stream_build(
         files=tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files),
         warnings=assembly.warnings,
     )
+
+
+def _outputs(job: Job, builder: builders.Builder) -> tuple[Output, ...]:
+    """Return where the image goes beside a push: a builder with a store of its own leaves it there unless asked."""
+    into_engine = job.options.run or not getattr(builder, "keeps_images", False)
+    found: list[Output] = [EngineLoad()] if into_engine else []
+    if path := job.options.output:
+        found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    return tuple(found)
 
 
 def _stream_publish(

@@ -18,6 +18,7 @@ from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
 __all__ = ["BUILDERS", "Builder", "names", "select"]
 
 BUILDERS = {
+    "auto": "buildr_jupyter.builder.auto_builder:AutoBuilder",
     "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
     "oci": "buildr_jupyter.builder.oci_builder:OciBuilder",
 }

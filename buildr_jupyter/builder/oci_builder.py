@@ -49,6 +49,9 @@ FORMAT = 1
 class OciBuilder:
     """Builds without an engine. One builder can serve several threads."""
 
+    keeps_images = True
+    """Images stay in our own store; an engine gets one where ``EngineLoad`` is asked for."""
+
     def __init__(
         self,
         *,

@@ -19,6 +19,7 @@ PACKAGES = {
     "podman": "podman",
     "skopeo": "skopeo",
     "umoci": "umoci",
+    "faketime": "faketime",
     "chromium": "chromium",
 }
 """Program to Debian package."""

@@ -1,0 +1,89 @@
+"""The builder of a machine that nobody described: its engine where one answers, else the one that needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from buildr_jupyter.builder import Builder, select
+from buildr_jupyter.engine import connect
+from buildr_jupyter.errors import EnginePermission, EngineUnavailable
+from buildr_jupyter.events import CancelToken, Event, StepUpdate
+from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
+
+__all__ = ["AutoBuilder"]
+
+
+class AutoBuilder:
+    """Chooses when it is first used, once. An engine that is there but not for this user is an error, not a reason."""
+
+    def __init__(self, *, open_engine: Callable[[], Any] = connect) -> None:
+        self._open_engine = open_engine
+        self._chosen: Builder | None = None
+        self.name = "auto"
+
+    @property
+    def chosen(self) -> Builder:
+        """The builder that does the work. Raises EnginePermission and EngineVersion."""
+        if self._chosen is None:
+            try:
+                client = self._open_engine()
+            except EnginePermission:
+                raise
+            except EngineUnavailable:
+                self.name = "oci"
+                self._chosen = select("oci")
+            else:
+                self.name = "docker"
+                docker: Any = select("docker")
+                docker.docker_client = client
+                self._chosen = docker
+        assert self._chosen is not None
+        return self._chosen
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether images stay in a store of ours: then outputs are what is asked for, and nothing else."""
+        return bool(getattr(self.chosen, "keeps_images", False))
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what the chosen one cannot do."""
+        return self.chosen.refusals(request)
+
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
+        """Find the base, after saying who was chosen where that is not the engine."""
+        yield from self._say()
+        return (yield from self.chosen.stream_base(base, platform=platform, pull=pull, cancel=cancel))
+
+    def stream_auto_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[str, str | None]]:
+        """Find the base that nobody asked for by name; return its name and digest."""
+        find: Any = getattr(self.chosen, "stream_auto_base", None)
+        if find is None:
+            return base, (yield from self.stream_base(base, platform=platform, pull=pull, cancel=cancel))
+        yield from self._say()
+        found: tuple[str, str | None] = yield from find(base, platform=platform, pull=pull, cancel=cancel)
+        return found
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Build with the chosen one."""
+        return (yield from self.chosen.stream_build(request, cancel))
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push with the chosen one."""
+        return (yield from self.chosen.stream_publish(img, cancel))
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build with the chosen one."""
+        return self.chosen.build(img, path)
+
+    def publish(self, img: str) -> BuildResult:
+        """Push with the chosen one."""
+        return self.chosen.publish(img)
+
+    def _say(self) -> Generator[Event, None, None]:
+        if self.chosen and self.name == "oci":
+            yield StepUpdate("builder", "builder: oci, as no engine answers", status="done")
