@@ -34,9 +34,14 @@ class Report:
     checks: tuple[Check, ...]
 
     @property
-    def can_build(self) -> bool:
-        """Tell whether an image can be built here now."""
+    def can_run(self) -> bool:
+        """Tell whether an engine answers, which builds images and runs them."""
         return all(check.ok for check in self.checks if check.name == "engine")
+
+    @property
+    def can_build(self) -> bool:
+        """Tell whether an image can be built here now, by an engine or without one."""
+        return self.can_run or "oci" in names()
 
     def render(self) -> str:
         """Return the report as aligned lines."""
@@ -45,15 +50,17 @@ class Report:
             lines.append(f"{'ok' if check.ok else '--'}  {check.name:<12} {check.found}")
             if check.advice:
                 lines.append(f"{'':17}to do: {check.advice}")
-        verdict = (
-            "Images can be built here." if self.can_build else "No image can be built here yet: see 'to do' above."
-        )
+        verdict = "Images can be built and run here."
+        if not self.can_run:
+            verdict = "Images can be built here, without an engine (builder oci); nothing here can run them yet."
+        if not self.can_build:
+            verdict = "No image can be built here yet: see 'to do' above."
         return "\n".join([*lines, verdict])
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
         checks = [{"name": c.name, "ok": c.ok, "found": c.found, "advice": c.advice} for c in self.checks]
-        return {"can_build": self.can_build, "checks": checks}
+        return {"can_build": self.can_build, "can_run": self.can_run, "checks": checks}
 
 
 def examine(environ: Mapping[str, str]) -> Report:

@@ -34,13 +34,16 @@ def main() -> int:
     with ExitStack() as stack:
         report = doctor.examine(dict(os.environ))
         place = "in the engine that answered"
-        if not report.can_build:
+        if not report.can_run:
             engine = _private_engine(stack)
-            if engine is None:
+            if engine is None and not report.can_build:
                 print(report.render())
                 return 1
-            os.environ["DOCKER_HOST"] = engine
-            place = f"in an engine that was started for this demo ({engine}) and ends with it"
+            if engine is None:
+                place = "in the archive named above: docker load, podman load and skopeo take it"
+            else:
+                os.environ["DOCKER_HOST"] = engine
+                place = f"in an engine that was started for this demo ({engine}) and ends with it"
         for name in ("JPY_SESSION_NAME", "JPY_PARENT_PID"):
             os.environ.pop(name, None)
         return _execute(place)
