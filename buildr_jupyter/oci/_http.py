@@ -35,6 +35,7 @@ __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
 _CHALLENGE = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)="((?:[^"\\]|\\.)*)"|([A-Za-z][A-Za-z0-9_-]*)=([^\s,"]+)')
 _REDIRECTS = 5
+_CONNECTIONS = 8
 _LONGEST_WAIT_S = 30.0
 _AGAIN = (429, 500, 502, 503, 504)
 _HINTS = {
@@ -62,7 +63,7 @@ class Patience:
 
 
 class Connection:
-    """One registry; keeps its connections (one for each thread) and its tokens."""
+    """One registry; keeps its connections and its tokens. Several threads may ask at once."""
 
     def __init__(
         self,
@@ -78,34 +79,21 @@ class Connection:
         self._login = login
         self._timeout_s = timeout_s
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._session = requests.Session()  # its pool of connections serves several threads
+        self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._session.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
+        self._session.headers["Accept-Encoding"] = "identity"  # a digest is that of the bytes as they travel
+        self._session.trust_env = not is_local(host)  # no proxy stands between this machine and itself
         self._lock = threading.RLock()
         self._base: str | None = None
         self._answered = False
         self._tokens: dict[str, str] = {}
         self._basic = False
 
-    @property
-    def _session(self) -> requests.Session:
-        found: requests.Session | None = getattr(self._local, "session", None)
-        if found is None:
-            found = requests.Session()
-            found.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
-            found.headers["Accept-Encoding"] = "identity"  # a digest is that of the bytes as they travel
-            found.trust_env = not is_local(self.host)  # no proxy stands between this machine and itself
-            self._local.session = found
-            with self._lock:
-                self._sessions.append(found)
-        return found
-
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            session.close()
-        self._local = threading.local()
+        self._session.close()
 
     # -- one question
 

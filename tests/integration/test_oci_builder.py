@@ -356,3 +356,73 @@ def test_each_input_counts(subject: OciBuilder, tmp_path: Path, changed: Callabl
     first = build(subject, request_for(make_plan(), tmp_path))[1]
     other = build(subject, request_for(changed(make_plan()), tmp_path))[1]
     assert other.image_id != first.image_id
+
+
+ELF_MACHINES = {"linux/amd64": 62, "linux/arm64": 183}
+
+
+def test_two_platforms_are_an_index(subject: OciBuilder, tmp_path: Path) -> None:
+    """Bases of both architectures stand in a registry as one index; the wheels are each platform's own."""
+    import gzip
+    import hashlib
+    import io
+    import tarfile
+
+    needs("skopeo")
+    with FakeRegistry() as fake:
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("marker"))
+        layer = gzip.compress(plain.getvalue(), mtime=0)
+        entries = []
+        for platform in ELF_MACHINES:
+            config = {
+                "architecture": platform[6:], "os": "linux",
+                "config": {"Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9"]},
+                "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(plain.getvalue()).hexdigest()]},
+            }  # fmt: skip
+            blobs = [json.dumps(config).encode(), layer]
+            digests = ["sha256:" + hashlib.sha256(blob).hexdigest() for blob in blobs]
+            fake.blobs |= dict(zip(digests, blobs, strict=True))
+            kind = "application/vnd.docker.distribution.manifest.v2+json"
+            manifest = {
+                "schemaVersion": 2, "mediaType": kind, "config": {"digest": digests[0], "size": len(blobs[0])},
+                "layers": [{"digest": digests[1], "size": len(layer),
+                            "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}],
+            }  # fmt: skip
+            digest = fake.put("base/python", platform[6:], manifest)
+            entries.append({"mediaType": kind, "digest": digest, "size": len(json.dumps(manifest)),
+                            "platform": {"os": "linux", "architecture": platform[6:]}})  # fmt: skip
+        kind = "application/vnd.oci.image.index.v1+json"
+        fake.put("base/python", "3.11", {"schemaVersion": 2, "mediaType": kind, "manifests": entries})
+        base = f"{fake.host}/base/python:3.11"
+        digest = collect(subject.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
+        plan = make_plan(
+            base=base, base_digest=digest, python="3.11", requirements=(Requirement("markupsafe==3.0.2"),),
+            platforms=tuple(ELF_MACHINES),
+        )  # fmt: skip
+        ref = f"{fake.host}/me/both:1"
+        request = request_for(
+            plan, tmp_path, Layout(tmp_path / "layout"), Push(ImageRef.parse(ref)), platforms=plan.platforms, name=ref
+        )
+        _, result = build(subject, request)
+        assert [one.image_id is not None for one in result.images] == [True, True]
+        assert fake.manifests["me/both", "1"][0] == kind
+        with pytest.raises(BuildError, match="not there for linux/s390x") as caught:
+            collect(subject.stream_base(base, platform="linux/s390x", pull=True, cancel=CancelToken()))
+        assert "linux/amd64, linux/arm64" in str(caught.value.hint)
+    for (platform, machine), image in zip(ELF_MACHINES.items(), result.images, strict=True):
+        seen = json.loads(
+            said("skopeo", "--override-arch", platform[6:], "inspect", "--config", f"oci:{tmp_path}/layout")
+        )
+        assert seen["architecture"] == platform[6:]
+        manifest = json.loads((tmp_path / "layout/blobs/sha256" / str(image.digest)[7:]).read_bytes())
+        machines = []
+        for part in manifest["layers"]:
+            with tarfile.open(tmp_path / "layout/blobs/sha256" / part["digest"][7:]) as tar:
+                for member in tar:
+                    if member.name.endswith(".so"):
+                        head = tar.extractfile(member)
+                        assert head
+                        machines.append(int.from_bytes(head.read(20)[18:20], "little"))
+        assert machines == [machine]
