@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildr_jupyter.cell.assembly import Assembly
+from buildr_jupyter.cell.making import Making
 from buildr_jupyter.cell.source import CellRun
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import FileEntry, ImportUse, NameNote
@@ -70,7 +70,7 @@ def export(
     Raises CellSyntaxError, UnboundName, DialectError, ValueRefused, FileRefused.
     """
     with _collector_paused():
-        made = Assembly(runs, target, options, folder, notebook, namespace).make()
+        made = Making(runs, target, options, folder, notebook, namespace).make()
     return Program(
         text=made.text,
         origins=made.origins,

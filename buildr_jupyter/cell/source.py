@@ -23,6 +23,7 @@ __all__ = [
     "Notebook",
     "header_and_body",
     "mark_stale",
+    "ran_here",
     "read_notebook",
     "runs_up_to",
     "select_cells",
@@ -274,16 +275,15 @@ def runs_up_to(notebook: Notebook, index: int) -> list[CellRun]:
     before = [
         run
         for run in notebook.runs
-        if run.index is not None
-        and run.index < index
-        and SKIP_TAG not in run.tags
-        and (header_and_body(run.source)[0] is None or _also_here(run.source))
+        if run.index is not None and run.index < index and SKIP_TAG not in run.tags and ran_here(run.source)
     ]
     return [*before, target]
 
 
-def _also_here(source: str) -> bool:
-    return "--here" in (header_and_body(source)[0] or "").split()
+def ran_here(source: str) -> bool:
+    """Tell whether the body of a cell ran in the notebook's own namespace: with ``%%containerize`` only if asked."""
+    header, _ = header_and_body(source) if "%%containerize" in source else (None, "")
+    return header is None or "--here" in header.split()
 
 
 def mark_stale(runs: Sequence[CellRun], saved: Notebook, ran_at: Mapping[str, float] | None = None) -> list[CellRun]:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import ast
-import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildr_jupyter.cell import values
-from buildr_jupyter.cell.dialect import edited, kernel_name_hint, translate
+from buildr_jupyter.cell.carried import Carried, asks_kernel
+from buildr_jupyter.cell.dialect import kernel_name_hint, translate
 from buildr_jupyter.cell.files import PathUse, carry_files, literal_paths
 from buildr_jupyter.cell.preamble import render_preamble
 from buildr_jupyter.cell.scope import import_uses
 from buildr_jupyter.cell.slice import Need, Slice, Statement, analyze, slice_back
-from buildr_jupyter.cell.source import CellRun, transform
-from buildr_jupyter.cell.statements import Flow
-from buildr_jupyter.cell.text import Block, awaits, choose_mark, ends, hide, is_quiet, join, own_block, statement_text
-from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError, UnboundName, ValueRefused
+from buildr_jupyter.cell.source import transform
+from buildr_jupyter.cell.text import awaits, choose_mark, ends, hide, join
+from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import FileEntry, ImportUse, NameNote
 
 if TYPE_CHECKING:
-    from buildr_jupyter.cell.program import ExportOptions
+    pass
 
-__all__ = ["Assembly", "Made"]
+__all__ = ["Made", "Making"]
 
 _DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels", "pylab", "plotnine", "networkx"))
 """Packages that may draw with matplotlib."""
@@ -62,71 +60,8 @@ class Made:
     before: int = 0
 
 
-@dataclass(slots=True)
-class _Supplied:
-    """Names that come as values and not as code."""
-
-    snapshot: dict[str, str] = field(default_factory=dict)
-    """Name to why."""
-    literal: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Name to its source text and why."""
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.snapshot or name in self.literal
-
-
-class Assembly:
+class Making(Carried):
     """Makes one program; see ``program.export``."""
-
-    def __init__(
-        self,
-        runs: Sequence[CellRun],
-        target: CellRun,
-        options: ExportOptions,
-        folder: Path | None,
-        notebook: str | None,
-        namespace: Mapping[str, object] | None,
-    ) -> None:
-        self.runs = [run for run in runs if run is not target]
-        self.runs.append(target)
-        self.last = len(self.runs) - 1
-        self.options = options
-        self.folder = folder
-        self.notebook = notebook
-        self.namespace = namespace
-        self.warnings: list[Warned] = []
-        self.flow = Flow()
-        self.sources: dict[int, str] = {}
-        self.bodies: dict[int, list[ast.stmt]] = {}
-        self.requirements: list[tuple[str, str]] = []
-        self.supplied = _Supplied()
-        self.params = dict(options.params)
-        self.edits: dict[int, list[tuple[ast.expr, str]]] = {}
-        self.added: list[Block] = []
-        self.late: list[Block] = []
-        self.carried_runs: dict[int, int] = {}
-        self.snapshot: values.Snapshot | None = None
-        self.captured = self.display_captured = False
-        self.own_warning()
-
-    def own_warning(self) -> None:
-        """Say what is odd about the chosen cell itself."""
-        if self.runs[self.last].status == "error":
-            self.warnings.append(Warned(f"{self.title(self.last)} failed when it ran; it is exported all the same"))
-
-    def title(self, number: int) -> str:
-        """Return what the run with this number is called in the image."""
-        run = self.runs[number]
-        name = (self.notebook or "notebook").replace("\n", " ").replace("\r", " ")
-        if run.index is not None:
-            return f"{name}, cell {run.index}"
-        if run.id and self.notebook:
-            return f"{name}, cell {run.id}"
-        if number == self.last:
-            return f"{name}, this cell"
-        # Not the execution count: the number of the cell among those that the program carries.
-        carried = self.carried_runs.setdefault(number, len(self.carried_runs) + 1)
-        return f"{name}, earlier cell {carried}"
 
     def make(self) -> Made:
         """Return the parts of the program."""
@@ -207,7 +142,7 @@ class Assembly:
             sliced = slice_back(
                 self.flow, statements, self.last, supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal))
             )
-            if self.namespace is None or not self._choose_values(sliced):
+            if self.namespace is None or not (self._choose_values(sliced) | self._ask_namespace(sliced)):
                 break
         self.snapshot = self._snapshot(sliced)
         if self.snapshot is not None and self.snapshot.classes:
@@ -226,43 +161,12 @@ class Assembly:
             )
         return sliced
 
-    def _choose_values(self, sliced: Slice) -> bool:
-        """Take values instead of code where the code is slow or cannot run in an image; tell whether any was."""
-        assert self.namespace is not None
-        found = False
-        asked = {*self.options.recompute, *self.params}
-        for statement in sliced.kept:
-            facts = statement.facts
-            if statement.run == self.last or facts is None:
-                continue
-            duration = self.runs[statement.run].duration_s
-            why = ""
-            if duration is not None and duration > self.options.slow_s:
-                why = f"its cell took {duration:.1f} s, more than {self.options.slow_s:g} s"
-            if "input" in facts.direct or _asks_kernel(statement.node):
-                why = "it came from something that the image does not have"
-            if not why:
-                continue
-            for name in sorted(facts.binds | facts.maybe):
-                if name in asked or name in self.supplied or name not in self.namespace:
-                    continue
-                if not any(need.name == name for need in sliced.why.get(statement.number, ())):
-                    continue
-                value = self.namespace[name]
-                if isinstance(value, (types.ModuleType, types.FunctionType, type)):
-                    continue
-                literal = values.as_literal(value)
-                if literal is not None:
-                    self.supplied.literal[name] = (literal, why)
-                else:
-                    self.supplied.snapshot[name] = why
-                found = True
-        return found
-
     # -- checks
 
     def _check_names(self, sliced: Slice) -> None:
         for name, need in sorted(sliced.unresolved.items()):
+            if name in self.known_only_to_kernel:
+                continue
             line = need.by.facts.direct.get(name) if need.by.facts is not None else None
             where = f"{self.title(need.by.run)}, line {line or need.by.line}"
             hint = kernel_name_hint(name)
@@ -293,7 +197,7 @@ class Assembly:
                     f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
                     hint=kernel_name_hint("input"),
                 )
-            if _asks_kernel(statement.node):
+            if asks_kernel(statement.node):
                 raise DialectError(
                     f"{self.title(statement.run)}, line {statement.line}: this line is IPython's own",
                     hint=kernel_name_hint("get_ipython"),
@@ -305,74 +209,6 @@ class Assembly:
                 self.warnings.append(
                     Warned(f"{self.title(number)} was {stale} since it ran", "the program is what ran; run it again")
                 )
-
-    # -- values
-
-    def _parameters(self, sliced: Slice) -> None:
-        if not self.params:
-            return
-        defaults: dict[str, object] = {}
-        for name, text in self.params.items():
-            if not name.isidentifier():
-                raise OptionError(f"--param {name}: not a name")
-            found = self._assignment(sliced, name)
-            if text is not None:
-                defaults[name] = values.parse_default(name, text)
-            elif found is not None:
-                defaults[name] = self._default(name, found[1])
-            else:
-                raise OptionError(
-                    f"--param {name}: no plain assignment to {name} before the cell is used by it",
-                    hint=f"give a default: --param {name}=VALUE",
-                )
-            given = f"_buildr_params[{name!r}]"
-            if found is not None:
-                self.edits.setdefault(found[0].run, []).append((found[1], given))
-            else:
-                self.late.append((f"parameter {name}", 1, f"{name} = {given}\n"))
-        self.added.insert(0, ("parameters", 1, values.parameter_block(defaults, self.title(self.last))))
-
-    def _assignment(self, sliced: Slice, name: str) -> tuple[Statement, ast.expr] | None:
-        for statement in reversed(sliced.kept):
-            node = statement.node
-            if statement.run == self.last:
-                continue
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target: ast.expr = node.targets[0]
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                target = node.target
-            else:
-                continue
-            if isinstance(target, ast.Name) and target.id == name and node.value is not None:
-                return statement, node.value
-        return None
-
-    def _default(self, name: str, node: ast.expr) -> object:
-        try:
-            return values.check_parameter(name, ast.literal_eval(node))
-        except (ValueError, TypeError, SyntaxError):
-            if self.namespace is not None and name in self.namespace:
-                return values.check_parameter(name, self.namespace[name])
-        raise OptionError(
-            f"--param {name}: its value in the notebook is computed", hint=f"give a default: --param {name}=VALUE"
-        )
-
-    def _snapshot(self, sliced: Slice) -> values.Snapshot | None:
-        names = sorted(self.supplied.snapshot)
-        if not names:
-            return None
-        if self.namespace is None:
-            raise ValueRefused(
-                f"--snapshot {names[0]}: there is no kernel that holds its value",
-                hint="snapshots are taken by %%containerize in a notebook that runs",
-            )
-        origins = {}
-        for name in names:
-            for statement in sliced.supplied_by.get(name, ()):
-                origins[name] = f"{self.title(statement.run)}, line {statement.line}"
-        return values.take_snapshot(
-            names, self.namespace, limit_bytes=self.options.snapshot_limit_bytes, origins=origins
-        )
 
     # -- files and imports
 
@@ -412,6 +248,7 @@ class Assembly:
                 if isinstance(node, ast.Attribute) and node.attr in _ENGINES:
                     engine = _ENGINES[node.attr]
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
+        found.extend(use for _, use in self.known_only_to_kernel.values())
         if snapshot is not None:
             found.extend(snapshot.imports)
         written = {name for statement in sliced.kept for name in _written(statement)}
@@ -419,70 +256,6 @@ class Assembly:
         return tuple(dict.fromkeys(found))
 
     # -- text
-
-    def _shown(self) -> bool:
-        body = self.bodies[self.last]
-        shows = bool(body) and isinstance(body[-1], ast.Expr) and not self.display_captured
-        return shows and not is_quiet(self.sources[self.last])
-
-    def _edited_bodies(self) -> None:
-        for run, edits in self.edits.items():
-            self.sources[run] = edited(self.sources[run], edits)
-            self.bodies[run] = ast.parse(self.sources[run]).body
-        self.edits = {}
-
-    def _blocks(self, others: Sequence[Statement], snapshot: values.Snapshot | None) -> list[Block]:
-        places = {id(node): number for body in self.bodies.values() for number, node in enumerate(body)}
-        self._edited_bodies()
-        blocks: list[Block] = []
-        load = self._load_blocks(snapshot)
-        previous: tuple[int, int] | None = None
-        names = set(self.supplied.snapshot) | set(self.supplied.literal)
-        for statement in others:
-            if load and statement.facts is not None and names & statement.facts.reads:
-                blocks.extend(load)
-                load, previous = [], None
-            place = places[id(statement.node)]
-            node = self.bodies[statement.run][place]
-            text = statement_text(self.sources[statement.run], node)
-            line = Statement(node, statement.run).line
-            if previous == (statement.run, place - 1) and ends(self.bodies[statement.run][place - 1]) < line:
-                gap = line - ends(self.bodies[statement.run][place - 1]) - 1
-                blocks[-1] = (*blocks[-1][:2], blocks[-1][2] + "\n" * gap + text)
-            else:
-                blocks.append((self.title(statement.run), line, text))
-            previous = (statement.run, place)
-        late, self.late = self.late, []
-        return [*blocks, *load, *late]
-
-    def _load_blocks(self, snapshot: values.Snapshot | None) -> list[Block]:
-        blocks: list[Block] = []
-        if self.supplied.literal:
-            lines = (f"{name} = {text}\n" for name, (text, _) in sorted(self.supplied.literal.items()))
-            blocks.append(("values of the kernel", 1, "".join(lines)))
-        if snapshot is not None:
-            path = values.STATE_PATH.removeprefix("app/")
-            code = f'import pickle\nwith open("{path}", "rb") as _buildr_file:\n'
-            blocks.append(("snapshot", 1, code + "    globals().update(pickle.load(_buildr_file))\n"))
-        return blocks
-
-    def _own_blocks(self) -> list[Block]:
-        """Return the chosen cell as one block, and its last expression as another where the notebook shows it."""
-        self._edited_bodies_of_last()
-        title, body, nodes = self.title(self.last), self.sources[self.last], self.bodies[self.last]
-        if not self._shown():
-            return [own_block(title, body, 1)]
-        end = nodes[-1]
-        lines = body.splitlines(keepends=True)
-        before = lines[end.lineno - 1].encode()[: end.col_offset].decode()
-        head = "".join(lines[: end.lineno - 1]) + before
-        blocks = [own_block(title, head + "\n", 1)] if len(nodes) > 1 else []
-        return [*blocks, (title, end.lineno, statement_text(body, end))]
-
-    def _edited_bodies_of_last(self) -> None:
-        if self.last in self.edits:
-            self.sources[self.last] = edited(self.sources[self.last], self.edits.pop(self.last))
-            self.bodies[self.last] = ast.parse(self.sources[self.last]).body
 
     def _notes(self, sliced: Slice) -> tuple[NameNote, ...]:
         notes: dict[str, NameNote] = {}
@@ -495,6 +268,8 @@ class Assembly:
             made = sliced.supplied_by.get(name)
             origin = f"{self.title(made[-1].run)}, line {made[-1].line}" if made else self.title(self.last)
             notes[name] = NameNote(name, origin, kind, why)
+        for name in self.known_only_to_kernel:
+            notes[name] = NameNote(name, self.title(self.last), "import", "the kernel has it; no run that is known did")
         for name in self.params:
             old = notes.get(name)
             notes[name] = NameNote(name, old.origin if old else self.title(self.last), "parameter", "--param")
@@ -505,10 +280,6 @@ class Assembly:
         kind = "import" if is_import else ("recompute" if need.name in self.options.recompute else "code")
         by = f"{self.title(need.by.run)}, line {need.by.line}"
         return NameNote(need.name, f"{self.title(statement.run)}, line {statement.line}", kind, f"read by {by}")
-
-
-def _asks_kernel(node: ast.AST) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id == "get_ipython" for inner in ast.walk(node))
 
 
 def _written(statement: Statement) -> list[str]:
