@@ -7,26 +7,18 @@ import re
 from collections.abc import Iterable, Mapping
 
 from buildr_jupyter.cell import knowledge as known
-from buildr_jupyter.cell.expressions import Expressions, Frame
+from buildr_jupyter.cell.ground import TABLES, Frame
+from buildr_jupyter.cell.library import DEPTH, Library, objs_of, opaque
 from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, FunctionInfo, Obj, Val, reach
-from buildr_jupyter.cell.world import CACHE_METHODS, CACHES, World
+from buildr_jupyter.cell.world import CACHE_METHODS
 
 __all__ = ["Calls"]
 
-_DEPTH = 12
-_CHOOSERS = frozenset(
-    ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
-)
-"""Functions that give back what a container holds."""
-_TABLES = ("DataFrame", "Series", "ndarray")
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
-_ASIDE = ("mod", "func", "class")
 
 
-class Calls(Expressions, World):
+class Calls(Library):
     """Adds calls to the expressions."""
-
-    depth = 0
 
     # -- the node
 
@@ -83,7 +75,7 @@ class Calls(Expressions, World):
             elif obj.kind == "param":
                 given = [*args, *keywords.values()]
                 self.facts.calls.append((obj, None, given))
-                results.append(self.fresh(opaque=True, edges=_objs(given) | {obj}))
+                results.append(self.fresh(opaque=True, edges=objs_of(given) | {obj}))
             elif obj.kind == "inst":
                 info = self.class_of(obj)
                 own = Val(frozenset((obj,)))
@@ -96,14 +88,14 @@ class Calls(Expressions, World):
         if not callee.objs:
             return self.fresh(
                 opaque=True,
-                edges=_objs(args),
+                edges=objs_of(args),
             )
         return self.join(results) if results else ATOM
 
     def _unknown_call(self, callee: Obj, args: list[Val], keywords: Mapping[str, Val]) -> list[Val]:
         given = [*args, *keywords.values()]
         inside = [obj for obj in reach((callee,)) if obj.kind in ("func", "class", "inst") and obj is not callee]
-        if inside and self.depth < _DEPTH:
+        if inside and self.depth < DEPTH:
             self.depth += 1
             found = [self.invoke(Val(frozenset((obj,))), args, keywords) for obj in inside]
             self.depth -= 1
@@ -112,12 +104,8 @@ class Calls(Expressions, World):
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
         if not roots:
-            self.change_deep(_objs(given))
-        return [self.fresh(opaque=True, edges=_objs(given) | {callee}, life=callee.life)]
-
-    def change_deep(self, objs: Iterable[Obj]) -> None:
-        """Note that these objects, and all that they hold, may change."""
-        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+            self.change_deep(objs_of(given))
+        return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
 
     def _instance(self, cls: Obj, args: list[Val], keywords: Mapping[str, Val]) -> Val:
         info = cls.info
@@ -128,7 +116,7 @@ class Calls(Expressions, World):
         for method in makers:
             self.apply(method, args, value, keywords)
         if not makers or info.foreign:
-            obj.edges.update(_objs([*args, *keywords.values()]))
+            obj.edges.update(objs_of([*args, *keywords.values()]))
         if info.mutable:
             obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
@@ -145,8 +133,8 @@ class Calls(Expressions, World):
         if not isinstance(info, FunctionInfo):
             return ATOM
         facts = self.summary(info)
-        if facts is None or self.depth >= _DEPTH:
-            return self.fresh(opaque=True, edges=_objs(args)) if _objs(args) else ATOM
+        if facts is None or self.depth >= DEPTH:
+            return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
         places = function.places | _places(info, given, keywords or {})
         if info.owner is not None:
@@ -317,7 +305,7 @@ class Calls(Expressions, World):
                 mark = "!" if "inplace" in keywords or "out" in keywords else ""
                 self.facts.calls.append((obj, f"{name}{mark}", given))
                 fresh = name in known.FRESH_METHODS
-                results.append(self.fresh(opaque=True, edges=() if fresh else _objs(given) | {obj} | obj.edges))
+                results.append(self.fresh(opaque=True, edges=() if fresh else objs_of(given) | {obj} | obj.edges))
             else:
                 others.append(obj)
         if others:
@@ -377,11 +365,11 @@ class Calls(Expressions, World):
             if any(obj.typ == "rng" for obj in value.objs):
                 self.change(value.objs)
         iterator = any(obj.kind == "iter" for obj in objs)
-        if name in known.SHALLOW_METHODS and typ not in _TABLES:
+        if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)
             if name in known.STORING_METHODS:
                 self._store(objs, name, args, given)
-        elif changes or iterator or (name not in known.PURE_METHODS and not (typ in _TABLES and name == "plot")):
+        elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):
             self.change_deep(objs)
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
@@ -390,7 +378,7 @@ class Calls(Expressions, World):
         return self._method_result(receiver, name, given)
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[Val], given: list[Val]) -> None:
-        stored = set(_objs(given))
+        stored = set(objs_of(given))
         if name in ("extend", "update", "extendleft"):
             for value in args:
                 self.consume(value)
@@ -401,156 +389,28 @@ class Calls(Expressions, World):
     def _method_result(self, receiver: Val, name: str, given: list[Val]) -> Val:
         objs, typ = receiver.objs, receiver.typ
         lives = self.lives(receiver)
-        if name in known.ITERATOR_METHODS or (name == "split" and typ not in _TABLES):
-            return Val(frozenset((self.new("iter", edges=objs | _objs(given), life=lives),)))
-        if name == "copy" and typ not in _TABLES:
-            return self.fresh(edges=self.element(receiver).objs, typ=typ, life=lives, opaque=_opaque(objs))
+        if name in known.ITERATOR_METHODS or (name == "split" and typ not in TABLES):
+            return Val(frozenset((self.new("iter", edges=objs | objs_of(given), life=lives),)))
+        if name == "copy" and typ not in TABLES:
+            return self.fresh(edges=self.element(receiver).objs, typ=typ, life=lives, opaque=opaque(objs))
         if name in known.FRESH_METHODS or name in ("fit_transform", "fit_predict"):
-            kept = typ if typ in _TABLES else None
+            kept = typ if typ in TABLES else None
             if name in ("to_list", "tolist", "to_dict"):
                 kept = "list"
-            edges = {obj for obj in objs if obj.kind == "iter"} if typ not in _TABLES else set()
+            edges = {obj for obj in objs if obj.kind == "iter"} if typ not in TABLES else set()
             return self.fresh(opaque=True, typ=kept, life=lives, edges=edges)
-        if name in ("keys", "values", "items") and typ not in _TABLES:
+        if name in ("keys", "values", "items") and typ not in TABLES:
             # A view shows what its dict becomes.
             inside = self.element(receiver).objs
             return Val(inside | {self.new(edges=inside, life=objs)})
         if name in ("get", "pop", "popleft", "popitem", "setdefault", "most_common"):
             element = self.element(receiver)
-            inner = element.objs | _objs(given)
+            inner = element.objs | objs_of(given)
             return Val(inner | {self.new(edges=inner)}, typ=element.typ) if inner else self.fresh()
         if typ in ("list", "dict", "set") and name in known.SHALLOW_METHODS:
             return ATOM
-        made = self.new(edges=objs | _objs(given), opaque=True, life=lives)
-        return Val(objs | {made}, typ=typ if typ in _TABLES else None)
-
-    # -- libraries
-
-    def _call_back(self, given: Iterable[Val], source: Val = ATOM) -> None:
-        """Note that a library may call the functions, and the methods of the objects, that it is given."""
-        element = [self.element(source)] if source.objs else [ATOM]
-        for value in given:
-            for obj in value.objs:
-                if obj.kind == "func" and self.depth < _DEPTH:
-                    self.apply(obj, element * 3)
-                elif obj.kind == "param":
-                    self.facts.calls.append((obj, "__getitem__", []))
-            self.use(value)
-
-    def library(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None) -> Val:
-        """Note what a builtin or a module's function does; return what it may give."""
-        given = [*args, *keywords.values()]
-        root, _, _ = path.partition(".")
-        name = path.rpartition(".")[2]
-        builtin = "." not in path
-        if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
-            return self.open_file(args, keywords)
-        if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
-            return self.open_file(args[:1], {"mode": ATOM})
-        if path in CACHES and args:
-            return self.cached(args[0])
-        if path == "runpy.run_path":
-            self.star_import(f"run {args[0].const if args else None}", base.objs)
-        if builtin and path == "__import__" and args and args[0].const:
-            root = args[0].const.partition(".")[0]
-            return Val(frozenset((self.module(root),)), root)
-        if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
-            special = self.reflect(path, args, node)
-            if special is not None:
-                return special
-        if path not in ("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"):
-            for value in given:
-                self.consume(value)
-        source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
-        self._call_back(given, source)
-        self.world_call(path, base, args, keywords)
-        for position in known.MUTATING_FUNCTIONS.get(path, ()):
-            if position < len(args):
-                self.change(args[position].objs)
-                if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
-                    for obj in args[position].objs:
-                        obj.edges.update(_objs(args[position + 1 :]) - {obj})
-        for keyword in ("out", "file", "ax"):
-            if keyword in keywords:
-                self.change_deep(keywords[keyword].objs)
-        if "inplace" in keywords and args:
-            self.change_deep(args[0].objs)
-        for value in given:
-            if any(obj.typ == "rng" for obj in value.objs):
-                self.change(value.objs)
-        if not builtin and root not in known.QUIET_MODULES:
-            self.change_deep(_objs(given))
-            # What is registered somewhere behaves in another way from then on.
-            self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
-        return self._library_result(path, name, base, args, given)
-
-    def _library_result(self, path: str, name: str, base: Val, args: list[Val], given: list[Val]) -> Val:
-        if "." not in path:
-            return self._builtin_result(path, args, given)
-        life = base.objs
-        if path in known.RNG_CONSTRUCTORS:
-            return self.fresh(typ="rng", opaque=True, life=life)
-        if path in known.ITERATOR_FUNCTIONS:
-            return Val(frozenset((self.new("iter", edges=_objs(given), life=life),)))
-        if path == "copy.copy":
-            inside = {inner for obj in _objs(args) for inner in obj.edges}
-            return self.fresh(edges=inside, opaque=_opaque(_objs(args)))
-        if path in _CHOOSERS:
-            inner = {obj for value in given for obj in self.element(value).objs} | _objs(given)
-            return Val(frozenset(inner | {self.new(edges=inner)}))
-        if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
-            return Val(life | {self.new(edges=life, opaque=True)})
-        if path.startswith(
-            ("math.", "cmath.", "os.path.", "statistics.", "time.", "string.", "keyword.", "unicodedata.")
-        ):
-            return Val(typ="str") if path.startswith("os.path.") else ATOM
-        if path in ("pathlib.Path", "pathlib.PurePath") and args and args[0].const is not None:
-            return Val(const=args[0].const, typ="str")
-        typ = _result_type(path, name)
-        if path in known.VIEW_FUNCTIONS:
-            return Val(_objs(args) | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
-        if path.startswith("numpy.") and not name[:1].isupper():
-            edges: frozenset[Obj] = frozenset(o for o in _objs(given) if o.kind in ("func", "inst"))
-        elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
-            edges = NOTHING
-        else:
-            edges = _objs(given)
-        return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
-
-    def _builtin_result(self, path: str, args: list[Val], given: list[Val]) -> Val:
-        if path in known.ATOMIC_BUILTINS or path in ("vars", "delattr", "setattr"):
-            if path in ("type", "frozenset", "object"):
-                classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
-                return Val(frozenset(classes)) if classes else ATOM
-            return Val(typ="str" if path in ("str", "repr", "format", "ascii") else path)
-        if path in known.ITERATOR_FUNCTIONS:
-            funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
-            return Val(frozenset((self.new("iter", edges=_objs(given), life=funcs),)))
-        if path in ("list", "tuple", "set", "dict", "sorted"):
-            edges = {obj for value in args for obj in self.element(value).objs} | {
-                obj for value in given[len(args) :] for obj in value.objs
-            }
-            if path == "sorted" or path == "tuple":
-                edges = {obj for obj in edges if obj.kind != "func"}
-            return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
-        if path in ("min", "max", "next", "sum", "getattr"):
-            if path == "getattr" and args and len(args) > 1 and args[1].const:
-                return self.attribute(args[0], args[1].const)
-            inner = {obj for value in args for obj in self.element(value).objs} | _objs(args if path != "sum" else ())
-            return Val(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
-        if path[:1].isupper():  # exceptions
-            return self.fresh(edges=_objs(given))
-        if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
-            return Val(_objs(args) | {self.new(edges=_objs(args), opaque=True)})
-        return self.fresh(edges=_objs(given))
-
-
-def _objs(values: Iterable[Val]) -> frozenset[Obj]:
-    return frozenset().union(*(value.objs for value in values))
-
-
-def _opaque(objs: Iterable[Obj]) -> bool:
-    return any(obj.opaque for obj in objs)
+        made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
+        return Val(objs | {made}, typ=typ if typ in TABLES else None)
 
 
 def _decorators(function: Obj) -> set[str]:
@@ -588,17 +448,3 @@ def _places(info: FunctionInfo, given: list[Val], keywords: Mapping[str, Val]) -
                 inner.update(objs)
             places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})
     return places
-
-
-def _result_type(path: str, name: str) -> str | None:
-    if path.startswith("pandas."):
-        if name in ("Series", "to_datetime", "to_numeric", "cut", "qcut", "date_range", "Index", "Categorical"):
-            return "Series"
-        return (
-            "DataFrame"
-            if name == "DataFrame" or name.startswith(("read_", "concat", "merge", "pivot", "get_d"))
-            else None
-        )
-    if path.startswith("numpy.") and not path.startswith("numpy.random.default"):
-        return "ndarray"
-    return None

@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, Fails, FunctionInfo, Obj, Val, reach
-from buildr_jupyter.cell.scope import BUILTINS, KERNEL_NAMES, SHADOWED_BY_STARS, local_names, parameters, stored_names
+from buildr_jupyter.cell.ground import TABLES, Ground
+from buildr_jupyter.cell.objects import ATOM, NOTHING, ClassInfo, Facts, FunctionInfo, Obj, Val
+from buildr_jupyter.cell.scope import local_names, parameters, stored_names
 
-__all__ = ["Expressions", "Frame"]
+__all__ = ["Expressions"]
 
-_ATOMIC_ATTRIBUTES = frozenset(
-    [
-        "shape",
-        "size",
-        "ndim",
-        "dtype",
-        "nbytes",
-        "itemsize",
-        "empty",
-        "is_unique",
-        "__name__",
-        "__doc__",
-        "name",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "real",
-        "imag",
-        "numerator",
-        "denominator",
-    ]
-)
-_TABLES = ("DataFrame", "Series", "ndarray")
+_ATOMIC_ATTRIBUTES = frozenset((
+    "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
+    "month", "day", "hour", "minute", "second", "real", "imag", "numerator", "denominator",
+))  # fmt: skip
 
 
-class Frame:
-    """A function or class body that is being looked into."""
-
-    __slots__ = ("function", "globals", "is_class", "names", "owner", "vals")
-
-    def __init__(self, names: frozenset[str], owner: Obj | None, *, is_class: bool = False) -> None:
-        self.names = names
-        self.owner = owner
-        self.vals: dict[str, Val] = {}
-        self.is_class = is_class
-        self.globals: set[str] = set()
-        self.function: FunctionInfo | None = None
-
-
-class Expressions:
+class Expressions(Ground):
     """Evaluates expressions to what they may be, noting reads and changes in ``self.facts``."""
 
     def __init__(self) -> None:
-        self.env: dict[str, Val] = {}
-        self.facts = Facts()
-        self.bound: set[str] = set()
-        """Names that the current statement has surely bound already."""
-        self.frames: list[Frame] = []
-        self.inner: list[dict[str, Val]] = []
-        """Variables of the comprehensions around the current expression."""
-        self.serial = 0
-        self.guarded = 0
-        self.user_code = False
-        """The notebook defines a class or function with effects that no call shows."""
-        self.star: list[Val] = []
-        """What ``from … import *`` may have supplied, oldest first."""
-        self.unsure = 0
-        """How many parts that may not run are around the current expression."""
-        self.modules: dict[str, Obj] = {}
-        self.building: list[FunctionInfo] = []
-        self._handlers: dict[type, Callable[[Any], Val]] = {
+        super().__init__()
+        self._handlers = {
             ast.Constant: self._constant,
             ast.Name: self._name,
             ast.Attribute: self._attribute,
@@ -104,69 +53,7 @@ class Expressions:
             ast.Slice: self._slice,
         }
 
-    # -- the parts that other floors supply
-
-    def call(self, node: ast.Call) -> Val:
-        raise NotImplementedError
-
-    def apply(self, function: Obj, args: list[Val], self_val: Val | None = None) -> Val:
-        raise NotImplementedError
-
-    # -- making objects
-
-    def new(self, kind: Any = "data", **more: Any) -> Obj:
-        """Return a fresh object."""
-        self.serial += 1
-        return Obj(kind, self.serial, **more)
-
-    weak = 0
-    """How many branches or loops are around the current statement."""
-
-    def fresh(self, *, edges: Iterable[Obj] = (), opaque: bool = False, typ: str | None = None, **more: Any) -> Val:
-        """Return the value of a fresh object that holds ``edges``."""
-        return Val(frozenset((self.new(edges=edges, opaque=opaque, typ=typ, **more),)), typ=typ)
-
-    # -- entry
-
-    def eval(self, node: ast.expr) -> Val:
-        """Return what the expression may be."""
-        handler = self._handlers.get(type(node))
-        if handler is not None:
-            return handler(node)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                self.eval(child)
-        return ATOM
-
-    def fail(self) -> None:
-        """Note that the statement fails here, if it runs at all."""
-        if self.may_fail and not (self.frames or self.guarded or self.weak or self.unsure):
-            raise Fails
-
-    may_fail = False
-    """How the run ended is not known, so that a failure is not ruled out."""
-
     # -- names
-
-    def read(self, name: str, line: int) -> Val:
-        """Note that a name of the notebook is read; return what it may be."""
-        if name not in self.bound:
-            self.facts.reads.add(name)
-            if not self.frames and not self.guarded and name not in self.facts.direct:
-                self.facts.direct[name] = line
-        value = self.env.get(name)
-        for info in self.building:
-            info.rests_on.setdefault(name, value)
-        if value is not None:
-            return value
-        if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
-            return Val(path=name)
-        if self.star:
-            objs = frozenset().union(*(star.objs for star in self.star))
-            return Val(objs, f"{self.star[-1].path}.{name}")
-        if name not in KERNEL_NAMES:
-            self.fail()
-        return self.fresh(opaque=True)
 
     def _name(self, node: ast.Name) -> Val:
         name = node.id
@@ -205,7 +92,7 @@ class Expressions:
             if base.path == "warnings" or not base.objs:
                 return Val(base.objs, f"{base.path}.{name}")
             return Val(base.objs, f"{base.path}.{name}")
-        if not base.objs or (name in _ATOMIC_ATTRIBUTES and base.typ in _TABLES):
+        if not base.objs or (name in _ATOMIC_ATTRIBUTES and base.typ in TABLES):
             return ATOM
         found: set[Obj] = set()
         for obj in base.objs:
@@ -224,24 +111,7 @@ class Expressions:
             found.update(obj.edges)
         if name == "__class__":
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
-        return Val(frozenset(found), typ=base.typ if base.typ in _TABLES else None)
-
-    @staticmethod
-    def class_of(obj: Obj) -> ClassInfo | None:
-        """Return what is known of the class of an instance, or of a class itself."""
-        info = obj.info.info if isinstance(obj.info, Obj) else obj.info
-        return info if isinstance(info, ClassInfo) else None
-
-    def element(self, value: Val) -> Val:
-        """Return what an element of ``value`` may be."""
-        if not value.objs:
-            return ATOM
-        found: set[Obj] = set()
-        for obj in value.objs:
-            found.update(obj.edges)
-            if obj.opaque:
-                found.add(obj)
-        return Val(frozenset(found), typ=value.typ if value.typ in _TABLES else None)
+        return Val(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
     def _subscript(self, node: ast.Subscript) -> Val:
         base = self.eval(node.value)
@@ -251,7 +121,7 @@ class Expressions:
             return Val(typ="str") if base.typ == "str" else ATOM
         if base.path is not None and base.path not in ("sys.modules",):
             return Val(base.objs, None)
-        if base.typ in _TABLES and (
+        if base.typ in TABLES and (
             isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
             or (isinstance(node.slice, ast.BinOp) and isinstance(node.slice.op, (ast.BitAnd, ast.BitOr)))
         ):
@@ -262,11 +132,6 @@ class Expressions:
             if obj.kind == "param":
                 self.facts.calls.append((obj, "__getitem__", [key]))
         return self.element(base)
-
-    @staticmethod
-    def lives(*values: Val) -> set[Obj]:
-        """Return what the behaviour of these values rests on."""
-        return {inner for value in values for obj in value.objs for inner in obj.life}
 
     def _binop(self, node: ast.BinOp) -> Val:
         return self.operate(self.eval(node.left), self.eval(node.right), formats=isinstance(node.op, ast.Mod))
@@ -280,8 +145,8 @@ class Expressions:
         objs = left.objs | right.objs
         if not objs:
             return Val(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
-        typ = next((v.typ for v in (left, right) if v.typ in _TABLES), None) or left.typ or right.typ
-        edges = {inner for obj in objs for inner in obj.edges} if typ not in _TABLES else set()
+        typ = next((v.typ for v in (left, right) if v.typ in TABLES), None) or left.typ or right.typ
+        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else set()
         edges.update(obj for obj in objs if obj.kind in ("inst", "param"))
         return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
 
@@ -295,17 +160,6 @@ class Expressions:
         values = [self.eval(node) for node in nodes]
         self.unsure -= 1
         return values
-
-    @staticmethod
-    def join(values: list[Val]) -> Val:
-        """Return what any of the values may be."""
-        first = values[0]
-        if len(values) == 1 or all(value == first for value in values):
-            return first
-        objs = frozenset().union(*(value.objs for value in values))
-        path = next((value.path for value in values if value.path), None) if not objs or first.path else None
-        typs = {value.typ for value in values}
-        return Val(objs, path, None, first.typ if len(typs) == 1 else None)
 
     def _unary(self, node: ast.UnaryOp) -> Val:
         operand = self.eval(node.operand)
@@ -323,7 +177,7 @@ class Expressions:
             self.consume(values[-1])
         if contains or all(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
             return ATOM
-        typ = next((v.typ for v in values if v.typ in _TABLES), None)
+        typ = next((v.typ for v in values if v.typ in TABLES), None)
         return self.fresh(opaque=True, typ=typ, life=self.lives(*values)) if typ else ATOM
 
     # -- displays
@@ -470,51 +324,3 @@ class Expressions:
         finally:
             self.unsure -= 1
             self.inner.pop()
-
-    # -- uses
-
-    def use(self, value: Val) -> None:
-        """Note that a value is worked with: the special methods of the notebook's own classes may run."""
-        if not self.user_code or not value.objs:
-            return
-        for obj in value.objs if len(value.objs) > 20 else reach(value.objs):
-            if obj.kind == "inst" and (info := self.class_of(obj)) is not None:
-                for method in info.all_methods():
-                    if isinstance(method.info, FunctionInfo) and method.info.implicit:
-                        self.apply(method, [], Val(frozenset((obj,))))
-
-    def consume(self, value: Val) -> None:
-        """Note that a value is iterated: an iterator is changed by that."""
-        for obj in value.objs:
-            if obj.kind == "iter":
-                self.change((obj,))
-                self.change(inner for inner in reach((obj,)) if inner.kind == "iter")
-                for function in obj.life:
-                    if function.kind == "func":
-                        self.apply(function, [])
-            elif obj.kind == "param":
-                self.facts.calls.append((obj, "__iter__", []))
-        self.use(value)
-
-    def change(self, objs: Iterable[Obj]) -> None:
-        """Note that these objects change."""
-        self.facts.mutates.update(objs)
-
-    def merge(self, facts: Facts, *, certain: bool) -> None:
-        """Take what another statement or a function does into the current facts."""
-        mine = self.facts
-        mine.reads.update(facts.reads - self.bound if self.bound else facts.reads)
-        mine.maybe.update(facts.maybe)
-        mine.mutates.update(facts.mutates)
-        mine.calls.extend(facts.calls)
-        mine.everything = mine.everything or facts.everything
-        for name in facts.reads | facts.maybe:
-            for info in self.building:
-                info.rests_on.setdefault(name, self.env.get(name))
-        if certain:
-            mine.binds.update(facts.binds)
-        else:
-            mine.maybe.update(facts.binds)
-
-    def assign(self, target: ast.expr, value: Val) -> None:
-        raise NotImplementedError
