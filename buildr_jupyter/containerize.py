@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildr_jupyter import builder, context, runner
+from buildr_jupyter import builder, context, engine, runner
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
 from buildr_jupyter.installed import Interpreter
 from buildr_jupyter.option import Options, PackageOptions, RuntimeOptions, make_options, package_values
@@ -102,6 +102,8 @@ class Containerize:
         from buildr_jupyter import pipeline
         from buildr_jupyter.display import QuietWindow, TextWindow
 
+        if self.runtime.executor == "docker":
+            engine.connect().close()  # calling the function means running it: without an engine nothing is built
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)
         source = _source_of(func)

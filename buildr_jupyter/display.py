@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -155,6 +156,7 @@ def _failed_stage(state: BuildState) -> str:
 
 
 def _facts(result: BuildResult) -> list[tuple[str, str]]:
+    load = f"docker load -i {shlex.quote(str(result.archive))} && " if result.archive else ""
     facts = [
         ("image", result.image),
         ("image id", result.image_id or ""),
@@ -166,7 +168,7 @@ def _facts(result: BuildResult) -> list[tuple[str, str]]:
         ("pushed", ", ".join(result.pushed)),
         ("archive", str(result.archive or "")),
         ("time", f"{result.duration_s:.1f} s" + (", nothing had changed" if result.cached else "")),
-        ("run it", f"docker run --rm {result.image}"),
+        ("run it", f"{load}docker run --rm {result.image}"),
     ]  # fmt: skip
     if result.run:
         facts.append(("exit code", str(result.run.exit_code)))

@@ -203,7 +203,7 @@ class Options:
     publish: bool = False
     run: bool = False
     here: bool = False
-    builder: str = "docker"
+    builder: str = "auto"
     base: str | None = None
     python: str | None = None
     requirements: tuple[str, ...] = ()
@@ -270,7 +270,7 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         publish=parse_boolean("publish", get("publish")),
         run=bool(get("run")),
         here=bool(get("here")),
-        builder=get("builder") or "docker",
+        builder=get("builder") or "auto",
         base=get("base"),
         python=parse_python(get("python")),
         requirements=parse_strings(get("requirement")),
@@ -306,7 +306,7 @@ class PackageOptions:
 
     repository: str | None = None
     name: str | None = None
-    builder: str = "docker"
+    builder: str = "auto"
     publish: bool = False
     py_version: str | None = None
     """The kernel's where it is None; ``3`` means the same, as in the seed."""

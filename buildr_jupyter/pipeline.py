@@ -20,7 +20,8 @@ from buildr_jupyter import builder as builders
 from buildr_jupyter import context, guard
 from buildr_jupyter import runner as runners
 from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
-from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, RunError
+from buildr_jupyter.engine import connect
+from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
 from buildr_jupyter.events import BuildState, CancelToken, Event, Finished, Stage, StageUpdate, Warned
 from buildr_jupyter.installed import Interpreter
 from buildr_jupyter.model import (
@@ -148,14 +149,19 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
     yield from assembly.warnings
     if cancel.is_set():
         raise Cancelled("cancelled before the build began")
+    job = replace(job, builder=_builder(job))
     with _stage("build"):
         result = yield from _stream_build(job, assembly, refs, cancel)
     if job.options.publish:
         with _stage("publish"):
             result = yield from _stream_publish(job, result, refs, cancel)
-    if job.options.run:
+    if job.options.run and _can_run(job):
         with _stage("run"):
             result = yield from _stream_run(job, result, cancel)
+    elif job.options.run:
+        yield Warned(
+            "nothing here can run the image: no engine answers", hint="install Docker or podman and load it there"
+        )
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
@@ -216,12 +222,32 @@ def _stream_build(
 
 
 def _outputs(job: Job, builder: builders.Builder) -> tuple[Output, ...]:
-    """Return where the image goes beside a push: a builder with a store of its own leaves it there unless asked."""
-    into_engine = job.options.run or not getattr(builder, "keeps_images", False)
+    """Return where the image goes beside a push: a file, and the engine, where it is there and wanted.
+
+    A builder with a store of its own asks for nothing more; where nobody would get the image, an archive is written.
+    """
+    keeps = getattr(builder, "keeps_images", False)
+    into_engine = not keeps or (job.options.run and _can_run(job))
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:
         found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    if not found and not job.options.publish:
+        from platformdirs import user_cache_path
+
+        ref = job.refs[0]
+        found.append(Archive(user_cache_path("buildr") / "archives" / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
     return tuple(found)
+
+
+def _can_run(job: Job) -> bool:
+    """Tell whether an engine answers; only a builder that needs none leaves that open."""
+    if not getattr(job.builder, "keeps_images", False):
+        return True
+    try:
+        connect().close()
+    except EngineUnavailable:
+        return False
+    return True
 
 
 def _stream_publish(

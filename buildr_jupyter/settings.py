@@ -19,7 +19,7 @@ from buildr_jupyter.option import OPTIONS, SETTINGS
 
 __all__ = ["SETTINGS", "Setting", "find_pyproject", "gather", "read_pyproject", "read_site", "site_files"]
 
-DEFAULTS = {"builder": "docker", "ui": "auto", "publish": False}
+DEFAULTS = {"builder": "auto", "ui": "auto", "publish": False}
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,8 @@ def run_script(folder: Path, options: dict, runtime: dict | None = None) -> subp
 
 class TestContainerize:
     def test_attributes_are_set_when_it_decorates(self) -> None:
-        made = Containerize(package={"name": "x", "repository": "ghcr.io/me"}, runtime={"ports": [8080]})
+        package = {"name": "x", "repository": "ghcr.io/me", "builder": "docker"}
+        made = Containerize(package=package, runtime={"ports": [8080]})
         assert made.package.name == "x"
         assert made.package.repository == "ghcr.io/me"
         assert made.runtime.ports == (8080,)

@@ -308,6 +308,8 @@ def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, 
         "PYTHONWARNINGS": "ignore",
     }
     environment.pop("PYTEST_CURRENT_TEST", None)
+    if name.startswith("05"):  # a machine with no engine in reach
+        environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     command = [
         sys.executable,
         "-m",

@@ -104,7 +104,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def test_json_goes_on_after_a_failed_cell_and_prints_one_line_for_each(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize one\nprint(1)", "%%containerize two\nprint(nowhere)")
-    status, out, _ = run("build", str(path), "--json")
+    status, out, _ = run("build", str(path), "--json", "--builder", "docker")
     records = [json.loads(line) for line in out.splitlines()]
     assert status == 1
     assert [record["status"] for record in records] == ["failed", "failed"]
@@ -151,7 +151,7 @@ def test_logins_need_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
-    run("build", str(path))
+    run("build", str(path), "--builder", "docker")
     assert run("cache")[1] == ""
     kept = tmp_path / "cache" / "buildr" / "contexts" / "nb-1"
     kept.mkdir(parents=True)

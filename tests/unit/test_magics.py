@@ -21,6 +21,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     ip = start_ipython() or InteractiveShell.instance()
     ip.reset(new_session=True)
     ip.history_manager.reset(new_session=True)
@@ -85,11 +86,24 @@ def test_bad_cells_are_said_before_any_engine_is_asked(shell: Any) -> None:
 
 def test_no_engine_is_one_sentence_and_a_hint_and_no_traceback(shell: Any, tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable) as raised:
-        run(shell, "%%containerize app\nprint(1)")
+        run(shell, "%%containerize app --builder docker\nprint(1)")
     lines = raised.value._render_traceback_()
     assert len(lines) == 2
     assert "no.sock" in lines[0]
     assert "hint" in lines[1]
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_without_an_engine_the_image_is_made_all_the_same(
+    shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(shell, "%%containerize app --run\nprint(1)")
+    assert result.builder == "oci"
+    assert result.archive.stat().st_size > 1_000_000
+    assert result.digest.startswith("sha256:")
+    out = capsys.readouterr().out
+    assert "builder: oci" in out
+    assert "nothing here can run the image" in out
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
@@ -101,7 +115,7 @@ def test_a_missing_include_and_a_credential_stop_it(shell: Any) -> None:
 
 
 def test_fallback_local_runs_the_cell_here_and_says_so(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    run(shell, "%%containerize app --fallback-local\nprint('ran', 'here')")
+    run(shell, "%%containerize app --builder docker --fallback-local\nprint('ran', 'here')")
     out = capsys.readouterr().out
     assert "the cell runs here instead" in out
     assert "ran here" in out

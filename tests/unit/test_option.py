@@ -119,7 +119,7 @@ def test_every_option_has_help_and_a_field_of_its_own() -> None:
 
 def test_the_seeds_defaults() -> None:
     package, runtime = PackageOptions.load({}), RuntimeOptions.load({})
-    assert (package.repository, package.name, package.builder, package.publish) == (None, None, "docker", False)
+    assert (package.repository, package.name, package.builder, package.publish) == (None, None, "auto", False)
     assert (package.py_version, package.dockerfile, package.additionalFiles) == (None, None, ())
     assert (package.quiet, package.fallback_local) == (False, False)
     assert (runtime.executor, runtime.replicas, runtime.ports, runtime.public) == ("docker", 0, (), False)
