@@ -48,8 +48,10 @@ def make_parser() -> OptionParser:
     login.add_argument("-u", "--username")
     login.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     commands.add_parser("logout", help="forget a registry's login").add_argument("host")
-    cache = commands.add_parser("cache", help="show or prune the context folders that are kept")
-    cache.add_argument("action", nargs="?", choices=("show", "prune"), default="show")
+    cache = commands.add_parser(
+        "cache", help="show, verify or prune what is kept: context folders, layers of builder oci"
+    )
+    cache.add_argument("action", nargs="?", choices=("show", "verify", "prune"), default="show")
     for name, text in (("enable", "have the magic in every notebook"), ("disable", "take that back")):
         place = commands.add_parser(name, help=text).add_mutually_exclusive_group()
         place.add_argument("--user", action="store_true", help="for this user's default profile")
@@ -343,6 +345,29 @@ def _cache(args: argparse.Namespace) -> int:
         if args.action == "prune":
             shutil.rmtree(folder)
         sys.stdout.write(f"{'pruned ' if args.action == 'prune' else ''}{folder}  {show_size(size)}\n")
+    return _store(args.action)
+
+
+def _store(action: str) -> int:
+    """Show, verify or prune the layers that the builder without an engine keeps; return 1 where some were damaged."""
+    from buildr_jupyter.display import show_size
+    from buildr_jupyter.oci.store import Store
+
+    store = Store()
+    if not store.folder.is_dir():
+        return 0
+    if action == "prune":
+        sys.stdout.write(f"pruned {store.folder}  {show_size(store.prune())}\n")
+        return 0
+    if action == "verify":
+        bad = store.verify()
+        for digest in bad:
+            sys.stdout.write(f"{digest} was damaged: it is taken out, and made anew when it is needed\n")
+        return int(bool(bad))
+    known = store.info()
+    sys.stdout.write(f"{known.folder}  {show_size(known.size_bytes)} in {known.blobs} blobs\n")
+    for name in known.images:
+        sys.stdout.write(f"  {name}\n")
     return 0
 
 

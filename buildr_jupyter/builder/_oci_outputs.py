@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import tarfile
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,11 @@ __all__ = ["Outputs", "image_of"]
 
 logger = logging.getLogger("buildr_jupyter.builder.oci_builder")
 
+_TRUST_S = 300.0
+"""So long a blob that this process saw in a repository is not asked for again; a registry that lost it meanwhile
+refuses the manifest, and then all is asked for."""
+_GONE = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
+
 
 def image_of(known: dict[str, Any], store: Store) -> tuple[Published, list[Base]]:
     """Return what the store noted of an image; raises DamagedBlob where its config or manifest is gone."""
@@ -49,7 +55,7 @@ class Outputs:
         self, store: Store, bases: Bases, registry: Callable[[str], Registry], open_engine: Callable[[], Any]
     ) -> None:
         self._store, self._bases, self._registry, self._open_engine = store, bases, registry, open_engine
-        self._there: set[tuple[str, str, str]] = set()
+        self._there: dict[tuple[str, str, str], float] = {}
 
     def bring(
         self,
@@ -94,25 +100,46 @@ class Outputs:
             if registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")
                 return
-            if (registry.host, repository, made.digest) not in self._there:
-                yield from push_blobs(registry, repository, list(self._blobs(made, bases, registry.host)), cancel)
-                if made.index is not None:
-                    for image in made.images:
-                        registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
-            if made.index is not None:
-                registry.put_manifest(repository, tag, made.index, INDEX)
-            else:
-                registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+            try:
+                yield from self._send(registry, repository, tag, made, bases, cancel)
+            except PublishError as error:
+                if error.code not in _GONE:
+                    raise
+                self._there.clear()  # a blob that was there is there no more
+                yield from self._send(registry, repository, tag, made, bases, cancel)
         except PublishError as error:
-            self._there = {one for one in self._there if one[:2] != (registry.host, repository)}
             logger.error("Push failed: %s", error)
             error.args = (f"Image push failed: {error}",)
             raise
-        self._there.add((registry.host, repository, made.digest))
         for image in made.images:
             for layer in image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
                     self._store.note(["pushed", registry.host, layer.digest], repository)
+
+    def _send(
+        self,
+        registry: Registry,
+        repository: str,
+        tag: str,
+        made: Published,
+        bases: Sequence[Base],
+        cancel: CancelToken,
+    ) -> Generator[Event, None, None]:
+        """Send what the repository was not seen to have in the last minutes, then the manifests."""
+        place, now = (registry.host, repository), time.monotonic()
+        blobs = [
+            blob
+            for blob in self._blobs(made, bases, registry.host)
+            if now - self._there.get((*place, blob.digest), -_TRUST_S) >= _TRUST_S
+        ]
+        yield from push_blobs(registry, repository, blobs, cancel)
+        if made.index is not None:
+            for image in made.images:
+                registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
+            registry.put_manifest(repository, tag, made.index, INDEX)
+        else:
+            registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+        self._there.update(dict.fromkeys(((*place, blob.digest) for blob in blobs), now))
 
     def _blobs(self, made: Published, bases: Sequence[Base], host: str) -> Iterator[Blob]:
         for image, base in zip(made.images, bases, strict=True):

@@ -18,7 +18,7 @@ from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.builder._oci_outputs import Outputs, image_of
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError
-from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate
+from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, Warned
 from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Refusal
 from buildr_jupyter.oci import base as base_images
 from buildr_jupyter.oci import bytecode, packages, wheels
@@ -211,8 +211,6 @@ class OciBuilder:
         if known is not None and (image := self._remembered(known, base, platform)):
             yield StepUpdate("image", "image", status="cached")
             return image, True
-        if not (base.config.get("config") or {}).get("Env") and base.registry:
-            yield from self.bases.fetch_all(base, cancel)
         python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer), plan.python)
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
@@ -260,7 +258,7 @@ class OciBuilder:
             try:
                 layers = yield from self._package_layers(found, plan.python, cancel)
             except BuildError as error:
-                yield LogLine(0, f"installed files are not taken: {error}", "packages")
+                yield Warned(f"the packages installed here are not taken: {error}")
                 found = None
         if found is None:
             with self.store.scratch() as scratch:

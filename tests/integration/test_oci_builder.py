@@ -211,6 +211,18 @@ class TestInARegistry:
             assert annotations["org.opencontainers.image.base.digest"] == digest
             assert annotations["org.opencontainers.image.base.name"] == base
 
+    def test_a_blob_that_the_registry_lost_is_sent_again(self, subject: OciBuilder, tmp_path: Path) -> None:
+        with FakeRegistry() as fake:
+            fake.strict = True
+            ref = f"{fake.host}/me/lost:1"
+            for nonce in ("first", "second"):
+                request = request_for(make_plan(nonce), tmp_path, Push(ImageRef.parse(ref)), name=ref)
+                _, result = build(subject, request)
+                assert fake.manifests["me/lost", "1"] == fake.manifests["me/lost", str(result.digest)]
+                fake.owned.clear()
+                fake.blobs.clear()
+            assert [r for r in fake.requests if r[0] == "PUT" and "manifests" in r[1]][1:]
+
     def test_faults_on_the_way(self, subject: OciBuilder, tmp_path: Path) -> None:
         with FakeRegistry(auth="bearer", user="u", password="p") as fake:
             from buildr_jupyter.credentials import Login

@@ -1,0 +1,219 @@
+"""Images without an engine against the engines, side by side in one run: same base, context and registry.
+
+Run: ``python -m tests.benchmarks.bench_oci``. Each round edits a fresh nonce, builds and pushes, timed from the call to
+the manifest accepted; at the end ``docker run`` of the registry's digest prints the last nonce. Ours runs in this warm
+process, as the second magic in a kernel does; the engines through their commands. Bounds: an edit at most a quarter of
+the fastest engine's, with at most 64 KiB sent; nothing changed at most 5 HEADs plus the hashing; cold at most a fifth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from buildr_jupyter import context, engine, indexes
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.events import CancelToken, TransferUpdate
+from buildr_jupyter.model import BuildRequest, FileEntry, ImagePlan, ImageRef, Push, Requirement
+from buildr_jupyter.oci.layer import Entry, compressor, write_layer
+from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.oci.store import Store
+from tests.engines import Engines, EngineStartError, base
+
+ROUNDS = 7
+PINS = ("numpy", "pandas", "python-dateutil", "six", "tzdata")
+MORE = ("scikit-learn", "scipy", "joblib", "threadpoolctl")
+
+
+def pinned(names: tuple[str, ...]) -> tuple[Requirement, ...]:
+    """Return pins at the versions installed here; a name that is not installed is left out."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(Requirement(f"{name}=={version(name)}"))
+    return tuple(found)
+
+
+def make_plan(nonce: str, names: tuple[str, ...], digest: str | None) -> ImagePlan:
+    """Return a plan whose program prints the nonce after its imports."""
+    code = f"import pandas\nprint({nonce!r})\n"
+    return ImagePlan(
+        base=base.NAME, base_digest=digest, python=base.PYTHON, requirements=pinned(names),
+        files=(FileEntry.from_bytes("app/main.py", code.encode()),),
+    )  # fmt: skip
+
+
+class Ours:
+    """The builder without an engine, in this process."""
+
+    title = "oci"
+
+    def __init__(self, folder: Path, repository: str, names: tuple[str, ...], args: dict[str, str]) -> None:
+        self.builder = OciBuilder(store=Store(folder / "store"))
+        self.folder, self.ref, self.names, self.args = folder, ImageRef.parse(f"{repository}:1"), names, args
+        self.digest = _value(self.builder.stream_base(base.NAME, platform=None, pull=False, cancel=CancelToken()))
+        self.sent_bytes = 0
+
+    def run(self, nonce: str) -> None:
+        """Build and push; counts what was sent."""
+        plan = make_plan(nonce, self.names, self.digest)
+        made = context.write_folder(plan, self.folder / "ours")
+        request = BuildRequest(made, (self.ref,), plan=plan, outputs=(Push(self.ref),), build_args=self.args)
+        self.sent_bytes = 0
+        for event in self.builder.stream_build(request, CancelToken()):
+            if isinstance(event, TransferUpdate) and event.verb == "push" and event.status == "done":
+                self.sent_bytes += event.total_bytes or 0
+
+
+class Command:
+    """An engine through its command."""
+
+    def __init__(
+        self, title: str, folder: Path, repository: str, names: tuple[str, ...], args: dict[str, str],
+        environment: dict[str, str],
+    ) -> None:  # fmt: skip
+        self.title, self.folder, self.names = title, folder, names
+        self.image, self.environment = f"{repository}:1", {**os.environ, **environment}
+        self.arguments = [part for name, value in args.items() for part in ("--build-arg", f"{name}={value}")]
+
+    def run(self, nonce: str) -> None:
+        """Build and push; raises CalledProcessError."""
+        made = context.write_folder(make_plan(nonce, self.names, None), self.folder / self.title)
+        for command in (
+            ["/usr/bin/docker", "build", "-q", "-t", self.image, *self.arguments, str(made)],
+            ["/usr/bin/docker", "push", "-q", self.image],
+        ):
+            subprocess.run(command, check=True, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _value(stream: object) -> str | None:
+    while True:
+        try:
+            next(stream)  # type: ignore[call-overload]
+        except StopIteration as end:
+            return str(end.value)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Return the seconds that the call took."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def measure(what: Ours | Command) -> tuple[float, float, float]:
+    """Return seconds of the first build and push, the median after an edit, the median with nothing changed."""
+    first = timed(lambda: what.run(secrets.token_hex(8)))
+    edits, same = [], []
+    for _ in range(ROUNDS):
+        nonce = secrets.token_hex(8)
+        edits.append(timed(lambda nonce=nonce: what.run(nonce)))  # type: ignore[misc]
+        same.append(timed(lambda nonce=nonce: what.run(nonce)))  # type: ignore[misc]
+    return first, statistics.median(edits), statistics.median(same)
+
+
+def compare(title: str, names: tuple[str, ...], scratch: Path, docker: str, registry: str) -> int:
+    """Print one table; return how many bounds are broken."""
+    args = indexes.read_settings(os.environ, home=Path.home()).build_args()
+    run = secrets.token_hex(3)
+    engines: list[Command] = [
+        Command("classic", scratch, f"{registry}/{run}/classic", names, args, {"DOCKER_BUILDKIT": "0"}),
+        Command("buildkit", scratch, f"{registry}/{run}/buildkit", names, args, {"DOCKER_BUILDKIT": "1"}),
+    ]
+    for one in engines:
+        one.environment["DOCKER_HOST"] = docker
+    print(f"{title:28} {'cold':>8} {'edit':>8} {'same':>8}   (seconds, to the manifest accepted)")
+    rows = {}
+    for one in engines:
+        rows[one.title] = measure(one)
+        print(f"  {one.title:26} " + " ".join(f"{s:8.3f}" for s in rows[one.title]), flush=True)
+    folder = scratch / run
+    folder.mkdir()
+    ours = Ours(folder, f"{registry}/{run}/oci", names, args)
+    cold, edit, same = measure(ours)
+    nonce = secrets.token_hex(8)
+    ours.run(nonce)
+    sent = ours.sent_bytes
+    other = make_plan(secrets.token_hex(8), names, ours.digest)
+    other_request = BuildRequest(
+        context.write_folder(replace(other, notebook="other.ipynb"), folder / "other"),
+        (ImageRef.parse(f"{registry}/{run}/other:1"),), plan=other, build_args=args,
+        outputs=(Push(ImageRef.parse(f"{registry}/{run}/other:1")),),
+    )  # fmt: skip
+    another = timed(lambda: list(ours.builder.stream_build(other_request, CancelToken())))
+    with contextlib.closing(RegistryClient(registry)) as asked:
+        asked.ping()
+        head = statistics.median(timed(lambda: asked.digest(f"{run}/oci", "1")) for _ in range(ROUNDS))
+        digest = asked.digest(f"{run}/oci", "1")
+    said = subprocess.run(
+        ["/usr/bin/docker", "run", "--rm", f"{registry}/{run}/oci@{digest}"], capture_output=True, text=True,
+        check=False, env={**os.environ, "DOCKER_HOST": docker},
+    )  # fmt: skip
+    print(f"  {'oci':26} {cold:8.3f} {edit:8.3f} {same:8.3f}   {sent} bytes sent, HEAD {head * 1000:.1f} ms")
+    ours.builder.close()
+    fastest = [min(row[column] for row in rows.values()) for column in range(3)]
+    checks = {
+        "edit at most a quarter of the fastest engine's": (edit, fastest[1] / 4),
+        "cold at most a fifth of the fastest engine's": (cold, fastest[0] / 5),
+        "nothing changed at most 5 HEADs plus the hashing": (same, 5 * head + 0.005),
+        "another notebook at most 3 edits": (another, 3 * edit),
+        "an edit sends at most 64 KiB": (sent, 65536),
+    }
+    broken = 0
+    for what, (value, bound) in checks.items():
+        broken += value > bound
+        print(f"  {what:52} {value:10.3f} of {bound:10.3f}{'  over' if value > bound else ''}")
+    if said.stdout.strip() != nonce:
+        print(f"  docker run of the digest did not print the nonce: {said.stdout!r} {said.stderr[-300:]!r}")
+        broken += 1
+    print(flush=True)
+    return broken
+
+
+def memory() -> int:
+    """Print how much memory a layer of 1 GB takes; return 1 where that is over 150 MB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "big"
+        with path.open("wb") as out:
+            for _ in range(256):
+                out.write(secrets.token_bytes(1 << 16) * 64)
+        with (Path(folder) / "layer").open("wb") as out:
+            write_layer([Entry.of_file("big", path)], out, compressor())
+    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"a layer of 1 GB: {more:.0f} MB more of memory (bound 150)")
+    return int(more > 150)
+
+
+def main() -> int:
+    """Print the tables; return 1 where a bound is broken, 0 without an engine (and say so)."""
+    for name in [name for name in os.environ if name.startswith("DOCKER_")]:
+        del os.environ[name]
+    broken = memory()
+    with Engines() as engines, tempfile.TemporaryDirectory() as scratch:
+        try:
+            docker, registry = engines.docker().host, engines.registry_http().host
+        except EngineStartError as error:
+            print(f"no engine, nothing compared: {error}")
+            return broken
+        os.environ["DOCKER_HOST"] = docker
+        with contextlib.closing(engine.connect()):
+            broken += compare("numpy + pandas", PINS, Path(scratch), docker, registry)
+            broken += compare("and scikit-learn", PINS + MORE, Path(scratch), docker, registry)
+    return int(broken > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
