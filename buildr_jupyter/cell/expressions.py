@@ -259,11 +259,8 @@ class Expressions(Ground):
             if not frame.is_class
             for name in (*frame.names, *(frame.function.enclosing if frame.function else ()))
         ) | {name for variables in self.inner for name in variables}
-        from buildr_jupyter.cell.scope import is_generator
-
-        info = FunctionInfo(
-            node, local_names(node), enclosing, static=static, implicit=implicit, generator=is_generator(node)
-        )
+        names, generator = local_names(node)
+        info = FunctionInfo(node, names, enclosing, static=static, implicit=implicit, generator=generator)
         info.names = parameters(node.args)
         info.defaults = frozenset(defaults)
         obj = self.new("func", info=info, edges=defaults)
@@ -300,7 +297,7 @@ class Expressions(Ground):
         inside, self.facts = self.facts, facts
         self.bound = bound
         self.merge(inside, certain=False)
-        info = FunctionInfo(node, local_names(node))
+        info = FunctionInfo(node, local_names(node)[0])
         info.facts = Facts(reads=inside.reads)
         function = self.new("func", info=info)
         return Val(frozenset((self.new("iter", edges=elements | first.objs, life=(function,), info="generator"),)))

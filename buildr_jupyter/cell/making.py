@@ -15,7 +15,7 @@ from buildr_jupyter.cell.files import PathUse, carry_files, literal_paths
 from buildr_jupyter.cell.preamble import render_preamble
 from buildr_jupyter.cell.scope import import_uses
 from buildr_jupyter.cell.slice import Need, Slice, Statement, analyze, slice_back
-from buildr_jupyter.cell.source import transform
+from buildr_jupyter.cell.source import parsed, transform
 from buildr_jupyter.cell.text import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
 from buildr_jupyter.events import Warned
@@ -126,7 +126,7 @@ class Making(Carried):
             for text, line in translated.requirements:
                 self.requirements.append((text, f"{self.title(number)}, line {line}"))
             self.sources[number] = translated.source
-            body = self.bodies[number] = ast.parse(translated.source).body
+            body = self.bodies[number] = parsed(translated.source).body
             if number != self.last and run.status == "error" and run.failed_line:
                 failed_line = run.failed_line
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]

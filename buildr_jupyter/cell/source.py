@@ -23,6 +23,7 @@ __all__ = [
     "Notebook",
     "header_and_body",
     "mark_stale",
+    "parsed",
     "ran_here",
     "read_notebook",
     "runs_up_to",
@@ -120,11 +121,35 @@ def transform(source: str) -> str | None:
     return transformed if _parses(transformed) else None
 
 
-def _parses(text: str) -> bool:
-    try:
+_trees: dict[str, ast.Module] = {}
+_kept_chars = 0
+_KEPT_CHARS = 1 << 19
+"""Of so much text the trees are kept: a thousand cells of ten lines, some 40 MB."""
+
+
+def parsed(text: str) -> ast.Module:
+    """Return the tree of plain Python, which nobody may change; the same tree for the same text, where it is kept.
+
+    A cell is parsed to see whether it is plain Python, and again by each export. Raises what ``ast.parse`` raises.
+    """
+    global _kept_chars
+    tree = _trees.get(text)
+    if tree is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(text)
+            tree = ast.parse(text)
+        if len(text) <= _KEPT_CHARS // 16:
+            if _kept_chars + len(text) > _KEPT_CHARS:
+                _trees.clear()
+                _kept_chars = 0
+            _trees[text] = tree
+            _kept_chars += len(text)
+    return tree
+
+
+def _parses(text: str) -> bool:
+    try:
+        parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
