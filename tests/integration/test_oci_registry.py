@@ -1,0 +1,100 @@
+"""The client against Debian's registry, killed in mid-push and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.oci.registry import Patience, Registry
+from tests.engines._process import free_port, listens
+
+
+class Mortal:
+    """A registry that can be killed and started again on its port, with its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self._config = folder / "config.yml"
+        self._config.write_text(
+            json.dumps(
+                {
+                    "version": "0.1",
+                    "log": {"level": "error", "accesslog": {"disabled": True}},
+                    "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+                    "http": {"addr": self.host, "secret": "the same after the restart"},
+                }
+            )
+        )
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._child = subprocess.Popen(
+            ["docker-registry", "serve", str(self._config)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", ""), "OTEL_TRACES_EXPORTER": "none"},  # REGISTRY_* would be settings
+        )  # fmt: skip
+        deadline = time.monotonic() + 20
+        while not listens("127.0.0.1", self.port):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._child:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed")
+    made = Mortal(tmp_path)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.mark.parametrize("chunk_bytes", [4 << 20, 1 << 30], ids=["chunks", "whole"])
+def test_killed_in_the_middle_of_a_push(mortal: Mortal, chunk_bytes: int) -> None:
+    content = secrets.token_bytes(1 << 20) * 40
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    kills: list[int] = []
+
+    def progress(done: int) -> None:
+        if done > len(content) // 2 and not kills:
+            kills.append(done)
+            mortal.kill()
+
+    def wait(_seconds: float) -> None:
+        if kills and not listens("127.0.0.1", mortal.port):
+            mortal.start()
+
+    asked = Registry(mortal.host, patience=Patience(5, sleep=wait))
+    with contextlib.closing(asked):
+        asked.ping()
+        assert asked.digest("me/x", "1") is None
+        how = asked.upload(
+            "me/x", digest, len(content), lambda: io.BytesIO(content), progress=progress, chunk_bytes=chunk_bytes
+        )
+        assert how == "done"
+        assert kills
+        assert asked.digest("me/x", "1") is None, "no manifest before its blobs"
+        assert asked.has_blob("me/x", digest)
+        out = io.BytesIO()
+        asked.download("me/x", digest, len(content), out)
+        assert out.getvalue() == content
