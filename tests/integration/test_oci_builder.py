@@ -438,3 +438,18 @@ def test_two_platforms_are_an_index(subject: OciBuilder, tmp_path: Path) -> None
                         assert head
                         machines.append(int.from_bytes(head.read(20)[18:20], "little"))
         assert machines == [machine]
+
+
+def test_the_notebook_on_a_machine_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    source = Path(__file__).parents[2] / "notebooks" / "05-no-engine.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "output" / "sales.tar").stat().st_size > 10_000_000
+    assert "'sales.tar'" in notebook.cells[-1].outputs[0].data["text/plain"]
