@@ -40,8 +40,17 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
         reads = name in _READER_NAMES or name in _PATH_MAKERS or name in ("run_path", "open")
         if name == "open" and _writes_only(node):
             reads = False
-        if reads and "://" not in first.value and "\n" not in first.value[:4096].rstrip("\n"):
+        if reads and "://" not in first.value and _may_be_a_path(first.value):
             yield PathUse(first.value, f"{origin}, line {first.lineno}", first)
+
+
+def _may_be_a_path(text: str) -> bool:
+    """Tell whether a file can have this name: readers take whole texts, too, and no system is asked for those."""
+    try:
+        fits = all(len(os.fsencode(part)) <= 255 for part in text[:4097].split("/"))
+    except UnicodeEncodeError:
+        return False
+    return fits and len(text) <= 4096 and "\0" not in text
 
 
 def _writes_only(node: ast.Call) -> bool:

@@ -19,7 +19,7 @@ MARK = "# %% "
 # (f)igures, cells that may fail as they may have done in the (n)otebook, and no such (x) cells
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
-def _buildr_run(scope, own=False, name=None, failed=None):
+def _buildr_run(scope, own, name, failed):
     import ast, codeop, io, itertools, linecache, os, re, signal, sys, traceback
     if os.getpid() == 1 and (child := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
         for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(child, number))
@@ -44,7 +44,7 @@ a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.
 h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no file: await, a late __future__
         lines = [*(lines := linecache.getlines(name)), *["\\n"] * (int(line) - 1 - len(lines)), *text.splitlines(True)]
         linecache.cache[name] = 0, None, lines, name  # for tracebacks
-n|        if name == failed and block not in blocks[-{own}:]: continue
+n|        if name == failed and block not in blocks[-{own}:]: continue  # nor did it happen in the notebook
 f|        name == previous or show()
         if block is blocks[-{own}]: own = not sys.stdout.flush(){opened}
         how = {how}
@@ -54,11 +54,11 @@ p|            eval(code, scope)
 a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_complete(value)  # a coroutine
         except BaseException as error:
             if own and isinstance(error, SystemExit): raise
-            traceback.print_exception(error.with_traceback(error.__traceback__.tb_next))
+            failed = traceback.print_exception(error.with_traceback(error.__traceback__.tb_next)) or name
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-n|            quits = own or isinstance(error, KeyboardInterrupt)  # else the rest of its cell is passed over
-n|            failed = sys.exit(1 if isinstance(error, Exception) else 130) if quits else name
+n|            if own or isinstance(error, KeyboardInterrupt): sys.exit((130, 1)[isinstance(error, Exception)])
 f|    show()
+_buildr_run = type(_buildr_run)(_buildr_run.__code__, dict(globals()), "", (0, "", ""))  # the notebook may bind len
 raise SystemExit(_buildr_run(globals()))  # all that follows was run by this
 """
 
