@@ -92,3 +92,9 @@ def test_deleted_cells_function_is_still_what_ran(client: BlockingKernelClient, 
     run(client, "def f():\n    return 'new'")
     wanted = run(client, "keep, f()")
     assert program_prints(client, tmp_path) == wanted == "('old', 'new')\n"
+
+
+def test_names_of_a_run_that_left_no_history(client: BlockingKernelClient, tmp_path: Path) -> None:
+    client.execute_interactive("from fractions import Fraction\nlimit = 3", store_history=False, timeout=60)
+    wanted = run(client, "sum([Fraction(1, n) for n in range(1, limit + 1)])")
+    assert program_prints(client, tmp_path) == wanted == "Fraction(11, 6)\n"
