@@ -25,6 +25,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         patch.setenv("DOCKER_CONFIG", str(folder / "docker"))
         patch.setenv("REGISTRY_AUTH_FILE", str(folder / "podman-auth.json"))
         patch.setenv("BUILDR_AUTH_FILE", str(folder / "auth.json"))
+        patch.setenv("BUILDR_STORE", str(folder / "store"))
         if TEST_CACHE:
             patch.setenv("BUILDR_TEST_CACHE", TEST_CACHE)
         yield folder

@@ -34,6 +34,7 @@ def notebook(folder: Path, *cells: str, kernel: str | None = None) -> Path:
 def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "cache" / "store"))
 
 
 def test_an_exported_program_prints_what_the_cell_prints(tmp_path: Path) -> None:
