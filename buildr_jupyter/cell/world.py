@@ -183,7 +183,9 @@ class World:
     # -- calls
 
     def world_call(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val]) -> None:
-        """Note what a library's function does to the world."""
+        """Note what a library's function does to the world; a builtin does nothing to it, and ``open`` is elsewhere."""
+        if "." not in path:
+            return
         name = path.rpartition(".")[2]
         root = path.partition(".")[0]
         if root in ("random", "numpy") and _GLOBAL_DRAWS.match(path):
@@ -207,7 +209,7 @@ class World:
             self.touch_file(None, reads=True, writes=True)
         if path.startswith(("matplotlib.pyplot.", "seaborn.")):
             self._figure(path, name, base)
-        elif any(path.startswith(always) for always in _ALWAYS):
+        elif path.startswith(_ALWAYS):
             self.facts.mutates.update(base.objs)
             self.facts.mutates.add(self.world_object("@always"))
         elif ("." in path and base.objs and _SETTERS.match(name) and not name[:1].isupper()) or (
