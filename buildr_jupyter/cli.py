@@ -244,64 +244,19 @@ def _windows(job: Any, *, as_json: bool) -> list[Any]:
 
 
 def _images(args: argparse.Namespace) -> int:
-    from buildr_jupyter.display import clean_text, show_size
-    from buildr_jupyter.engine import connect, translate
+    from buildr_jupyter.inspection import list_images, render_listed
 
-    client = connect()
-    with translate(client):
-        found = client.images(filters={"label": "io.buildr.content-digest"})
-    for image in sorted(found, key=lambda image: -image.get("Created", 0)):
-        labels = image.get("Labels") or {}
-        tags = [tag for tag in image.get("RepoTags") or () if not tag.endswith("<none>")]
-        if args.json:
-            row = {"image_id": image["Id"], "tags": tags, "unpacked_bytes": image.get("Size"), "labels": labels}
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-        else:
-            origin = f"{labels.get('io.buildr.notebook', '-')} {labels.get('io.buildr.cell', '')}".strip()
-            name = ", ".join(tags) or image["Id"][7:19]
-            sys.stdout.write(clean_text(f"{name}  {show_size(image.get('Size'))}  {origin}") + "\n")
+    for row in list_images():
+        sys.stdout.write((json.dumps(row, ensure_ascii=False) if args.json else render_listed(row)) + "\n")
     return 0
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from docker.errors import ImageNotFound
+    from buildr_jupyter.inspection import inspect, render
 
-    from buildr_jupyter.display import clean_text, show_size
-    from buildr_jupyter.engine import connect, translate
-    from buildr_jupyter.model import ImageRef
-
-    name = args.image if args.image.startswith("sha256:") else str(ImageRef.parse(args.image).tagged())
-    client = connect()
-    with translate(client):
-        try:
-            image = client.inspect_image(name)
-        except ImageNotFound:
-            raise OptionError(
-                f"image {name} is not in the engine", hint="buildr images lists those that buildr made"
-            ) from None
-    config = image.get("Config") or {}
-    row = {
-        "image": args.image,
-        "image_id": image["Id"],
-        "digests": image.get("RepoDigests") or [],
-        "tags": image.get("RepoTags") or [],
-        "platform": f"{image.get('Os')}/{image.get('Architecture')}",
-        "unpacked_bytes": image.get("Size"),
-        "layers": (image.get("RootFS") or {}).get("Layers") or [],
-        "entrypoint": config.get("Entrypoint"),
-        "user": config.get("User"),
-        "environment": config.get("Env") or [],
-        "labels": config.get("Labels") or {},
-    }
-    if args.json:
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return 0
-    for key, value in row.items():
-        shown = show_size(value) if key == "unpacked_bytes" else value
-        if isinstance(value, list | dict):
-            items = [f"{k}={v}" for k, v in value.items()] if isinstance(value, dict) else [str(v) for v in value]
-            shown = ("\n" + " " * 16).join(items) or "-"
-        sys.stdout.write(clean_text(f"{key:<15} {shown}") + "\n")
+    for number, row in enumerate(inspect(args.image)):
+        text = json.dumps(row, ensure_ascii=False) if args.json else ("\n" if number else "") + render(row)
+        sys.stdout.write(text + "\n")
     return 0
 
 

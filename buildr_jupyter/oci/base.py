@@ -23,7 +23,9 @@ from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.reference import ImageRef
 
-__all__ = ["Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file"]
+__all__ = [
+    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "opened_layer",
+]  # fmt: skip
 
 _TYPES = {
     GZIP: GZIP,
@@ -245,7 +247,7 @@ def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str]) -> list[
     """Return the interpreters in the layers, those first that PATH finds first; of a virtual environment none."""
     names: set[str] = set()
     for layer in base.layers:
-        with _opened(locate(layer), layer) as tar:
+        with opened_layer(locate(layer), layer) as tar:
             for member in tar:
                 name = "/" + member.name.removeprefix("./").strip("/")
                 folder, _, last = name.rpartition("/")
@@ -264,7 +266,8 @@ def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str]) -> list[
 
 
 @contextlib.contextmanager
-def _opened(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
+def opened_layer(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
+    """Give the tar of a compressed layer, to be read from its beginning on; raises BuildError for one that is none."""
     try:
         with path.open("rb") as raw:
             stream: IO[bytes] = raw

@@ -1,0 +1,190 @@
+"""What is in an image, and which images there are: asked of the engine, and of the store of the builder without one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from buildr_jupyter.builder._oci_outputs import image_of
+from buildr_jupyter.display import clean_text, show_size
+from buildr_jupyter.engine import connect, translate
+from buildr_jupyter.errors import BuildError, EngineError, OptionError
+from buildr_jupyter.model import ImageRef
+from buildr_jupyter.oci.base import Base
+from buildr_jupyter.oci.contents import packages_in
+from buildr_jupyter.oci.image import Image
+from buildr_jupyter.oci.store import DamagedBlob, Store
+
+__all__ = ["inspect", "list_images", "render", "render_listed"]
+
+
+def list_images(store: Store | None = None) -> list[dict[str, Any]]:
+    """Return a row for each image that buildr made: the engine's, newest first, then the store's by name.
+
+    Raises EngineError where no engine answers and the store has none.
+    """
+    kept = list(_kept(store or Store()))
+    try:
+        client = connect()
+        with contextlib.closing(client), translate(client):
+            found = client.images(filters={"label": "io.buildr.content-digest"})
+    except EngineError:
+        if not kept:
+            raise
+        found = []
+    rows = [
+        {
+            "image_id": image["Id"],
+            "tags": [tag for tag in image.get("RepoTags") or () if not tag.endswith("<none>")],
+            "unpacked_bytes": image.get("Size"),
+            "labels": image.get("Labels") or {},
+            "place": "engine",
+        }
+        for image in sorted(found, key=lambda image: -image.get("Created", 0))
+    ]
+    return rows + kept
+
+
+def _kept(store: Store) -> Iterator[dict[str, Any]]:
+    for known in store.images():
+        try:
+            made, _ = image_of(known, store)
+        except (DamagedBlob, KeyError, TypeError, AssertionError):
+            continue  # a blob of it was taken out; a build makes it anew
+        for image in made.images:
+            labels = (json.loads(image.config).get("config") or {}).get("Labels") or {}
+            yield {
+                "image_id": image.image_id, "tags": [str(known["name"])], "unpacked_bytes": image.unpacked_bytes,
+                "labels": labels, "place": "store",
+            }  # fmt: skip
+
+
+def render_listed(row: dict[str, Any]) -> str:
+    """Return a row of ``list_images`` for a person."""
+    labels = row["labels"]
+    origin = f"{labels.get('io.buildr.notebook', '-')} {labels.get('io.buildr.cell', '')}".strip()
+    name = ", ".join(row["tags"]) or row["image_id"][7:19]
+    size = "-" if row["unpacked_bytes"] is None else show_size(row["unpacked_bytes"])
+    return clean_text(f"{name}  {size}  {origin}" + ("  (store)" if row["place"] == "store" else ""))
+
+
+def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
+    """Return what is in an image, a row for each platform: the engine's, else that of the store.
+
+    ``name`` is a reference, or the id or digest of an image. Raises OptionError where there is none, EngineError where
+    no engine answers and the store has none.
+    """
+    wanted = name if name.startswith("sha256:") else str(ImageRef.parse(name).tagged())
+    unanswered: EngineError | None = None
+    try:
+        if (row := _of_engine(name, wanted)) is not None:
+            return [row]
+    except EngineError as error:
+        unanswered = error
+    store = store or Store()
+    if found := _of_store(name, wanted, store):
+        return found
+    if unanswered is not None:
+        raise unanswered
+    raise OptionError(
+        f"image {wanted} is neither in the engine nor in the store", hint="buildr images lists those that buildr made"
+    )
+
+
+def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
+    from docker.errors import ImageNotFound
+
+    client = connect()
+    with contextlib.closing(client), translate(client):
+        try:
+            image = client.inspect_image(wanted)
+        except ImageNotFound:
+            return None
+    config = image.get("Config") or {}
+    return {
+        "image": name,
+        "image_id": image["Id"],
+        "digests": image.get("RepoDigests") or [],
+        "tags": image.get("RepoTags") or [],
+        "platform": f"{image.get('Os')}/{image.get('Architecture')}",
+        "unpacked_bytes": image.get("Size"),
+        "layers": (image.get("RootFS") or {}).get("Layers") or [],
+        **_settings(config),
+    }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "entrypoint": config.get("Entrypoint"),
+        "user": config.get("User"),
+        "environment": config.get("Env") or [],
+        "labels": config.get("Labels") or {},
+    }
+
+
+def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
+    """Return a row for each platform's image of this name, id or digest."""
+    rows: list[dict[str, Any]] = []
+    for known in store.images():
+        ids = {str(known.get("manifest"))} | {one[k] for one in known.get("images", ()) for k in ("config", "manifest")}
+        if known.get("name") != wanted and wanted not in ids:
+            continue
+        made, bases = image_of(known, store)
+        for image, base in zip(made.images, bases, strict=True):
+            whole = known.get("name") == wanted or wanted == made.digest
+            same = [row for row in rows if row["image_id"] == image.image_id]
+            if same:
+                same[0]["tags"].append(str(known["name"]))
+            elif whole or wanted in (image.image_id, image.digest):
+                rows.append(_row(name, str(known["name"]), image, base, store))
+    return rows
+
+
+def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[str, Any]:
+    document = json.loads(image.config)
+    config = document.get("config") or {}
+    labels = config.get("Labels") or {}
+    packages: set[tuple[str, str]] = set()
+    for layer in image.layers[len(base.layers) :]:
+        with contextlib.suppress(BuildError):  # the layer is gone: what is known of the rest is said
+            packages |= set(packages_in(store, layer))
+    return {
+        "image": name,
+        "image_id": image.image_id,
+        "digests": [image.digest],
+        "tags": [tag],
+        "platform": image.platform,
+        "size_bytes": image.size_bytes,
+        "unpacked_bytes": image.unpacked_bytes,
+        "base": base.name,
+        "source": " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None,
+        "layers": [layer.diff_id for layer in image.layers],
+        "parts": [
+            {"title": layer.title or ("base" if number < len(base.layers) else ""), "digest": layer.digest,
+             "size_bytes": layer.size_bytes, "base": number < len(base.layers)}
+            for number, layer in enumerate(image.layers)
+        ],
+        "packages": [f"{package}=={version}" for package, version in sorted(packages)],
+        **_settings(config),
+    }  # fmt: skip
+
+
+def render(row: dict[str, Any]) -> str:
+    """Return a row of ``inspect`` for a person."""
+    lines = []
+    for key, value in row.items():
+        shown = value
+        if key == "parts":
+            items = [f"{part['title']}  {show_size(part['size_bytes'])}  {part['digest'][:19]}" for part in value]
+        elif isinstance(value, dict):
+            items = [f"{k}={v}" for k, v in value.items()]
+        elif isinstance(value, list):
+            items = [str(v) for v in value]
+        else:
+            shown = "-" if value is None else show_size(value) if key.endswith("_bytes") else value
+            lines.append(clean_text(f"{key:<15} {shown}"))
+            continue
+        lines.append(clean_text(f"{key:<15} " + (("\n" + " " * 16).join(items) or "-")))
+    return "\n".join(lines)
