@@ -41,6 +41,13 @@ def make_parser() -> OptionParser:
     inspect = commands.add_parser("inspect", help="say what is in an image")
     inspect.add_argument("image")
     inspect.add_argument("--json", action="store_true")
+    rebase = commands.add_parser("rebase", help="put another base under an image of builder oci, without a build")
+    rebase.add_argument("image")
+    rebase.add_argument("--base", required=True, metavar="NEW", help="a base with the same Python")
+    rebase.add_argument("--tag", metavar="NAME", help="another name for the result")
+    rebase.add_argument("--output", metavar="PATH", help="write it to FILE.tar or into a folder, too")
+    rebase.add_argument("--load", action="store_true", help="load it into the engine, too")
+    rebase.add_argument("--publish", action="store_true", help="push it, too")
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
@@ -260,6 +267,17 @@ def _inspect(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rebase(args: argparse.Namespace) -> int:
+    from buildr_jupyter.inspection import rebase
+
+    result = rebase(
+        args.image, args.base, tag=args.tag, output=args.output, load=args.load, publish=args.publish,
+        say=sys.stderr.write,
+    )  # fmt: skip
+    sys.stdout.write(f"{result.image} {result.image_id or ''}".rstrip() + "\n")
+    return 0
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.doctor import examine
 
@@ -346,6 +364,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": _build,
     "images": _images,
     "inspect": _inspect,
+    "rebase": _rebase,
     "doctor": _doctor,
     "login": _login,
     "logout": _logout,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.builder._oci_outputs import image_of
+from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.display import clean_text, show_size
 from buildr_jupyter.engine import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError
-from buildr_jupyter.model import ImageRef
+from buildr_jupyter.events import CancelToken, Warned
+from buildr_jupyter.model import Archive, BuildResult, EngineLoad, ImageRef, Layout, Output, Push
 from buildr_jupyter.oci.base import Base
 from buildr_jupyter.oci.contents import packages_in
 from buildr_jupyter.oci.image import Image
 from buildr_jupyter.oci.store import DamagedBlob, Store
 
-__all__ = ["inspect", "list_images", "render", "render_listed"]
+__all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
 
 
 def list_images(store: Store | None = None) -> list[dict[str, Any]]:
@@ -188,3 +191,31 @@ def render(row: dict[str, Any]) -> str:
             continue
         lines.append(clean_text(f"{key:<15} " + (("\n" + " " * 16).join(items) or "-")))
     return "\n".join(lines)
+
+
+def rebase(
+    name: str, base: str, *, tag: str | None, output: str | None, load: bool, publish: bool,
+    say: Callable[[str], object],
+) -> BuildResult:  # fmt: skip
+    """Put another base under an image in the store, and bring the result where it is asked for.
+
+    ``say`` is told the warnings. Raises as ``OciBuilder.stream_rebase``.
+    """
+    outputs: list[Output] = []
+    if output is not None:
+        path = Path(output).expanduser()
+        outputs.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    if load:
+        outputs.append(EngineLoad())
+    if publish:
+        outputs.append(Push(ImageRef.parse(tag or name).tagged()))
+    with contextlib.closing(OciBuilder()) as builder:
+        stream = builder.stream_rebase(name, base, CancelToken(), tag=tag, outputs=outputs)
+        while True:
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                result: BuildResult = end.value
+                return result
+            if isinstance(event, Warned):
+                say(f"warning: {clean_text(event.text)}\n")

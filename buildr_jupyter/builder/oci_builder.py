@@ -16,10 +16,11 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.builder._oci_outputs import Outputs, image_of
+from buildr_jupyter.builder._oci_rebase import rebased
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError
 from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, Warned
-from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Refusal
+from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Output, Refusal
 from buildr_jupyter.oci import base as base_images
 from buildr_jupyter.oci import bytecode, packages, wheels
 from buildr_jupyter.oci.archive import cancelled_check
@@ -168,6 +169,23 @@ class OciBuilder:
             _result(made, (ref,), cached=False), digest=made.digest, pushed=(str(ref),),
             duration_s=self._clock() - started,
         )  # fmt: skip
+
+    def stream_rebase(
+        self, img: str, base: str, cancel: CancelToken, *, tag: str | None = None, outputs: Sequence[Output] = ()
+    ) -> Generator[Event, None, BuildResult]:
+        """Put another base of the same Python under an image in the store; it keeps its name, or gets ``tag``.
+
+        Raises BuildError and BuildRefused as ``rebased`` does, PublishError and its kinds, Cancelled.
+        """
+        started = self._clock()
+        ref = ImageRef.parse(img).tagged()
+        refs = (ImageRef.parse(tag).tagged() if tag else ref,)
+        made, found_bases = yield from rebased(ref, base, self.store, self.bases, cancel)
+        self._keep(made, found_bases, refs)
+        result = _result(made, refs, cached=False)
+        for output in outputs:
+            result = yield from self.outputs.bring(output, made, found_bases, refs, result, cancel)
+        return replace(result, duration_s=self._clock() - started)
 
     # -- one build
 

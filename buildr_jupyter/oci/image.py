@@ -18,14 +18,14 @@ from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 
 __all__ = [
-    "CONFIG", "INDEX", "MANIFEST", "Image", "default_platform", "digest_of", "image_config", "make_image", "make_index",
-    "parse_platform",
+    "CONFIG", "DEFAULT_PATH", "INDEX", "MANIFEST", "Image", "default_platform", "digest_of", "image_config",
+    "make_image", "make_index", "parse_platform",
 ]  # fmt: skip
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -154,7 +154,7 @@ def _environment(plan: ImagePlan, inherited: Sequence[str]) -> list[str]:
         "PYTHONUNBUFFERED": "1",
         "BUILDR_IN_CONTAINER": "1",
         "BUILDR_OUTPUT_DIR": f"{plan.workdir}/output",
-        "PATH": f"{VENV}/bin:{values.get('PATH') or _DEFAULT_PATH}",
+        "PATH": f"{VENV}/bin:{values.get('PATH') or DEFAULT_PATH}",
     }
     values |= dict(plan.environment)
     return [f"{name}={value}" for name, value in values.items()]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from docker import APIClient
+from docker.errors import APIError
 
 from buildr_jupyter import builder, context, engine
 from buildr_jupyter.builder.oci_builder import OciBuilder
@@ -453,3 +454,29 @@ def test_the_notebook_on_a_machine_without_an_engine(tmp_path: Path, monkeypatch
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "output" / "sales.tar").stat().st_size > 10_000_000
     assert "'sales.tar'" in notebook.cells[-1].outputs[0].data["text/plain"]
+
+
+def test_rebased_and_run(subject: OciBuilder, client: APIClient, base_image: str, tmp_path: Path) -> None:
+    nonce = secrets.token_hex(6)
+    name = f"t-{nonce}:1"
+    patched = f"t-base-{nonce}:1"
+    container = client.create_container(base_image, ["true"])["Id"]
+    digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    target = tmp_path / "rebased.tar"
+    try:
+        client.commit(container, *patched.split(":"), changes=["ENV PATCHED=yes"])
+        plan = make_plan(nonce, base=base_image, base_digest=digest)
+        _, first = build(subject, request_for(plan, tmp_path, name=name))
+        _, result = collect(subject.stream_rebase(name, patched, CancelToken(), outputs=[Archive(target)]))
+        assert result.image_id != first.image_id
+        with target.open("rb") as stream:
+            assert not [event for event in client.load_image(stream) if "error" in event]
+        seen = client.inspect_image(name)
+        assert seen["Id"] == result.image_id
+        assert "PATCHED=yes" in seen["Config"]["Env"]
+        assert run(client, name) == (0, f"{nonce} 1.17.0 True\n")
+    finally:
+        client.remove_container(container, force=True)
+        for image in (name, patched):
+            with contextlib.suppress(APIError):
+                client.remove_image(image, force=True)

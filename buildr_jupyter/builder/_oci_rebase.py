@@ -1,0 +1,62 @@
+"""An image of the store on another base: the base found and judged, each platform's image made."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from buildr_jupyter.builder._oci_bases import Bases
+from buildr_jupyter.builder._oci_outputs import image_of
+from buildr_jupyter.errors import BuildError, BuildRefused
+from buildr_jupyter.events import CancelToken, Event
+from buildr_jupyter.model import ImageRef
+from buildr_jupyter.oci.base import Base, check_platform, find_python
+from buildr_jupyter.oci.contents import python_of
+from buildr_jupyter.oci.image import Image, Published, make_index
+from buildr_jupyter.oci.rebase import rebase
+from buildr_jupyter.oci.store import Store
+
+__all__ = ["rebased"]
+
+
+def rebased(
+    ref: ImageRef, name: str, store: Store, bases: Bases, cancel: CancelToken
+) -> Generator[Event, None, tuple[Published, list[Base]]]:
+    """Return the image of a reference on the base ``name``, asked for anew, and that base for each platform.
+
+    Raises BuildError for an image that the store has not, or a base that is nowhere or for another platform;
+    BuildRefused for a base whose Python is of another version or in another folder.
+    """
+    known = store.image(str(ref))
+    if known is None:
+        raise BuildError(
+            f"Image build failed: {ref} is not in the store", hint="buildr images lists those that are: (store)"
+        )
+    made, old_bases = image_of(known, store)
+    images, found = [], []
+    for image, old in zip(made.images, old_bases, strict=True):
+        own = list(image.layers[len(old.layers) :])
+        python = python_of(own, store)
+        new = yield from bases.find(name, image.platform, python=python.version, pull=True, cancel=cancel)
+        images.append(_on(image, old, new, python.bin, python.version, store, bases))
+        found.append(new)
+    annotations = {
+        "org.opencontainers.image.base.digest": found[0].digest,
+        "org.opencontainers.image.base.name": found[0].name,
+    }
+    return Published(tuple(images), make_index(images, annotations) if made.index is not None else None), found
+
+
+def _on(image: Image, old: Base, new: Base, folder: str, version: str, store: Store, bases: Bases) -> Image:
+    check_platform(new.config, image.platform, new.name)
+    try:
+        found = find_python(new, store, lambda layer: bases.locate(new, layer), version)
+    except BuildRefused as error:
+        raise BuildRefused(
+            str(error), hint=f"name a base with Python {version}, or build the image again for another"
+        ) from error
+    if found.bin != folder:
+        raise BuildRefused(
+            f"Image build failed: base {new.name} has its Python in {found.bin}, the image's is in {folder}",
+            hint="name a base of the same kind, or build the image again with --base",
+        )
+    return rebase(image, old, new)
