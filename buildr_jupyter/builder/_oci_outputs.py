@@ -9,19 +9,23 @@ import tarfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from buildr_jupyter import __version__
 from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildError, PublishError
-from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate
+from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Output, Push
 from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_layout
 from buildr_jupyter.oci.base import Base
-from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published
+from buildr_jupyter.oci.contents import packages_in
+from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.oci.registry import Registry
+from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.oci.transfer import Blob, push_blobs
 from buildr_jupyter.plan import canonical_json
@@ -92,6 +96,8 @@ class Outputs:
     ) -> Generator[Event, None, None]:
         """Push under one tag: blobs first, then manifests, the tag last; nothing at all where it is there already.
 
+        Each platform's image gets its bill of materials attached; where that fails the push stands, with a warning.
+
         Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
         """
         cancelled_check(cancel.is_set)()
@@ -115,6 +121,21 @@ class Outputs:
             for layer in image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
                     self._store.note(["pushed", registry.host, layer.digest], repository)
+        for image, base in zip(made.images, bases, strict=True):
+            cancelled_check(cancel.is_set)()
+            try:
+                self._attach(registry, repository, image, base)
+            except (PublishError, BuildError) as error:
+                yield Warned(f"the image is pushed, its bill of materials (SBOM) is not: {error}", error.hint)
+
+    def _attach(self, registry: Registry, repository: str, image: Image, base: Base) -> None:
+        """Attach the bill of materials to an image that is in the repository."""
+        own = image.layers[len(base.layers) :]
+        packages = [package for layer in own for package in packages_in(self._store, layer)]
+        sbom = make_sbom(repository, image, base, packages, __version__)
+        for content in (EMPTY, sbom):
+            registry.upload(repository, digest_of(content), len(content), partial(io.BytesIO, content))
+        registry.put_referrer(repository, image.digest, make_artifact(image, sbom), MANIFEST)
 
     def _send(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.base import Python, opened_layer
 from buildr_jupyter.oci.layer import Layer
+from buildr_jupyter.oci.packages import contents_key
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.plan import VENV
 
@@ -21,7 +22,7 @@ def packages_in(store: Store, layer: Layer) -> list[tuple[str, str]]:
 
     Raises DamagedBlob where the layer is not in the store.
     """
-    key = ["packages-of", layer.diff_id, 1]
+    key = contents_key(layer)
     known = store.record(key)
     if not isinstance(known, list):
         names = set()

@@ -23,7 +23,7 @@ from buildr_jupyter.oci.layer import Compressor, Entry, Layer, record_hash, writ
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.plan import VENV
 
-__all__ = ["Found", "group", "installed_here", "iter_found", "layer_key", "make"]
+__all__ = ["Found", "contents_key", "group", "installed_here", "iter_found", "layer_key", "make"]
 
 LARGE_BYTES = 4 * 1024 * 1024
 MAX_LARGE = 40
@@ -135,6 +135,11 @@ def layer_key(members: Sequence[Found], python: str, using: Compressor) -> list[
     return ["packages", FORMAT, python, bytecode.key(python), using.key, [one.identity for one in members]]
 
 
+def contents_key(layer: Layer) -> list[object]:
+    """Return the inputs under which the store knows names and versions of the distributions in a layer."""
+    return ["packages-of", layer.diff_id, 1]
+
+
 def make(
     store: Store,
     title: str,
@@ -162,7 +167,10 @@ def make(
                     entries.setdefault(entry.path, entry)
             return write_layer(entries.values(), out, using, title=title, check=check)  # type: ignore[arg-type]
 
-    return store.make_layer(layer_key(members, python, using), write)  # type: ignore[arg-type]
+    layer, had = store.make_layer(layer_key(members, python, using), write)  # type: ignore[arg-type]
+    if not had:
+        store.note(contents_key(layer), sorted([one.name, one.version] for one in members))
+    return layer, had
 
 
 def iter_entries(one: Found, python: str) -> Iterator[tuple[Entry, Path | None]]:
