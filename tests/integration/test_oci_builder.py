@@ -22,7 +22,7 @@ from docker.errors import APIError
 from buildr_jupyter import builder, context, engine
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
-from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate
+from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.model import (
     Archive,
     BuildRequest,
@@ -168,10 +168,16 @@ class TestInARegistry:
         assert digest == client.inspect_image(base_image)["Id"]
         plan = make_plan(nonce, base=base_image, base_digest=digest)
         request = request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref)
-        _, result = build(subject, request)
+        events, result = build(subject, request)
+        assert not [event for event in events if isinstance(event, Warned)]
         with contextlib.closing(RegistryClient(registry_http.host)) as asked:
             assert asked.digest(f"me/{nonce}", "1") == result.digest
             manifest = asked.manifest(f"me/{nonce}", "1")
+            path = f"me/{nonce}/referrers/{result.digest}"
+            with asked.ask("GET", path, scope=f"repository:me/{nonce}:pull", what=path, accept=(404,)) as answer:
+                listed = answer.json() if answer.ok else None
+            found = listed or asked.manifest(f"me/{nonce}", str(result.digest).replace(":", "-")).document
+            assert [one["artifactType"] for one in found["manifests"]] == ["application/vnd.cyclonedx+json"]
         assert (manifest.config_digest, manifest.size_bytes) == (result.image_id, result.size_bytes)
         assert result.pushed == (ref,)
         client.pull(ref)
