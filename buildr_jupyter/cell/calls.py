@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 from buildr_jupyter.cell import knowledge as known
@@ -281,11 +282,13 @@ class Calls(Library):
     def _param_value(info: FunctionInfo, number: int) -> Val:
         return Val(frozenset((info.params[number],)) | info.defaults)
 
+    @abstractmethod
     def block(self, body: list[ast.stmt]) -> None:
-        raise NotImplementedError
+        """Supplied by a floor above."""
 
+    @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        raise NotImplementedError
+        """Supplied by a floor above."""
 
     # -- methods
 

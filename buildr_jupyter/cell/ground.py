@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,14 +61,17 @@ class Ground:
 
     # -- the parts that other floors supply
 
+    @abstractmethod
     def call(self, node: ast.Call) -> Val:
-        raise NotImplementedError
+        """Supplied by a floor above."""
 
+    @abstractmethod
     def apply(self, function: Obj, args: list[Val], self_val: Val | None = None) -> Val:
-        raise NotImplementedError
+        """Supplied by a floor above."""
 
+    @abstractmethod
     def assign(self, target: ast.expr, value: Val) -> None:
-        raise NotImplementedError
+        """Supplied by a floor above."""
 
     # -- making objects
 

@@ -76,7 +76,7 @@ def _make(made: Path, bundle: bytes) -> None:
 
 
 def mirror() -> str:
-    """Return the archive that this machine's apt uses for the suite, else Debian's own."""
+    """Return the archive that this machine's apt uses for the suite."""
     with contextlib.suppress(OSError):
         done = subprocess.run(
             ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"],
@@ -88,7 +88,7 @@ def mirror() -> str:
             uri, *rest = line.split()
             if rest == [SUITE, "main"] and uri.startswith("http"):
                 return uri
-    return "http://deb.debian.org/debian/"
+    raise EngineStartError(f"apt knows no archive of Debian {SUITE}: the base image cannot be made here")
 
 
 @contextlib.contextmanager
