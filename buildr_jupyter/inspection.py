@@ -31,7 +31,7 @@ def list_images(store: Store | None = None) -> list[dict[str, Any]]:
     kept = list(_kept(store or Store()))
     try:
         client = connect()
-        with contextlib.closing(client), translate(client):
+        with translate(client):
             found = client.images(filters={"label": "io.buildr.content-digest"})
     except EngineError:
         if not kept:
@@ -100,7 +100,7 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
     from docker.errors import ImageNotFound
 
     client = connect()
-    with contextlib.closing(client), translate(client):
+    with translate(client):
         try:
             image = client.inspect_image(wanted)
         except ImageNotFound:
