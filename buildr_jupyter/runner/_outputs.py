@@ -26,8 +26,7 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
     written = []
     known: dict[str, Path] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        root = folder.resolve()
+        root = folder.resolve()  # made when there is something to put into it
         source: Any = _Reader(chunks)  # mode r| asks for read alone
         with tarfile.open(fileobj=source, mode="r|") as tar:
             for member in tar:

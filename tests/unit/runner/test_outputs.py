@@ -97,3 +97,9 @@ def test_a_tar_that_breaks_off(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be copied to"):
         extract(tar(("output/a", tarfile.REGTYPE, "x" * 5000))[:3], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_written_in_the_container_makes_no_folder_here(tmp_path: Path) -> None:
+    folder = tmp_path / "output"
+    list(extract_outputs(tar(("output", tarfile.DIRTYPE, "")), folder))
+    assert not folder.exists()
