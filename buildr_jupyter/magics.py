@@ -132,21 +132,18 @@ class ContainerizeMagics(Magics, Configurable):
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.assembly import CellSource
-        from buildr_jupyter.cell.source import header_and_body
         from buildr_jupyter.installed import Interpreter
         from buildr_jupyter.pipeline import Job
 
         runs = self.history.runs()
         path, name = self._notebook()
         folder = path.parent if path else self.folder
-        siblings = {run.id or run.source for run in runs if header_and_body(run.source)[0] is not None}
         source = CellSource(
             runs=tuple(self._mark_stale(runs, path)),
             target=runs[-1],
             folder=folder,
             notebook=name,
             namespace=self.shell.user_ns,
-            siblings=len(siblings) if runs[-1].tags or runs[-1].index is not None else 1,
         )
         return Job(source, options, Interpreter.current(), dict(os.environ), notebook_path=path)
 

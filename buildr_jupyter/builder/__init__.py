@@ -15,7 +15,7 @@ from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
 
-__all__ = ["BUILDERS", "Builder", "names", "select"]
+__all__ = ["BUILDERS", "Builder", "drain", "names", "select"]
 
 BUILDERS = {
     "auto": "buildr_jupyter.builder.auto_builder:AutoBuilder",
@@ -54,6 +54,16 @@ class Builder(Protocol):
     def publish(self, img: str) -> BuildResult:
         """Push ``img``."""
         ...
+
+
+def drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:
+    """Run a stream to its end, its events unseen, and return what it returns: what ``build`` and ``publish`` do."""
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            result: BuildResult = end.value
+            return result
 
 
 def names() -> list[str]:

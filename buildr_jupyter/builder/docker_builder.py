@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter import credentials
+from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._context import iter_context
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_http import interruptible, only_logins
@@ -63,11 +64,11 @@ class DockerBuilder:
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""
         request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),))
-        return _drain(self.stream_build(request, CancelToken()))
+        return drain(self.stream_build(request, CancelToken()))
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return _drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_publish(img, CancelToken()))
 
     # -- the protocol
 
@@ -382,15 +383,6 @@ class _Sent:
             _raise_if(self._cancel)
             self.bytes += len(piece)
             yield piece
-
-
-def _drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:
-    while True:
-        try:
-            next(stream)
-        except StopIteration as end:
-            result: BuildResult = end.value
-            return result
 
 
 def _raise_if(cancel: CancelToken) -> None:

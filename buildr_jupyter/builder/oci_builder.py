@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter import credentials
+from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.builder._oci_outputs import Outputs, image_of
 from buildr_jupyter.builder._oci_rebase import rebased
@@ -82,11 +83,11 @@ class OciBuilder:
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path``, which has a ``buildr.json``, under the name ``img``; it stays in the store."""
         request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=())
-        return _drain(self.stream_build(request, CancelToken()))
+        return drain(self.stream_build(request, CancelToken()))
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return _drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_publish(img, CancelToken()))
 
     # -- the protocol
 
@@ -412,12 +413,3 @@ def _result(made: Published, refs: Sequence[ImageRef], *, cached: bool) -> Build
         results[0], image_id=None, digest=None, images=results, size_bytes=sum(sizes),
         unpacked_bytes=sum(x or 0 for x in unpacked) if all(unpacked) else None,
     )  # fmt: skip
-
-
-def _drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:
-    while True:
-        try:
-            next(stream)
-        except StopIteration as end:
-            result: BuildResult = end.value
-            return result
