@@ -1,10 +1,13 @@
-"""What ``make engines`` does: Debian's packages, as root; says what it does and what it cannot do."""
+"""What ``make engines`` does: Debian's packages, as root, and tools of Go; says what it does and what it cannot do."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+
+from tests.engines._process import EngineStartError
+from tests.engines.gotools import TOOLS, tool
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -26,7 +29,27 @@ PACKAGES = {
 
 
 def install() -> int:
-    """Install what is not there; return an exit status. Without root or without apt it says what is left out."""
+    """Install what is not there; return an exit status. Without root, apt or Go it says what is left out."""
+    return install_packages() or build_tools()
+
+
+def build_tools() -> int:
+    """Build what Debian does not pack; return an exit status."""
+    if not shutil.which("go"):
+        print(f"engines: no Go toolchain here, so these stay out: {' '.join(TOOLS)}")
+        return 0
+    for name in TOOLS:
+        print(f"engines: {name} {TOOLS[name].version}", flush=True)
+        try:
+            tool(name)
+        except EngineStartError as error:
+            print(f"engines: {error}")
+            return 1
+    return 0
+
+
+def install_packages() -> int:
+    """Install Debian's packages that are not there; return an exit status."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     lacking = sorted({package for program, package in PACKAGES.items() if not shutil.which(program, path=path)})
     if not lacking:
