@@ -1,7 +1,8 @@
 """The seam between an image's description and whatever can make it.
 
 ``select(spec)`` gives a builder by name. A new builder is one module and one row of ``BUILDERS``, or an entry point
-in the group ``buildr_jupyter.builders``.
+in the group ``buildr_jupyter.builders``. What follows a ``=`` in the spec (``buildkit=tcp://host:1234``) goes to the
+class method ``of`` of a builder that has one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.events import CancelToken, Event
@@ -72,15 +73,23 @@ def names() -> list[str]:
 
 
 def select(spec: str) -> Builder:
-    """Return a new builder of the name ``spec``; it connects to nothing yet.
+    """Return a new builder for the spec, ``NAME`` or ``NAME=ARGUMENT``; it connects to nothing yet.
 
-    Raises UnknownSpec, whose text begins with ``Unknown spec``, as the seed's did.
+    Raises UnknownSpec, whose text begins with ``Unknown spec``, as the seed's did; also for an argument that the
+    builder does not take.
     """
-    if spec in BUILDERS:
-        module, _, attribute = BUILDERS[spec].partition(":")
-        found: Builder = getattr(import_module(module), attribute)()
-        return found
-    for point in entry_points(group="buildr_jupyter.builders", name=spec):
-        offered: Builder = point.load()()
-        return offered
-    raise UnknownSpec(f"Unknown spec {spec}", hint=f"builders here: {', '.join(names())}")
+    name, separator, argument = spec.partition("=")
+    if name in BUILDERS:
+        module, _, attribute = BUILDERS[name].partition(":")
+        made: Any = getattr(import_module(module), attribute)
+    elif found := tuple(entry_points(group="buildr_jupyter.builders", name=name)):
+        made = found[0].load()
+    else:
+        raise UnknownSpec(f"Unknown spec {spec}", hint=f"builders here: {', '.join(names())}")
+    if not separator:
+        plain: Builder = made()
+        return plain
+    if not hasattr(made, "of"):
+        raise UnknownSpec(f"Unknown spec {spec}: builder {name} takes nothing after '='", hint=f"--builder {name}")
+    particular: Builder = made.of(argument)
+    return particular

@@ -28,6 +28,7 @@ from buildr_jupyter.errors import (
     RegistryDenied,
     RegistryUnauthorized,
     RegistryUnreachable,
+    UnknownSpec,
 )
 from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, Warned
 from buildr_jupyter.model import Archive, BuildRequest, ImageRef, Layout
@@ -330,3 +331,9 @@ def test_the_engine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (info.address, info.origin, info.version, info.api_version) == (fake.host, "DOCKER_HOST", "20.10.24", "1.41")
     assert (info.os, info.architecture, info.buildkit, info.podman) == ("linux", "amd64", True, False)
     assert info.free_bytes
+
+
+def test_what_follows_an_equals_sign_goes_to_the_builder() -> None:
+    with pytest.raises(UnknownSpec, match=r"^Unknown spec oci=x: builder oci takes nothing after '='") as caught:
+        builder.select("oci=x")
+    assert caught.value.hint == "--builder oci"

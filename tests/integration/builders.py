@@ -1,0 +1,192 @@
+"""The builders that the contract is tested on, one row each.
+
+A new builder is one subclass of ``Harness`` and one line in ``HARNESSES``; every test of ``test_builder_contract.py``
+then runs on it. The subclass says what is particular:
+
+- ``spec``: what ``builder.select`` takes; ``logger``: the module that logs ``Build output: …``;
+- ``prepare``: start what the builder needs (``tests/engines``), return the environment that leads to it;
+- ``saying``, ``failing``, ``halting``: only where it does not run the lines of a Dockerfile (``oci``).
+
+Everything else is the same for all: bases come from registries, images go to one (``outputs``), and what they print
+is read by running them in the Docker Engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+
+from buildr_jupyter import builder, context
+from buildr_jupyter.events import LogLine
+from buildr_jupyter.model import BuildRequest, CustomDockerfile, FileEntry, ImagePlan, ImageRef, Output, Push
+from buildr_jupyter.oci.registry import Manifest
+from buildr_jupyter.oci.registry import Registry as RegistryClient
+from tests.engines import Engines
+from tests.engines.registry import Registry
+from tests.fakes.processes import arguments_with
+
+__all__ = ["HARNESSES", "Failing", "Halting", "Harness", "Saying", "World"]
+
+REPOSITORY = "contract"
+"""One repository for bases and results, so that a base's layers are sent to a registry once."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What all rows share."""
+
+    engines: Engines
+    client: APIClient
+    """The engine in which images are run."""
+    open: Registry
+    """Plain http, no login."""
+    private: Registry
+    """TLS and a login."""
+
+    @property
+    def base(self) -> str:
+        """A base with Python in the open registry."""
+        return f"{self.open.host}/{REPOSITORY}:base"
+
+    @property
+    def private_base(self) -> str:
+        """The same behind a login."""
+        return f"{self.private.host}/{REPOSITORY}:base"
+
+    def ref(self, tag: str) -> ImageRef:
+        return ImageRef.parse(f"{self.open.host}/{REPOSITORY}:{tag}")
+
+    def manifest(self, ref: ImageRef) -> Manifest:
+        """Return what the open registry has under a reference."""
+        with contextlib.closing(RegistryClient(self.open.host)) as asked:
+            return asked.manifest(ref.registry_path, str(ref.tag))
+
+    def run(self, ref: str, *args: str) -> str:
+        """Pull an image into the engine, run it with nothing but its own settings, return what it prints."""
+        self.client.pull(ref)
+        container = self.client.create_container(ref, list(args))["Id"]
+        try:
+            self.client.start(container)
+            status = self.client.wait(container)["StatusCode"]
+            said: str = self.client.logs(container).decode()
+            assert status == 0, said
+            return said
+        finally:
+            self.client.remove_container(container, force=True)
+
+    def config(self, ref: str) -> Mapping[str, Any]:
+        """Return how the image wants to be run, as the engine reads it."""
+        self.client.pull(ref)
+        found: Mapping[str, Any] = self.client.inspect_image(ref)["Config"]
+        return found
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A build that says something on its way."""
+
+    request: BuildRequest
+    says: str
+    """Stands in one of its log lines."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A build that cannot succeed, and how that looks."""
+
+    request: BuildRequest
+    step: str
+    exit_code: int | None
+    says: tuple[str, ...]
+    """Lines of the failing step, each found in one of ``log_tail``."""
+
+
+@dataclass(frozen=True)
+class Halting:
+    """A build that would go on for hours, and how the machine shows it."""
+
+    request: BuildRequest
+    works: Callable[[], bool]
+    """True while the work is done, seen from outside of the builder."""
+
+
+@dataclass
+class Harness:
+    """One builder under test."""
+
+    world: World
+    folder: Path
+    """Scratch of one test."""
+    environment: dict[str, str] = field(default_factory=dict)
+    spec = ""
+    logger = ""
+
+    def prepare(self) -> dict[str, str]:
+        """Start what the builder needs; return the environment that leads to it. Raises EngineStartError."""
+        return {"DOCKER_HOST": self.world.engines.docker().host}
+
+    def builder(self) -> builder.Builder:
+        """Return a new builder."""
+        return builder.select(self.spec)
+
+    def outputs(self, ref: ImageRef) -> tuple[Output, ...]:
+        """Return where results go: to the registry, whatever else the builder keeps."""
+        return (Push(ref),)
+
+    # -- what is built
+
+    def program(self, text: str, *, tag: str | None = None, **changes: Any) -> BuildRequest:
+        """Return a request for a program of ours; ``changes`` are fields of its plan."""
+        main = FileEntry.from_bytes("app/main.py", text.encode())
+        extra = changes.pop("extra", ())
+        plan = replace(ImagePlan(base=self.world.base, python="3.11", files=(main, *extra), platforms=()), **changes)
+        return self._request(plan, tag)
+
+    def steps(self, *lines: str, tag: str | None = None) -> BuildRequest:
+        """Return a request for a Dockerfile of these lines on top of the base."""
+        text = "\n".join((f"FROM {self.world.base}", *lines)) + "\n"
+        return self._request(ImagePlan(base=self.world.base, python="", dockerfile=CustomDockerfile(text)), tag)
+
+    def _request(self, plan: ImagePlan, tag: str | None) -> BuildRequest:
+        made = context.write_folder(plan, self.folder / secrets.token_hex(4))
+        ref = self.world.ref(tag or secrets.token_hex(6))
+        labels = dict(context.image_labels(plan)) if plan.dockerfile else {}
+        return BuildRequest(made, (ref,), plan=plan, outputs=self.outputs(ref), labels=labels)
+
+    # -- what a builder without a Dockerfile does otherwise
+
+    def saying(self) -> Saying:
+        nonce = secrets.token_hex(6)
+        return Saying(self.steps(f"RUN echo {nonce}"), nonce)
+
+    def failing(self) -> Failing:
+        nonce = secrets.token_hex(6)
+        line = f"RUN echo before {nonce}; echo why {nonce} >&2; exit 7"
+        return Failing(self.steps(line, "RUN echo never"), line, 7, (f"before {nonce}", f"why {nonce}"))
+
+    def halting(self) -> Halting:
+        """Return a RUN that sleeps with a nonce among its arguments, which /proc of this machine shows."""
+        seconds = f"{1000 + secrets.randbelow(8000)}.{secrets.randbelow(10**6):06d}"
+        return Halting(self.steps(f"RUN exec sleep {seconds}"), lambda: bool(arguments_with(seconds)))
+
+    def is_log(self, event: object, says: str) -> bool:
+        return isinstance(event, LogLine) and says in event.text
+
+
+class DockerHarness(Harness):
+    """The engine's classic builder."""
+
+    spec = "docker"
+    logger = "buildr_jupyter.builder.docker_builder"
+
+
+HARNESSES: dict[str, type[Harness]] = {
+    "docker": DockerHarness,
+}
+"""Row to class; the row's name is the test's id."""
