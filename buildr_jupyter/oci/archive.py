@@ -38,6 +38,10 @@ def write_archive(
     with _fresh(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, content in _documents(made, names).items():
             _add(tar, path, len(content), io.BytesIO(content))
+        for path in ("blobs", "blobs/sha256"):  # syft unpacks no file into a folder that it was not told of
+            info = tarfile.TarInfo(path)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
         written = set()
         for digest, content_or_none in _blobs(made):
             if digest in written:

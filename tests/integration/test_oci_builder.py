@@ -10,23 +10,20 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from docker import APIClient
 from docker.errors import APIError
 
-from buildr_jupyter import builder, context, engine
+from buildr_jupyter import builder
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
-from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate, Warned
+from buildr_jupyter.events import CancelToken, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.model import (
     Archive,
-    BuildRequest,
-    BuildResult,
     CustomDockerfile,
     EngineLoad,
     FileEntry,
@@ -40,96 +37,14 @@ from buildr_jupyter.oci.registry import Registry as RegistryClient
 from buildr_jupyter.oci.store import Store
 from tests.engines.registry import Registry
 from tests.fakes.registry import FakeRegistry
-
-PINS = ("six==1.17.0",)
-PROGRAM = """
-import ctypes, lzma, os, sqlite3, ssl, sys, zoneinfo
-import six
-from pathlib import Path
-assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 50
-assert zoneinfo.ZoneInfo("Europe/Berlin")
-assert os.getuid() == 1000, os.getuid()
-assert Path.home().as_posix() == "/home/app"
-assert os.environ["BUILDR_OUTPUT_DIR"] == "/app/output"
-(Path("output") / "x").write_text("1")
-print("NONCE", six.__version__, six.__cached__ is not None and os.path.exists(six.__cached__))
-"""
-
-
-@pytest.fixture(scope="session")
-def warm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture
-def subject(warm_store: Path) -> Iterator[OciBuilder]:
-    with contextlib.closing(OciBuilder(store=Store(warm_store))) as made:
-        yield made
-
-
-@pytest.fixture
-def client(docker_host: str) -> Iterator[APIClient]:
-    with contextlib.closing(engine.connect()) as connected:
-        yield connected
-
-
-def make_plan(nonce: str = "n", *, base: str = "kernel", **changes: Any) -> ImagePlan:
-    main = FileEntry.from_bytes("app/main.py", PROGRAM.replace("NONCE", nonce).encode())
-    plan = ImagePlan(
-        base=base,
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        requirements=tuple(Requirement(pin) for pin in PINS),
-        files=(main, FileEntry.from_bytes("app/data/a.csv", b"1\n")),
-    )
-    return replace(plan, **changes)
-
-
-def request_for(plan: ImagePlan, folder: Path, *outputs: Any, name: str = "trial:1", **more: Any) -> BuildRequest:
-    made = context.write_folder(plan, folder / "context")
-    return BuildRequest(made, (ImageRef.parse(name).tagged(),), plan=plan, outputs=outputs, **more)
-
-
-def collect(stream: Any) -> tuple[list[Event], Any]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return events, end.value
-
-
-def build(subject: OciBuilder, request: BuildRequest) -> tuple[list[Event], BuildResult]:
-    return collect(subject.stream_build(request, CancelToken()))
-
-
-def run(client: APIClient, image: str, **limits: Any) -> tuple[int, str]:
-    config = client.create_host_config(read_only=True, cap_drop=["ALL"], tmpfs={"/app/output": "uid=1000"}, **limits)
-    container = client.create_container(image, host_config=config)["Id"]
-    try:
-        client.start(container)
-        status = client.wait(container)["StatusCode"]
-        return status, client.logs(container).decode()
-    finally:
-        client.remove_container(container, force=True)
-
-
-def said(*command: str, **environment: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def needs(*names: str) -> None:
-    missing = [name for name in names if not shutil.which(name)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+from tests.integration.oci_images import build, collect, make_plan, needs, referrers, request_for, run, said
 
 
 class TestFromThisInterpreter:
-    def test_archive_for_docker_skopeo_umoci(self, subject: OciBuilder, client: APIClient, tmp_path: Path) -> None:
+    def test_archive_for_docker_skopeo_umoci(self, oci: OciBuilder, client: APIClient, tmp_path: Path) -> None:
         nonce = secrets.token_hex(6)
         target = tmp_path / "image.tar"
-        _, result = build(subject, request_for(make_plan(nonce), tmp_path, Archive(target), name=f"t-{nonce}:1"))
+        _, result = build(oci, request_for(make_plan(nonce), tmp_path, Archive(target), name=f"t-{nonce}:1"))
         with target.open("rb") as stream:
             assert not [event for event in client.load_image(stream) if "error" in event]
         try:
@@ -143,9 +58,9 @@ class TestFromThisInterpreter:
         assert len(seen["Layers"]) == len(set(seen["Layers"]))
         assert json.loads(said("skopeo", "inspect", f"docker-archive:{target}"))["Created"] == "1970-01-01T00:00:00Z"
 
-    def test_layout(self, subject: OciBuilder, tmp_path: Path) -> None:
+    def test_layout(self, oci: OciBuilder, tmp_path: Path) -> None:
         needs("skopeo", "umoci")
-        _, result = build(subject, request_for(make_plan(), tmp_path, Layout(tmp_path / "layout")))
+        _, result = build(oci, request_for(make_plan(), tmp_path, Layout(tmp_path / "layout")))
         assert json.loads(said("skopeo", "inspect", f"oci:{tmp_path}/layout"))["Digest"] == result.digest
         said("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:1", str(tmp_path / "bundle"))
         root = tmp_path / "bundle" / "rootfs"
@@ -155,29 +70,26 @@ class TestFromThisInterpreter:
         for path in root.rglob("*.txt"):
             assert sys.base_prefix.encode() not in path.read_bytes(), path
         with pytest.raises(BuildError, match="not empty"):
-            build(subject, request_for(make_plan(), tmp_path, Layout(tmp_path / "context")))
+            build(oci, request_for(make_plan(), tmp_path, Layout(tmp_path / "context")))
 
 
 class TestInARegistry:
     def test_pushed_pulled_run_and_not_sent_again(
-        self, subject: OciBuilder, client: APIClient, base_image: str, registry_http: Registry, tmp_path: Path
+        self, oci: OciBuilder, client: APIClient, base_image: str, registry_http: Registry, tmp_path: Path
     ) -> None:
         nonce = secrets.token_hex(6)
         ref = f"{registry_http.host}/me/{nonce}:1"
-        digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+        digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
         assert digest == client.inspect_image(base_image)["Id"]
         plan = make_plan(nonce, base=base_image, base_digest=digest)
         request = request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref)
-        events, result = build(subject, request)
+        events, result = build(oci, request)
         assert not [event for event in events if isinstance(event, Warned)]
         with contextlib.closing(RegistryClient(registry_http.host)) as asked:
             assert asked.digest(f"me/{nonce}", "1") == result.digest
             manifest = asked.manifest(f"me/{nonce}", "1")
-            path = f"me/{nonce}/referrers/{result.digest}"
-            with asked.ask("GET", path, scope=f"repository:me/{nonce}:pull", what=path, accept=(404,)) as answer:
-                listed = answer.json() if answer.ok else None
-            found = listed or asked.manifest(f"me/{nonce}", str(result.digest).replace(":", "-")).document
-            assert [one["artifactType"] for one in found["manifests"]] == ["application/vnd.cyclonedx+json"]
+        attached = referrers(registry_http.host, f"me/{nonce}", str(result.digest))
+        assert [one["artifactType"] for one in attached] == ["application/vnd.cyclonedx+json"]
         assert (manifest.config_digest, manifest.size_bytes) == (result.image_id, result.size_bytes)
         assert result.pushed == (ref,)
         client.pull(ref)
@@ -186,24 +98,22 @@ class TestInARegistry:
         finally:
             client.remove_image(ref, force=True)
 
-        events, again = build(subject, request)
+        events, again = build(oci, request)
         assert again.cached
         assert again.digest == result.digest
         assert [e.status for e in events if isinstance(e, TransferUpdate)] == ["exists"]
 
         other = make_plan(nonce + "2", base=base_image, base_digest=digest)
-        events, edited = build(subject, request_for(other, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+        events, edited = build(oci, request_for(other, tmp_path, Push(ImageRef.parse(ref)), name=ref))
         sent = [e for e in events if isinstance(e, TransferUpdate) and e.status == "done"]
         assert sum(e.total_bytes or 0 for e in sent) < 64 * 1024
         assert edited.digest != result.digest
 
-    def test_a_base_in_the_same_registry_is_mounted(
-        self, warm_store: Path, subject: OciBuilder, tmp_path: Path
-    ) -> None:
+    def test_a_base_in_the_same_registry_is_mounted(self, warm_store: Path, oci: OciBuilder, tmp_path: Path) -> None:
         with FakeRegistry() as fake:
             fake.strict = True
             base = f"{fake.host}/base/x:1"
-            build(subject, request_for(make_plan("base"), tmp_path, Push(ImageRef.parse(base)), name=base))
+            build(oci, request_for(make_plan("base"), tmp_path, Push(ImageRef.parse(base)), name=base))
             fake.requests.clear()
             with contextlib.closing(OciBuilder(store=Store(tmp_path / "fresh"), sites=[])) as fresh:
                 digest = collect(fresh.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
@@ -218,26 +128,26 @@ class TestInARegistry:
             assert annotations["org.opencontainers.image.base.digest"] == digest
             assert annotations["org.opencontainers.image.base.name"] == base
 
-    def test_a_blob_that_the_registry_lost_is_sent_again(self, subject: OciBuilder, tmp_path: Path) -> None:
+    def test_a_blob_that_the_registry_lost_is_sent_again(self, oci: OciBuilder, tmp_path: Path) -> None:
         with FakeRegistry() as fake:
             fake.strict = True
             ref = f"{fake.host}/me/lost:1"
             for nonce in ("first", "second"):
                 request = request_for(make_plan(nonce), tmp_path, Push(ImageRef.parse(ref)), name=ref)
-                _, result = build(subject, request)
+                _, result = build(oci, request)
                 assert fake.manifests["me/lost", "1"] == fake.manifests["me/lost", str(result.digest)]
                 fake.owned.clear()
                 fake.blobs.clear()
             assert [r for r in fake.requests if r[0] == "PUT" and "manifests" in r[1]][1:]
 
-    def test_faults_on_the_way(self, subject: OciBuilder, tmp_path: Path) -> None:
+    def test_faults_on_the_way(self, oci: OciBuilder, tmp_path: Path) -> None:
         with FakeRegistry(auth="bearer", user="u", password="p") as fake:
             from buildr_jupyter.credentials import Login
 
             waits: list[float] = []
             login = Login(fake.host, "u", "p")
             with contextlib.closing(
-                OciBuilder(store=subject.store, find_login=lambda _host: login, sleep=waits.append)
+                OciBuilder(store=oci.store, find_login=lambda _host: login, sleep=waits.append)
             ) as troubled:
                 fake.strict, fake.break_sends, fake.token_uses = True, 2, 7
                 ref = f"{fake.host}/me/z:1"
@@ -248,27 +158,27 @@ class TestInARegistry:
 
     def test_damaged_in_the_store_is_made_anew(self, tmp_path: Path) -> None:
         store = Store(tmp_path / "store")
-        with contextlib.closing(OciBuilder(store=store)) as subject, FakeRegistry() as fake:
+        with contextlib.closing(OciBuilder(store=store)) as oci, FakeRegistry() as fake:
             fake.strict = True
             ref = f"{fake.host}/me/z:1"
             plan = make_plan()
-            build(subject, request_for(plan, tmp_path, name=ref))
+            build(oci, request_for(plan, tmp_path, name=ref))
             for path in (tmp_path / "store" / "blobs" / "sha256").glob("*"):
                 content = bytearray(path.read_bytes())
                 content[len(content) // 2] ^= 1
                 path.write_bytes(content)
-            _, result = build(subject, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+            _, result = build(oci, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
             assert fake.manifests["me/z", "1"]
             assert result.digest
 
 
 def test_into_the_engine_without_what_it_has(
-    subject: OciBuilder, client: APIClient, base_image: str, tmp_path: Path
+    oci: OciBuilder, client: APIClient, base_image: str, tmp_path: Path
 ) -> None:
     nonce = secrets.token_hex(6)
-    digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
     plan = make_plan(nonce, base=base_image, base_digest=digest)
-    _, result = build(subject, request_for(plan, tmp_path, EngineLoad(), name=f"t-{nonce}:1"))
+    _, result = build(oci, request_for(plan, tmp_path, EngineLoad(), name=f"t-{nonce}:1"))
     try:
         assert client.inspect_image(f"t-{nonce}:1")["Id"] == result.image_id
         assert run(client, f"t-{nonce}:1")[0] == 0
@@ -276,23 +186,23 @@ def test_into_the_engine_without_what_it_has(
         client.remove_image(f"t-{nonce}:1", force=True)
 
 
-def test_without_an_engine(subject: OciBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine(oci: OciBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    build(subject, request_for(make_plan(), tmp_path))
+    build(oci, request_for(make_plan(), tmp_path))
     with pytest.raises(EngineUnavailable):
-        build(subject, request_for(make_plan(), tmp_path, EngineLoad()))
+        build(oci, request_for(make_plan(), tmp_path, EngineLoad()))
     name, _ = collect(
-        subject.stream_auto_base("127.0.0.1:9/python:3.11-slim", platform=None, pull=False, cancel=CancelToken())
+        oci.stream_auto_base("127.0.0.1:9/python:3.11-slim", platform=None, pull=False, cancel=CancelToken())
     )[1]
     assert name == "kernel"
     with pytest.raises(BuildError, match=r"base 127.0.0.1:9/python"):
-        collect(subject.stream_base("127.0.0.1:9/python:3", platform=None, pull=False, cancel=CancelToken()))
+        collect(oci.stream_base("127.0.0.1:9/python:3", platform=None, pull=False, cancel=CancelToken()))
 
 
 def test_refused_before_anything_is_made(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    subject = builder.select("oci")
-    assert isinstance(subject, builder.Builder)
+    oci = builder.select("oci")
+    assert isinstance(oci, builder.Builder)
     own = OciBuilder(store=store)
     for plan in (
         make_plan(dockerfile=CustomDockerfile("FROM x", secrets=("s",))),
@@ -312,12 +222,12 @@ def test_refused_before_anything_is_made(tmp_path: Path) -> None:
         list(own.stream_build(request_for(make_plan(), tmp_path), cancel))
 
 
-def test_steps_and_the_seeds_door(subject: OciBuilder, tmp_path: Path) -> None:
+def test_steps_and_the_seeds_door(oci: OciBuilder, tmp_path: Path) -> None:
     plan = make_plan(secrets.token_hex(4))
     request = request_for(plan, tmp_path)
-    events, result = build(subject, request)
+    events, result = build(oci, request)
     assert {e.step: e.status for e in events if isinstance(e, StepUpdate)}["program"] == "done"
-    again = subject.build("trial:2", str(request.context))
+    again = oci.build("trial:2", str(request.context))
     assert (again.image_id, again.cached) == (result.image_id, True)
     assert result.unpacked_bytes is not None
     assert result.size_bytes is not None
@@ -328,11 +238,13 @@ MAKE = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from tests.integration.test_oci_builder import OciBuilder, Store, build, make_plan, request_for
+from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.model import Layout
+from buildr_jupyter.oci.store import Store
+from tests.integration.oci_images import build, make_plan, request_for
 folder = Path(sys.argv[1])
-subject = OciBuilder(store=Store(folder / "store"))
-result = build(subject, request_for(make_plan(), folder, Layout(folder / "layout")))[1]
+oci = OciBuilder(store=Store(folder / "store"))
+result = build(oci, request_for(make_plan(), folder, Layout(folder / "layout")))[1]
 print(result.digest)
 """
 
@@ -371,16 +283,16 @@ def test_one_digest_everywhere(tmp_path: Path) -> None:
     ],
     ids=["code", "pin", "base", "environment"][:4],
 )
-def test_each_input_counts(subject: OciBuilder, tmp_path: Path, changed: Callable[[ImagePlan], ImagePlan]) -> None:
-    first = build(subject, request_for(make_plan(), tmp_path))[1]
-    other = build(subject, request_for(changed(make_plan()), tmp_path))[1]
+def test_each_input_counts(oci: OciBuilder, tmp_path: Path, changed: Callable[[ImagePlan], ImagePlan]) -> None:
+    first = build(oci, request_for(make_plan(), tmp_path))[1]
+    other = build(oci, request_for(changed(make_plan()), tmp_path))[1]
     assert other.image_id != first.image_id
 
 
 ELF_MACHINES = {"linux/amd64": 62, "linux/arm64": 183}
 
 
-def test_two_platforms_are_an_index(subject: OciBuilder, tmp_path: Path) -> None:
+def test_two_platforms_are_an_index(oci: OciBuilder, tmp_path: Path) -> None:
     """Bases of both architectures stand in a registry as one index; the wheels are each platform's own."""
     import gzip
     import hashlib
@@ -415,7 +327,7 @@ def test_two_platforms_are_an_index(subject: OciBuilder, tmp_path: Path) -> None
         kind = "application/vnd.oci.image.index.v1+json"
         fake.put("base/python", "3.11", {"schemaVersion": 2, "mediaType": kind, "manifests": entries})
         base = f"{fake.host}/base/python:3.11"
-        digest = collect(subject.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
+        digest = collect(oci.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
         plan = make_plan(
             base=base, base_digest=digest, python="3.11", requirements=(Requirement("markupsafe==3.0.2"),),
             platforms=tuple(ELF_MACHINES),
@@ -424,11 +336,11 @@ def test_two_platforms_are_an_index(subject: OciBuilder, tmp_path: Path) -> None
         request = request_for(
             plan, tmp_path, Layout(tmp_path / "layout"), Push(ImageRef.parse(ref)), platforms=plan.platforms, name=ref
         )
-        _, result = build(subject, request)
+        _, result = build(oci, request)
         assert [one.image_id is not None for one in result.images] == [True, True]
         assert fake.manifests["me/both", "1"][0] == kind
         with pytest.raises(BuildError, match="not there for linux/s390x") as caught:
-            collect(subject.stream_base(base, platform="linux/s390x", pull=True, cancel=CancelToken()))
+            collect(oci.stream_base(base, platform="linux/s390x", pull=True, cancel=CancelToken()))
         assert "linux/amd64, linux/arm64" in str(caught.value.hint)
     for (platform, machine), image in zip(ELF_MACHINES.items(), result.images, strict=True):
         seen = json.loads(
@@ -462,18 +374,18 @@ def test_the_notebook_on_a_machine_without_an_engine(tmp_path: Path, monkeypatch
     assert "'sales.tar'" in notebook.cells[-1].outputs[0].data["text/plain"]
 
 
-def test_rebased_and_run(subject: OciBuilder, client: APIClient, base_image: str, tmp_path: Path) -> None:
+def test_rebased_and_run(oci: OciBuilder, client: APIClient, base_image: str, tmp_path: Path) -> None:
     nonce = secrets.token_hex(6)
     name = f"t-{nonce}:1"
     patched = f"t-base-{nonce}:1"
     container = client.create_container(base_image, ["true"])["Id"]
-    digest = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
     target = tmp_path / "rebased.tar"
     try:
         client.commit(container, *patched.split(":"), changes=["ENV PATCHED=yes"])
         plan = make_plan(nonce, base=base_image, base_digest=digest)
-        _, first = build(subject, request_for(plan, tmp_path, name=name))
-        _, result = collect(subject.stream_rebase(name, patched, CancelToken(), outputs=[Archive(target)]))
+        _, first = build(oci, request_for(plan, tmp_path, name=name))
+        _, result = collect(oci.stream_rebase(name, patched, CancelToken(), outputs=[Archive(target)]))
         assert result.image_id != first.image_id
         with target.open("rb") as stream:
             assert not [event for event in client.load_image(stream) if "error" in event]

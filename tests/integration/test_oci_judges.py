@@ -1,0 +1,189 @@
+"""What others say of our images: tools that read images, two engines that load, pull and run them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from docker import APIClient
+
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Push, Requirement
+from buildr_jupyter.oci.store import Store
+from tests.engines import EngineStartError, gotools
+from tests.engines.registry import Registry
+from tests.integration.oci_images import (
+    Podman,
+    absent,
+    bill_of,
+    build,
+    make_plan,
+    needs,
+    podman,
+    request_for,
+    run,
+    said,
+)
+
+NAMES = ("six", "markupsafe", "jinja2", "pygments")
+SYFT = {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
+EXPECTED = f"judged {version('six')} True\n"
+
+
+@dataclass(frozen=True)
+class Made:
+    """One image, in every form."""
+
+    result: BuildResult
+    archive: Path
+    layout: Path
+    ref: ImageRef
+
+    @property
+    def pinned(self) -> str:
+        """The image in the registry by its digest."""
+        return f"{self.ref.name}@{self.result.digest}"
+
+
+@pytest.fixture(scope="module")
+def made(warm_store: Path, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """An image on this interpreter, with C extensions and a command: archive, layout, and pushed."""
+    folder = tmp_path_factory.mktemp("judged")
+    ref = ImageRef.parse(f"{registry_http.host}/judged/image:1")
+    plan = make_plan("judged", requirements=tuple(Requirement(f"{name}=={version(name)}") for name in NAMES))
+    outputs = (Archive(folder / "image.tar"), Layout(folder / "layout"), Push(ref))
+    with contextlib.closing(OciBuilder(store=Store(warm_store))) as builder:
+        _, result = build(builder, request_for(plan, folder, *outputs, name=str(ref)))
+    return Made(result, folder / "image.tar", folder / "layout", ref)
+
+
+@pytest.fixture(scope="module")
+def pod(registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """A podman of our own."""
+    with podman(tmp_path_factory.mktemp("podman"), registry_http.host) as running:
+        yield running
+
+
+def installed(site: str) -> str:
+    return str(Path(sys.executable).with_name(site))
+
+
+def test_skopeo(made: Made) -> None:
+    needs("skopeo")
+    for place in (
+        f"oci-archive:{made.archive}", f"docker-archive:{made.archive}", f"oci:{made.layout}", f"docker://{made.ref}",
+    ):  # fmt: skip
+        plain = ["--tls-verify=false"] if place.startswith("docker://") else []
+        seen = json.loads(said("skopeo", "inspect", *plain, place))
+        assert (seen["Os"], seen["Created"]) == ("linux", "1970-01-01T00:00:00Z")
+        if not place.startswith("docker-archive:"):  # that form has a manifest of its own
+            assert seen["Digest"] == made.result.digest
+
+
+def test_umoci(made: Made, tmp_path: Path) -> None:
+    needs("umoci")
+    said("umoci", "unpack", "--rootless", "--image", f"{made.layout}:1", tmp_path / "bundle")
+    assert (tmp_path / "bundle/rootfs/app/main.py").exists()
+
+
+def test_crane(made: Made) -> None:
+    try:
+        crane = gotools.tool("crane")
+    except EngineStartError as error:
+        absent(error)
+    assert said(crane, "digest", "--insecure", str(made.ref)).strip() == made.result.digest
+    said(crane, "validate", "--insecure", "--remote", str(made.ref))
+    said(crane, "validate", "--tarball", made.archive)
+
+
+def test_syft_finds_the_packages_of_our_bill(made: Made) -> None:
+    seen = json.loads(said(installed("syft"), "-q", f"oci-archive:{made.archive}", "-o", "cyclonedx-json", **SYFT))
+    theirs = {one["purl"].lower().replace("_", "-") for one in seen["components"] if "pkg:pypi" in one.get("purl", "")}
+    bill = json.loads(bill_of(made.ref.registry_host, made.ref.registry_path, str(made.result.digest)))
+    ours = {one["purl"] for one in bill["components"] if one["type"] == "library"}
+    assert ours == theirs
+    assert len(ours) == len(NAMES)
+
+
+def test_our_bill_is_valid(made: Made) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    bill = bill_of(made.ref.registry_host, made.ref.registry_path, str(made.result.digest)).decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    broken = bill.replace('"bomFormat":"CycloneDX"', '"bomFormat":"other"')
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(broken) is not None
+
+
+STRUCTURE = {
+    "schemaVersion": "2.0.0",
+    "fileExistenceTests": [
+        {"name": "program", "path": "/app/main.py", "shouldExist": True, "permissions": "-rw-r--r--"},
+        {"name": "output", "path": "/app/output", "shouldExist": True, "permissions": "drwxrwxr-x"},
+        {"name": "command", "path": "/opt/venv/bin/pygmentize", "shouldExist": True, "isExecutableBy": "any"},
+        {"name": "no pip", "path": "/opt/venv/bin/pip", "shouldExist": False},
+    ],
+    "fileContentTests": [
+        {"name": "shebang", "path": "/opt/venv/bin/pygmentize", "expectedContents": ["^#!/opt/venv/bin/python\n"]}
+    ],
+    "commandTests": [
+        {
+            "name": "command runs",
+            "command": "/opt/venv/bin/pygmentize",
+            "args": ["-V"],
+            "expectedOutput": [f"version {re.escape(version('pygments'))}"],
+        }
+    ],
+    "metadataTest": {
+        "workdir": "/app",
+        "user": "1000:0",
+        "envVars": [{"key": "HOME", "value": "/home/app"}, {"key": "BUILDR_OUTPUT_DIR", "value": "/app/output"}],
+    },
+}
+
+
+def test_container_structure_test(made: Made, client: APIClient, docker_host: str, tmp_path: Path) -> None:
+    config = tmp_path / "structure.yaml"
+    config.write_text(json.dumps(STRUCTURE))  # JSON is YAML
+    client.pull(made.pinned)
+    try:
+        report = said(
+            installed("container-structure-test"), "test", "--image", made.pinned, "--config", config,
+            "--output", "json", DOCKER_HOST=docker_host,
+        )  # fmt: skip
+    finally:
+        client.remove_image(made.pinned, force=True)
+    seen = json.loads(report)
+    assert (seen["Fail"], seen["Pass"]) == (0, 7)
+
+
+@pytest.mark.parametrize("way", ["archive", "registry"])
+def test_docker_runs_it(made: Made, client: APIClient, way: str) -> None:
+    name = str(made.ref)
+    if way == "archive":
+        with made.archive.open("rb") as stream:
+            assert not [event for event in client.load_image(stream) if "error" in event]
+    else:
+        name = made.pinned
+        client.pull(name)
+    try:
+        assert client.inspect_image(name)["Id"] == made.result.image_id
+        assert run(client, name) == (0, EXPECTED)
+    finally:
+        client.remove_image(name, force=True)
+
+
+@pytest.mark.parametrize("way", ["archive", "registry"])
+def test_podman_runs_it(made: Made, pod: Podman, way: str) -> None:
+    name = str(made.ref) if way == "archive" else made.pinned
+    pod("load", "--input", made.archive) if way == "archive" else pod("pull", name)
+    assert f"sha256:{json.loads(pod('image', 'inspect', name))[0]['Id']}" == made.result.image_id
+    assert pod.run(name) == EXPECTED
+    pod("rmi", "--force", name)
