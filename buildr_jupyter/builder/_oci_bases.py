@@ -80,7 +80,7 @@ class Bases:
             return known
         ref = ImageRef.parse(name).tagged()
         try:
-            return self._keep(name, self._ask_registry(ref, platform))
+            return self._keep(name, self._ask_registry(ref, platform, cancel))
         except PublishError as error:
             found = yield from self._from_engine(name, platform, cancel)
             if found is not None:
@@ -101,13 +101,14 @@ class Bases:
             yield Warned(f"base {name} is neither in its registry nor in an engine: this interpreter is the base")
             return base
 
-    def _ask_registry(self, ref: ImageRef, platform: str) -> Base:
+    def _ask_registry(self, ref: ImageRef, platform: str, cancel: CancelToken) -> Base:
         host = ref.registry_host
         if self._silent.get(host, -_FORGET_S) > self._clock() - _FORGET_S:
             raise RegistryUnreachable(f"registry {host} did not answer a moment ago", hint="is the network up?")
         with contextlib.closing(self._open_registry(host, LOOK_UP_S)) as registry:
             try:
-                return replace(bases.from_registry(registry, ref, platform, self.store), name=str(ref))
+                found = bases.from_registry(registry.until(cancel), ref, platform, self.store)
+                return replace(found, name=str(ref))
             except RegistryUnreachable:
                 self._silent[host] = self._clock()
                 raise
@@ -153,12 +154,13 @@ class Bases:
 
     # -- bytes of layers
 
-    def locate(self, base: Base, layer: Layer) -> Path:
+    def locate(self, base: Base, layer: Layer, cancel: CancelToken) -> Path:
         """Return where the bytes of a layer are; a base's come from its registry when they are first needed."""
         if self.store.has(layer.digest, layer.size_bytes) or base.registry is None:
             return self.store.path(layer.digest)
         with contextlib.closing(self._open_registry(base.registry[0], 30.0)) as registry:
-            return bases.fetch(registry, base, layer, self.store)
+            check = cancelled_check(cancel.is_set)
+            return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
 
     def fetch_all(self, base: Base, cancel: CancelToken) -> Generator[Event, None, None]:
         """Have all layers of the base in the store."""
@@ -175,7 +177,7 @@ class Bases:
                     check()
                     say(TransferUpdate(item, "pull", "base", done, layer.size_bytes, "moving"))
 
-                bases.fetch(registry, base, layer, self.store, progress=progress)
+                bases.fetch(registry.until(cancel), base, layer, self.store, progress=progress)
                 say(TransferUpdate(item, "pull", "base", layer.size_bytes, layer.size_bytes, "done"))
 
             try:

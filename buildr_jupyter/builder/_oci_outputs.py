@@ -101,7 +101,7 @@ class Outputs:
         Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
         """
         cancelled_check(cancel.is_set)()
-        registry, repository, tag = self._registry(ref.registry_host), ref.registry_path, ref.local_tag
+        registry, repository, tag = self._registry(ref.registry_host).until(cancel), ref.registry_path, ref.local_tag
         try:
             if registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")
@@ -150,7 +150,7 @@ class Outputs:
         place, now = (registry.host, repository), time.monotonic()
         blobs = [
             blob
-            for blob in self._blobs(made, bases, registry.host)
+            for blob in self._blobs(made, bases, registry.host, cancel)
             if now - self._there.get((*place, blob.digest), -_TRUST_S) >= _TRUST_S
         ]
         yield from push_blobs(registry, repository, blobs, cancel)
@@ -162,7 +162,7 @@ class Outputs:
             registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
         self._there.update(dict.fromkeys(((*place, blob.digest) for blob in blobs), now))
 
-    def _blobs(self, made: Published, bases: Sequence[Base], host: str) -> Iterator[Blob]:
+    def _blobs(self, made: Published, bases: Sequence[Base], host: str, cancel: CancelToken) -> Iterator[Blob]:
         for image, base in zip(made.images, bases, strict=True):
             yield Blob(image.image_id, len(image.config), _sound(self._store, image.image_id))
             for number, layer in enumerate(image.layers):
@@ -171,7 +171,7 @@ class Outputs:
                 if number < len(base.layers):
                     if base.registry and base.registry[0] == host:
                         mount = base.registry[1]
-                    yield Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer), mount)
+                    yield Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer, cancel), mount)
                 else:
                     yield Blob(layer.digest, layer.size_bytes, _sound(self._store, layer.digest), mount)
 
@@ -221,9 +221,9 @@ def _sound(store: Store, digest: str) -> Callable[[], Path]:
     return lambda: store.sound(digest)
 
 
-def _of_base(bases: Bases, base: Base, layer: Layer) -> Callable[[], Path]:
+def _of_base(bases: Bases, base: Base, layer: Layer, cancel: CancelToken) -> Callable[[], Path]:
     def local() -> Path:
-        bases.locate(base, layer)
+        bases.locate(base, layer, cancel)
         return bases.store.sound(layer.digest)
 
     return local

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
 
 from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.builder._oci_outputs import image_of
 from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.model import ImageRef
-from buildr_jupyter.oci.base import Base, check_platform, find_python
+from buildr_jupyter.oci.base import Base, Python, check_platform, find_python
 from buildr_jupyter.oci.contents import python_of
 from buildr_jupyter.oci.image import Image, Published, make_index
+from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.oci.rebase import rebase
 from buildr_jupyter.oci.store import Store
 
@@ -37,7 +40,8 @@ def rebased(
         own = list(image.layers[len(old.layers) :])
         python = python_of(own, store)
         new = yield from bases.find(name, image.platform, python=python.version, pull=True, cancel=cancel)
-        images.append(_on(image, old, new, python.bin, python.version, store, bases))
+        locate = partial(bases.locate, new, cancel=cancel)
+        images.append(_on(image, old, new, python, store, locate))
         found.append(new)
     annotations = {
         "org.opencontainers.image.base.digest": found[0].digest,
@@ -46,17 +50,17 @@ def rebased(
     return Published(tuple(images), make_index(images, annotations) if made.index is not None else None), found
 
 
-def _on(image: Image, old: Base, new: Base, folder: str, version: str, store: Store, bases: Bases) -> Image:
+def _on(image: Image, old: Base, new: Base, python: Python, store: Store, locate: Callable[[Layer], Path]) -> Image:
     check_platform(new.config, image.platform, new.name)
     try:
-        found = find_python(new, store, lambda layer: bases.locate(new, layer), version)
+        found = find_python(new, store, locate, python.version)
     except BuildRefused as error:
         raise BuildRefused(
-            str(error), hint=f"name a base with Python {version}, or build the image again for another"
+            str(error), hint=f"name a base with Python {python.version}, or build the image again for another"
         ) from error
-    if found.bin != folder:
+    if found.bin != python.bin:
         raise BuildRefused(
-            f"Image build failed: base {new.name} has its Python in {found.bin}, the image's is in {folder}",
+            f"Image build failed: base {new.name} has its Python in {found.bin}, the image's is in {python.bin}",
             hint="name a base of the same kind, or build the image again with --base",
         )
     return rebase(image, old, new)

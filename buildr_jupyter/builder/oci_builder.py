@@ -62,7 +62,7 @@ class OciBuilder:
         open_engine: Callable[[], Any] = connect_engine,
         using: Compressor | None = None,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         retries: int = 5,
         source_date_epoch: int | None = None,
         sites: Sequence[Path] | None = None,
@@ -230,7 +230,7 @@ class OciBuilder:
         if known is not None and (image := self._remembered(known, base, platform)):
             yield StepUpdate("image", "image", status="cached")
             return image, True
-        python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer), plan.python)
+        python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer, cancel), plan.python)
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = packages.environment_layer(self.store, python.bin, plan.python, self._using, folders)

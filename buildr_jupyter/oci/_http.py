@@ -6,6 +6,7 @@ Source: docker/distribution ``docs/spec/auth/token.md`` and ``oauth.md`` (tokens
 from __future__ import annotations
 
 import base64
+import copy
 import ipaddress
 import json
 import os
@@ -14,9 +15,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -24,12 +25,14 @@ import requests
 from buildr_jupyter import __version__
 from buildr_jupyter.credentials import Login
 from buildr_jupyter.errors import (
+    Cancelled,
     PublishError,
     RegistryCertificate,
     RegistryDenied,
     RegistryUnauthorized,
     RegistryUnreachable,
 )
+from buildr_jupyter.events import CancelToken
 
 __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
@@ -53,13 +56,37 @@ class Patience:
     retries: int = 0
     first_wait_s: float = 0.25
     """Doubled each time, with up to a quarter more by chance; ``Retry-After`` counts where the registry says it."""
-    sleep: Callable[[float], object] = time.sleep
+    sleep: Callable[[float], object] | None = None
+    """What waits in the place of the clock; ``cancel`` is looked at after it."""
+    cancel: CancelToken | None = None
+    """Ends a wait at once when it is set."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Cancelled where that was cancelled."""
+        if self.sleep is not None:
+            self.sleep(seconds)
+        elif self.cancel is None:
+            time.sleep(seconds)
+        if self.cancel is not None and self.cancel.wait(seconds if self.sleep is None else 0):
+            raise Cancelled("the wait for a registry was cancelled")
 
     def wait_s(self, attempt: int, retry_after: str | None = None) -> float:
         """Return how long to wait before the attempt after ``attempt`` (0-based)."""
         if retry_after and retry_after.strip().isdigit():
             return min(float(retry_after), _LONGEST_WAIT_S)
         return min(self.first_wait_s * float(2**attempt) * (1 + random.random() / 4), _LONGEST_WAIT_S)  # noqa: S311
+
+
+class _Shared:
+    """What a client and its views have in common: connections, and what was learnt of the registry."""
+
+    def __init__(self) -> None:
+        self.session = requests.Session()  # its pool of connections serves several threads
+        self.lock = threading.RLock()
+        self.base: str | None = None
+        self.answered = False
+        self.tokens: dict[str, str] = {}
+        self.basic = False
 
 
 class Connection:
@@ -79,17 +106,19 @@ class Connection:
         self._login = login
         self._timeout_s = timeout_s
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._session = requests.Session()  # its pool of connections serves several threads
+        self._shared = _Shared()
+        self._session = self._shared.session
         self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._session.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
         self._session.headers["Accept-Encoding"] = "identity"  # a digest is that of the bytes as they travel
         self._session.trust_env = not is_local(host)  # no proxy stands between this machine and itself
-        self._lock = threading.RLock()
-        self._base: str | None = None
-        self._answered = False
-        self._tokens: dict[str, str] = {}
-        self._basic = False
+
+    def until(self, cancel: CancelToken) -> Self:
+        """Return a view of this client, with the same connections, whose waits end when ``cancel`` is set."""
+        view = copy.copy(self)
+        view.patience = replace(self.patience, cancel=cancel)
+        return view
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,9 +150,9 @@ class Connection:
             except RegistryCertificate:
                 raise
             except RegistryUnreachable:
-                if not again or not self._answered or attempt >= self.patience.retries:
+                if not again or not self._shared.answered or attempt >= self.patience.retries:
                     raise
-                self.patience.sleep(self.patience.wait_s(attempt))
+                self.patience.pause(self.patience.wait_s(attempt))
             else:
                 if answer.ok or answer.status_code in accept:
                     return answer
@@ -131,7 +160,7 @@ class Connection:
                     if not again or answer.status_code not in _AGAIN or attempt >= self.patience.retries:
                         raise self.refused(answer, what)
                     wait_s = self.patience.wait_s(attempt, answer.headers.get("Retry-After"))
-                self.patience.sleep(wait_s)
+                self.patience.pause(wait_s)
             attempt += 1
 
     def _ask_once(
@@ -143,7 +172,7 @@ class Connection:
         headers: Mapping[str, str] | None,
         data: Callable[[], Any] | None,
     ) -> requests.Response:
-        url = urljoin(self._base or self._find_base(), path)
+        url = urljoin(self._shared.base or self._find_base(), path)
         tried: set[str] = set()
         while True:
             sent = self._authorized(url, headers, scope)
@@ -185,7 +214,7 @@ class Connection:
 
     def checked(self, url: str) -> str:
         """Return an address that the registry named, absolute; refuse one that would leave TLS for another host."""
-        url = urljoin(self._base or "", url)
+        url = urljoin(self._shared.base or "", url)
         parts = urlsplit(url)
         if parts.scheme == "https" or (
             parts.scheme == "http" and (is_local(parts.netloc) or parts.netloc in _plain_hosts())
@@ -197,7 +226,7 @@ class Connection:
         )
 
     def _ours(self, url: str) -> bool:
-        base, asked = urlsplit(self._base or ""), urlsplit(url)
+        base, asked = urlsplit(self._shared.base or ""), urlsplit(url)
         return (base.scheme, base.netloc) == (asked.scheme, asked.netloc)
 
     def _send(
@@ -221,15 +250,15 @@ class Connection:
             raise RegistryUnreachable(
                 f"registry {self.host} cannot be reached: {_why(error)}", hint="is the name right, and is it up?"
             ) from error
-        self._answered = True
+        self._shared.answered = True
         return answer
 
     def _find_base(self) -> str:
         """Return the base URL: https, or http where this machine itself or a host named by the user speaks no TLS."""
         host = "registry-1.docker.io" if self.host in ("docker.io", "index.docker.io") else self.host
-        with self._lock:
-            if self._base is not None:
-                return self._base
+        with self._shared.lock:
+            if self._shared.base is not None:
+                return self._shared.base
             base = f"https://{host}/v2/"
             if is_local(host) or host in _plain_hosts():
                 try:
@@ -238,7 +267,7 @@ class Connection:
                     raise
                 except RegistryUnreachable:
                     base = f"http://{host}/v2/"
-            self._base = base
+            self._shared.base = base
         return base
 
     # -- login
@@ -247,9 +276,9 @@ class Connection:
         sent = dict(headers or {})
         if not self._ours(url):
             return sent
-        if token := self._tokens.get(scope):
+        if token := self._shared.tokens.get(scope):
             sent["Authorization"] = f"Bearer {token}"
-        elif self._basic and self._login:
+        elif self._shared.basic and self._login:
             sent["Authorization"] = _basic(self._login)
         return sent
 
@@ -257,21 +286,21 @@ class Connection:
         """Do what a 401 asks for; tell whether it is worth asking again. ``used`` is what was refused."""
         scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
         if scheme.lower() == "basic":
-            self._basic = self._login is not None
-            return self._basic and not used.startswith("Basic ")
+            self._shared.basic = self._login is not None
+            return self._shared.basic and not used.startswith("Basic ")
         if scheme.lower() != "bearer":
             return False
         asked = {a or c: re.sub(r"\\(.)", r"\1", b) or d for a, b, c, d in _CHALLENGE.findall(rest)}
         if not asked.get("realm"):
             return False
-        with self._lock:
-            known = self._tokens.get(scope)
+        with self._shared.lock:
+            known = self._shared.tokens.get(scope)
             if known is None or used == f"Bearer {known}":  # else another thread has just got a fresh one
-                self._tokens[scope] = self._token(asked, scope)
+                self._shared.tokens[scope] = self._token(asked, scope)
         return True
 
     def _token(self, asked: dict[str, str], scope: str) -> str:
-        realm = urljoin(self._base or "", asked["realm"])
+        realm = urljoin(self._shared.base or "", asked["realm"])
         if urlsplit(realm).scheme != "https" and not is_local(urlsplit(realm).netloc) and self._login:
             raise RegistryUnreachable(
                 f"registry {self.host} wants the login sent to {realm} without TLS", hint="its configuration is wrong"

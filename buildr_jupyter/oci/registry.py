@@ -253,7 +253,7 @@ class Registry(Connection):
                 raise RegistryUnreachable(
                     f"registry {self.host} broke off {digest} after {done} of {size_bytes} bytes", hint="try again"
                 )
-            self.patience.sleep(self.patience.wait_s(attempt))
+            self.patience.pause(self.patience.wait_s(attempt))
             attempt += 1
         if f"sha256:{digester.hexdigest()}" != digest:
             raise PublishError(f"registry {self.host} gave other bytes than {digest}")
@@ -324,7 +324,7 @@ class _Sending:
                 passing = isinstance(error, RegistryUnreachable) or error.status in (404, 416)
                 if not passing or attempt >= patience.retries:
                     raise
-                patience.sleep(patience.wait_s(attempt))
+                patience.pause(patience.wait_s(attempt))
                 attempt += 1
                 if self.registry.has_blob(self.repository, self.digest):
                     return

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
-import shutil
-import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,8 +20,6 @@ from buildr_jupyter.model import (
     Archive,
     CustomDockerfile,
     EngineLoad,
-    FileEntry,
-    ImagePlan,
     ImageRef,
     Layout,
     Push,
@@ -232,61 +224,6 @@ def test_steps_and_the_seeds_door(oci: OciBuilder, tmp_path: Path) -> None:
     assert result.unpacked_bytes is not None
     assert result.size_bytes is not None
     assert 0 < result.size_bytes < result.unpacked_bytes
-
-
-MAKE = """
-import sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.model import Layout
-from buildr_jupyter.oci.store import Store
-from tests.integration.oci_images import build, make_plan, request_for
-folder = Path(sys.argv[1])
-oci = OciBuilder(store=Store(folder / "store"))
-result = build(oci, request_for(make_plan(), folder, Layout(folder / "layout")))[1]
-print(result.digest)
-"""
-
-
-def test_one_digest_everywhere(tmp_path: Path) -> None:
-    needs("skopeo")
-    root = str(Path(__file__).parents[2])
-    digests = set()
-    fake = ["faketime", "-f", "+400d"] if shutil.which("faketime") else []
-    for number, (prefix, mask, environment) in enumerate(
-        [
-            ([], 0o022, {"LANG": "C", "PYTHONHASHSEED": "1"}),
-            (fake, 0o077, {"LANG": "de_DE.UTF-8", "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"}),
-        ]
-    ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        done = subprocess.run(
-            [*prefix, sys.executable, "-c", textwrap.dedent(MAKE).format(tests=root), str(folder)],
-            cwd=folder, umask=mask, capture_output=True, text=True, check=False,
-            env={**os.environ, **environment, "HOME": str(folder), "PYTHONPATH": root},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        digests.add(done.stdout.strip())
-        assert json.loads(said("skopeo", "inspect", f"oci:{folder}/layout"))["Digest"] == done.stdout.strip()
-    assert len(digests) == 1
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        lambda plan: replace(plan, files=(FileEntry.from_bytes("app/main.py", b"pass"),)),
-        lambda plan: replace(plan, requirements=()),
-        lambda plan: replace(plan, environment=(("A", "1\n2"),)),
-        lambda plan: replace(plan, base_digest="sha256:" + "1" * 64),
-    ],
-    ids=["code", "pin", "base", "environment"][:4],
-)
-def test_each_input_counts(oci: OciBuilder, tmp_path: Path, changed: Callable[[ImagePlan], ImagePlan]) -> None:
-    first = build(oci, request_for(make_plan(), tmp_path))[1]
-    other = build(oci, request_for(changed(make_plan()), tmp_path))[1]
-    assert other.image_id != first.image_id
 
 
 ELF_MACHINES = {"linux/amd64": 62, "linux/arm64": 183}

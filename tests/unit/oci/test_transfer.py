@@ -6,13 +6,15 @@ import contextlib
 import hashlib
 import io
 import secrets
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from buildr_jupyter.credentials import Login
-from buildr_jupyter.errors import PublishError, RegistryDenied, RegistryUnauthorized, RegistryUnreachable
+from buildr_jupyter.errors import Cancelled, PublishError, RegistryDenied, RegistryUnauthorized, RegistryUnreachable
+from buildr_jupyter.events import CancelToken
 from buildr_jupyter.oci.registry import Patience, Registry
 from tests.fakes.registry import FakeRegistry
 
@@ -110,6 +112,22 @@ def test_retries_wait_and_give_up() -> None:
             asked.ping()
         assert (caught.value.method, caught.value.status, caught.value.code) == ("GET", 503, "TOOMANYREQUESTS")
         assert caught.value.hint
+
+
+@pytest.mark.timeout(15)
+def test_a_cancel_ends_the_wait_at_once() -> None:
+    cancel = CancelToken()
+    with FakeRegistry() as fake, contextlib.closing(Registry(fake.host, patience=Patience(4))) as asked:
+        asked.ping()
+        fake.fail, fake.retry_after = [503] * 9, "30"
+        timer = threading.Timer(0.3, cancel.set)
+        timer.start()
+        with pytest.raises(Cancelled):
+            asked.until(cancel).ping()
+        timer.join()
+        assert len(fake.fail) == 8
+        fake.fail = []
+        asked.ping()
 
 
 def test_what_cannot_get_better_is_asked_once() -> None:
