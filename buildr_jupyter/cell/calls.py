@@ -44,6 +44,8 @@ class Calls(Library):
     def _arguments(self, node: ast.Call) -> tuple[list[Val], dict[str, Val]]:
         args = [self.eval(argument) for argument in node.args]
         keywords: dict[str, Val] = {}
+        if not node.keywords:
+            return args, keywords
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
             if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and not keyword.value.value:
@@ -137,7 +139,7 @@ class Calls(Library):
         if facts is None or self.depth >= DEPTH:
             return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
-        places = function.places | _places(info, given, keywords or {})
+        places = {**function.places, **_places(info, given, keywords or {})}
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         self.depth += 1

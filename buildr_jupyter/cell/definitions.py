@@ -47,6 +47,7 @@ class Definitions(Calls):
     def set_global(self, name: str, value: Val, *, weak: bool) -> None:
         """Give a name of the notebook a value; a weak one may leave the old."""
         facts = self.facts
+        self.effects += 1
         if weak:
             old = self.env.get(name)
             if old is not None:
@@ -65,6 +66,7 @@ class Definitions(Calls):
 
     def bind(self, name: str, value: Val) -> None:
         """Give a name a value, where it belongs."""
+        self.effects += 1
         if self.frames:
             frame = self.frames[-1]
             if name in frame.globals or (name not in frame.names and not self._captured(name)):

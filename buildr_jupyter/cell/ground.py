@@ -47,6 +47,8 @@ class Ground:
         self.inner: list[dict[str, Val]] = []
         """Variables of the comprehensions around the current expression."""
         self.serial = 0
+        self.effects = 0
+        """Rises with every name that is bound and every change that is noted."""
         self.guarded = 0
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
@@ -82,7 +84,8 @@ class Ground:
 
     def fresh(self, *, edges: Iterable[Obj] = (), opaque: bool = False, typ: str | None = None, **more: Any) -> Val:
         """Return the value of a fresh object that holds ``edges``."""
-        return Val(frozenset((self.new(edges=edges, opaque=opaque, typ=typ, **more),)), typ=typ)
+        self.serial += 1
+        return Val(frozenset((Obj("data", self.serial, edges=edges, opaque=opaque, typ=typ, **more),)), typ=typ)
 
     # -- entry
 
@@ -135,7 +138,7 @@ class Ground:
             return ATOM
         found: set[Obj] = set()
         for obj in value.objs:
-            found.update(obj.edges)
+            found |= obj.edges
             if obj.opaque:
                 found.add(obj)
         return Val(frozenset(found), typ=value.typ if value.typ in TABLES else None)
@@ -183,6 +186,7 @@ class Ground:
 
     def change(self, objs: Iterable[Obj]) -> None:
         """Note that these objects change."""
+        self.effects += 1
         self.facts.mutates.update(objs)
 
     def merge(self, facts: Facts, *, certain: bool) -> None:

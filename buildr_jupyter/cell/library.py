@@ -20,6 +20,10 @@ _CHOOSERS = frozenset(
 )
 """Functions that give back what a container holds."""
 _ASIDE = ("mod", "func", "class")
+_ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"))
+"""Builtins that iterate over nothing that they are given."""
+_PLAIN = (known.ATOMIC_BUILTINS | _ONLY_LOOKED_AT) - {"type", "object", "frozenset", "dir"}
+"""Builtins that give a plain value, and do nothing but to what they are given."""
 
 
 class Library(Expressions, World):
@@ -45,6 +49,8 @@ class Library(Expressions, World):
     def library(self, path: str, base: Val, args: list[Val], keywords: Mapping[str, Val], node: ast.Call | None) -> Val:
         """Note what a builtin or a module's function does; return what it may give."""
         given = [*args, *keywords.values()]
+        if path in _PLAIN and not any(value.objs for value in given):
+            return self._builtin_result(path, args, given)
         root, _, _ = path.partition(".")
         name = path.rpartition(".")[2]
         builtin = "." not in path
@@ -63,7 +69,7 @@ class Library(Expressions, World):
             special = self.reflect(path, args, node)
             if special is not None:
                 return special
-        if path not in ("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"):
+        if path not in _ONLY_LOOKED_AT:
             for value in given:
                 self.consume(value)
         source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)

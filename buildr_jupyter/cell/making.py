@@ -15,8 +15,9 @@ from buildr_jupyter.cell.files import PathUse, carry_files, literal_paths
 from buildr_jupyter.cell.preamble import render_preamble
 from buildr_jupyter.cell.scope import import_uses
 from buildr_jupyter.cell.slice import Need, Slice, Statement, analyze, slice_back
-from buildr_jupyter.cell.source import parsed, transform
+from buildr_jupyter.cell.source import transform
 from buildr_jupyter.cell.text import awaits, choose_mark, ends, hide, join
+from buildr_jupyter.cell.trees import parsed
 from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import FileEntry, ImportUse, NameNote

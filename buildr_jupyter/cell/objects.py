@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 __all__ = ["ATOM", "NOTHING", "ClassInfo", "Facts", "Fails", "FunctionInfo", "Obj", "Val", "live_closure", "reach"]
@@ -14,6 +15,9 @@ Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
 
 class Fails(Exception):
     """The statement certainly fails: the rest of its cell did not happen."""
+
+
+_NO_PLACES: Mapping[Obj, frozenset[Obj]] = MappingProxyType({})
 
 
 class Obj:
@@ -43,7 +47,7 @@ class Obj:
         self.life = set(life)
         """What its behaviour rests on, though changing it does not change these: its class, its module."""
         self.typ = typ
-        self.places: dict[Obj, frozenset[Obj]] = {}
+        self.places: Mapping[Obj, frozenset[Obj]] = _NO_PLACES
         """For a function that a call made: what the parameters of that call, which it may change, stood for."""
 
     def __repr__(self) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildr_jupyter.cell.making import Making
 from buildr_jupyter.cell.source import CellRun
+from buildr_jupyter.cell.trees import collector_paused, forget
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import FileEntry, ImportUse, NameNote
 
@@ -69,8 +68,11 @@ def export(
     ``folder`` and ``notebook`` are the notebook's folder and file name, where known; ``namespace`` is the kernel's.
     Raises CellSyntaxError, UnboundName, DialectError, ValueRefused, FileRefused.
     """
-    with _collector_paused():
-        made = Making(runs, target, options, folder, notebook, namespace).make()
+    with collector_paused():
+        try:
+            made = Making(runs, target, options, folder, notebook, namespace).make()
+        finally:
+            forget()
     return Program(
         text=made.text,
         origins=made.origins,
@@ -84,22 +86,6 @@ def export(
         carried=made.carried,
         before=made.before,
     )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python's collector of cycles from running.
-
-    Thousands of syntax trees come to life at once and none of them dies: each of its rounds looks at all of them in
-    vain, which takes as long as the rest of the export (measured with 1,000 cells).
-    """
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def explain(program: Program) -> list[tuple[str, str, str, str]]:

@@ -5,7 +5,6 @@ The only module of this room that knows IPython and nbformat; both are imported 
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from buildr_jupyter.cell.trees import collector_paused, parses
 from buildr_jupyter.errors import NotebookError
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Notebook",
     "header_and_body",
     "mark_stale",
-    "parsed",
     "ran_here",
     "read_notebook",
     "runs_up_to",
@@ -107,7 +106,7 @@ def transform(source: str) -> str | None:
     header, body = header_and_body(source)
     text = "\n" * (source.count("\n", 0, len(source) - len(body))) + body if header else source
     text = text.replace("\r\n", "\n")
-    if _parses(text):
+    if parses(text):
         return text
     from IPython.core.inputtransformer2 import TransformerManager
 
@@ -118,41 +117,7 @@ def transform(source: str) -> str | None:
             transformed: str = manager().transform_cell(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    return transformed if _parses(transformed) else None
-
-
-_trees: dict[str, ast.Module] = {}
-_kept_chars = 0
-_KEPT_CHARS = 1 << 19
-"""Of so much text the trees are kept: a thousand cells of ten lines, some 40 MB."""
-
-
-def parsed(text: str) -> ast.Module:
-    """Return the tree of plain Python, which nobody may change; the same tree for the same text, where it is kept.
-
-    A cell is parsed to see whether it is plain Python, and again by each export. Raises what ``ast.parse`` raises.
-    """
-    global _kept_chars
-    tree = _trees.get(text)
-    if tree is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-        if len(text) <= _KEPT_CHARS // 16:
-            if _kept_chars + len(text) > _KEPT_CHARS:
-                _trees.clear()
-                _kept_chars = 0
-            _trees[text] = tree
-            _kept_chars += len(text)
-    return tree
-
-
-def _parses(text: str) -> bool:
-    try:
-        parsed(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+    return transformed if parses(transformed) else None
 
 
 def read_notebook(path: Path | str) -> Notebook:
@@ -162,28 +127,8 @@ def read_notebook(path: Path | str) -> Notebook:
     """
     path = Path(path)
     document = _read_document(path)
-    runs = []
-    for index, cell in enumerate(document.get("cells", ())):
-        if cell.get("cell_type") != "code":
-            continue
-        metadata = cell.get("metadata") or {}
-        tags = tuple(tag for tag in metadata.get("tags") or () if isinstance(tag, str))
-        source = cell.get("source") or ""
-        source = source if isinstance(source, str) else "".join(source)
-        outputs = [output for output in cell.get("outputs") or () if isinstance(output, Mapping)]
-        failed, line = _failure(outputs)
-        run = CellRun(
-            source=source,
-            transformed=transform(source),
-            id=cell.get("id") if isinstance(cell.get("id"), str) else None,
-            index=index,
-            count=cell.get("execution_count"),
-            status="error" if failed else ("ok" if outputs or cell.get("execution_count") else None),
-            failed_line=line,
-            tags=tags,
-            stdout=_printed(outputs) if outputs else None,
-        )
-        runs.append(run)
+    with collector_paused():
+        runs = [_run(cell, index) for index, cell in enumerate(document["cells"]) if cell.get("cell_type") == "code"]
     metadata = document.get("metadata") or {}
     spec = metadata.get("kernelspec") or {}
     language = (metadata.get("language_info") or {}).get("name") or spec.get("language") or "python"
@@ -195,6 +140,25 @@ def read_notebook(path: Path | str) -> Notebook:
         language=language,
         cell_count=len(document.get("cells", ())),
         modified_at=path.stat().st_mtime,
+    )
+
+
+def _run(cell: Mapping[str, Any], index: int) -> CellRun:
+    metadata = cell.get("metadata") or {}
+    source = cell.get("source") or ""
+    source = source if isinstance(source, str) else "".join(source)
+    outputs = [output for output in cell.get("outputs") or () if isinstance(output, Mapping)]
+    failed, line = _failure(outputs)
+    return CellRun(
+        source=source,
+        transformed=transform(source),
+        id=cell.get("id") if isinstance(cell.get("id"), str) else None,
+        index=index,
+        count=cell.get("execution_count"),
+        status="error" if failed else ("ok" if outputs or cell.get("execution_count") else None),
+        failed_line=line,
+        tags=tuple(tag for tag in metadata.get("tags") or () if isinstance(tag, str)),
+        stdout=_printed(outputs) if outputs else None,
     )
 
 

@@ -223,6 +223,13 @@ class Flow(Definitions):
             self._one(inner)
             self.bound.update(self._surely(inner))
 
+    def _changing(self, body: list[ast.stmt]) -> bool:
+        """Take the block of a loop; tell whether it bound or changed anything."""
+        facts = self.facts
+        before = self.effects, len(facts.mutates), len(facts.calls)
+        self._tracked(body)
+        return before != (self.effects, len(facts.mutates), len(facts.calls))
+
     def _surely(self, node: ast.stmt) -> set[str]:
         if self.frames:
             return set()
@@ -249,7 +256,8 @@ class Flow(Definitions):
             for _ in range(2):
                 self.assign(node.target, self.element(value))
                 self.bound.update(stored_names(node.target) if not self.frames else ())
-                self._tracked(node.body)
+                if not self._changing(node.body):
+                    break  # a second turn would find what the first one did
 
         self._branch(loop, lambda: None)
         self._branch(lambda: self._tracked(node.orelse), lambda: None)

@@ -10,9 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 
 from buildr_jupyter.cell.program import ExportOptions, export
-from buildr_jupyter.cell.source import CellRun, parsed, transform
+from buildr_jupyter.cell.source import read_notebook
+from buildr_jupyter.cell.trees import forget
 from buildr_jupyter.cell.values import take_snapshot
 
 BOUND, SNAPSHOT_BOUND = 2.0, 1.3
@@ -40,26 +45,27 @@ def best(work: Callable[[], object], rounds: int = 3) -> float:
     return min(times)
 
 
-def bench_export(count: int) -> tuple[float, float, float]:
+def bench_export(count: int, folder: Path) -> tuple[float, float, float]:
     """Return the seconds of parsing, of reading and exporting cells never seen before, and of an export again."""
     sources = [CELL.format(number) for number in range(count)]
     rounds = 3 if count <= 1000 else 1
+    file = folder / "bench.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), file)
 
     def parse() -> None:
         for source in sources:
             ast.parse(source)
             symtable.symtable(source, "cell", "exec")
 
-    def whole() -> None:
-        runs = [CellRun(source, transform(source), index=n, status="ok") for n, source in enumerate(sources)]
-        export(runs, runs[-1], ExportOptions(), folder=None, notebook="bench.ipynb")
+    def again() -> None:
+        runs = read_notebook(file).runs
+        export(runs, runs[-1], ExportOptions(), folder=None, notebook=file.name)
 
     def first() -> None:
-        parsed.__globals__["_trees"].clear()
-        parsed.__globals__["_kept_chars"] = 0
-        whole()
+        forget(0)
+        again()
 
-    return best(parse, rounds), best(first, rounds), best(whole, rounds)
+    return best(parse, rounds), best(first, rounds), best(again, rounds)
 
 
 def bench_snapshot(size_bytes: int) -> tuple[float, float, float]:
@@ -83,7 +89,8 @@ def main() -> int:
     over = False
     print(f"{'cells':>8} {'parse s':>10} {'export s':>10} {'ratio':>8} {'again s':>10} {'ratio':>8}   bound {BOUND}")
     for count in (100, 1000, 10_000):
-        parse, first, again = bench_export(count)
+        with tempfile.TemporaryDirectory() as folder:
+            parse, first, again = bench_export(count, Path(folder))
         row = f"{count:>8} {parse:>10.3f} {first:>10.3f} {first / parse:>8.2f} {again:>10.3f} {again / parse:>8.2f}"
         over = over or first / parse > BOUND
         print(row + ("   over" if first / parse > BOUND else ""))
