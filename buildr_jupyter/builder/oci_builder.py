@@ -36,7 +36,7 @@ from buildr_jupyter.oci.image import (
 )
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
 from buildr_jupyter.oci.registry import Patience, Registry, connect
-from buildr_jupyter.oci.store import DamagedBlob, Store
+from buildr_jupyter.oci.store import DamagedBlob, Store, StoreUnwritable
 from buildr_jupyter.oci.transfer import in_parallel
 from buildr_jupyter.plan import HOME
 
@@ -276,6 +276,8 @@ class OciBuilder:
         if found is not None:
             try:
                 layers = yield from self._package_layers(found, plan.python, cancel)
+            except StoreUnwritable:
+                raise
             except BuildError as error:
                 yield Warned(f"the packages installed here are not taken: {error}")
                 found = None

@@ -157,6 +157,7 @@ class FileSource:
                 self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
                 self._members = {m.name.removeprefix("./"): m for m in self._tar.getmembers()}
             except (tarfile.TarError, OSError, EOFError) as error:
+                self.close()
                 raise BuildError(
                     f"Image build failed: base {str(path)!r} is no image: {error}",
                     hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",

@@ -24,13 +24,17 @@ from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["DamagedBlob", "Store", "StoreInfo", "default_folder"]
+__all__ = ["DamagedBlob", "Store", "StoreInfo", "StoreUnwritable", "default_folder"]
 
 _HALF_AGE_S = 24 * 3600.0
 
 
 class DamagedBlob(BuildError):
     """A blob in the store was not what its name says; it was taken out, so that a build makes it anew."""
+
+
+class StoreUnwritable(BuildError):
+    """The store takes nothing: no room, or no right to write there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Store:
     def writing(self) -> Iterator[tuple[IO[bytes], Callable[[str], None]]]:
         """Give a file to write a blob into, and what makes it one: called with the digest when all is written.
 
-        Without that call, or where the block raises, nothing is kept. Raises BuildError for a full disk.
+        Without that call, or where the block raises, nothing is kept. Raises StoreUnwritable for a full disk.
         """
         try:
             self._prepare()
@@ -132,8 +136,8 @@ class Store:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _unwritable(self, error: OSError) -> BuildError:
-        return BuildError(
+    def _unwritable(self, error: OSError) -> StoreUnwritable:
+        return StoreUnwritable(
             f"Image build failed: the store {self.folder} cannot be written: {error.strerror or error}",
             hint="make room there (buildr cache prune), or set BUILDR_STORE to another folder",
         )

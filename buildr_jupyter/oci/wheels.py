@@ -24,6 +24,7 @@ __all__ = ["install", "uv_platform"]
 
 _TRIPLES = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_NO_ROOM = "No space left on device"
 _NO_WHEEL = re.compile(
     r"no (?:usable )?wheels|has no wheels|building from source is disabled|--only-binary|only-binary"
 )
@@ -153,8 +154,11 @@ def _run(
             hint="builders that can compile it: docker, buildkit",
             log_tail=tuple(tail),
         )
+    told = said[max(0, said.find("error: ")) :]  # what it warned of before is in the log
     raise BuildError(
-        f"Image build failed: the packages could not be had: {said[:600]}",
-        hint="is the package index in reach? with the same packages installed here no index is asked",
+        f"Image build failed: the packages could not be had: {told[:600]}",
+        hint="make room on the disk (buildr cache prune)"
+        if _NO_ROOM in said
+        else "is the package index in reach? with the same packages installed here no index is asked",
         log_tail=tuple(tail),
     )

@@ -56,6 +56,8 @@ class FakeRegistry:
         self.retry_after: str | None = None
         self.lie = ""
         """Blobs are read as this text instead."""
+        self.says: str | None = None
+        """What it says the digest of everything put into it is, where it is set."""
         self.upload_host: str | None = None
         """Uploads are sent to this host:port."""
         self.refuse_mount = False
@@ -256,7 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
         registry.blobs[digest] = bytes(kept)
         registry.owned.add((name, digest))
         del registry.uploads[upload]
-        self._answer(201, Docker_Content_Digest=digest)
+        self._answer(201, Docker_Content_Digest=registry.says or digest)
 
     def _missing(self, name: str, document: dict[str, Any]) -> str | None:
         """Return a digest that a manifest names and its repository lacks."""
@@ -286,6 +288,6 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             for key in (reference, digest):
                 self.registry.manifests[name, key] = (media_type, content)
-        self._answer(201, Docker_Content_Digest=digest)
+        self._answer(201, Docker_Content_Digest=self.registry.says or digest)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815

@@ -16,8 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.events import CancelToken, TransferUpdate
+from buildr_jupyter.model import ImageRef, Push
 from buildr_jupyter.oci.registry import Patience, Registry
 from tests.engines._process import free_port, listens
+from tests.integration.oci_images import make_plan, needs, request_for, said
 
 
 class Mortal:
@@ -98,3 +102,34 @@ def test_killed_in_the_middle_of_a_push(mortal: Mortal, chunk_bytes: int) -> Non
         out = io.BytesIO()
         asked.download("me/x", digest, len(content), out)
         assert out.getvalue() == content
+
+
+def test_a_whole_image_pushed_to_a_registry_that_is_killed(mortal: Mortal, oci: OciBuilder, tmp_path: Path) -> None:
+    needs("skopeo")
+    ref = ImageRef.parse(f"{mortal.host}/me/whole:1")
+    kills, early = [], []
+
+    def wait(_seconds: float) -> None:
+        if not listens("127.0.0.1", mortal.port):
+            mortal.start()
+            with contextlib.closing(Registry(mortal.host)) as other:
+                early.append(other.digest("me/whole", "1"))
+
+    patient = OciBuilder(store=oci.store, sleep=wait, retries=20)
+    stream = patient.stream_build(request_for(make_plan(), tmp_path, Push(ref), name=str(ref)), CancelToken())
+    with contextlib.closing(patient):
+        while True:
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                result = end.value
+                break
+            moving = isinstance(event, TransferUpdate) and event.verb == "push" and event.status == "moving"
+            if moving and len(kills) < 2 and event.current_bytes > (1 + 8 * len(kills)) << 20:
+                kills.append(event.current_bytes)
+                mortal.kill()
+    assert kills
+    assert early
+    assert set(early) == {None}, "no manifest before its blobs"
+    said("skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{ref}", f"oci:{tmp_path}/back:1")
+    assert json.loads(said("skopeo", "inspect", f"oci:{tmp_path}/back:1"))["Digest"] == result.digest

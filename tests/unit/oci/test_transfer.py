@@ -155,6 +155,15 @@ def test_a_lying_digest_is_found() -> None:
             asked.download("me/x", DIGEST, len(CONTENT), io.BytesIO())
 
 
+def test_a_lie_about_what_was_put_is_found() -> None:
+    with FakeRegistry() as fake, client(fake) as asked:
+        fake.says = "sha256:" + "0" * 64
+        with pytest.raises(PublishError, match="of a blob that is"):
+            send(asked)
+        with pytest.raises(PublishError, match="of a manifest that is"):
+            asked.put_manifest("me/x", "1", b'{"mediaType":"x/y"}', "x/y")
+
+
 def test_another_hosts_upload_gets_no_login() -> None:
     with FakeRegistry() as other, FakeRegistry(auth="basic") as fake, client(fake) as asked:
         fake.upload_host = other.host
