@@ -1,0 +1,278 @@
+"""A command of this machine, run to its end: what it writes as it comes, and its end when the work is cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, EngineUnavailable
+from buildr_jupyter.events import CancelToken
+from buildr_jupyter.events import Stream as StreamName
+
+__all__ = ["Output", "ask", "follow"]
+
+MAX_PIECE_BYTES = 64 * 1024
+"""A line without an end is given out in pieces of this size, so that it cannot fill the memory."""
+
+_QUEUED = 64  # pieces between the readers and who asks: a command that floods waits
+_PARTIAL_AFTER_S = 0.1
+_TERM_WAIT_S, _KILL_WAIT_S = 3.0, 5.0
+_ASK_LIMIT_BYTES = 16 << 20
+
+
+class Output(NamedTuple):
+    """What the command wrote: one line with its ``\\n``, or a piece of one that is not complete yet."""
+
+    stream: StreamName
+    data: bytes
+
+
+def follow(
+    command: Sequence[str],
+    *,
+    cancel: CancelToken,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: Iterable[bytes] | None = None,
+    hint: str | None = None,
+) -> Generator[Output, None, int]:
+    """Run ``command``, yielding what it writes; return its exit status, negative for the signal that killed it.
+
+    The child has a process group of its own. When the token is set, or when nobody asks for more (``close``), the
+    group gets SIGTERM, so that the command can clean up; what ignores it is killed, the command itself last. The
+    pieces of ``stdin`` are written as they are taken; an exception that they raise ends the command and is raised.
+
+    Raises EngineUnavailable with ``hint`` where there is no such command, EnginePermission where it may not be run,
+    Cancelled.
+    """
+    if cancel.is_set():
+        raise Cancelled("the work was cancelled")
+    child = _start(command, env, cwd, takes_input=stdin is not None, hint=hint)
+    running = _Running(child)
+    undo = cancel.on_cancel(running.stop_soon)
+    try:
+        if stdin is not None:
+            running.write(stdin)
+        yield from running.outputs()
+        status = child.wait()
+    finally:
+        undo()
+        running.end()
+    if cancel.is_set():
+        raise Cancelled("the work was cancelled")
+    if running.input_error is not None:
+        raise running.input_error
+    return status
+
+
+def ask(
+    command: Sequence[str],
+    *,
+    cancel: CancelToken | None = None,
+    env: Mapping[str, str] | None = None,
+    hint: str | None = None,
+    timeout_s: float = 60.0,
+) -> str:
+    """Run a command that answers soon and return its standard output as text.
+
+    Raises EngineError, with what it wrote, where it fails, takes longer than ``timeout_s`` or writes over 16 MiB;
+    else as ``follow``.
+    """
+    token = CancelToken()
+    undo = cancel.on_cancel(token.set) if cancel else lambda: None
+    timer = threading.Timer(timeout_s, token.set)
+    timer.start()
+    written: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    size = 0
+    status: int | None = None
+    pieces = follow(command, cancel=token, env=env, hint=hint)
+    shown = " ".join(command[:2])
+    try:
+        while True:
+            piece = next(pieces)
+            size += len(piece.data)
+            if size > _ASK_LIMIT_BYTES:
+                raise EngineError(f"{shown} does not stop writing", hint=hint)
+            written[piece.stream].append(piece.data)
+    except StopIteration as end:
+        status = end.value
+    except Cancelled:
+        if cancel is not None and cancel.is_set():
+            raise
+        raise EngineError(f"{shown} did not answer within {timeout_s:.0f} s", hint=hint) from None
+    finally:
+        timer.cancel()
+        undo()
+        pieces.close()
+    if status:
+        said = b"".join(written["stderr"] or written["stdout"]).decode("utf-8", "replace").strip()
+        raise EngineError(f"{shown} failed with status {status}: {said[-2000:]}", hint=hint)
+    return b"".join(written["stdout"]).decode("utf-8", "replace")
+
+
+def _start(
+    command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, *, takes_input: bool, hint: str | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise EngineUnavailable(f"there is no command {command[0]!r} here", hint=hint) from None
+    except PermissionError:
+        raise EnginePermission(f"the command {command[0]!r} may not be run by this user", hint=hint) from None
+    except OSError as error:
+        raise EngineUnavailable(f"the command {command[0]!r} cannot be run: {error}", hint=hint) from error
+
+
+class _Running:
+    """A child, the threads that read and write its pipes, and its end."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self.child = child
+        self.input_error: BaseException | None = None
+        self._written: queue.Queue[tuple[StreamName, bytes]] = queue.Queue(maxsize=_QUEUED)
+        self._closing = threading.Event()
+        self._stopping: threading.Thread | None = None
+        self._lock = threading.Lock()
+        assert child.stdout is not None
+        assert child.stderr is not None
+        self._threads = [
+            threading.Thread(target=self._read, args=("stdout", child.stdout), daemon=True),
+            threading.Thread(target=self._read, args=("stderr", child.stderr), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream: StreamName, pipe: IO[bytes]) -> None:
+        while data := pipe.read(MAX_PIECE_BYTES):
+            self._put(stream, data)
+        self._put(stream, b"")
+
+    def _put(self, stream: StreamName, data: bytes) -> None:
+        while not self._closing.is_set():
+            with contextlib.suppress(queue.Full):
+                self._written.put((stream, data), timeout=0.1)
+                return
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write the pieces to the child's standard input, in a thread of its own."""
+        thread = threading.Thread(target=self._write, args=(pieces,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _write(self, pieces: Iterable[bytes]) -> None:
+        pipe = self.child.stdin
+        assert pipe is not None
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[pipe.write(view) or 0 :]
+        except BrokenPipeError:
+            pass  # it ended before it read all: its status says how
+        except BaseException as error:  # noqa: BLE001 - raised by who follows
+            self.input_error = error
+            self.stop_soon()
+        finally:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def outputs(self) -> Iterator[Output]:
+        """Yield lines as they are complete, and what stands without a line end for a while."""
+        pending: dict[StreamName, bytes] = {"stdout": b"", "stderr": b""}
+        ended = 0
+        while ended < 2:
+            try:
+                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if any(pending.values()) else None)
+            except queue.Empty:
+                for stream, data in pending.items():
+                    if data:
+                        yield Output(stream, data)
+                        pending[stream] = b""
+                continue
+            ended += not data
+            *lines, rest = (pending[stream] + data).split(b"\n")
+            for line in lines:
+                yield Output(stream, line + b"\n")
+            if rest and (not data or len(rest) >= MAX_PIECE_BYTES):
+                yield Output(stream, rest)
+                rest = b""
+            pending[stream] = rest
+
+    def stop_soon(self) -> None:
+        """Begin to end the child and all that it started; return at once."""
+        with self._lock:
+            if self._stopping is None:
+                self._stopping = threading.Thread(target=self._stop, daemon=True)
+                self._stopping.start()
+
+    def _stop(self) -> None:
+        if sys.platform == "win32":
+            self.child.terminate()
+            return
+        group = self.child.pid
+        _signal_group(group, signal.SIGTERM)
+        if self._gone(_TERM_WAIT_S):
+            return
+        for pid in _members(group) - {group}:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not self._gone(_KILL_WAIT_S):
+            _signal_group(group, signal.SIGKILL)
+
+    def _gone(self, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if self.child.poll() is not None and not _members(self.child.pid):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def end(self) -> None:
+        """End the child where it still runs, and the threads with it."""
+        if self.child.poll() is None:
+            self.stop_soon()
+        if self._stopping is not None:
+            self._stopping.join()
+        self._closing.set()
+        self.child.wait()
+        for thread in self._threads:
+            thread.join(timeout=1)  # a process that left the group may still hold the pipe: it is not waited for
+        for pipe in (self.child.stdout, self.child.stderr):
+            if pipe is not None and not any(thread.is_alive() for thread in self._threads):
+                pipe.close()
+
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _members(group: int) -> set[int]:
+    """Return the processes of a group that have not ended, from /proc; nothing where there is none."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] not in "ZX":
+            found.add(int(stat.parent.name))
+    return found
