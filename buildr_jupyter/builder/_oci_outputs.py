@@ -23,7 +23,7 @@ from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_lay
 from buildr_jupyter.oci.base import Base
 from buildr_jupyter.oci.contents import packages_in
 from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
-from buildr_jupyter.oci.layer import Layer
+from buildr_jupyter.oci.layer import ZSTD, Layer
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
@@ -194,7 +194,7 @@ class Outputs:
                 with path.open("rb") as stream:
                     for event in client.load_image(stream):
                         if isinstance(event, dict) and ("error" in event or "errorDetail" in event):
-                            raise BuildError(f"Image build failed: the engine does not take it: {event.get('error')}")
+                            raise _not_taken(image, str(event.get("error")))
             yield replace(step, status="done")
 
     def _write_for_engine(
@@ -215,6 +215,12 @@ class Outputs:
             for digest in dict.fromkeys(layer.digest for layer in image.layers[skip:]):
                 check()
                 tar.add(self._store.sound(digest), f"blobs/sha256/{digest.removeprefix('sha256:')}")
+
+
+def _not_taken(image: Image, why: str) -> BuildError:
+    packed = any(layer.media_type == ZSTD for layer in image.layers)
+    hint = "zstd layers need Docker Engine 23 or podman 4: build with --builder oci" if packed else None
+    return BuildError(f"Image build failed: the engine does not take it: {why}", hint=hint)
 
 
 def _sound(store: Store, digest: str) -> Callable[[], Path]:

@@ -19,7 +19,7 @@ from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.builder._oci_outputs import Outputs, image_of
 from buildr_jupyter.builder._oci_rebase import rebased
 from buildr_jupyter.engine import connect as connect_engine
-from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError
+from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, Warned
 from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Output, Refusal
 from buildr_jupyter.oci import base as base_images
@@ -27,6 +27,7 @@ from buildr_jupyter.oci import bytecode, packages, wheels
 from buildr_jupyter.oci.archive import cancelled_check
 from buildr_jupyter.oci.base import Base, find_python
 from buildr_jupyter.oci.image import (
+    BASE_NAME,
     Image,
     Published,
     default_platform,
@@ -44,7 +45,7 @@ __all__ = ["OciBuilder"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key of every image and program layer: another number, and all are made anew."""
 
 
@@ -77,6 +78,17 @@ class OciBuilder:
         self._registries: dict[tuple[str, credentials.Login | None], Registry] = {}
         self.bases = Bases(self.store, self._using, self._open_registry, open_engine)
         self.outputs = Outputs(self.store, self.bases, self.registry, open_engine)
+
+    @classmethod
+    def of(cls, argument: str) -> OciBuilder:
+        """Return the builder of ``oci=gzip`` or ``oci=zstd``: how its own layers are compressed.
+
+        A zstd layer is smaller and packed faster; Docker Engine reads them from 23 on, podman from 4. Raises
+        UnknownSpec for another word, BuildError where ``zstandard`` is not installed.
+        """
+        if argument not in ("gzip", "zstd"):
+            raise UnknownSpec(f"Unknown spec oci={argument}", hint="oci=gzip (as oci alone), oci=zstd")
+        return cls(using=compressor("zstd" if argument == "zstd" else "gzip"))
 
     # -- the seed's doors
 
@@ -147,12 +159,13 @@ class OciBuilder:
                 f"Image build failed: builder 'oci' cannot build this: {'; '.join(map(str, refusals))}",
                 hint=f"builders that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
             )
-        try:
-            result = yield from self._build(request, plan, cancel)
-        except DamagedBlob as error:
-            logger.warning("%s", error)
-            self.store.verify()
-            result = yield from self._build(request, plan, cancel)  # what was damaged is gone, and is made anew
+        with self.store.in_use():
+            try:
+                result = yield from self._build(request, plan, cancel)
+            except DamagedBlob as error:
+                logger.warning("%s", error)
+                self.store.verify()
+                result = yield from self._build(request, plan, cancel)  # what was damaged is gone, and is made anew
         return replace(result, duration_s=self._clock() - started)
 
     def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -164,8 +177,9 @@ class OciBuilder:
             raise PublishError(
                 f"Image push failed: {ref} does not exist locally", hint="build the image first, with this builder"
             )
-        made, found_bases = image_of(known, self.store)
-        yield from self.outputs.push(made, found_bases, ref, cancel)
+        with self.store.in_use():
+            made, found_bases = image_of(known, self.store)
+            yield from self.outputs.push(made, found_bases, ref, cancel)
         return replace(
             _result(made, (ref,), cached=False), digest=made.digest, pushed=(str(ref),),
             duration_s=self._clock() - started,
@@ -181,11 +195,12 @@ class OciBuilder:
         started = self._clock()
         ref = ImageRef.parse(img).tagged()
         refs = (ImageRef.parse(tag).tagged() if tag else ref,)
-        made, found_bases = yield from rebased(ref, base, self.store, self.bases, cancel)
-        self._keep(made, found_bases, refs)
-        result = _result(made, refs, cached=False)
-        for output in outputs:
-            result = yield from self.outputs.bring(output, made, found_bases, refs, result, cancel)
+        with self.store.in_use():
+            made, found_bases = yield from rebased(ref, base, self.store, self.bases, cancel)
+            self._keep(made, found_bases, refs)
+            result = _result(made, refs, cached=False)
+            for output in outputs:
+                result = yield from self.outputs.bring(output, made, found_bases, refs, result, cancel)
         return replace(result, duration_s=self._clock() - started)
 
     # -- one build
@@ -201,8 +216,7 @@ class OciBuilder:
             images.append(image)
             found_bases.append(base)
             cached = cached and had
-        annotations = {"org.opencontainers.image.base.digest": plan.base_digest or "", **_base_name(plan)}
-        made = Published(tuple(images), make_index(images, annotations) if len(images) > 1 else None)
+        made = Published(tuple(images), make_index(images, _annotations(plan)) if len(images) > 1 else None)
         self._keep(made, found_bases, request.refs)
         result = replace(
             _result(made, request.refs, cached=cached), content_digest=plan.content_digest, context=request.context
@@ -239,7 +253,7 @@ class OciBuilder:
         layers = [*base.layers, *own]
         config = image_config(
             plan, base.config, [layer.title for layer in layers], platform=platform, created=self._created,
-            own_count=len(own),
+            own_count=len(own), base_name=_base_name(plan),
         )  # fmt: skip
         image = make_image(config, layers, platform=platform, annotations=_annotations(plan))
         self.store.note(key, {"config": self.store.put(image.config), "manifest": self.store.put(image.manifest),
@@ -386,16 +400,14 @@ def _write(entries: list[Entry], using: Compressor, title: str, check: Callable[
     return write_layer(entries, out, using, title=title, check=check)
 
 
-def _base_name(plan: ImagePlan) -> dict[str, str]:
-    path = base_images.is_file(plan.base)
-    return {"org.opencontainers.image.base.name": path.name if path else plan.base}
+def _base_name(plan: ImagePlan) -> str | None:
+    """Return the base's reference; a file has none, and where it is on this machine is nobody's business."""
+    return None if base_images.is_file(plan.base) else plan.base
 
 
 def _annotations(plan: ImagePlan) -> dict[str, str]:
-    found = _base_name(plan)
-    if plan.base_digest:
-        found["org.opencontainers.image.base.digest"] = plan.base_digest
-    return found
+    found = {BASE_NAME: _base_name(plan), "org.opencontainers.image.base.digest": plan.base_digest}
+    return {name: value for name, value in found.items() if value}
 
 
 def _result(made: Published, refs: Sequence[ImageRef], *, cached: bool) -> BuildResult:

@@ -233,7 +233,7 @@ def _blob(digest: str) -> str:
 def copy_layer(
     stream: IO[bytes], out: IO[bytes], compress: Callable[[], Any], *, check: Callable[[], None]
 ) -> tuple[str, str, int, int]:
-    """Copy a layer as gzip: as it is where it is gzip, else compressed now.
+    """Copy a layer: as it is where it is gzip, else (a plain tar, zstd) compressed now.
 
     Return digest, diff id, compressed and unpacked bytes. Raises BuildError for a stream that ends early.
     """
@@ -252,6 +252,13 @@ def copy_layer(
         except (EOFError, OSError) as error:
             raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
         return f"sha256:{path_like.hash.hexdigest()}", f"sha256:{diff.hexdigest()}", path_like.size, unpacked
+    if head == _ZSTD_HEAD[:2]:
+        head += stream.read(2)
+    if head == _ZSTD_HEAD:
+        from zstandard import ZstdDecompressor
+
+        stream.seek(0)
+        stream, head = ZstdDecompressor().stream_reader(stream, read_across_frames=True), b""
     packer = compress()
     block = head + stream.read(1 << 20)
     while block:
@@ -266,6 +273,9 @@ def copy_layer(
     blob.update(packed)
     size += out.write(packed)
     return f"sha256:{blob.hexdigest()}", f"sha256:{diff.hexdigest()}", size, unpacked
+
+
+_ZSTD_HEAD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 
 class _Tee(io.RawIOBase):

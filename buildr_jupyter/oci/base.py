@@ -18,7 +18,7 @@ from typing import IO, Any
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.oci.archive import FileSource, copy_layer, read_archive
 from buildr_jupyter.oci.image import parse_platform, read_document
-from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer
+from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.reference import ImageRef
@@ -193,6 +193,7 @@ def from_saved(
 ) -> Base:
     """Return the base in a file or folder without looking whether it is known; its name is ``name``."""
     source = FileSource(path)
+    using = using if using.media_type == GZIP else compressor()  # a gzip layer stays one: one kind for all
     try:
         digest, content, names = read_archive(source, lambda index: choose(index, platform, name))
         config = read_document(content, f"the config of {name}")
@@ -274,7 +275,7 @@ def opened_layer(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
             if layer.media_type == ZSTD:
                 import zstandard
 
-                stream = zstandard.ZstdDecompressor().stream_reader(raw)
+                stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             elif layer.media_type == GZIP:
                 stream = _fast_gzip(raw)
             with tarfile.open(fileobj=stream, mode="r|") as tar:

@@ -18,13 +18,14 @@ from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 
 __all__ = [
-    "CONFIG", "DEFAULT_PATH", "INDEX", "MANIFEST", "Image", "default_platform", "digest_of", "image_config",
-    "make_image", "make_index", "parse_platform",
+    "BASE_NAME", "CONFIG", "DEFAULT_PATH", "INDEX", "MANIFEST", "Image", "default_platform", "digest_of",
+    "image_config", "make_image", "make_index", "parse_platform",
 ]  # fmt: skip
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+BASE_NAME = "org.opencontainers.image.base.name"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -120,10 +121,18 @@ def make_index(images: Sequence[Image], annotations: Mapping[str, str] | None = 
 
 
 def image_config(
-    plan: ImagePlan, base: Mapping[str, Any], titles: Sequence[str], *, platform: str, created: str, own_count: int
+    plan: ImagePlan,
+    base: Mapping[str, Any],
+    titles: Sequence[str],
+    *,
+    platform: str,
+    created: str,
+    own_count: int,
+    base_name: str | None,
 ) -> dict[str, Any]:
     """Return the config of a plan's image on a base's config, without ``rootfs``.
 
+    ``base_name`` is the base's reference, None where it has none that means anything elsewhere (a file).
     ``titles`` are those of all layers; the last ``own_count`` are ours, and the base's history stays before them.
     """
     history = [dict(one) for one in base.get("history") or ()]
@@ -134,6 +143,9 @@ def image_config(
     inherited: dict[str, Any] = dict(base.get("config") or {})
     for name in ("Entrypoint", "Cmd", "Image", "Hostname", "Domainname", "ArgsEscaped", "OnBuild", "Healthcheck"):
         inherited.pop(name, None)
+    labels = {name: one_line(value) for name, value in image_labels(plan)}
+    if base_name is None:
+        labels.pop(BASE_NAME, None)
     ports = {**(inherited.get("ExposedPorts") or {}), **{port: {} for port in plan.ports}}
     config = {
         **inherited,
@@ -141,7 +153,7 @@ def image_config(
         "WorkingDir": plan.workdir,
         "Env": _environment(plan, inherited.get("Env") or ()),
         "Entrypoint": list(plan.entrypoint),
-        "Labels": {**(inherited.get("Labels") or {}), **{name: one_line(v) for name, v in image_labels(plan)}},
+        "Labels": {**(inherited.get("Labels") or {}), **labels},
         **({"ExposedPorts": ports} if ports else {}),
     }
     return {"created": created, **parse_platform(platform), "config": config, "history": history}

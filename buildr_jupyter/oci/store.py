@@ -9,8 +9,10 @@ specification 1.1, "Image Layout".
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import operator
 import os
 import shutil
 import tempfile
@@ -20,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from buildr_jupyter.errors import BuildError
+from buildr_jupyter.errors import BuildError, BuildrError
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["DamagedBlob", "Store", "StoreInfo", "StoreUnwritable", "default_folder"]
+__all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
 
 _HALF_AGE_S = 24 * 3600.0
 
@@ -35,6 +37,10 @@ class DamagedBlob(BuildError):
 
 class StoreUnwritable(BuildError):
     """The store takes nothing: no room, or no right to write there."""
+
+
+class StoreInUse(BuildrError):
+    """The store cannot be pruned while a build stands on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,17 @@ class Store:
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Keep other processes of this machine (and threads) out of what has this name; the lock ends with us."""
+        with self._lock(name, "LOCK_EX"):
+            yield
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep ``prune`` out while a build stands on what is in the store; any number may at once."""
+        with self._lock("in-use", "LOCK_SH"):
+            yield
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, *kinds: str) -> Iterator[None]:
         try:
             import fcntl
         except ImportError:  # Windows: two may make the same, the rename of the later one wins, both are whole
@@ -209,7 +226,7 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from error
         with stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, functools.reduce(operator.or_, (getattr(fcntl, kind) for kind in kinds)))
             yield
 
     # -- images by name
@@ -269,8 +286,19 @@ class Store:
         self.path(digest).unlink(missing_ok=True)
 
     def prune(self, *, older_than_s: float = 0.0, now: float | None = None) -> int:
-        """Take out everything that was last written more than ``older_than_s`` seconds ago; return the bytes freed."""
-        now = time.time() if now is None else now
+        """Take out everything that was last written more than ``older_than_s`` seconds ago; return the bytes freed.
+
+        Raises StoreInUse, and takes nothing out, while a build is running.
+        """
+        try:
+            with self._lock("in-use", "LOCK_EX", "LOCK_NB"):
+                return self._prune(older_than_s, time.time() if now is None else now)
+        except BlockingIOError as error:
+            raise StoreInUse(
+                f"the store {self.folder} is in use: a build is running", hint="prune when it has ended"
+            ) from error
+
+    def _prune(self, older_than_s: float, now: float) -> int:
         freed = 0
         for name in ("images", "records", "blobs/sha256"):
             for path in (self.folder / name).glob("*"):

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from buildr_jupyter.builder import select
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Push, Requirement
 from buildr_jupyter.oci.store import Store
 from tests.engines import EngineStartError, gotools
@@ -187,3 +189,34 @@ def test_podman_runs_it(made: Made, pod: Podman, way: str) -> None:
     assert f"sha256:{json.loads(pod('image', 'inspect', name))[0]['Id']}" == made.result.image_id
     assert pod.run(name) == EXPECTED
     pod("rmi", "--force", name)
+
+
+def test_zstd_layers(
+    made: Made, pod: Podman, warm_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for, they are smaller; podman pulls, loads and runs them; an image of them is a base like any other."""
+    needs("skopeo")
+    monkeypatch.setenv("BUILDR_STORE", str(warm_store))
+    with pytest.raises(UnknownSpec, match="oci=brotli"):
+        select("oci=brotli")
+    ref = ImageRef.parse(f"{made.ref.name}:zstd")
+    outputs = (Push(ref), Archive(tmp_path / "zstd.tar"), Layout(tmp_path / "layout"))
+    builder = select("oci=zstd")
+    assert isinstance(builder, OciBuilder)
+    result = build(builder, request_for(make_plan("packed"), tmp_path, *outputs, name=str(ref)))[1]
+    builder.close()
+    raw = json.loads(said("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{ref}"))
+    assert {layer["mediaType"] for layer in raw["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    assert result.size_bytes
+    assert made.result.size_bytes
+    assert result.size_bytes < made.result.size_bytes
+    for way in (["pull", f"{ref.name}@{result.digest}"], ["load", "--input", tmp_path / "zstd.tar"]):
+        pod(*way)
+        assert pod.run(str(result.image_id)) == EXPECTED.replace("judged", "packed")
+        pod("rmi", "--force", str(result.image_id))
+    on_it = make_plan("on zstd", base=f"oci:{tmp_path}/layout", requirements=())
+    with contextlib.closing(OciBuilder(store=Store(warm_store))) as plain:
+        built = build(plain, request_for(on_it, tmp_path, Push(made.ref.with_tag("on")), name="on:1"))[1]
+    name = f"{made.ref.name}@{built.digest}"
+    pod("pull", name)
+    assert pod.run(name) == EXPECTED.replace("judged", "on zstd")

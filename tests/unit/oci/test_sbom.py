@@ -53,6 +53,8 @@ def test_attached_to_what_is_pushed(tmp_path: Path, small_base: Path) -> None:
             fake.strict = True
             events, result = push(fake, tmp_path / f"store{number}", small_base, tmp_path)
             assert not [event for event in events if isinstance(event, Warned)]
+            everything = (*fake.blobs.values(), *(content for _, content in fake.manifests.values()))
+            assert not [one for one in everything if str(tmp_path).encode() in one], "where the base's file is"
             content, manifest = bill_of(fake, result.digest)
             image = fake.manifests["me/x", "1"][1]
             assert manifest["subject"]["digest"] == f"sha256:{hashlib.sha256(image).hexdigest()}"

@@ -15,7 +15,7 @@ import pytest
 
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.layer import Entry, Layer, compressor, write_layer
-from buildr_jupyter.oci.store import DamagedBlob, Store
+from buildr_jupyter.oci.store import DamagedBlob, Store, StoreInUse
 
 
 def make(out: IO[bytes]) -> Layer:
@@ -118,3 +118,14 @@ def test_names_and_records(tmp_path: Path) -> None:
     assert store.record(["a", 1]) == {"b": 2}
     with pytest.raises(BuildError, match="not a digest"):
         store.path("sha256:../../etc/passwd")
+
+
+def test_no_build_loses_what_it_stands_on(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    layer, _ = store.make_layer(["k"], make)
+    with store.in_use(), Store(tmp_path).in_use():
+        with pytest.raises(StoreInUse, match="a build is running"):
+            Store(tmp_path).prune()
+        assert store.has(layer.digest)
+    assert store.prune() > layer.size_bytes
+    assert not store.has(layer.digest)
