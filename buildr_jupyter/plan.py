@@ -13,6 +13,7 @@ from typing import IO, Any
 from buildr_jupyter.errors import ContextError
 
 __all__ = [
+    "CONTENT_LABEL",
     "HOME",
     "VENV",
     "CustomDockerfile",
@@ -29,6 +30,8 @@ __all__ = [
 
 VENV = "/opt/venv"
 """Where the packages are in the image, on top of the base's own Python."""
+CONTENT_LABEL = "io.buildr.content-digest"
+"""Images that carry it with the same value were made from the same content."""
 HOME = "/home/app"
 """The home of whoever runs the image; its group 0 may write there."""
 
@@ -288,7 +291,7 @@ def image_labels(plan: ImagePlan) -> list[tuple[str, str]]:
     """Return the labels of the image: the plan's own, then ours, sorted by name."""
     labels = {
         **dict(plan.labels),
-        "io.buildr.content-digest": plan.content_digest,
+        CONTENT_LABEL: plan.content_digest,
         "io.buildr.lock-digest": plan.lock_digest,
         "org.opencontainers.image.base.name": plan.base,
     }

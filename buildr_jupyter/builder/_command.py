@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import selectors
 import signal
 import subprocess
 import sys
@@ -153,17 +154,33 @@ class _Running:
         self._lock = threading.Lock()
         assert child.stdout is not None
         assert child.stderr is not None
+        pipes: dict[StreamName, IO[bytes]] = {"stdout": child.stdout, "stderr": child.stderr}
         self._threads = [
-            threading.Thread(target=self._read, args=("stdout", child.stdout), daemon=True),
-            threading.Thread(target=self._read, args=("stderr", child.stderr), daemon=True),
+            threading.Thread(target=self._read, args=(group,), daemon=True)
+            for group in ([{name: pipe} for name, pipe in pipes.items()] if sys.platform == "win32" else [pipes])
         ]
         for thread in self._threads:
             thread.start()
 
-    def _read(self, stream: StreamName, pipe: IO[bytes]) -> None:
-        while data := pipe.read(MAX_PIECE_BYTES):
-            self._put(stream, data)
-        self._put(stream, b"")
+    def _read(self, pipes: dict[StreamName, IO[bytes]]) -> None:
+        if len(pipes) == 1:
+            ((stream, pipe),) = pipes.items()
+            while self._take(stream, pipe):
+                pass
+            return
+        with selectors.DefaultSelector() as chooser:
+            for stream, pipe in pipes.items():
+                chooser.register(pipe, selectors.EVENT_READ, stream)
+            while chooser.get_map():
+                # Standard output first: what a step says on standard error comes after its title.
+                for key in sorted((key for key, _ in chooser.select()), key=lambda one: one.data == "stderr"):
+                    if not self._take(key.data, pipes[key.data]):
+                        chooser.unregister(key.fileobj)
+
+    def _take(self, stream: StreamName, pipe: IO[bytes]) -> bool:
+        data = pipe.read(MAX_PIECE_BYTES)
+        self._put(stream, data)
+        return bool(data)
 
     def _put(self, stream: StreamName, data: bytes) -> None:
         while not self._closing.is_set():

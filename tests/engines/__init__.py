@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from tests.engines import base, certificates, dockerd, registry
+from tests.engines import base, certificates, containers, dockerd, registry
 from tests.engines._process import EngineStartError, Process, stop
 
 __all__ = ["EngineStartError", "Engines", "sweep"]
@@ -63,6 +63,14 @@ class Engines:
         up = self._made["docker"]
         assert isinstance(up, dockerd.Dockerd)
         return up
+
+    def containers(self) -> containers.Containers:
+        """Return a store of images for buildah and podman."""
+        if "containers" not in self._made:
+            self._made["containers"] = containers.set_up(self.folder / "containers")
+        made = self._made["containers"]
+        assert isinstance(made, containers.Containers)
+        return made
 
     def registry_tls(self) -> registry.Registry:
         """Return a registry over TLS that asks for a login."""

@@ -27,7 +27,7 @@ from buildr_jupyter.events import LogLine
 from buildr_jupyter.model import BuildRequest, CustomDockerfile, FileEntry, ImagePlan, ImageRef, Output, Push
 from buildr_jupyter.oci.registry import Manifest
 from buildr_jupyter.oci.registry import Registry as RegistryClient
-from tests.engines import Engines
+from tests.engines import Engines, containers
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
 
@@ -186,7 +186,20 @@ class DockerHarness(Harness):
     logger = "buildr_jupyter.builder.docker_builder"
 
 
+class BuildahHarness(Harness):
+    """The command, as root, with a store of the run's own."""
+
+    spec = "buildah"
+    logger = "buildr_jupyter.builder.buildah_builder"
+
+    def prepare(self) -> dict[str, str]:
+        for registry in (self.world.open, self.world.private):
+            containers.trust(self.folder / "home", registry)
+        return {**super().prepare(), **self.world.engines.containers().environment, "HOME": str(self.folder / "home")}
+
+
 HARNESSES: dict[str, type[Harness]] = {
     "docker": DockerHarness,
+    "buildah": BuildahHarness,
 }
 """Row to class; the row's name is the test's id."""

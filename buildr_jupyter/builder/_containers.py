@@ -1,0 +1,85 @@
+"""What buildah and its kin are told of registries: logins in a file of their form, and how far TLS goes.
+
+Source: containers-auth.json(5), containers-certs.d(5).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder._docker_values import FROM
+from buildr_jupyter.errors import ContextError, ImageRefError
+from buildr_jupyter.model import BuildRequest, ImageRef
+from buildr_jupyter.oci._http import is_local, known_ca
+
+__all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "tls_options"]
+
+_HEREDOC = re.compile(r"^[ \t]*(?:RUN|COPY|ADD)\b.*<<-?[\"']?\w", re.MULTILINE | re.IGNORECASE)
+
+
+def auth_json(logins: Iterable[credentials.Login]) -> str:
+    """Return logins as docker's and podman's files hold them."""
+    table: dict[str, dict[str, str]] = {}
+    for login in logins:
+        text = f"{login.user}:{login.password}".encode()
+        entry = {"auth": base64.b64encode(text).decode()}
+        if login.identity_token:
+            entry["identitytoken"] = login.identity_token
+        table[credentials.server_address(login.host)] = entry
+    return json.dumps({"auths": table})
+
+
+@contextlib.contextmanager
+def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
+    """Give ``--authfile FILE`` with these logins, and no others, while the context lasts.
+
+    The file is for this user only, and gone afterwards. It is given without logins, too: the command's own default
+    may name a file that is not there, which it refuses.
+    """
+    known = [login for login in logins if login is not None]
+    with tempfile.TemporaryDirectory(prefix="buildr-auth-") as folder:
+        file = Path(folder) / "auth.json"
+        file.touch(mode=0o600)
+        file.write_text(auth_json(known), encoding="utf-8")
+        yield ["--authfile", str(file)]
+
+
+def tls_options(host: str) -> list[str]:
+    """Return how a registry is spoken to: with the authority that its folder names; without TLS on loopback only."""
+    found = known_ca(host)
+    if found is not None:
+        return ["--cert-dir", str(found.parent)]
+    return ["--tls-verify=false"] if is_local(host) else []
+
+
+def base_images(request: BuildRequest) -> list[ImageRef]:
+    """Return the images that the Dockerfile's stages begin with, in its order, each once; other stages are left out.
+
+    Names that hold a variable are left out, too. Raises ContextError where the Dockerfile cannot be read.
+    """
+    try:
+        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
+    stages, found = {"scratch"}, []
+    for line in FROM.finditer(text):
+        if line[1].lower() not in stages:
+            with contextlib.suppress(ImageRefError):
+                found.append(ImageRef.parse(line[1]).tagged())
+        stages.add((line[2] or "scratch").lower())
+    return list(dict.fromkeys(found))
+
+
+def has_heredoc(request: BuildRequest) -> bool:
+    """Tell whether the Dockerfile has a here-document."""
+    try:
+        return _HEREDOC.search((request.context / request.dockerfile).read_text(encoding="utf-8")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,30 @@
+"""An archive brought into the engine that runs images."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.engine import translate
+from buildr_jupyter.errors import BuildError
+from buildr_jupyter.events import Event, StepUpdate
+
+__all__ = ["load"]
+
+
+def load(path: Path, open_engine: Callable[[], Any]) -> Generator[Event, None, None]:
+    """Load a ``docker save`` archive into the engine.
+
+    Raises EngineError where none answers, BuildError where it does not take the image.
+    """
+    with contextlib.closing(open_engine()) as client, translate(client):
+        step = StepUpdate("load", "load into the engine")
+        yield step
+        with path.open("rb") as stream:
+            for event in client.load_image(stream):
+                if isinstance(event, dict) and ("error" in event or "errorDetail" in event):
+                    raise BuildError(f"Image build failed: the engine does not take it: {event.get('error')}")
+        yield replace(step, status="done")

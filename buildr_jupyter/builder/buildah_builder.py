@@ -1,0 +1,419 @@
+"""Builds and pushes with the ``buildah`` command: no daemon, as root or as a plain user.
+
+Where its images are, how it isolates a RUN and which registries it knows is buildah's own configuration
+(``BUILDAH_ISOLATION``, ``CONTAINERS_STORAGE_CONF``, ``CONTAINERS_REGISTRIES_CONF`` …), which is left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder import drain
+from buildr_jupyter.builder._command import ask, follow
+from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, tls_options
+from buildr_jupyter.builder._docker_errors import build_error, publish_error
+from buildr_jupyter.builder._docker_stream import DockerStream
+from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
+from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.errors import BuildError, ContextError, CredentialError, EngineError, EngineVersion, PublishError
+from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
+from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Output, Push, Refusal
+from buildr_jupyter.plan import CONTENT_LABEL
+
+__all__ = ["BuildahBuilder"]
+
+logger = logging.getLogger(__name__)
+
+INSTALL = "install buildah (Debian and Ubuntu: apt-get install buildah), or --builder oci, which needs no engine"
+MINIMUM, HEREDOCS = (1, 23), (1, 33)
+_VERSION = re.compile(r"buildah version (\d+)\.(\d+)")
+_STATUS = re.compile(r"exit status (\d+)")
+_COPYING = re.compile(r"Copying (?:blob|config) (?:sha256:)?([0-9a-f]{12})")
+_ERROR = re.compile(r"^Error: ", re.MULTILINE)
+_CHATTER = re.compile(
+    r"subprocess exited (?:with status \d+|on \w+)|Getting image source signatures|time=\"[^\"]+\" level="
+)
+
+
+class BuildahBuilder:
+    """Builds with buildah; ``command`` is the executable. One builder can serve several threads."""
+
+    keeps_images = True
+    """Images stay in buildah's own store, which is podman's, too."""
+
+    def __init__(
+        self,
+        command: str = "buildah",
+        *,
+        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        open_engine: Callable[[], Any] = connect_engine,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.command = command
+        self._find_login, self._open_engine, self._clock = find_login, open_engine, clock
+        self._version: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, argument: str) -> BuildahBuilder:
+        """Return the builder that runs another executable: ``buildah=/opt/bin/buildah``."""
+        return cls(argument)
+
+    # -- the seed's doors
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""
+        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=())
+        return drain(self.stream_build(request, CancelToken()))
+
+    def publish(self, img: str) -> BuildResult:
+        """Push ``img``, and of its tags only the named one, else ``latest``."""
+        return drain(self.stream_publish(img, CancelToken()))
+
+    # -- the protocol
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor version. Raises EngineUnavailable without buildah, EngineVersion for one that is too old."""
+        if self._version is None:
+            said = ask([self.command, "--version"], hint=INSTALL)
+            found = _VERSION.search(said)
+            if not found:
+                raise EngineVersion(f"{self.command} --version answers {said.strip()[:80]!r}", hint="is it buildah?")
+            version = int(found[1]), int(found[2])
+            if version < MINIMUM:
+                raise EngineVersion(
+                    f"buildah {found[1]}.{found[2]} is too old", hint=f"{MINIMUM[0]}.{MINIMUM[1]} or newer works"
+                )
+            self._version = version
+        return self._version
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what this buildah cannot do of the request."""
+        found = []
+        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        if len(platforms) > 1:
+            found.append(Refusal("several platforms", "one image is made at a time here", ("buildkit", "oci")))
+        if has_heredoc(request) and self.version < HEREDOCS:
+            older = ".".join(map(str, self.version))
+            found.append(Refusal("here-documents", f"buildah {older} does not know them", ("buildkit", "docker")))
+        return found
+
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
+        """Have buildah get the base image unless it has it; return the manifest's digest, else the image id.
+
+        None for ``scratch``. Raises BuildError where there is no such image, EngineError, Cancelled.
+        """
+        if base == "scratch":
+            return None
+        ref = ImageRef.parse(base).tagged()
+        known = None if pull else self._inspect(str(ref), cancel)
+        if known is None or not _fits(known, platform):
+            name = str(ref) if ref.registry else f"docker.io/{ref.registry_path}{str(ref)[len(ref.name) :]}"
+            wanted = [*(["--platform", platform] if platform else []), *(["--policy", "always"] if pull else [])]
+            login = yield from self._login(ref.registry_host)
+            state = DockerStream("pull", clock=self._clock)
+            state.base = base
+            with authfile([login]) as auth:
+                command = ["pull", *auth, *tls_options(ref.registry_host), *wanted, name]
+                yield from self._follow(command, state, cancel)
+            known = self._inspect(name, cancel) or {}
+        digest = known.get("FromImageDigest") or known.get("FromImageID")
+        return digest if isinstance(digest, str) and digest else None
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Build, then bring the image where ``request.outputs`` say.
+
+        A build that fails or is cancelled leaves the names as they were, and no container. Raises BuildError with the
+        failing step, its exit code and the last lines of the log; ContextError; EngineError; PublishError; Cancelled.
+        """
+        started = self._clock()
+        if not request.context.is_dir():
+            raise ContextError(f"context {str(request.context)!r} is not a folder")
+        _ = self.version
+        state = DockerStream("build", clock=self._clock)
+        image_id = self._same_content(request, cancel)
+        cached = image_id is not None
+        if image_id is None:
+            image_id = yield from self._build(request, state, cancel)
+        elif request.refs:
+            ask([self.command, "tag", image_id, *map(str, request.refs)], cancel=cancel)
+        result = BuildResult(
+            image=str(request.refs[0]) if request.refs else image_id,
+            image_id=image_id,
+            cached=cached,
+            builder="buildah",
+            content_digest=request.plan.content_digest if request.plan else None,
+            context=request.context,
+            tags=tuple(str(ref) for ref in request.refs),
+            steps=tuple(state.steps.values()),
+        )
+        for output in request.outputs:
+            result = yield from self._bring(output, result, cancel)
+        return replace(result, duration_s=self._clock() - started)
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push one tag; return its digest and, where the registry can be asked, its compressed size.
+
+        Raises PublishError or one of its kinds (RegistryUnauthorized, …), EngineError, Cancelled.
+        """
+        started = self._clock()
+        ref = ImageRef.parse(img).tagged()
+        if ref.tag is None:
+            raise PublishError(f"Image push failed: {img} has no tag", hint="a digest cannot be pushed: give a tag")
+        known = self._inspect(str(ref), cancel)
+        if known is None:
+            raise PublishError(
+                f"Image push failed: {ref} does not exist locally", hint="build the image first, with this builder"
+            )
+        login = yield from self._login(ref.registry_host)
+        state = DockerStream("push", clock=self._clock)
+        state.registry = ref.registry_host, login is not None
+        with authfile([login]) as auth, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
+            digest_file = Path(folder) / "digest"
+            options = [*auth, *tls_options(ref.registry_host), "--digestfile", str(digest_file)]
+            target = f"docker://{ref.registry_host}/{ref.registry_path}:{ref.tag}"
+            yield from self._follow(["push", *options, str(ref), target], state, cancel)
+            digest = digest_file.read_text().strip()
+        return BuildResult(
+            image=str(ref),
+            image_id=_image_id(known),
+            digest=digest,
+            size_bytes=compressed_bytes(ref, digest, login),
+            builder="buildah",
+            tags=(str(ref),),
+            pushed=(str(ref),),
+            duration_s=self._clock() - started,
+        )
+
+    # -- one build
+
+    def _same_content(self, request: BuildRequest, cancel: CancelToken) -> str | None:
+        """Return the id of a named image that was made from the same content, None where it must be built."""
+        if request.plan is None or request.no_cache or request.pull:
+            return None
+        label = f"label={CONTENT_LABEL}={request.plan.content_digest}"
+        said = ask([self.command, "images", "--json", "--no-trunc", "--filter", label], cancel=cancel)
+        found = [image for image in _json(said, list, self.command) if image.get("names")]
+        return str(found[0]["id"]) if found else None
+
+    def _build(self, request: BuildRequest, state: DockerStream, cancel: CancelToken) -> Generator[Event, None, str]:
+        bases = base_images(request)
+        for ref in bases:
+            if tls_options(ref.registry_host):  # bud takes one such option for all registries: pulled one by one
+                yield from self.stream_base(str(ref), platform=_platform(request), pull=request.pull, cancel=cancel)
+        logins = {}
+        for host in sorted({ref.registry_host for ref in bases}):
+            logins[host] = yield from self._login(host)
+        with authfile(logins.values()) as auth, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
+            id_file = Path(folder) / "image-id"
+            options, environment = self._build_options(request)
+            command = ["bud", "--layers", "--force-rm", "--iidfile", str(id_file), *auth, *options]
+            yield from self._follow([*command, str(request.context)], state, cancel, environment)
+            image_id = id_file.read_text().strip() if id_file.exists() else ""
+        if not image_id:
+            raise self._failure(state, "buildah ended well without an image id", 0)
+        return image_id
+
+    def _build_options(self, request: BuildRequest) -> tuple[list[str], dict[str, str]]:
+        """Return the options of ``bud``, and the variables that hold build arguments: ``ps`` shows options to all."""
+        custom = request.plan.dockerfile if request.plan else None
+        arguments = {**dict(custom.build_args if custom else ()), **request.build_args}
+        options = ["--file", str(request.context / request.dockerfile)]
+        for ref in request.refs:
+            options += ["--tag", str(ref)]
+        for name in arguments:
+            options += ["--build-arg", name]
+        for name, value in request.labels.items():
+            options += ["--label", f"{name}={value}"]
+        if target := request.target or (custom.target if custom else None):
+            options += ["--target", target]
+        if request.network:
+            options += ["--network", request.network]
+        if platform := _platform(request):
+            options += ["--platform", platform]
+        if request.no_cache:
+            options.append("--no-cache")
+        if request.pull and not any(tls_options(ref.registry_host) for ref in base_images(request)):
+            options.append("--pull=always")
+        return options, arguments
+
+    # -- outputs
+
+    def _bring(self, output: Output, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Bring the image where an output says; return the result with what came of it."""
+        if isinstance(output, Push):
+            assert result.image_id
+            ask([self.command, "tag", result.image_id, str(output.ref)], cancel=cancel)
+            pushed = yield from self.stream_publish(str(output.ref), cancel)
+            return replace(
+                result, digest=pushed.digest, size_bytes=pushed.size_bytes, pushed=(*result.pushed, *pushed.pushed)
+            )
+        if isinstance(output, EngineLoad):
+            with tempfile.TemporaryDirectory(prefix="buildr-") as folder:
+                path = Path(folder) / "image.tar"
+                yield from self._save(result, f"docker-archive:{path}", cancel)
+                yield from load(path, self._open_engine)
+            return result
+        yield from self._write(output, result, cancel)
+        return replace(result, archive=output.path)
+
+    def _write(
+        self, output: Archive | Layout, result: BuildResult, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Write a file or a new folder beside its place and put it there; add to a layout that is there."""
+        path = output.path
+        if isinstance(output, Layout) and path.is_dir() and any(path.iterdir()):
+            if not (path / "oci-layout").is_file():
+                raise BuildError(
+                    f"Image build failed: {str(path)!r} is not empty and no OCI layout",
+                    hint="name an empty or a new one",
+                )
+            yield from self._save(result, f"oci:{path}", cancel)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            made = Path(folder) / "made"
+            yield from self._save(
+                result, f"{'docker-archive' if isinstance(output, Archive) else 'oci'}:{made}", cancel
+            )
+            made.replace(path)
+
+    def _save(self, result: BuildResult, target: str, cancel: CancelToken) -> Generator[Event, None, None]:
+        state = DockerStream("push", clock=self._clock)
+        state.registry = "", False
+        named = f"{target}:{result.image}" if target.startswith("docker-archive:") else f"{target}:{_tag(result.image)}"
+        yield from self._follow(["push", str(result.image_id), named], state, cancel)
+
+    # -- the command
+
+    def _follow(
+        self,
+        arguments: list[str],
+        state: DockerStream,
+        cancel: CancelToken,
+        environment: dict[str, str] | None = None,
+    ) -> Generator[Event, None, None]:
+        """Run buildah and yield what it says as events; raise what it fails with."""
+        pieces = follow(
+            [self.command, *arguments], cancel=cancel, env={**os.environ, **(environment or {})}, hint=INSTALL
+        )
+        errors: list[str] = []
+        status: int | None = None
+        try:
+            while status is None:
+                try:
+                    piece = next(pieces)
+                except StopIteration as end:
+                    status = end.value
+                    break
+                yield from self._said(state, piece.stream, piece.data.decode("utf-8", "replace"), errors)
+        finally:
+            pieces.close()
+        if status:
+            raise self._failure(state, _message(errors, status), status)
+        yield from state.finish()
+
+    def _said(self, state: DockerStream, stream: str, text: str, errors: list[str]) -> Iterable[Event]:
+        """Return the events of one piece of output, and log it as the seed did."""
+        if stream == "stderr":
+            if errors or _ERROR.match(text):
+                errors.append(text)  # the message is the last thing that it says, and may have several lines
+                return ()
+            if _CHATTER.match(text):
+                return ()
+            if found := _COPYING.match(text):
+                verb: Any = "push" if state.verb == "push" else "pull"
+                return (TransferUpdate(found[1], verb, None, 0, None, "moving"),)
+        if text.strip():
+            verb = "Push" if state.verb == "push" else "Build"
+            logger.debug("%s output: %s", verb, text.strip())
+        if state.verb != "build":
+            return ()
+        return state.feed({"stream": f"\x1b[91m{text}\x1b[0m" if stream == "stderr" else text})
+
+    def _failure(self, state: DockerStream, message: str, status: int) -> BuildError | PublishError:
+        """Log a failure and return it as an error."""
+        if state.verb == "push":
+            logger.error("Push failed: %s", message)
+            host, logged_in = state.registry
+            return publish_error(message, host, logged_in=logged_in)
+        logger.error("Build failed: %s", message)
+        title = state.step_title
+        found = _STATUS.search(message)
+        from_line = FROM.match(title or "")
+        return build_error(
+            message,
+            step=title,
+            exit_code=int(found[1]) if found and title else (128 - status if status < 0 else None),
+            tail=tuple(state.tail),
+            base=state.base or (from_line[1] if from_line else None),
+        )
+
+    def _inspect(self, image: str, cancel: CancelToken) -> dict[str, Any] | None:
+        try:
+            said = ask([self.command, "inspect", "--type", "image", image], cancel=cancel, hint=INSTALL)
+        except EngineError as error:
+            if "image not known" in str(error) or "no such image" in str(error).lower():
+                return None
+            raise
+        return _json(said, dict, self.command)  # type: ignore[no-any-return]
+
+    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
+        """Return the login for a registry; one that cannot be read is said, and buildah goes without it."""
+        try:
+            return self._find_login(host)
+        except CredentialError as error:
+            yield Warned(f"no login is used for {host}: {error}", error.hint)
+            return None
+
+
+def _platform(request: BuildRequest) -> str | None:
+    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    return platforms[0] if platforms else None
+
+
+def _fits(image: dict[str, Any], platform: str | None) -> bool:
+    found = (image.get("OCIv1") or {}) if isinstance(image.get("OCIv1"), dict) else {}
+    return not platform or platform.split("/")[:2] == [found.get("os"), found.get("architecture")]
+
+
+def _image_id(image: dict[str, Any]) -> str | None:
+    found = image.get("FromImageID")
+    return f"sha256:{found.removeprefix('sha256:')}" if isinstance(found, str) and found else None
+
+
+def _json(text: str, kind: type, command: str) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if found is None and kind is list:
+        return []
+    if not isinstance(found, kind):
+        raise EngineError(f"{command} answers no JSON: {text.strip()[:80]!r}", hint="is it buildah?")
+    return found
+
+
+def _message(errors: list[str], status: int) -> str:
+    """Return what went wrong: buildah's own last words, else how it ended."""
+    said = "".join(errors).strip().removeprefix("Error: ")
+    if status < 0:
+        return said or f"buildah was killed by signal {-status}"
+    return said or f"buildah ended with status {status} and said nothing"
+
+
+def _tag(image: str) -> str:
+    return ImageRef.parse(image).local_tag
