@@ -27,7 +27,7 @@ from buildr_jupyter.oci.layer import ZSTD, Layer
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.oci.transfer import Blob, push_blobs
+from buildr_jupyter.oci.transfer import ASK_BYTES, Blob, push_blobs
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["Outputs", "image_of"]
@@ -73,7 +73,7 @@ class Outputs:
         """Bring the image there and return the result with what came of it."""
         if isinstance(output, Push):
             ref = output.ref.tagged()
-            yield from self.push(made, bases, ref, cancel)
+            yield from self.push(made, bases, ref, cancel, ask_first=result.cached)
             return replace(result, digest=made.digest, pushed=(*result.pushed, str(ref)))
         for base in bases:
             yield from self._bases.fetch_all(base, cancel)
@@ -92,9 +92,11 @@ class Outputs:
     # -- a registry
 
     def push(
-        self, made: Published, bases: Sequence[Base], ref: ImageRef, cancel: CancelToken
+        self, made: Published, bases: Sequence[Base], ref: ImageRef, cancel: CancelToken, *, ask_first: bool = True
     ) -> Generator[Event, None, None]:
         """Push under one tag: blobs first, then manifests, the tag last; nothing at all where it is there already.
+
+        Without ``ask_first`` (an image that was made a moment ago) the tag is not asked what it has.
 
         Each platform's image gets its bill of materials attached; where that fails the push stands, with a warning.
 
@@ -103,7 +105,7 @@ class Outputs:
         cancelled_check(cancel.is_set)()
         registry, repository, tag = self._registry(ref.registry_host).until(cancel), ref.registry_path, ref.local_tag
         try:
-            if registry.digest(repository, tag) == made.digest:
+            if ask_first and registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")
                 return
             try:
@@ -117,11 +119,11 @@ class Outputs:
             logger.error("Push failed: %s", error)
             error.args = (f"Image push failed: {error}",)
             raise
-        for image in made.images:
+        yield TransferUpdate(tag, "push", None, len(made.top), len(made.top), "done")
+        for image, base in zip(made.images, bases, strict=True):
             for layer in image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
                     self._store.note(["pushed", registry.host, layer.digest], repository)
-        for image, base in zip(made.images, bases, strict=True):
             cancelled_check(cancel.is_set)()
             try:
                 self._attach(registry, repository, image, base)
@@ -134,7 +136,11 @@ class Outputs:
         packages = [package for layer in own for package in packages_in(self._store, layer)]
         sbom = make_sbom(repository, image, base, packages, __version__)
         for content in (EMPTY, sbom):
-            registry.upload(repository, digest_of(content), len(content), partial(io.BytesIO, content))
+            place, now = (registry.host, repository, digest_of(content)), time.monotonic()
+            if now - self._there.get(place, -_TRUST_S) >= _TRUST_S:
+                opened = partial(io.BytesIO, content)
+                registry.upload(repository, place[2], len(content), opened, ask_bytes=ASK_BYTES)
+                self._there[place] = now
         registry.put_referrer(repository, image.digest, make_artifact(image, sbom), MANIFEST)
 
     def _send(

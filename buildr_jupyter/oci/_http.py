@@ -38,6 +38,7 @@ __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
 _CHALLENGE = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)="((?:[^"\\]|\\.)*)"|([A-Za-z][A-Za-z0-9_-]*)=([^\s,"]+)')
 _REDIRECTS = 5
+_SMALL_BODY = 64 * 1024
 _CONNECTIONS = 8
 _LONGEST_WAIT_S = 30.0
 _AGAIN = (429, 500, 502, 503, 504)
@@ -65,10 +66,16 @@ class Patience:
         """Wait; raises Cancelled where that was cancelled."""
         if self.sleep is not None:
             self.sleep(seconds)
-        elif self.cancel is None:
+        elif self.cancel is not None:
+            self.cancel.wait(seconds)
+        else:
             time.sleep(seconds)
-        if self.cancel is not None and self.cancel.wait(seconds if self.sleep is None else 0):
-            raise Cancelled("the wait for a registry was cancelled")
+        self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled where the work is to stop."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled("the work with a registry was cancelled")
 
     def wait_s(self, attempt: int, retry_after: str | None = None) -> float:
         """Return how long to wait before the attempt after ``attempt`` (0-based)."""
@@ -251,6 +258,10 @@ class Connection:
                 f"registry {self.host} cannot be reached: {_why(error)}", hint="is the name right, and is it up?"
             ) from error
         self._shared.answered = True
+        length = answer.headers.get("Content-Length", "")
+        small = length.isdigit() and int(length) <= _SMALL_BODY
+        if method == "HEAD" or (small and not (method == "GET" and answer.ok)):
+            _ = answer.content  # a connection whose answer was read to its end serves the next request
         return answer
 
     def _find_base(self) -> str:

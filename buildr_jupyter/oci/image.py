@@ -191,6 +191,11 @@ class Published:
     index: bytes | None = field(default=None)
 
     @property
+    def top(self) -> bytes:
+        """The index where there is one, else the manifest."""
+        return self.index if self.index is not None else self.images[0].manifest
+
+    @property
     def digest(self) -> str:
-        """Digest of the manifest, or of the index where there is one."""
-        return digest_of(self.index) if self.index is not None else self.images[0].digest
+        """Digest of ``top``."""
+        return digest_of(self.top)

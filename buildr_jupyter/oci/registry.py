@@ -157,13 +157,15 @@ class Registry(Connection):
         mount_from: str | None = None,
         progress: Callable[[int], None] = lambda _done: None,
         chunk_bytes: int = CHUNK_BYTES,
+        ask_bytes: int = 0,
     ) -> Literal["exists", "mounted", "done"]:
         """Bring a blob into the repository: found there, mounted from ``mount_from``, or sent; say which.
 
         ``open_blob`` gives a seekable stream each time and is not called unless the bytes must go. What breaks off
-        goes on where the registry says it stands. ``progress`` is told the bytes that went. Raises as ``ask``.
+        goes on where the registry says it stands. ``progress`` is told the bytes that went. A blob of less than
+        ``ask_bytes`` is not asked for first. Raises as ``ask``.
         """
-        if self.has_blob(repository, digest):
+        if size_bytes >= ask_bytes and self.has_blob(repository, digest):
             return "exists"
         location = self._begin(repository, digest, mount_from)
         if location is None:
@@ -341,7 +343,7 @@ class _Sending:
                 stream.close()
             opened[:] = [self.open_blob()]
             opened[0].seek(offset)
-            return _Body(opened[0], length, offset, self.progress)
+            return _Body(opened[0], length, offset, self.progress, self.registry.patience.check)
 
         try:
             return self.registry.ask(
@@ -392,14 +394,17 @@ class _Sending:
 class _Body:
     """A part of a blob as the body of a request: of known length, told as it goes."""
 
-    def __init__(self, stream: IO[bytes], length: int, offset: int, progress: Callable[[int], None]) -> None:
-        self._stream, self._left, self._length = stream, length, length
+    def __init__(
+        self, stream: IO[bytes], length: int, offset: int, progress: Callable[[int], None], check: Callable[[], None]
+    ) -> None:
+        self._stream, self._left, self._length, self._check = stream, length, length, check
         self._offset, self._progress, self._told = offset, progress, offset
 
     def __len__(self) -> int:
         return self._length
 
     def read(self, size: int = -1) -> bytes:
+        self._check()
         block = self._stream.read(min(self._left, size) if size >= 0 else self._left)
         self._left -= len(block)
         at = self._offset + self._length - self._left

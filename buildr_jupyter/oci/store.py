@@ -68,6 +68,7 @@ class Store:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
         self._sound: dict[str, int] = {}
+        self._ready = False
 
     # -- blobs
 
@@ -149,12 +150,15 @@ class Store:
         )
 
     def _prepare(self) -> None:
+        if self._ready and (self.folder / "half").is_dir():
+            return
         for name in ("blobs/sha256", "records", "images", "half", "locks"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         marker = self.folder / "oci-layout"
         if not marker.exists():
             self._write(marker, b'{"imageLayoutVersion":"1.0.0"}')
             self._write(self.folder / "index.json", b'{"schemaVersion":2,"manifests":[]}')
+        self._ready = True
 
     # -- what was made from which inputs
 

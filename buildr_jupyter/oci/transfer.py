@@ -14,9 +14,15 @@ from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.oci.registry import Registry
 
-__all__ = ["Blob", "in_parallel", "push_blobs"]
+__all__ = ["ASK_BYTES", "Blob", "in_parallel", "push_blobs"]
 
 WORKERS = 4
+ASK_BYTES = 16 * 1024
+"""A smaller blob is sent without asking whether it is there: that costs no more than the question."""
+
+
+Work = Callable[[Callable[[Event], None]], None]
+"""Something to do, given what tells of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def push_blobs(
 
         how = registry.upload(
             repository, blob.digest, blob.size_bytes, lambda: blob.local().open("rb"),
-            mount_from=blob.mount_from, progress=progress,
+            mount_from=blob.mount_from, progress=progress, ask_bytes=ASK_BYTES,
         )  # fmt: skip
         if how == "done":
             sent.append(blob.size_bytes)
@@ -60,9 +66,6 @@ def push_blobs(
     unique.sort(key=lambda blob: -blob.size_bytes)
     yield from in_parallel([partial(one, blob) for blob in unique], cancel)
     return sum(sent)
-
-
-Work = Callable[[Callable[[Event], None]], None]
 
 
 def in_parallel(works: Sequence[Work], cancel: CancelToken, *, workers: int = WORKERS) -> Generator[Event, None, None]:
