@@ -43,6 +43,7 @@ __all__ = [
     "Requirement",
     "RunResult",
     "RunSpec",
+    "Secret",
     "canonical_json",
 ]
 
@@ -77,6 +78,18 @@ Output = Push | Archive | Layout | EngineLoad
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """Something that a step may read while it runs, under /run/secrets; it is in no plan, image, record or log."""
+
+    id: str
+    """As in ``RUN --mount=type=secret,id=…``."""
+    source: Path | None = None
+    """The file that holds it, else None."""
+    variable: str | None = None
+    """The environment variable that holds it, else None."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """What a builder is asked for."""
 
@@ -98,6 +111,12 @@ class BuildRequest:
     network: str | None = None
     target: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[tuple[str, str | None], ...] = ()
+    """Names in ``RUN --mount=type=ssh,id=…`` and the agents' sockets; None: that of SSH_AUTH_SOCK."""
+    cache_from: tuple[str, ...] = ()
+    """Where steps made elsewhere are looked for: ``IMAGE`` or BuildKit's ``type=registry,ref=IMAGE``."""
+    cache_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from buildr_jupyter import Containerize, builder, engine, runner
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.containerize import write_dockerfile
 from buildr_jupyter.errors import BuildError, OptionError, PublishError
+from buildr_jupyter.events import LogLine
 from buildr_jupyter.option import PackageOptions
 from tests.engines.registry import Registry
 
@@ -29,7 +31,7 @@ def client(docker_host: str) -> Iterator[APIClient]:
 
 @pytest.fixture
 def folder(tmp_path: Path, base_image: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "Dockerfile").write_text(f"FROM {base_image}\nRUN echo from the build\n")
+    (tmp_path / "Dockerfile").write_text(f"FROM {base_image}\nRUN echo from the build # {secrets.token_hex(4)}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -79,17 +81,26 @@ class TestBuildAndPublish:
         DockerBuilder().build("seed-default")
         assert client.images("seed-default")
 
-    def test_each_line_goes_through_process_stream(self, folder: Path, docker_host: str) -> None:
+    @pytest.mark.parametrize("protocol", [None, "classic"])
+    def test_each_line_goes_through_process_stream(
+        self, folder: Path, docker_host: str, protocol: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The same over BuildKit, which an engine offers, and over the builder that the seed knew."""
         seen: list[bytes] = []
+        read: list[str] = []
 
         class Watching(DockerBuilder):
             def _process_stream(self, line: bytes) -> list:
                 seen.append(line)
-                return super()._process_stream(line)
+                events = super()._process_stream(line)
+                read.extend(event.text for event in events if isinstance(event, LogLine))
+                return events
 
-        Watching().build("seed-lines", str(folder))
+        with caplog.at_level("DEBUG", "buildr_jupyter.builder.docker_builder"):
+            Watching(protocol).build(f"seed-lines-{protocol or 'default'}", str(folder))
         documents = [json.loads(line) for line in seen if line.strip()]
-        assert any("from the build" in document.get("stream", "") for document in documents)
+        assert "from the build" in read
+        assert "Build output: from the build" in caplog.messages
         assert any("aux" in document for document in documents)
 
     def test_without_a_tag_latest_is_pushed_and_nothing_else(

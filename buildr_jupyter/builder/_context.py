@@ -15,18 +15,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from buildr_jupyter.errors import ContextError
+from buildr_jupyter.errors import Cancelled, ContextError
+from buildr_jupyter.events import CancelToken
 from buildr_jupyter.model import BuildRequest, FileEntry
 
-__all__ = ["iter_context"]
+__all__ = ["Sent", "iter_context", "raise_if"]
 
 _BLOCK = 512
 _READ = 256 * 1024
 _SEND = 128 * 1024
 
 
-def iter_context(request: BuildRequest) -> Iterator[bytes]:
+def iter_context(request: BuildRequest, dockerfile: bytes | None = None) -> Iterator[bytes]:
     """Yield the context as a tar, in pieces of some 128 KiB; the folder is read while the pieces are asked for.
+
+    ``dockerfile`` is sent in place of what the folder's Dockerfile holds.
 
     The Dockerfile comes first (BuildKit takes a stream that begins with a PAX header for a Dockerfile); owners are
     0:0; the names are sorted. For a plan only what it names is sent, with the time 0, and each file must still have
@@ -35,7 +38,7 @@ def iter_context(request: BuildRequest) -> Iterator[bytes]:
     Raises ContextError for a file that cannot be read or that changes meanwhile.
     """
     buffer = bytearray()
-    for piece in _pieces(request):
+    for piece in _pieces(request, dockerfile):
         buffer += piece
         if len(buffer) >= _SEND:
             yield bytes(buffer)
@@ -43,15 +46,21 @@ def iter_context(request: BuildRequest) -> Iterator[bytes]:
     yield bytes(buffer) + b"\0" * (2 * _BLOCK)
 
 
-def _pieces(request: BuildRequest) -> Iterator[bytes]:
+def _pieces(request: BuildRequest, dockerfile: bytes | None) -> Iterator[bytes]:
     root = request.context
+    if dockerfile is not None:
+        info = tarfile.TarInfo(request.dockerfile)
+        info.mode, info.size = 0o644, len(dockerfile)
+        yield _header(info) + dockerfile + b"\0" * (-len(dockerfile) % _BLOCK)
     if request.plan is not None and request.plan.dockerfile is None:
         planned = {entry.path: entry for entry in request.plan.all_files}
         for name in _planned_names(root, request.dockerfile, planned):
+            if name == request.dockerfile and dockerfile is not None:
+                continue
             yield from _member(root, name, planned.get(name), timeless=True)
         return
     ordered = [request.dockerfile] if (root / request.dockerfile).is_file() else []
-    for name in ordered:
+    for name in ordered if dockerfile is None else ():
         yield from _member(root, name, None, timeless=False)
     for name in _walk(root, _matcher(root, request.dockerfile)):
         if name not in ordered:
@@ -176,3 +185,24 @@ def _unreadable(name: str, error: OSError) -> ContextError:
         f"{name} in the context folder cannot be read: {error.strerror or error}",
         hint="make it readable, or name it in .dockerignore",
     )
+
+
+class Sent:
+    """The context's pieces on their way out, counted; ends the upload when the work is cancelled."""
+
+    def __init__(self, pieces: Iterator[bytes], cancel: CancelToken) -> None:
+        self._pieces = pieces
+        self._cancel = cancel
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            raise_if(self._cancel)
+            self.bytes += len(piece)
+            yield piece
+
+
+def raise_if(cancel: CancelToken) -> None:
+    """Raise Cancelled where the work is to stop."""
+    if cancel.is_set():
+        raise Cancelled("the work was cancelled")

@@ -61,7 +61,11 @@ def publish_error(message: str, host: str, *, logged_in: bool = False) -> Publis
 _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"requires BuildKit"), "the classic builder cannot do it: --builder buildkit"),
     (re.compile(r"no space left on device"), "free space where the engine keeps its images (docker system df)"),
-    (re.compile(r"file not found in build context|no such file or directory.*build context"),
+    (re.compile(r"no active sessions"), "pip install 'buildr-jupyter[buildkit]': this needs a session with BuildKit"),
+    (re.compile(r"secret \S+ not found|secret \S+: not found"), "give the secret: --secret id=NAME,src=FILE"),
+    (re.compile(r"unset ssh forward key|no SSH key"), "give the ssh agent: --ssh default"),
+    (re.compile(r"file not found in build context|no such file or directory.*build context"
+                r"|failed to (?:compute cache key|calculate checksum).*not found"),
      "is the file in the context folder, and not named in .dockerignore?"),
     (re.compile(r"exec format error"), "the image is for another processor: ask for --platform"),
     (re.compile(r"failed to reach build target"), "name a stage of the Dockerfile (FROM … AS NAME)"),

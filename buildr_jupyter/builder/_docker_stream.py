@@ -1,4 +1,4 @@
-"""What the classic builder's, a pull's and a push's documents mean, as events.
+"""What a build's, a pull's and a push's documents mean, as events.
 
 Source: ``captures/engine-build-events.json`` (Docker Engine 20.10, API 1.41), moby ``pkg/jsonmessage`` and
 ``builder/dockerfile``; podman 4.3 says ``STEP n/m: …`` where Docker says ``Step n/m : …``. The keys ``error`` and
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal
 
-from buildr_jupyter.events import MAX_LINE_BYTES, Event, LogLine, StepUpdate, TransferUpdate, Warned
+from buildr_jupyter.builder._buildkit_stream import TRACE, BuildkitStream
+from buildr_jupyter.builder._log_lines import LogLines
+from buildr_jupyter.events import Event, LogLine, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.events import Stream as StreamName
 
-__all__ = ["TAIL_LINES", "DockerStream", "error_of"]
-
-TAIL_LINES = 50
+__all__ = ["DockerStream", "described", "error_of"]
 
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
 _CHATTER = re.compile(
@@ -70,8 +70,8 @@ def error_of(document: dict[str, Any]) -> tuple[str, int | None] | None:
 class DockerStream:
     """Reduces one stream's documents to events and remembers what the result needs.
 
-    A pull's and a push's layers become TransferUpdates, a step's output LogLines. Where one document holds several
-    texts that overwrite each other (a progress bar's ``\\r``), only the last of them becomes a line.
+    A pull's and a push's layers become TransferUpdates, a step's output LogLines; what BuildKit traces goes through
+    ``BuildkitStream``.
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class DockerStream:
         self.digest: str | None = None
         """Of the manifest that was pushed or pulled."""
         self.steps: dict[str, StepUpdate] = {}
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.base: str | None = None
         """The image that is pulled."""
         self.registry = ("", False)
@@ -91,21 +90,28 @@ class DockerStream:
         self.begun = False
         """Whether the engine has said anything yet."""
         self._clock = clock
-        self._seq = 0
         self._step: StepUpdate | None = None
-        self._open: dict[StreamName, str | None] = {"stdout": None, "stderr": None}
-        self._tail_open: str | None = None
+        numbers = count()
+        self._lines = LogLines(numbers)
+        self._buildkit = BuildkitStream(self.steps, numbers)
         self._fresh_step = False
         self._layers: dict[str, TransferUpdate] = {}
 
     @property
     def step_title(self) -> str | None:
         """Title of the step that runs, or that failed."""
-        return self._step.title if self._step else None
+        return self._step.title if self._step else self._buildkit.failing_title
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines that the build printed, the failing step's where the engine tells steps apart."""
+        return tuple(self._lines.tail) or self._buildkit.tail
 
     def feed(self, document: dict[str, Any]) -> list[Event]:
         """Return the events that one document means; a document of an unknown kind means none."""
         self.begun = True
+        if document.get("id") == TRACE:
+            return self._buildkit.feed_aux(document.get("aux"))
         text = document.get("stream")
         if isinstance(text, str):
             return self._output(text) if text else []
@@ -119,7 +125,7 @@ class DockerStream:
 
     def finish(self) -> list[Event]:
         """Return the events of a stream that ended well: the last step is done."""
-        return self._end_step()
+        return [*self._end_step(), *self._buildkit.finish()]
 
     def _aux(self, aux: dict[str, Any]) -> None:
         for key, name in (("ID", "image_id"), ("Digest", "digest")):
@@ -137,9 +143,8 @@ class DockerStream:
             said = self._engine_says(text)
             if said is not None:
                 return said
-        if text[-1:] == "\n" and self._open[stream] is None and text.count("\n") == 1 and "\r" not in text:
-            return [self._line(text[:-1], stream)]  # the usual case, kept short: one whole line
-        return self._lines(text, stream)
+        step = self._step
+        return [*self._lines.feed(text, stream, step.step if step else None, self._clock())]
 
     def _engine_says(self, text: str) -> list[Event] | None:
         """Return the events of a text that is the builder's own, None for output of a command.
@@ -152,7 +157,7 @@ class DockerStream:
         if text == "\n":
             # Directly after "Step n/m : …" the engine sends a newline of its own.
             fresh, self._fresh_step = self._fresh_step, False
-            return [] if fresh or (self._step is None and self._open["stdout"] is None) else None
+            return [] if fresh or (self._step is None and not self._lines.is_open("stdout")) else None
         line = text.rstrip("\n")
         if found := _STEP.match(line):
             return self._begin_step(stage=found[1], index=int(found[2]), total=int(found[3]), title=found[4].strip())
@@ -178,44 +183,13 @@ class DockerStream:
 
     def _end_step(self) -> list[Event]:
         events: list[Event] = []
-        self._open = {"stdout": None, "stderr": None}
-        self._tail_open = None
+        self._lines.end()
         if self._step and self._step.finished_at is None:
             status = "cached" if self._step.status == "cached" else "done"
             self._step = replace(self._step, status=status, finished_at=self._clock())  # type: ignore[arg-type]
             self.steps[self._step.step] = self._step
             events.append(self._step)
         return events
-
-    def _lines(self, text: str, stream: StreamName) -> list[Event]:
-        events: list[Event] = []
-        for piece in _split(text):
-            before = self._open[stream]
-            if piece == "\n" and before is not None and before.endswith("\r"):
-                piece = f"{before[:-1]}\n"  # the line end's two halves came apart
-            if piece.endswith("\n"):
-                self._open[stream] = None
-                events.append(self._line(_last_overwrite(piece[:-1].rstrip("\r")), stream))
-            else:
-                shown = _last_overwrite(piece)
-                self._open[stream] = shown[-MAX_LINE_BYTES:]
-                events.append(self._line(shown, stream, partial=True))
-        return events
-
-    def _line(self, text: str, stream: StreamName, *, partial: bool = False) -> LogLine:
-        missing = 0
-        if len(text) * 4 > MAX_LINE_BYTES:
-            text, missing = _cut(text)
-        seq = self._seq
-        self._seq = seq + 1
-        before = self._tail_open
-        if before is None:
-            self.tail.append(text)
-        else:  # what a person would see: the line as it was completed or overwritten
-            self.tail[-1] = text if before.endswith("\r") else (before + text)[-MAX_LINE_BYTES:]
-        self._tail_open = self.tail[-1] if partial else None
-        step = self._step
-        return LogLine(seq, text, step.step if step else None, stream, self._clock(), partial, missing)
 
     # -- layers on the move
 
@@ -256,28 +230,6 @@ class DockerStream:
         return update
 
 
-def _split(text: str) -> list[str]:
-    pieces = [f"{line}\n" for line in text.split("\n")]
-    last = pieces.pop()[:-1]
-    return [*pieces, last] if last else pieces
-
-
-def _last_overwrite(text: str) -> str:
-    """Return what is left to see of a text with carriage returns; one at the end is kept."""
-    if "\r" not in text:
-        return text
-    body = text.rstrip("\r")
-    return body[body.rfind("\r") + 1 :] + text[len(body) : len(body) + 1]
-
-
-def _cut(text: str) -> tuple[str, int]:
-    encoded = text.encode("utf-8", "replace")
-    if len(encoded) <= MAX_LINE_BYTES:
-        return text, 0
-    kept = encoded[:MAX_LINE_BYTES].decode("utf-8", "ignore")
-    return kept, len(encoded) - len(kept.encode())
-
-
 def _progress(document: dict[str, Any], known: TransferUpdate | None) -> tuple[int, int | None]:
     detail = document.get("progressDetail")
     current = detail.get("current") if isinstance(detail, dict) else None
@@ -289,3 +241,24 @@ def _progress(document: dict[str, Any], known: TransferUpdate | None) -> tuple[i
     if total is not None and current > total:
         current = total  # measured: a push counts the tar's padding too
     return current, total
+
+
+def described(document: dict[str, Any], events: list[Event]) -> list[str]:
+    """Return the seed's texts for one document in the log; of a trace one for each step begun and each line."""
+    if document.get("id") == TRACE:
+        return [f"Build output: {text}" for event in events if (text := _said(event))]
+    if document.get("stream"):
+        return [f"Build output: {str(document['stream']).strip()}"]
+    if document.get("status"):
+        return [f"Push output: {document['status']} {document.get('progress')}"]
+    if document.get("aux"):
+        return [f"Push finished: {document.get('aux')}"]
+    return [str(document)]
+
+
+def _said(event: Event) -> str | None:
+    if isinstance(event, LogLine):
+        return event.text.rstrip()
+    if isinstance(event, StepUpdate) and event.status in ("running", "cached"):
+        return event.title
+    return None

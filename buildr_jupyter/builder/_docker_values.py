@@ -10,11 +10,22 @@ from buildr_jupyter import credentials
 from buildr_jupyter.errors import ContextError, CredentialError, ImageRefError, PublishError
 from buildr_jupyter.model import BuildRequest, ImageRef
 
-__all__ = ["FROM", "auth_config", "base_hosts", "compressed_bytes", "digest_of", "fits", "number_of", "text_of"]
+__all__ = [
+    "FROM",
+    "METADATA",
+    "auth_config",
+    "base_hosts",
+    "compressed_bytes",
+    "digest_of",
+    "fits",
+    "number_of",
+    "text_of",
+]
 
 logger = logging.getLogger(__name__)
 
 FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
+METADATA = re.compile(r"load metadata for (\S+)")
 _COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -40,6 +51,24 @@ def _host_of(name: str) -> set[str]:
         return {ImageRef.parse(name).registry_host}
     except ImageRefError:
         return set()
+
+
+def classic_options(request: BuildRequest) -> dict[str, Any]:
+    """Return what docker-py's ``build`` takes of a request, for the classic builder."""
+    custom = request.plan.dockerfile if request.plan else None
+    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    return {
+        "dockerfile": request.dockerfile,
+        "rm": True,
+        "forcerm": True,
+        "nocache": request.no_cache,
+        "pull": request.pull,
+        "buildargs": {**dict(custom.build_args if custom else ()), **request.build_args},
+        "labels": dict(request.labels),
+        "target": request.target or (custom.target if custom else None),
+        "network_mode": request.network,
+        "platform": platforms[0] if platforms else None,
+    }
 
 
 def auth_config(login: credentials.Login | None) -> dict[str, str]:

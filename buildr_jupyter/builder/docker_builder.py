@@ -1,9 +1,11 @@
-"""Builds and pushes with a Docker Engine, over docker-py's low-level client and the engine's classic builder."""
+"""Builds and pushes with a Docker Engine over docker-py's low-level client: by its BuildKit, or its classic builder."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,14 +15,26 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._context import iter_context
+from buildr_jupyter.builder._buildkit_session import can_serve
+from buildr_jupyter.builder._context import Sent, iter_context, raise_if
+from buildr_jupyter.builder._docker_buildkit import (
+    base_names,
+    offers_buildkit,
+    post_build,
+    query_of,
+    secrets_of,
+    served,
+    with_mounts,
+)
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_http import interruptible, only_logins
-from buildr_jupyter.builder._docker_stream import DockerStream, error_of
+from buildr_jupyter.builder._docker_stream import DockerStream, described, error_of
 from buildr_jupyter.builder._docker_values import (
     FROM,
+    METADATA,
     auth_config,
     base_hosts,
+    classic_options,
     compressed_bytes,
     digest_of,
     fits,
@@ -29,7 +43,15 @@ from buildr_jupyter.builder._docker_values import (
 )
 from buildr_jupyter.builder._io import decode_documents, iter_lines
 from buildr_jupyter.engine import connect, translate
-from buildr_jupyter.errors import BuildError, Cancelled, ContextError, CredentialError, PublishError
+from buildr_jupyter.errors import (
+    BuildError,
+    Cancelled,
+    ContextError,
+    CredentialError,
+    EngineVersion,
+    OptionError,
+    PublishError,
+)
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, ImageRef, Layout, Push, Refusal
 
@@ -45,19 +67,32 @@ class DockerBuilder:
     """Builds with the Docker Engine.
 
     ``docker_client`` is None until the engine is first needed; a docker-py ``APIClient`` put there before is used as
-    it is. One builder can serve several threads.
+    it is. One builder can serve several threads. ``protocol`` is ``buildkit``, ``classic``, or None for what the
+    engine offers.
     """
 
     def __init__(
         self,
+        protocol: str | None = None,
         *,
         find_login: Callable[[str], credentials.Login | None] = credentials.find,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.docker_client: Any = None
+        self._protocol = protocol
         self._find_login = find_login
         self._clock = clock
         self._reading = threading.local()
+
+    @classmethod
+    def of(cls, argument: str) -> DockerBuilder:
+        """Return the builder of ``docker=buildkit`` or ``docker=classic``."""
+        if argument not in ("buildkit", "classic"):
+            raise OptionError(
+                f"--builder docker={argument}: an engine has no builder of that name",
+                hint="docker=buildkit or docker=classic",
+            )
+        return cls(argument)
 
     # -- the seed's doors
 
@@ -73,13 +108,19 @@ class DockerBuilder:
     # -- the protocol
 
     def refusals(self, request: BuildRequest) -> list[Refusal]:
-        """Return what the classic builder cannot do of the request."""
+        """Return what the engine cannot do of the request; it is asked only where it matters."""
         found = []
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
             found.append(Refusal("several platforms", "the engine builds for one at a time", ("buildkit", "oci")))
-        if request.plan and request.plan.dockerfile and request.plan.dockerfile.secrets:
-            found.append(Refusal("build secrets", "the classic builder has none", ("buildkit",)))
+        wants = [what for what, asked in (("build secrets", secrets_of(request)), ("ssh agents", request.ssh)) if asked]
+        if wants and (self._protocol == "classic" or not self._speaks_buildkit(self._client())):
+            found += [Refusal(what, "the classic builder has none", ("buildkit",)) for what in wants]
+        elif wants and not can_serve():
+            why = "they need pip install 'buildr-jupyter[buildkit]'"
+            found += [Refusal(what, why, ("buildkit",)) for what in wants]
+        if request.cache_to:
+            found.append(Refusal("--cache-to", "the engine keeps its cache to itself", ("buildkit",)))
         for output in request.outputs:
             if isinstance(output, (Archive, Layout)):
                 kind = "an archive" if isinstance(output, Archive) else "an image layout"
@@ -123,7 +164,7 @@ class DockerBuilder:
             image_id, size = self._identify(client, state)
         else:
             image_id, size = known
-        _raise_if(cancel)
+        raise_if(cancel)
         with translate(client):
             for ref in request.refs:
                 client.tag(image_id, ref.name, tag=ref.local_tag)
@@ -161,19 +202,49 @@ class DockerBuilder:
         self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         """Send the context and follow the build to its end."""
-        yield from self._send_logins(client, request)
-        sent = _Sent(iter_context(request), cancel)
-        yield TransferUpdate("context", "upload")
-        options = self._build_options(request)
-        yield from self._stream(
-            client,
-            state,
-            lambda: client.build(fileobj=sent, custom_context=True, **options),
-            cancel,
-            base=None,
-            sent=sent,
-        )
+        if self._speaks_buildkit(client):
+            yield from self._stream_buildkit(client, state, request, cancel)
+        else:
+            yield from self._send_logins(client, request)
+            options = classic_options(request)
+            yield from self._send(
+                client, state, iter_context(request), cancel,
+                lambda sent: client.build(fileobj=sent, custom_context=True, **options),
+            )  # fmt: skip
         yield from state.finish()
+
+    def _stream_buildkit(
+        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Build with the engine's BuildKit.
+
+        The engine pulls the bases first, by the user's logins, where there is no session to ask for them, or where
+        newer ones are wanted: it knows mirrors, and registries with TLS on 127.0.0.1, which its BuildKit does not.
+        """
+        logins = {}
+        for host in sorted(base_hosts(request)):
+            logins[host] = yield from self._login(host)
+        with served(client, request, logins, self._find_login) as session:
+            if session is None or request.pull:
+                platform = (*request.platforms, None)[0]
+                for base in base_names(request):
+                    yield from self.stream_base(base, platform=platform, pull=request.pull, cancel=cancel)
+            wanted, dockerfile = with_mounts(request, secrets=session is not None)
+            query = query_of(wanted, build_id=secrets.token_hex(16), session=session)
+            pieces = iter_context(wanted, dockerfile)
+            yield from self._send(client, state, pieces, cancel, lambda sent: post_build(client, query, sent))
+
+    def _send(
+        self,
+        client: Any,
+        state: DockerStream,
+        pieces: Iterator[bytes],
+        cancel: CancelToken,
+        ask: Callable[[Sent], Iterable[bytes]],
+    ) -> Generator[Event, None, None]:
+        sent = Sent(pieces, cancel)
+        yield TransferUpdate("context", "upload")
+        yield from self._stream(client, state, lambda: ask(sent), cancel, base=None, sent=sent)
 
     def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag; return its digest and, where the registry can be asked, its compressed size.
@@ -225,9 +296,11 @@ class DockerBuilder:
                 failure = error_of(document)
                 if failure:
                     raise self._failure(state, *failure)
+            said = state.feed(document)
             if debug:
-                logger.debug("%s", _described(document))
-            events += state.feed(document)
+                for text in described(document, said):
+                    logger.debug("%s", text)
+            events += said
         return events
 
     def _failure(self, state: DockerStream, message: str, code: int | None) -> BuildError | PublishError:
@@ -238,12 +311,12 @@ class DockerBuilder:
             return publish_error(message, host, logged_in=logged_in)
         logger.error("Build failed: %s", message)
         title = state.step_title
-        from_line = FROM.match(title or "")
+        from_line = FROM.match(title or "") or METADATA.match(title or "")
         return build_error(
             message,
             step=title,
             exit_code=code,
-            tail=tuple(state.tail),
+            tail=state.tail,
             base=state.base or (from_line[1] if from_line else None),
         )
 
@@ -256,11 +329,11 @@ class DockerBuilder:
         *,
         base: str | None = None,
         push: tuple[str, bool] = ("", False),
-        sent: _Sent | None = None,
+        sent: Sent | None = None,
     ) -> Generator[Event, None, None]:
         """Ask the engine and yield what its stream means, to its end."""
         state.base, state.registry = base, push
-        _raise_if(cancel)
+        raise_if(cancel)
         with self._failures(client, state, cancel), interruptible(client, cancel.on_cancel) as watch:
             chunks = watch(ask)
             if sent is not None:
@@ -272,8 +345,8 @@ class DockerBuilder:
                 finally:
                     self._reading.state = None
                 yield from events
-                _raise_if(cancel)
-        _raise_if(cancel)
+                raise_if(cancel)
+        raise_if(cancel)
 
     @contextlib.contextmanager
     def _failures(self, client: Any, state: DockerStream, cancel: CancelToken) -> Iterator[None]:
@@ -301,6 +374,15 @@ class DockerBuilder:
 
     # -- what the engine is asked and told
 
+    def _speaks_buildkit(self, client: Any) -> bool:
+        if self._protocol == "classic":
+            return False
+        with translate(client):
+            offered = offers_buildkit(client, {} if self._protocol else os.environ)
+        if self._protocol and not offered:
+            raise EngineVersion("the engine offers no BuildKit", hint="--builder docker=classic, or a newer engine")
+        return offered
+
     def _client(self) -> Any:
         if self.docker_client is None:
             self.docker_client = connect()
@@ -314,22 +396,6 @@ class DockerBuilder:
                 f"Image build failed: there is no {request.dockerfile} in {request.context}",
                 hint="write one, or name the folder that has it",
             )
-
-    def _build_options(self, request: BuildRequest) -> dict[str, Any]:
-        custom = request.plan.dockerfile if request.plan else None
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
-        return {
-            "dockerfile": request.dockerfile,
-            "rm": True,
-            "forcerm": True,
-            "nocache": request.no_cache,
-            "pull": request.pull,
-            "buildargs": {**dict(custom.build_args if custom else ()), **request.build_args},
-            "labels": dict(request.labels),
-            "target": request.target or (custom.target if custom else None),
-            "network_mode": request.network,
-            "platform": platforms[0] if platforms else None,
-        }
 
     def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
         """Return the login for a registry; one that cannot be read is said, and the engine goes without it."""
@@ -368,34 +434,3 @@ class DockerBuilder:
             raise self._failure(state, "the engine's stream ended without an image id", None)
         found = self._inspect(client, state.image_id) or {}
         return text_of(found.get("Id")) or state.image_id, number_of(found.get("Size"))
-
-
-class _Sent:
-    """The context's pieces on their way out, counted; ends the upload when the work is cancelled."""
-
-    def __init__(self, pieces: Iterator[bytes], cancel: CancelToken) -> None:
-        self._pieces = pieces
-        self._cancel = cancel
-        self.bytes = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            _raise_if(self._cancel)
-            self.bytes += len(piece)
-            yield piece
-
-
-def _raise_if(cancel: CancelToken) -> None:
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
-
-
-def _described(document: dict[str, Any]) -> str:
-    """Return the seed's text for one document in the log."""
-    if document.get("stream"):
-        return f"Build output: {str(document['stream']).strip()}"
-    if document.get("status"):
-        return f"Push output: {document['status']} {document.get('progress')}"
-    if document.get("aux"):
-        return f"Push finished: {document.get('aux')}"
-    return str(document)

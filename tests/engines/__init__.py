@@ -81,6 +81,10 @@ class Engines:
         """Return an open registry over plain http."""
         return self._registry("registry-http")
 
+    def registry_login(self) -> registry.Registry:
+        """Return a registry over plain http that asks for a login."""
+        return self._registry("registry-login", login=True)
+
     def registry_untrusted(self) -> registry.Registry:
         """Return a registry whose authority nobody trusts, on the engine's bridge.
 

@@ -31,7 +31,8 @@ class FakeEngine:
     """``with FakeEngine(build=…) as engine``: ``engine.host`` is what DOCKER_HOST would be.
 
     ``build``, ``push`` and ``pull`` are the bytes of a stream; ``chunk_bytes`` cuts them into HTTP chunks. With
-    ``hang`` the stream stays open after them, with ``break_off`` the connection is closed without an end.
+    ``hang`` the stream stays open after them, with ``break_off`` the connection is closed without an end. With
+    ``buildkit`` it offers BuildKit, without sessions.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class FakeEngine:
         break_off: bool = False,
         images: dict[str, dict[str, Any]] | None = None,
         api_version: str = "1.41",
+        buildkit: bool = False,
     ) -> None:
         self.streams = {"build": build, "push": push, "create": pull}
         self.chunk_bytes, self.status, self.hang, self.break_off = chunk_bytes, status, hang, break_off
         self.images = {IMAGE_ID: {"Id": IMAGE_ID, "Size": 4242}} if images is None else images
         self.api_version = api_version
+        self.buildkit = buildkit
         self.requests: list[tuple[str, str, dict[str, list[str]], dict[str, str]]] = []
         """(method, path without version, query, headers)."""
         self.context: list[tuple[tarfile.TarInfo, bytes | None]] = []
@@ -121,6 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(
                 200, {"ApiVersion": self.engine.api_version, "Version": "20.10.24", "Os": "linux", "Arch": "amd64"}
             )
+        elif path == "/_ping" and self.engine.buildkit:
+            self.send_response(200)
+            self.send_header("Ostype", "linux")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif path == "/info":
             self._json(200, {"Driver": "overlay2", "DockerRootDir": "/"})
         elif path == "/build":

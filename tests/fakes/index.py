@@ -46,7 +46,8 @@ def serving(
             asked.append(self.path)
             name = self.path.rsplit("/", 1)[-1]
             if name in wheels:
-                self._answer(200, wheels[name], {"Content-Type": "application/octet-stream"})
+                headers = {"Content-Type": "application/octet-stream", "Cache-Control": "max-age=600"}
+                self._answer(200, wheels[name], headers)
                 return
             project = self.path.strip("/").split("/")[-1]
             links = [

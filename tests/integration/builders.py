@@ -179,11 +179,17 @@ class Harness:
         return isinstance(event, LogLine) and says in event.text
 
 
-class DockerHarness(Harness):
-    """The engine's classic builder."""
+class DockerBuildkit(Harness):
+    """The engine's BuildKit, with a session: what ``docker`` means where an engine offers it."""
 
     spec = "docker"
     logger = "buildr_jupyter.builder.docker_builder"
+
+
+class DockerClassic(DockerBuildkit):
+    """The engine's classic builder."""
+
+    spec = "docker=classic"
 
 
 class BuildahHarness(Harness):
@@ -199,7 +205,8 @@ class BuildahHarness(Harness):
 
 
 HARNESSES: dict[str, type[Harness]] = {
-    "docker": DockerHarness,
+    "docker": DockerClassic,
+    "docker-buildkit": DockerBuildkit,
     "buildah": BuildahHarness,
 }
 """Row to class; the row's name is the test's id."""

@@ -1,4 +1,4 @@
-"""What is DockerBuilder's own, on a real engine; what every builder owes is in test_builder_contract.py."""
+"""What is the classic builder's and the engine's own; what every builder owes is in test_builder_contract.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.fakes.registry import FakeRegistry
 
 @pytest.fixture
 def subject(docker_host: str) -> builder.Builder:
-    return builder.select("docker")
+    return builder.select("docker=classic")
 
 
 @pytest.fixture
