@@ -21,6 +21,7 @@ __all__ = ["BUILDERS", "Builder", "drain", "names", "select"]
 BUILDERS = {
     "auto": "buildr_jupyter.builder.auto_builder:AutoBuilder",
     "buildah": "buildr_jupyter.builder.buildah_builder:BuildahBuilder",
+    "buildkit": "buildr_jupyter.builder.buildkit_builder:BuildkitBuilder",
     "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
     "oci": "buildr_jupyter.builder.oci_builder:OciBuilder",
 }

@@ -113,19 +113,15 @@ class BuildkitStream:
         status = _status_of(vertex, before)
         if status is None:
             return []  # it waits
-        if before is None:
+        events: list[Event] = []
+        if before is None:  # each step is said to run once, a cached one too: that is what the seed's log tells
             platform, index, total, title = _parse_name(vertex.name)
-            before = StepUpdate(vertex.digest, title, index, total, "waiting", platform=platform)
+            before = StepUpdate(vertex.digest, title, index, total, "running", vertex.started, platform=platform)
+            events += self._changed(before)
         if status == "failed" and vertex.digest not in self._failed:
             self._failed.append(vertex.digest)
-        return self._changed(
-            replace(
-                before,
-                status=status,
-                started_at=before.started_at or vertex.started,
-                finished_at=vertex.completed or before.finished_at,
-            )
-        )
+        started, finished = before.started_at or vertex.started, vertex.completed or before.finished_at
+        return [*events, *self._changed(replace(before, status=status, started_at=started, finished_at=finished))]
 
     def _changed(self, step: StepUpdate) -> list[Event]:
         if self.steps.get(step.step) == step:

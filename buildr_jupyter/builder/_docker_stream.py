@@ -19,7 +19,7 @@ from buildr_jupyter.builder._log_lines import LogLines
 from buildr_jupyter.events import Event, LogLine, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.events import Stream as StreamName
 
-__all__ = ["DockerStream", "described", "error_of"]
+__all__ = ["DockerStream", "described", "error_of", "exit_code_of", "said_of"]
 
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
 _CHATTER = re.compile(
@@ -62,9 +62,14 @@ def error_of(document: dict[str, Any]) -> tuple[str, int | None] | None:
         code = detail.get("code")
     text = str(message or detail).strip()
     if not isinstance(code, int) or isinstance(code, bool) or code <= 0:
-        found = _EXIT_CODE.search(text)
-        code = int(found[1] or found[2]) if found else None
+        code = exit_code_of(text)
     return text, code
+
+
+def exit_code_of(text: str) -> int | None:
+    """Return the exit code that a failure text names, None where it names none."""
+    found = _EXIT_CODE.search(text)
+    return int(found[1] or found[2]) if found else None
 
 
 class DockerStream:
@@ -246,7 +251,7 @@ def _progress(document: dict[str, Any], known: TransferUpdate | None) -> tuple[i
 def described(document: dict[str, Any], events: list[Event]) -> list[str]:
     """Return the seed's texts for one document in the log; of a trace one for each step begun and each line."""
     if document.get("id") == TRACE:
-        return [f"Build output: {text}" for event in events if (text := _said(event))]
+        return [f"Build output: {text}" for event in events if (text := said_of(event))]
     if document.get("stream"):
         return [f"Build output: {str(document['stream']).strip()}"]
     if document.get("status"):
@@ -256,9 +261,10 @@ def described(document: dict[str, Any], events: list[Event]) -> list[str]:
     return [str(document)]
 
 
-def _said(event: Event) -> str | None:
+def said_of(event: Event) -> str | None:
+    """Return what the seed's log says of an event: a step that begins, or a line; None for any other."""
     if isinstance(event, LogLine):
         return event.text.rstrip()
-    if isinstance(event, StepUpdate) and event.status in ("running", "cached"):
+    if isinstance(event, StepUpdate) and event.status == "running":
         return event.title
     return None

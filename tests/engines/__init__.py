@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from tests.engines import base, certificates, containers, dockerd, registry
+from tests.engines import base, buildkitd, certificates, containers, dockerd, registry
 from tests.engines._process import EngineStartError, Process, stop
 
 __all__ = ["EngineStartError", "Engines", "sweep"]
@@ -71,6 +71,16 @@ class Engines:
         made = self._made["containers"]
         assert isinstance(made, containers.Containers)
         return made
+
+    def buildkitd(self) -> buildkitd.Buildkitd:
+        """Return a buildkitd that knows the registries over TLS and over plain http."""
+        if "buildkitd" not in self._made:
+            registries = (self.registry_http(), self.registry_tls(), self.registry_login())
+            up = buildkitd.bring_up(self.folder / "buildkitd", registries, self.certificate("peers"))
+            self._keep("buildkitd", up, up.processes)
+        up = self._made["buildkitd"]
+        assert isinstance(up, buildkitd.Buildkitd)
+        return up
 
     def registry_tls(self) -> registry.Registry:
         """Return a registry over TLS that asks for a login."""

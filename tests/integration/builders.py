@@ -14,6 +14,7 @@ is read by running them in the Docker Engine.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -204,9 +205,22 @@ class BuildahHarness(Harness):
         return {**super().prepare(), **self.world.engines.containers().environment, "HOME": str(self.folder / "home")}
 
 
+class BuildkitHarness(Harness):
+    """A daemon of its own, through buildctl."""
+
+    spec = "buildkit"
+    logger = "buildr_jupyter.builder.buildkit_builder"
+
+    def prepare(self) -> dict[str, str]:
+        daemon = self.world.engines.buildkitd()
+        path = f"{daemon.buildctl.parent}:{os.environ['PATH']}"
+        return {**super().prepare(), "BUILDKIT_HOST": daemon.address, "PATH": path}
+
+
 HARNESSES: dict[str, type[Harness]] = {
     "docker": DockerClassic,
     "docker-buildkit": DockerBuildkit,
+    "buildkit": BuildkitHarness,
     "buildah": BuildahHarness,
 }
 """Row to class; the row's name is the test's id."""

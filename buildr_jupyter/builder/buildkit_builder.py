@@ -1,0 +1,311 @@
+"""Builds with a buildkitd, on this machine or elsewhere, through its command ``buildctl``.
+
+The address is what follows ``buildkit=``, else BUILDKIT_HOST, else buildctl's default: ``unix://``, ``tcp://`` (with
+BUILDKIT_CERT_PATH, a folder with ca.pem, cert.pem and key.pem, over TLS), ``docker-container://`` and what else
+buildctl knows. Images stay nowhere but where they are sent; the steps stay in the daemon's cache, so that sending an
+image that was built a moment ago builds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder import drain
+from buildr_jupyter.builder._buildkit_command import BUILDCTL, build_command, failure_of
+from buildr_jupyter.builder._buildkit_stream import BuildkitStream
+from buildr_jupyter.builder._buildkit_trace import DecodeError, decode_json
+from buildr_jupyter.builder._command import follow
+from buildr_jupyter.builder._containers import auth_json
+from buildr_jupyter.builder._docker_buildkit import base_names, with_mounts
+from buildr_jupyter.builder._docker_stream import said_of
+from buildr_jupyter.builder._docker_values import base_hosts, compressed_bytes
+from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
+from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.errors import (
+    BuildError,
+    ContextError,
+    CredentialError,
+    PublishError,
+    RegistryDenied,
+    RegistryUnauthorized,
+)
+from buildr_jupyter.events import CancelToken, Event, StepUpdate, Warned
+from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
+
+__all__ = ["BuildkitBuilder"]
+
+logger = logging.getLogger(__name__)
+
+
+class BuildkitBuilder:
+    """Builds with the buildkitd at ``address``, None for the one that the environment names."""
+
+    name = "buildkit"
+    keeps_images = True
+    """Images are sent where ``outputs`` say, and nowhere else."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        command: str = "buildctl",
+        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        open_engine: Callable[[], Any] = connect_engine,
+        clock: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.address, self.command = address, command
+        self._find_login, self._open_engine, self._clock, self._environ = find_login, open_engine, clock, environ
+        self._built: dict[str, BuildRequest] = {}
+
+    @classmethod
+    def of(cls, argument: str) -> BuildkitBuilder:
+        """Return the builder of ``buildkit=ADDRESS``."""
+        return cls(argument)
+
+    # -- the seed's doors
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img``; ``publish`` sends it."""
+        folder = Path(path)
+        request = BuildRequest(folder, (ImageRef.parse(img).tagged(),), outputs=())
+        return drain(self.stream_build(request, CancelToken()))
+
+    def publish(self, img: str) -> BuildResult:
+        """Push ``img``, which this builder built, and of its tags only the named one, else ``latest``."""
+        return drain(self.stream_publish(img, CancelToken()))
+
+    # -- the protocol
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what BuildKit cannot do of the request."""
+        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
+            why = "an engine takes one platform; push them, or write an archive"
+            return [Refusal("several platforms into an engine", why, ("oci",))]
+        return []
+
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
+        """Ask the base's registry for its digest; None for ``scratch`` and where only the daemon reaches it.
+
+        Raises BuildError where the registry answers that there is no such image, or wants another login.
+        """
+        if base == "scratch":
+            return None
+        from buildr_jupyter.oci.registry import connect as connect_registry
+
+        ref = ImageRef.parse(base).tagged()
+        login = yield from self._login(ref.registry_host)
+        try:
+            with contextlib.closing(connect_registry(ref.registry_host, login, timeout_s=5)) as asked:
+                found = asked.digest(ref.registry_path, str(ref.digest or ref.tag))
+        except (RegistryUnauthorized, RegistryDenied) as error:
+            raise BuildError(
+                f"Image build failed: base image {base}: {error}",
+                hint=f"its registry wants a login: buildr login {ref.registry_host}",
+            ) from error
+        except PublishError as error:
+            logger.debug("digest of %s is not known here: %s", base, error)
+            return None
+        if found is None:
+            raise BuildError(
+                f"Image build failed: base image {base} does not exist in its registry",
+                hint="check its name and tag",
+            )
+        return found
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Build, and bring the image where ``request.outputs`` say.
+
+        Raises BuildError with the failing step, its exit code and its last lines; ContextError for the folder;
+        OptionError for a secret that is not there; EngineUnavailable for the daemon or its command; PublishError;
+        Cancelled.
+        """
+        started = self._clock()
+        if not request.context.is_dir():
+            raise ContextError(f"context {str(request.context)!r} is not a folder")
+        if not (request.context / request.dockerfile).is_file():
+            raise BuildError(
+                f"Image build failed: there is no {request.dockerfile} in {request.context}",
+                hint="write one, or name the folder that has it",
+            )
+        result = yield from self._solve(request, cancel, started)
+        for ref in request.refs:
+            self._built[str(ref)] = replace(request, no_cache=False)
+        return result
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push one tag of an image that this builder built; its steps are in the daemon's cache.
+
+        Raises PublishError or one of its kinds, EngineUnavailable, Cancelled.
+        """
+        ref = ImageRef.parse(img).tagged()
+        known = self._built.get(str(ref))
+        if known is None or ref.tag is None:
+            raise PublishError(
+                f"Image push failed: {ref} does not exist locally",
+                hint="BuildKit keeps no images: build it first, with this builder, or build with --publish",
+            )
+        request = replace(known, refs=(ref,), outputs=(Push(ref),))
+        return (yield from self._solve(request, cancel, self._clock()))
+
+    # -- one solve
+
+    def _solve(self, request: BuildRequest, cancel: CancelToken, started: float) -> Generator[Event, None, BuildResult]:
+        pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
+        logins: list[credentials.Login | None] = []
+        for host in sorted({*base_hosts(request), *(ref.registry_host for ref in pushes), *_cache_hosts(request)}):
+            logins += [(yield from self._login(host))]
+        wanted, dockerfile = with_mounts(request, secrets=True)
+        environment = dict(self._environ)
+        # What is missing is said here, in our words, before anything is sent; the values go from file to daemon.
+        read_secrets(request.secrets, self._environ)
+        agents = ssh_agents(request.ssh, self._environ)
+        if settings := index_settings(request):
+            environment["BUILDR_INDEX"] = settings.decode()
+        with tempfile.TemporaryDirectory(prefix="buildr-buildkit-") as scratch:
+            folder = Path(scratch)
+            if dockerfile is not None:
+                (folder / request.dockerfile).write_bytes(dockerfile)
+            (folder / "docker").mkdir(mode=0o700)
+            (folder / "docker" / "config.json").write_text(auth_json([one for one in logins if one]), encoding="utf-8")
+            environment["DOCKER_CONFIG"] = str(folder / "docker")
+            command = build_command(
+                wanted, folder, command=[self.command, *self._where()], dockerfile=dockerfile is not None,
+                agents=agents, index_secret=INDEX_SECRET if settings else None,
+                epoch=self._environ.get("SOURCE_DATE_EPOCH", "0"),
+            )  # fmt: skip
+            steps: dict[str, StepUpdate] = {}
+            hosts = [ref.registry_host for ref in pushes]
+            yield from self._follow(command, environment, BuildkitStream(steps, count()), request, hosts, cancel)
+            try:
+                told = json.loads((folder / "metadata.json").read_bytes())
+            except (OSError, ValueError) as error:
+                raise BuildError(f"Image build failed: buildctl told no image id ({error})") from error
+            result = self._result(request, told, pushes, logins, steps)
+            if any(isinstance(output, EngineLoad) for output in request.outputs):
+                yield from load(folder / "engine.tar", self._open_engine)
+        return replace(result, duration_s=self._clock() - started)
+
+    def _where(self) -> list[str]:
+        address = self.address or self._environ.get("BUILDKIT_HOST")
+        folder = self._environ.get("BUILDKIT_CERT_PATH")
+        return [*(["--addr", address] if address else []), *(["--tlsdir", folder] if folder else [])]
+
+    def _follow(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        state: BuildkitStream,
+        request: BuildRequest,
+        push_hosts: list[str],
+        cancel: CancelToken,
+    ) -> Generator[Event, None, None]:
+        """Run buildctl to its end and yield what its lines mean; raise what it says when it fails."""
+        said: list[str] = []
+        pending = b""
+        running = follow(command, cancel=cancel, env=environment, hint=BUILDCTL)
+        with contextlib.closing(running):
+            while True:
+                try:
+                    piece = next(running)
+                except StopIteration as end:
+                    status = end.value
+                    break
+                pending += piece.data
+                if not pending.endswith(b"\n"):
+                    continue  # a record of over 64 KiB comes in pieces
+                line, pending = pending.strip(), b""
+                yield from self._read(line, state, said)
+        if pending.strip():
+            yield from self._read(pending.strip(), state, said)
+        if status:
+            error = failure_of(
+                said, status, state, address=self.address or self._environ.get("BUILDKIT_HOST") or "its default",
+                bases=list(base_names(request)), push_hosts=push_hosts,
+            )  # fmt: skip
+            logger.error("%s", str(error).removeprefix("Image ").capitalize())
+            raise error
+        yield from state.finish()
+
+    def _read(self, line: bytes, state: BuildkitStream, said: list[str]) -> list[Event]:
+        """Return the events of one line; what is no progress record is kept: it may be the error."""
+        try:
+            events = state.feed(decode_json(json.loads(line)))
+        except (DecodeError, ValueError, RecursionError):
+            if line:
+                said.append(line.decode("utf-8", "replace")[:2000])
+                del said[:-200]
+            return []
+        if logger.isEnabledFor(logging.DEBUG):
+            for event in events:
+                if text := said_of(event):
+                    logger.debug("Build output: %s", text)
+        return events
+
+    def _result(
+        self,
+        request: BuildRequest,
+        told: Mapping[str, Any],
+        pushes: list[ImageRef],
+        logins: list[credentials.Login | None],
+        steps: Mapping[str, StepUpdate],
+    ) -> BuildResult:
+        digest = told.get("containerimage.digest")
+        image_id = told.get("containerimage.config.digest")
+        several = len(request.platforms or (request.plan.platforms if request.plan else ())) > 1
+        if not isinstance(digest, str) or not (isinstance(image_id, str) or several):
+            raise BuildError("Image build failed: buildctl ended well and told no image id")
+        size = None
+        if pushes and not several:
+            login = next((one for one in logins if one and one.host == pushes[0].registry_host), None)
+            size = compressed_bytes(pushes[0], digest, login)
+        sent = bool(request.outputs)
+        done = [step for step in steps.values() if step.index and not step.title.upper().startswith("FROM ")]
+        archive = next((output.path for output in request.outputs if isinstance(output, (Archive, Layout))), None)
+        return BuildResult(
+            image=str(request.refs[0]) if request.refs else str(image_id or digest),
+            image_id=image_id if isinstance(image_id, str) else None,
+            digest=digest if sent else None,
+            size_bytes=size,
+            cached=bool(done) and all(step.status == "cached" for step in done),
+            builder="buildkit",
+            content_digest=request.plan.content_digest if request.plan else None,
+            context=request.context,
+            tags=tuple(str(ref) for ref in request.refs),
+            pushed=tuple(str(ref) for ref in pushes),
+            archive=archive,
+            steps=tuple(steps.values()),
+        )
+
+    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
+        try:
+            return self._find_login(host)
+        except CredentialError as error:
+            yield Warned(f"no login for {host}: {error}", error.hint)
+            return None
+
+
+def _cache_hosts(request: BuildRequest) -> set[str]:
+    """Return the registries of ``--cache-from`` and ``--cache-to``."""
+    found = set()
+    for given in (*request.cache_from, *request.cache_to):
+        parts = dict(part.partition("=")[::2] for part in given.split(","))
+        name = parts.get("ref") or (given if "=" not in given else "")
+        if name:
+            found.add(ImageRef.parse(name).registry_host)
+    return found
