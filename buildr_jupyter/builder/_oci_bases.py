@@ -10,7 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.errors import BuildError, BuildrError, EngineError, PublishError, RegistryUnreachable
+from buildr_jupyter.errors import (
+    BuildError,
+    BuildrError,
+    EngineError,
+    PublishError,
+    RegistryDenied,
+    RegistryUnauthorized,
+    RegistryUnreachable,
+)
 from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.oci import base as bases
 from buildr_jupyter.oci.archive import cancelled_check
@@ -60,7 +68,9 @@ class Bases:
     def find(
         self, name: str, platform: str, *, python: str, pull: bool, cancel: CancelToken
     ) -> Generator[Event, None, Base]:
-        """Return the base of this name; a name without a registry is looked for in the engine too.
+        """Return the base of this name; where its registry has it not, an engine may.
+
+        With ``pull`` the registry is asked anew, and a login that it refuses is an error whatever an engine has.
 
         Raises BuildError where it is nowhere, and says where it was looked for.
         """
@@ -82,7 +92,8 @@ class Bases:
         try:
             return self._keep(name, self._ask_registry(ref, platform, cancel))
         except PublishError as error:
-            found = yield from self._from_engine(name, platform, cancel)
+            refused = pull and isinstance(error, (RegistryUnauthorized, RegistryDenied))
+            found = None if refused else (yield from self._from_engine(name, platform, cancel))
             if found is not None:
                 return self._keep(name, found)
             raise bases.explain(error, name) from error

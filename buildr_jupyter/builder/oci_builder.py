@@ -16,6 +16,7 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._oci_bases import Bases
+from buildr_jupyter.builder._oci_log import logged
 from buildr_jupyter.builder._oci_outputs import Outputs, image_of
 from buildr_jupyter.builder._oci_rebase import rebased
 from buildr_jupyter.engine import connect as connect_engine
@@ -160,12 +161,7 @@ class OciBuilder:
                 hint=f"builders that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
             )
         with self.store.in_use():
-            try:
-                result = yield from self._build(request, plan, cancel)
-            except DamagedBlob as error:
-                logger.warning("%s", error)
-                self.store.verify()
-                result = yield from self._build(request, plan, cancel)  # what was damaged is gone, and is made anew
+            result = yield from logged(self._build_whole(request, plan, cancel), logger)
         return replace(result, duration_s=self._clock() - started)
 
     def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -204,6 +200,16 @@ class OciBuilder:
         return replace(result, duration_s=self._clock() - started)
 
     # -- one build
+
+    def _build_whole(
+        self, request: BuildRequest, plan: ImagePlan, cancel: CancelToken
+    ) -> Generator[Event, None, BuildResult]:
+        try:
+            return (yield from self._build(request, plan, cancel))
+        except DamagedBlob as error:
+            logger.warning("%s", error)
+            self.store.verify()
+            return (yield from self._build(request, plan, cancel))  # what was damaged is gone, and is made anew
 
     def _build(
         self, request: BuildRequest, plan: ImagePlan, cancel: CancelToken
@@ -300,11 +306,16 @@ class OciBuilder:
                 step = StepUpdate("packages", "packages: wheels by uv", started_at=self._clock())
                 yield step
                 lines: list[str] = []
-                site = wheels.install(
-                    pins, plan.wheels, scratch, python=plan.python, platform=platform,
-                    build_args=request.build_args, cancel=cancel, say=lines.append,
-                )  # fmt: skip
-                yield from (LogLine(number, line, "packages") for number, line in enumerate(lines))
+                try:
+                    site = wheels.install(
+                        pins, plan.wheels, scratch, python=plan.python, platform=platform,
+                        build_args=request.build_args, cancel=cancel, say=lines.append,
+                    )  # fmt: skip
+                except BuildError as error:
+                    yield from (LogLine(0, line, step.step) for line in lines)
+                    error.step = step.title
+                    raise
+                yield from (LogLine(0, line, step.step) for line in lines)
                 yield replace(step, status="done", finished_at=self._clock())
                 layers = yield from self._package_layers(list(packages.iter_found(site)), plan.python, cancel)
         self.store.note(key, [layer.to_json() for layer in layers])

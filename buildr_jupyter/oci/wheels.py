@@ -152,6 +152,7 @@ def _run(
         raise BuildRefused(
             f"Image build failed: a package has no wheel for this platform: {said[:600]}",
             hint="builders that can compile it: docker, buildkit",
+            exit_code=status,
             log_tail=tuple(tail),
         )
     told = said[max(0, said.find("error: ")) :]  # what it warned of before is in the log
@@ -160,5 +161,6 @@ def _run(
         hint="make room on the disk (buildr cache prune)"
         if _NO_ROOM in said
         else "is the package index in reach? with the same packages installed here no index is asked",
+        exit_code=status,
         log_tail=tuple(tail),
     )

@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -48,6 +49,10 @@ class FakeRegistry:
         self.uploads: dict[str, bytearray] = {}
         self.break_sends = 0
         """So many uploads lose their connection in mid-blob, after half of what was sent is kept."""
+        self.slow_s = 0.0
+        """It waits so long for each 64 KiB of an upload."""
+        self.sending = 0
+        """So many uploads are coming in now."""
         self.break_reads = 0
         """So many downloads lose their connection after half."""
         self.ranges = True
@@ -245,7 +250,11 @@ class _Handler(BaseHTTPRequestHandler):
             kept += self.rfile.read(length // 2)
             self._cut()
             return
-        kept += self.rfile.read(length)
+        content = self._slowly(length) if registry.slow_s else self.rfile.read(length)
+        kept += content
+        if len(content) < length:  # whoever sent it is gone
+            self.close_connection = True
+            return
         if self.command == "PATCH":
             self._answer(
                 202, Location=f"/v2/{name}/blobs/uploads/{upload}?state={len(kept)}", Range=f"0-{len(kept) - 1}"
@@ -259,6 +268,20 @@ class _Handler(BaseHTTPRequestHandler):
         registry.owned.add((name, digest))
         del registry.uploads[upload]
         self._answer(201, Docker_Content_Digest=registry.says or digest)
+
+    def _slowly(self, length: int) -> bytes:
+        """Read as the registry is told to: the sender sees a slow network."""
+        content = bytearray()
+        self.registry.sending += 1
+        try:
+            while len(content) < length and (block := self.rfile.read(min(1 << 16, length - len(content)))):
+                content += block
+                time.sleep(self.registry.slow_s)
+        except OSError:  # reset by the sender
+            pass
+        finally:
+            self.registry.sending -= 1
+        return bytes(content)
 
     def _missing(self, name: str, document: dict[str, Any]) -> str | None:
         """Return a digest that a manifest names and its repository lacks."""

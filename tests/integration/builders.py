@@ -25,12 +25,22 @@ from docker import APIClient
 
 from buildr_jupyter import builder, context
 from buildr_jupyter.events import LogLine
-from buildr_jupyter.model import BuildRequest, CustomDockerfile, FileEntry, ImagePlan, ImageRef, Output, Push
+from buildr_jupyter.model import (
+    BuildRequest,
+    CustomDockerfile,
+    FileEntry,
+    ImagePlan,
+    ImageRef,
+    Output,
+    Push,
+    Requirement,
+)
 from buildr_jupyter.oci.registry import Manifest
 from buildr_jupyter.oci.registry import Registry as RegistryClient
 from tests.engines import Engines, containers
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
+from tests.fakes.registry import FakeRegistry
 
 __all__ = ["HARNESSES", "Failing", "Halting", "Harness", "Saying", "World"]
 
@@ -125,6 +135,8 @@ class Harness:
     folder: Path
     """Scratch of one test."""
     environment: dict[str, str] = field(default_factory=dict)
+    ends: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What is closed after the test."""
     spec = ""
     logger = ""
 
@@ -217,10 +229,42 @@ class BuildkitHarness(Harness):
         return {**super().prepare(), "BUILDKIT_HOST": daemon.address, "PATH": path}
 
 
+class OciHarness(Harness):
+    """No engine at all; what it cannot run, it shows by its packages and by what it sends."""
+
+    spec = "oci"
+    logger = "buildr_jupyter.builder.oci_builder"
+
+    def builder(self) -> builder.Builder:
+        made = super().builder()
+        self.ends.callback(made.close)  # type: ignore[attr-defined]
+        return made
+
+    def saying(self) -> Saying:
+        """Return packages that are not installed here at this version: uv says that it installs them."""
+        request = self.program("import six", requirements=(Requirement("six==1.16.0"),))
+        return Saying(replace(request, no_cache=True), "six==1.16.0")
+
+    def failing(self) -> Failing:
+        name = f"buildr-no-such-{secrets.token_hex(6)}"
+        request = self.program("pass", requirements=(Requirement(f"{name}==1.0"),))
+        return Failing(request, "packages: wheels by uv", 1, (name,))
+
+    def halting(self) -> Halting:
+        """Return a push to a registry that takes hours; it sees what comes in."""
+        slow = self.ends.enter_context(FakeRegistry())
+        slow.slow_s = 0.05
+        data = FileEntry.from_bytes("app/data.bin", secrets.token_bytes(8 << 20))
+        request = self.program("pass", extra=[data])
+        outputs = (Push(ImageRef.parse(f"{slow.host}/{REPOSITORY}:slow")), *request.outputs)
+        return Halting(replace(request, outputs=outputs), lambda: slow.sending > 0)
+
+
 HARNESSES: dict[str, type[Harness]] = {
     "docker": DockerClassic,
     "docker-buildkit": DockerBuildkit,
     "buildkit": BuildkitHarness,
     "buildah": BuildahHarness,
+    "oci": OciHarness,
 }
 """Row to class; the row's name is the test's id."""

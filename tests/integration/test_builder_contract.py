@@ -34,8 +34,8 @@ from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
 from tests.integration.builders import HARNESSES, REPOSITORY, Harness, World
 
-WITHOUT_A_ROW = {"auto", "oci"}
-"""``auto`` is one of the others; ``oci`` has its tests in test_oci_builder.py."""
+WITHOUT_A_ROW = {"auto"}
+"""It is one of the others."""
 CELLS = (
     "test_build",
     "test_log",
@@ -84,7 +84,8 @@ def harness(
     environment = _or_skip(request.param, made.prepare)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    yield made
+    with made.ends:
+        yield made
     for image in world.client.images():
         for tag in image.get("RepoTags") or ():
             if re.search(rf"/{REPOSITORY}:(?!base$)", tag):
