@@ -41,6 +41,8 @@ class FakeRegistry:
         """(repository, tag or digest) to (media type, content)."""
         self.blobs: dict[str, bytes] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.connections: set[tuple[str, int]] = set()
+        """Those that a request came in on."""
         self.tokens: set[str] = set()
         self.owned: set[tuple[str, str]] = set()
         """(repository, digest) of the blobs that a repository has; where ``strict`` is not set all have all."""
@@ -156,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         url = urlsplit(self.path)
+        self.registry.connections.add(self.client_address)
         self.registry.requests.append((self.command, self.path, dict(self.headers)))
         if url.path == "/token":
             self._token()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Push, Requirement
 from buildr_jupyter.oci.store import Store
+from tests import demo
 from tests.engines import EngineStartError, gotools
 from tests.engines.registry import Registry
 from tests.integration.oci_images import (
@@ -189,6 +191,33 @@ def test_podman_runs_it(made: Made, pod: Podman, way: str) -> None:
     assert f"sha256:{json.loads(pod('image', 'inspect', name))[0]['Id']}" == made.result.image_id
     assert pod.run(name) == EXPECTED
     pod("rmi", "--force", name)
+
+
+def test_the_demo_without_an_engine_loads_and_runs_in_both(
+    client: APIClient, pod: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ``make demo`` does where no engine can be had: the quickstart, through auto, to an archive."""
+    shutil.copytree(demo.NOTEBOOK.parent, tmp_path / "notebooks")
+    monkeypatch.setattr(demo, "NOTEBOOK", tmp_path / "notebooks" / demo.NOTEBOOK.name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        assert demo._execute("in the archive named above") == 0
+    printed = re.search(r"^ *archive +(/.+)$", capsys.readouterr().out, re.MULTILINE)
+    assert printed
+    archive = Path(printed[1])
+    names = json.loads(said("tar", "-xOf", archive, "manifest.json"))[0]["RepoTags"]
+    name = next(one for one in names if one.endswith(":latest"))
+    with archive.open("rb") as stream:
+        assert not [event for event in client.load_image(stream) if "error" in event]
+    try:
+        status, docker = run(client, name)
+    finally:
+        for one in names:
+            client.remove_image(one, force=True)
+    assert (status, docker.splitlines()[0]) == (0, "best month: 2026-03")
+    pod("load", "--input", archive)
+    assert pod.run(f"localhost/{name}") == docker
 
 
 def test_zstd_layers(

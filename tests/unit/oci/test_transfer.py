@@ -51,6 +51,26 @@ def test_upload_then_exists_then_download(auth: Any, chunk_bytes: int) -> None:
         assert out.getvalue() == CONTENT
 
 
+def test_one_connection_serves_all_that_is_asked_in_turn() -> None:
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    with FakeRegistry(auth="bearer") as fake, client(fake) as asked:
+        assert asked.digest("me/x", "1") is None
+        assert send(asked, ask_bytes=1) == "done"
+        asked.put_manifest("me/x", "1", b'{"mediaType":"%s"}' % kind.encode(), kind)
+        assert asked.manifest("me/x", "1").media_type == kind
+        with pytest.raises(PublishError):
+            asked.manifest("me/x", "2")
+        assert asked.digest("me/x", "1")
+        assert len(fake.requests) >= 8
+        assert len(fake.connections) == 1
+
+
+def test_a_small_blob_is_sent_without_a_question() -> None:
+    with FakeRegistry() as fake, client(fake) as asked:
+        assert send(asked, ask_bytes=len(CONTENT) + 1) == "done"
+        assert [r[0] for r in fake.requests if "/blobs/" in r[1]] == ["POST", "PUT"]
+
+
 def test_mount_and_a_refused_mount() -> None:
     with FakeRegistry(auth="bearer") as fake, client(fake) as asked:
         fake.strict = True
