@@ -87,6 +87,11 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     Raises ExportError and its kin (a name, value, module or file that cannot be carried) and OptionError.
     """
     python = options.python or interpreter.minor
+    if options.dockerfile is None and (options.secrets or options.ssh):
+        raise OptionError(
+            "--secret and --ssh: only steps of a Dockerfile of your own can use them",
+            hint="--dockerfile FILE; for the running container there is --run-env",
+        )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
     program, imports, entries, given = _program_of(source, options)
@@ -177,7 +182,7 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
         platforms=options.platforms,
         files=tuple(sorted(_iter_included(source.folder, options.include), key=lambda entry: entry.path)),
         environment=options.environment,
-        dockerfile=CustomDockerfile(body),
+        dockerfile=CustomDockerfile(body, secrets=_secret_ids(options)),
         notebook=source.notebook,
         cell=_cell_label(source.target),
         names=(NameNote("Dockerfile", "the cell", "code", "--dockerfile -"),),
@@ -198,7 +203,11 @@ def _custom_dockerfile(options: Options, folder: Path) -> CustomDockerfile | Non
         ) from error
     if text.startswith(context.MARKER):
         return None  # ours: it is made again from the plan
-    return CustomDockerfile(text)
+    return CustomDockerfile(text, secrets=_secret_ids(options))
+
+
+def _secret_ids(options: Options) -> tuple[str, ...]:
+    return tuple(sorted({secret.id for secret in options.secrets}))
 
 
 def _machine(options: Options, interpreter: Interpreter) -> str:

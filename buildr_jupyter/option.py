@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model import ImageRef, Mount, PortBinding
+from buildr_jupyter.model import ImageRef, Mount, PortBinding, Secret
 from buildr_jupyter.parsing import (
+    parse_agent,
     parse_apt,
     parse_assignment,
     parse_boolean,
@@ -28,6 +29,7 @@ from buildr_jupyter.parsing import (
     parse_port,
     parse_python,
     parse_run_variable,
+    parse_secret,
     parse_strings,
 )
 
@@ -111,6 +113,26 @@ OPTIONS: tuple[Option, ...] = (
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
     Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
+    Option(
+        "secret",
+        "what steps of a --dockerfile may read while they run: id=ID, and src=FILE or env=NAME; may be repeated",
+        "list",
+        metavar="SPEC",
+        repeat=True,
+    ),
+    Option(
+        "ssh", "an ssh agent for steps of a --dockerfile; may be repeated", "list", metavar="ID[=SOCKET]", repeat=True
+    ),
+    Option(
+        "cache-from",
+        "look for steps made elsewhere: IMAGE, or BuildKit's type=…; may be repeated",
+        "list",
+        metavar="SPEC",
+        repeat=True,
+    ),
+    Option(
+        "cache-to", "keep the steps for others: BuildKit's type=…; may be repeated", "list", metavar="SPEC", repeat=True
+    ),
     Option("context", "write the context folder here", metavar="DIR", repeat=True),
     Option(
         "output",
@@ -221,6 +243,10 @@ class Options:
     cpus: float | None = None
     gpus: str | None = None
     dockerfile: str | None = None
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[tuple[str, str | None], ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     context: Path | None = None
     output: Path | None = None
     platforms: tuple[str, ...] = ()
@@ -288,6 +314,10 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         cpus=parse_number("--cpus", get("cpus")),
         gpus=get("gpus"),
         dockerfile=get("dockerfile"),
+        secrets=tuple(parse_secret(text, base_folder) for text in parse_strings(get("secret"))),
+        ssh=tuple(parse_agent(text) for text in parse_strings(get("ssh"))),
+        cache_from=parse_strings(get("cache_from")),
+        cache_to=parse_strings(get("cache_to")),
         context=base_folder / str(get("context")) if get("context") else None,
         output=base_folder / str(get("output")) if get("output") else None,
         platforms=parse_platforms(get("platform")),

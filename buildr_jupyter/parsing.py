@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model import Mount, PortBinding
+from buildr_jupyter.model import Mount, PortBinding, Secret
 
 __all__ = [
+    "parse_agent",
     "parse_apt",
     "parse_assignment",
     "parse_boolean",
@@ -22,6 +23,7 @@ __all__ = [
     "parse_port",
     "parse_python",
     "parse_run_variable",
+    "parse_secret",
     "parse_strings",
     "parse_variable",
 ]
@@ -125,6 +127,32 @@ def parse_mount(text: str, base_folder: Path) -> Mount:
     if not path.exists():
         raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or mend its path")
     return Mount(path.resolve(), target, mode == "ro")
+
+
+def parse_secret(text: str, base_folder: Path) -> Secret:
+    """Return the secret that ``id=ID[,src=FILE|,env=NAME]`` means; without either it is the variable named ID."""
+    parts: dict[str, str] = {}
+    for part in text.split(","):
+        name, separator, value = part.partition("=")
+        if not separator and parts:  # a comma in a path
+            parts[[*parts][-1]] += f",{part}"
+        else:
+            parts[{"source": "src"}.get(name.strip(), name.strip())] = value
+    kind = parts.pop("type", None)
+    if kind == "env" and "src" in parts:
+        parts["env"] = parts.pop("src")
+    if not re.fullmatch(r"[\w.-]+", parts.get("id", "")) or set(parts) - {"id", "src", "env"} or len(parts) > 2:
+        raise OptionError(f"--secret: {text!r} is not id=ID[,src=FILE|,env=NAME]", hint="--secret id=token,env=TOKEN")
+    source = base_folder / Path(parts["src"]).expanduser() if parts.get("src") else None
+    return Secret(parts["id"], source, parts.get("env"))
+
+
+def parse_agent(text: str) -> tuple[str, str | None]:
+    """Return name and socket of ``ID[=SOCKET]``."""
+    name, separator, socket = text.partition("=")
+    if not name or (separator and not socket):
+        raise OptionError(f"--ssh: {text!r} is not ID[=SOCKET]", hint="--ssh default takes the agent of SSH_AUTH_SOCK")
+    return name, socket or None
 
 
 def parse_memory(value: str | None) -> int | None:

@@ -33,6 +33,7 @@ from buildr_jupyter.model import (
     ImageRef,
     Layout,
     Output,
+    Push,
     RunSpec,
 )
 from buildr_jupyter.option import Options
@@ -189,12 +190,16 @@ def _stream_build(
         context=folder,
         refs=(*refs, refs[0].with_tag(plan.content_tag)),
         plan=plan,
-        outputs=_outputs(job, builder),
+        outputs=_outputs(job, builder, (*refs, refs[0].with_tag(plan.content_tag))),
         no_cache=job.options.no_cache,
         platforms=job.options.platforms,
         build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
         network="host" if assembly.settings.on_loopback else None,
         labels=dict(context.image_labels(plan)) if plan.dockerfile else {},
+        secrets=job.options.secrets,
+        ssh=job.options.ssh,
+        cache_from=job.options.cache_from,
+        cache_to=job.options.cache_to,
     )
     if assembly.settings.on_loopback:
         yield Warned(
@@ -221,16 +226,19 @@ def _stream_build(
     )
 
 
-def _outputs(job: Job, builder: builders.Builder) -> tuple[Output, ...]:
-    """Return where the image goes beside a push: a file, and the engine, where it is there and wanted.
+def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) -> tuple[Output, ...]:
+    """Return where the image goes: a file, and the engine, where it is there and wanted.
 
     A builder with a store of its own asks for nothing more; where nobody would get the image, an archive is written.
+    One that pushes while it builds is told at once; the others push afterwards.
     """
     keeps = getattr(builder, "keeps_images", False)
     into_engine = not keeps or (job.options.run and _can_run(job))
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:
         found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    if job.options.publish and getattr(builder, "pushes_while_building", False):
+        found += [Push(ref) for ref in refs]
     if not found and not job.options.publish:
         from platformdirs import user_cache_path
 

@@ -55,6 +55,7 @@ class BuildkitBuilder:
     name = "buildkit"
     keeps_images = True
     """Images are sent where ``outputs`` say, and nowhere else."""
+    pushes_while_building = True
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Our build of a context against docker-py's bare ``build`` of the same folder, on a private engine.
+"""Our build of a context by the classic builder against docker-py's bare ``build`` of the same folder.
 
 Run: ``python tests/benchmarks/bench_build.py``. The bound: at most 1.05 times docker-py's time plus 30 ms, medians of
 interleaved rounds of one run.
@@ -63,7 +63,7 @@ def main() -> int:
         except EngineStartError as error:
             print(f"no engine, nothing measured: {error}")
             return 0
-        builder = DockerBuilder()
+        builder = DockerBuilder("classic")
         builder.docker_client = engine.connect()
         broken = 0
         print(f"{'build after an edit (median s)':40} {'docker-py':>10} {'ours':>8} {'bound':>8}")

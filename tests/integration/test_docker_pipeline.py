@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -295,6 +297,36 @@ def test_a_dockerfile_of_the_users_own(client: APIClient, tmp_path: Path, base_i
     status, out, err = cli_run(["build", str(cell), "--run", "--json"])
     assert status == 0, err
     assert json.loads(out)["run"]["stdout_tail"] == "a cell that is a Dockerfile\n"
+
+
+def test_a_secret_for_a_dockerfile(
+    client: APIClient, tmp_path: Path, base_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read by the step, and stands in no record, image or output; a notebook's own line cannot name one."""
+    held = secrets.token_hex(12)
+    monkeypatch.setenv("HELD", held)
+    text = f"FROM {base_image}\nRUN --mount=type=secret,id=held sha256sum /run/secrets/held > /sum\nCMD cat /sum\n"
+    path = notebook(tmp_path, f"%%containerize sec --dockerfile -\n{text}")
+    status, out, err = cli_run(["build", str(path), "--secret", "id=held,env=HELD", "--run", "--json"])
+    assert status == 0, err
+    record = json.loads(out)
+    assert record["run"]["stdout_tail"].startswith(hashlib.sha256(held.encode()).hexdigest())
+    everything = out + err + "".join(file.read_text() for file in Path(record["context"]).rglob("*") if file.is_file())
+    everything += json.dumps([client.history(record["image_id"]), client.inspect_image(record["image_id"])])
+    assert held not in everything
+    status, out, _ = cli_run(
+        ["build", str(path), "--secret", "id=held,env=HELD", "--builder", "docker=classic", "--json"]
+    )
+    assert status == 2
+    assert "builders that can: buildkit" in json.loads(out)["error"]["hint"]
+    plain = notebook(tmp_path, "%%containerize plain\nprint(1)", name="plain.ipynb")
+    status, out, _ = cli_run(["build", str(plain), "--secret", "id=held,env=HELD", "--json"])
+    assert "only steps of a Dockerfile of your own" in json.loads(out)["error"]["message"]
+    text = text.replace("sha256sum", "md5sum")  # a step of its own: what a secret holds is in no cache key
+    line = notebook(tmp_path, f"%%containerize sec2 --dockerfile - --secret id=held,env=HELD\n{text}", name="s.ipynb")
+    status, out, _ = cli_run(["build", str(line), "--json"])
+    assert status == 1
+    assert json.loads(out)["error"]["step"].startswith("RUN --mount=type=secret,id=held")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildr_jupyter.errors import ImageRefError, OptionError
-from buildr_jupyter.model import Mount, PortBinding
+from buildr_jupyter.model import Mount, PortBinding, Secret
 from buildr_jupyter.option import (
     OPTIONS,
     Options,
@@ -150,3 +150,28 @@ def test_seed_options_become_the_same_options() -> None:
     assert options.python is None
     local = package_values(package, RuntimeOptions.load({"ports": [80]}))
     assert make_options(local, base_folder=Path("/")).ports == (PortBinding(80, 80, "127.0.0.1"),)
+
+
+def test_secrets_agents_and_caches(tmp_path: Path) -> None:
+    options = parse(
+        "--secret id=a --secret 'id=b,src=in, here' --secret id=c,env=C --secret type=env,id=d,src=D --ssh default "
+        "--ssh git=/run/agent --cache-from reg/x:1 --cache-to type=registry,ref=reg/x:1,mode=max",
+        tmp_path,
+    )
+    assert options.secrets == (
+        Secret("a"), Secret("b", tmp_path / "in, here"), Secret("c", variable="C"), Secret("d", variable="D"),
+    )  # fmt: skip
+    assert options.ssh == (("default", None), ("git", "/run/agent"))
+    assert (options.cache_from, options.cache_to) == (("reg/x:1",), ("type=registry,ref=reg/x:1,mode=max",))
+
+
+@pytest.mark.parametrize("text", ["", "a", "src=x", "id=", "id=a b", "id=a,other=1", "id=a,src=x,env=Y"])
+def test_what_is_no_secret(text: str) -> None:
+    with pytest.raises(OptionError, match="--secret: "):
+        parse(f"--secret '{text}'" if text else "--secret ,")
+
+
+@pytest.mark.parametrize("text", ["=x", "a="])
+def test_what_is_no_agent(text: str) -> None:
+    with pytest.raises(OptionError, match="--ssh: "):
+        parse(f"--ssh {text}")
