@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import getpass
 import hashlib
 import json
 import os
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 __all__ = [
+    "OWNER_LABEL",
     "Address",
     "EngineInfo",
     "connect",
     "describe",
     "find_address",
+    "this_user",
     "translate",
 ]
 
@@ -40,6 +43,9 @@ CONNECT_TIMEOUT_S = 10.0
 """How long the engine may take to answer the first question."""
 READ_TIMEOUT_S = 60.0
 """How long it may take for an ordinary one; a build and its stream have no limit."""
+
+OWNER_LABEL = "io.buildr.owner"
+"""Label of a container that we made; its value is the user and machine that did."""
 
 _SCHEMES = ("unix", "tcp", "http", "https", "npipe", "ssh")
 
@@ -367,3 +373,12 @@ def _from_other(error: Exception, causes: list[BaseException], address: Address)
     return EngineUnavailable(
         f"no engine at {address}: {error}".rstrip(". "), hint="check DOCKER_HOST, or run docker version to compare"
     )
+
+
+def this_user() -> str:
+    """Return user and machine, as ``me@laptop``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "unknown"  # a numeric user without a name, or no pwd at all
+    return f"{user}@{socket.gethostname()}"

@@ -6,7 +6,6 @@ draws windows and hears interrupts.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -288,7 +287,6 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         cpus=options.cpus,
         gpus=options.gpus,
         output_dir=job.source.folder / "output",
-        labels=(("io.buildr.owner", owner()),),
     )
     ended = yield from runners.select(job.executor).stream_run(spec, cancel)
     if ended.exit_code:
@@ -299,11 +297,6 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         )
     yield StageUpdate("run", "done")
     return replace(result, run=ended)
-
-
-def owner() -> str:
-    """Return what marks the containers of this process: host and process id. Never put into an image."""
-    return f"{os.uname().nodename if hasattr(os, 'uname') else os.environ.get('COMPUTERNAME', '')}-{os.getpid()}"
 
 
 _END = object()

@@ -23,6 +23,7 @@ BUILDERS = {
     "buildah": "buildr_jupyter.builder.buildah_builder:BuildahBuilder",
     "buildkit": "buildr_jupyter.builder.buildkit_builder:BuildkitBuilder",
     "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
+    "kaniko": "buildr_jupyter.builder.kaniko_builder:KanikoBuilder",
     "oci": "buildr_jupyter.builder.oci_builder:OciBuilder",
 }
 """Name to ``module:class``; the module is imported when the builder is selected."""

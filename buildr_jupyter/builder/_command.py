@@ -19,7 +19,7 @@ from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, Engi
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.events import Stream as StreamName
 
-__all__ = ["Output", "ask", "follow"]
+__all__ = ["Lines", "Output", "ask", "follow"]
 
 MAX_PIECE_BYTES = 64 * 1024
 """A line without an end is given out in pieces of this size, so that it cannot fill the memory."""
@@ -142,6 +142,28 @@ def _start(
         raise EngineUnavailable(f"the command {command[0]!r} cannot be run: {error}", hint=hint) from error
 
 
+class Lines:
+    """Puts pieces of two streams together to lines."""
+
+    def __init__(self) -> None:
+        self.pending: dict[StreamName, bytes] = {}
+
+    def feed(self, stream: StreamName, data: bytes) -> Iterator[Output]:
+        """Yield the lines that are complete with this piece; one that gets too long is cut."""
+        *lines, rest = (self.pending.pop(stream, b"") + data).split(b"\n")
+        for line in lines:
+            yield Output(stream, line + b"\n")
+        if len(rest) >= MAX_PIECE_BYTES:
+            yield Output(stream, rest)
+        elif rest:
+            self.pending[stream] = rest
+
+    def rest(self) -> Iterator[Output]:
+        """Yield what stands without a line end."""
+        for stream in list(self.pending):
+            yield Output(stream, self.pending.pop(stream))
+
+
 class _Running:
     """A child, the threads that read and write its pipes, and its end."""
 
@@ -213,25 +235,17 @@ class _Running:
 
     def outputs(self) -> Iterator[Output]:
         """Yield lines as they are complete, and what stands without a line end for a while."""
-        pending: dict[StreamName, bytes] = {"stdout": b"", "stderr": b""}
+        lines = Lines()
         ended = 0
         while ended < 2:
             try:
-                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if any(pending.values()) else None)
+                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if lines.pending else None)
             except queue.Empty:
-                for stream, data in pending.items():
-                    if data:
-                        yield Output(stream, data)
-                        pending[stream] = b""
+                yield from lines.rest()
                 continue
             ended += not data
-            *lines, rest = (pending[stream] + data).split(b"\n")
-            for line in lines:
-                yield Output(stream, line + b"\n")
-            if rest and (not data or len(rest) >= MAX_PIECE_BYTES):
-                yield Output(stream, rest)
-                rest = b""
-            pending[stream] = rest
+            yield from lines.feed(stream, data)
+        yield from lines.rest()
 
     def stop_soon(self) -> None:
         """Begin to end the child and all that it started; return at once."""

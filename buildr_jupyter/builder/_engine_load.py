@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.events import Event, StepUpdate
+from buildr_jupyter.model import ImageRef
 
 __all__ = ["load"]
 
 
-def load(path: Path, open_engine: Callable[[], Any]) -> Generator[Event, None, None]:
-    """Load a ``docker save`` archive into the engine.
+def load(
+    path: Path, open_engine: Callable[[], Any], image_id: str, refs: Iterable[ImageRef]
+) -> Generator[Event, None, None]:
+    """Load a ``docker save`` archive into the engine and give its image these names.
 
     Raises EngineError where none answers, BuildError where it does not take the image.
     """
@@ -27,4 +30,6 @@ def load(path: Path, open_engine: Callable[[], Any]) -> Generator[Event, None, N
             for event in client.load_image(stream):
                 if isinstance(event, dict) and ("error" in event or "errorDetail" in event):
                     raise BuildError(f"Image build failed: the engine does not take it: {event.get('error')}")
+        for ref in refs:
+            client.tag(image_id, ref.name, tag=ref.local_tag)
         yield replace(step, status="done")

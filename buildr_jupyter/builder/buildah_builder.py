@@ -265,7 +265,8 @@ class BuildahBuilder:
             with tempfile.TemporaryDirectory(prefix="buildr-") as folder:
                 path = Path(folder) / "image.tar"
                 yield from self._save(result, f"docker-archive:{path}", cancel)
-                yield from load(path, self._open_engine)
+                refs = [ImageRef.parse(tag) for tag in result.tags]
+                yield from load(path, self._open_engine, str(result.image_id), refs)
             return result
         yield from self._write(output, result, cancel)
         return replace(result, archive=output.path)

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import getpass
 import logging
 import re
-import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from buildr_jupyter.builder._docker_http import interruptible
-from buildr_jupyter.engine import connect, translate
+from buildr_jupyter.engine import OWNER_LABEL, connect, this_user, translate
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
 from buildr_jupyter.model import PortBinding, RunResult, RunSpec
 from buildr_jupyter.runner._outputs import extract_outputs
 
-__all__ = ["OWNER_LABEL", "DockerRunner"]
+__all__ = ["DockerRunner"]
 
 logger = logging.getLogger(__name__)
-
-OWNER_LABEL = "io.buildr.owner"
-"""Label of a container that a runner made; its value is the user and machine that did."""
 
 STOP_GRACE_S = 2
 """How long a container may take to end after SIGTERM."""
@@ -45,7 +40,7 @@ class DockerRunner:
     def __init__(self, *, clock: Callable[[], float] = time.time, owner: str | None = None) -> None:
         self.docker_client: Any = None
         self._clock = clock
-        self._owner = owner or _this_user()
+        self._owner = owner or this_user()
 
     # -- the protocol
 
@@ -330,11 +325,3 @@ def _decoder() -> codecs.IncrementalDecoder:
 def _raise_if(cancel: CancelToken) -> None:
     if cancel.is_set():
         raise Cancelled("the run was cancelled")
-
-
-def _this_user() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        user = "unknown"  # a numeric user without a name, or no pwd at all
-    return f"{user}@{socket.gethostname()}"

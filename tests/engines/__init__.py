@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from tests.engines import base, buildkitd, certificates, containers, dockerd, registry
+from tests.engines import base, buildkitd, certificates, containers, dockerd, gotools, registry
 from tests.engines._process import EngineStartError, Process, stop
 
 __all__ = ["EngineStartError", "Engines", "sweep"]
@@ -63,6 +63,12 @@ class Engines:
         up = self._made["docker"]
         assert isinstance(up, dockerd.Dockerd)
         return up
+
+    def kaniko(self) -> str:
+        """Return the name of an image of kaniko's executor in the engine."""
+        if "kaniko" not in self._made:
+            self._made["kaniko"] = dockerd.import_kaniko(self.docker().host, gotools.tool("kaniko"))
+        return str(self._made["kaniko"])
 
     def containers(self) -> containers.Containers:
         """Return a store of images for buildah and podman."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,6 +177,23 @@ def import_base(host: str, tar: Path) -> str:
             repository, _, tag = base.NAME.partition(":")
             client.import_image_from_data(data, repository=repository, tag=tag, changes=changes)
         return str(client.inspect_image(base.NAME)["Id"])
+
+
+def import_kaniko(host: str, executor: Path) -> str:
+    """Make an image of kaniko's executor as the original's is: the executable and authorities, nothing else."""
+    from docker import APIClient
+
+    name, out = "kaniko-executor:tests", io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.add(executor, "kaniko/executor")
+        if base.CA_BUNDLE.exists():
+            tar.add(base.CA_BUNDLE, "kaniko/ssl/certs/ca-certificates.crt")
+    out.seek(0)
+    changes = ['ENTRYPOINT ["/kaniko/executor"]', "ENV SSL_CERT_DIR=/kaniko/ssl/certs", "WORKDIR /workspace"]
+    with contextlib.closing(APIClient(host, version="auto", timeout=300)) as client:
+        repository, _, tag = name.partition(":")
+        client.import_image_from_data(out, repository=repository, tag=tag, changes=changes)
+    return name
 
 
 def _which(name: str) -> str | None:

@@ -260,11 +260,22 @@ class OciHarness(Harness):
         return Halting(replace(request, outputs=outputs), lambda: slow.sending > 0)
 
 
+class KanikoHarness(Harness):
+    """The executor in a container of the engine."""
+
+    spec = "kaniko"
+    logger = "buildr_jupyter.builder.kaniko_builder"
+
+    def builder(self) -> builder.Builder:
+        return builder.select(f"kaniko={self.world.engines.kaniko()}")
+
+
 HARNESSES: dict[str, type[Harness]] = {
     "docker": DockerClassic,
     "docker-buildkit": DockerBuildkit,
     "buildkit": BuildkitHarness,
     "buildah": BuildahHarness,
+    "kaniko": KanikoHarness,
     "oci": OciHarness,
 }
 """Row to class; the row's name is the test's id."""

@@ -1,0 +1,251 @@
+"""Where kaniko's executor may run: in a container of an engine, or in a throw-away root of this machine.
+
+The executor unpacks base images over its own ``/``. It is never given this machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from buildr_jupyter.builder._command import Lines, Output, follow
+from buildr_jupyter.builder._docker_http import interruptible
+from buildr_jupyter.engine import translate
+from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
+from buildr_jupyter.events import CancelToken
+
+__all__ = ["HOME", "Container", "Room", "Root"]
+
+HOME = "/kaniko/buildr"
+"""What the executor is given lies here: it leaves everything below /kaniko out of images."""
+CONTEXT = f"{HOME}/context"
+_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_ENVIRONMENT = {"HOME": "/root", "USER": "root", "DOCKER_CONFIG": HOME, "PATH": "/usr/local/bin:/kaniko"}
+_CERTIFICATES = {"SSL_CERT_FILE": f"{HOME}/ca-bundle.crt"}
+# "$1" is the root; the executor and its arguments follow. What a RUN expects of a machine, as mounts, which the
+# executor leaves alone; all of them end with the namespace.
+_SCRIPT = """\
+set -e
+root=$1; shift
+mount -t proc proc "$root/proc"
+mount -t tmpfs -o mode=755,size=1m tmpfs "$root/dev"
+for name in null zero full random urandom tty; do
+  touch "$root/dev/$name"
+  mount --bind "/dev/$name" "$root/dev/$name"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+mkdir "$root/dev/shm"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+for name in resolv.conf hosts; do
+  [ ! -e "/etc/$name" ] || mount --bind "/etc/$name" "$root/etc/$name"
+done
+exec chroot "$root" /kaniko/executor "$@"
+"""
+
+
+class Room(Protocol):
+    """A place for one run of the executor; its end takes everything away."""
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
+    ) -> Generator[Output, None, int]:
+        """Run the executor, yielding what it writes; return its exit status. Raises EngineError, Cancelled."""
+        ...
+
+    def fetch(self, path: str, into: Path) -> bool:
+        """Copy a file, or a folder, that the executor made; tell whether there was one."""
+        ...
+
+
+class Container:
+    """A container of an engine; the context is sent to it before it starts."""
+
+    def __init__(
+        self, client: Any, image: str, *, files: Mapping[str, bytes], context: Iterable[bytes], network: str | None,
+        labels: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self._client, self._image, self._network = client, image, network
+        self._files, self._context, self._labels = files, context, labels
+        self._container: str | None = None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Room]:
+        """Give the room; at the end the container is removed, running or not."""
+        try:
+            yield self
+        finally:
+            if self._container is not None:
+                with contextlib.suppress(EngineError), translate(self._client):
+                    self._client.remove_container(self._container, force=True, v=True)
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
+    ) -> Generator[Output, None, int]:
+        """Run the executor in the container."""
+        client = self._client
+        with translate(client):
+            made = client.create_container(
+                self._image,
+                command=list(arguments),
+                environment={**_ENVIRONMENT, **environment},
+                labels=dict(self._labels),
+                host_config=client.create_host_config(network_mode=self._network),
+            )
+            self._container = container = str(made["Id"])
+            client.put_archive(container, "/", _tar(self._files, (HOME.lstrip("/"), CONTEXT.lstrip("/"))))
+            client.put_archive(container, CONTEXT, self._context)
+            undo = cancel.on_cancel(lambda: client.kill(container) if _running(client, container) else None)
+            try:
+                with interruptible(client, cancel.on_cancel) as watch:
+                    output = watch(lambda: client.attach(container, stream=True, demux=True))
+                    client.start(container)
+                    lines = Lines()
+                    for stdout, stderr in output:
+                        if stdout:
+                            yield from lines.feed("stdout", stdout)
+                        if stderr:
+                            yield from lines.feed("stderr", stderr)
+                    yield from lines.rest()
+                if cancel.is_set():
+                    raise Cancelled("the work was cancelled")
+                state = client.wait(container)
+            finally:
+                undo()
+        return int(state.get("StatusCode", -1))
+
+    def fetch(self, path: str, into: Path) -> bool:
+        """Copy a file or a folder out of the container."""
+        from docker.errors import NotFound
+
+        try:
+            chunks, _ = self._client.get_archive(self._container, path)
+        except NotFound:
+            return False
+        with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+            with tarfile.open(fileobj=_Stream(chunks), mode="r|") as tar:
+                for member in tar:
+                    _take(tar, member, Path(scratch))
+            (Path(scratch) / path.rpartition("/")[2]).replace(into)
+        return True
+
+
+class Root:
+    """A throw-away root folder, with namespaces of its own; the executor is a file of this machine."""
+
+    def __init__(
+        self, executor: Path, *, files: Mapping[str, bytes], context: Iterable[bytes], cancel: CancelToken
+    ) -> None:
+        self._executor, self._files, self._context, self._cancel = executor, files, context, cancel
+        self._root = Path()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Room]:
+        """Make the root and give the room; at the end the root is removed.
+
+        Raises EngineUnavailable without the executor, BuildRefused where this user may not make one.
+        """
+        if not self._executor.is_file():
+            raise EngineUnavailable(
+                f"there is no executor of kaniko at {str(self._executor)!r}", hint="--builder kaniko=FILE, or an image"
+            )
+        if sys.platform != "linux" or os.geteuid() != 0:
+            raise BuildRefused(
+                "Image build failed: kaniko's executor needs root on Linux for a root folder of its own",
+                hint="name an image of it and an engine runs it: --builder kaniko=IMAGE",
+            )
+        with tempfile.TemporaryDirectory(prefix="buildr-kaniko-") as folder:
+            self._root = Path(folder)
+            for name in ("proc", "dev", "etc", "root", "tmp", "kaniko", HOME[1:], CONTEXT[1:]):
+                (self._root / name).mkdir(exist_ok=True)
+            for name in ("etc/resolv.conf", "etc/hosts"):
+                (self._root / name).touch()
+            shutil.copy2(self._executor, self._root / "kaniko" / "executor")
+            for name, content in {**self._files, **_ca_bundle()}.items():
+                (self._root / name.lstrip("/")).write_bytes(content)
+            unpack = ["tar", "-x", "-C", f"{self._root}{CONTEXT}"]
+            said = list(follow(unpack, cancel=self._cancel, stdin=self._context))
+            if said:
+                raise EngineError(f"the context cannot be unpacked: {said[-1].data.decode(errors='replace').strip()}")
+            yield self
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
+    ) -> Generator[Output, None, int]:
+        """Run the executor in the root."""
+        namespaces = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
+        command = [*namespaces, "sh", "-c", _SCRIPT, "sh", str(self._root), *arguments]
+        path = {"PATH": f"{_ENVIRONMENT['PATH']}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        env = {**_ENVIRONMENT, **path, **_CERTIFICATES, **environment}
+        return (yield from follow(command, cancel=cancel, env=env, hint="unshare is in Debian's package util-linux"))
+
+    def fetch(self, path: str, into: Path) -> bool:
+        """Move a file or a folder out of the root."""
+        found = self._root / path.lstrip("/")
+        if not found.exists():
+            return False
+        shutil.move(found, into)
+        return True
+
+
+def _running(client: Any, container: str) -> bool:
+    return bool((client.inspect_container(container).get("State") or {}).get("Running"))
+
+
+def _ca_bundle() -> dict[str, bytes]:
+    found = next((Path(name) for name in _CA_BUNDLES if Path(name).is_file()), None)
+    return {f"{HOME}/ca-bundle.crt": found.read_bytes() if found else b""}
+
+
+def _tar(files: Mapping[str, bytes], folders: Iterable[str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in folders:
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.size, info.mode = len(content), 0o600
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write one plain file or folder of an archive that an engine made; anything else, or elsewhere, is left out."""
+    target = folder / member.name
+    if ".." in target.parts or not target.is_relative_to(folder):
+        return
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+    elif member.isfile() and (content := tar.extractfile(member)) is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            shutil.copyfileobj(content, out, 1 << 20)
+
+
+class _Stream(io.RawIOBase):
+    """A sequence of chunks to read from."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._left) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._left += chunk
+        found, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
+        return found

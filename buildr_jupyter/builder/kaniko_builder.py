@@ -1,0 +1,397 @@
+"""Builds with kaniko's executor, in a container of an engine or in a throw-away root; it has no image store.
+
+The original is archived; its maintained forks take the same flags: name an image or an executable of one with
+``--builder kaniko=IMAGE`` or ``kaniko=/path/executor``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import re
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder import drain
+from buildr_jupyter.builder._containers import auth_json, base_images
+from buildr_jupyter.builder._context import iter_context
+from buildr_jupyter.builder._docker_errors import build_error, publish_error
+from buildr_jupyter.builder._docker_values import FROM
+from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, Container, Room, Root
+from buildr_jupyter.builder._kaniko_stream import KanikoStream
+from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.engine import OWNER_LABEL, this_user
+from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.errors import (
+    BuildError,
+    ContextError,
+    CredentialError,
+    PublishError,
+)
+from buildr_jupyter.events import CancelToken, Event, Warned
+from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
+from buildr_jupyter.oci._http import is_local, known_ca
+from buildr_jupyter.oci.base import explain
+from buildr_jupyter.oci.registry import Manifest, Registry
+from buildr_jupyter.oci.registry import connect as connect_registry
+from buildr_jupyter.plan import CONTENT_LABEL
+
+__all__ = ["IMAGE", "KanikoBuilder"]
+
+logger = logging.getLogger(__name__)
+
+IMAGE = "gcr.io/kaniko-project/executor:v1.24.0"
+"""The last image of the archived original."""
+_REGISTRY = re.compile(r"https?://([^/\s\"]+)/v2/")
+_DIGEST, _TAR, _LAYOUT = f"{HOME}/digest", f"{HOME}/image.tar", f"{HOME}/layout"
+
+
+@dataclass
+class _Order:
+    """What one run of the executor is given."""
+
+    arguments: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
+
+
+class KanikoBuilder:
+    """Builds with kaniko; ``executor`` is an image's name, or the absolute path of an executable."""
+
+    def __init__(
+        self,
+        executor: str = IMAGE,
+        *,
+        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        open_engine: Callable[[], Any] = connect_engine,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.executor = executor
+        self._find_login, self._open_engine, self._clock = find_login, open_engine, clock
+
+    @classmethod
+    def of(cls, argument: str) -> KanikoBuilder:
+        """Return the builder of ``kaniko=IMAGE`` or ``kaniko=/path/executor``."""
+        return cls(argument)
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether images are left to go elsewhere: an executable on this machine has no engine to put them in."""
+        return self._is_file
+
+    @property
+    def _is_file(self) -> bool:
+        return self.executor.startswith("/")
+
+    # -- the seed's doors
+
+    def build(self, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img``, and load it into the engine."""
+        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),))
+        return drain(self.stream_build(request, CancelToken()))
+
+    def publish(self, img: str) -> BuildResult:
+        """Push ``img`` out of the engine, and of its tags only the named one, else ``latest``."""
+        return drain(self.stream_publish(img, CancelToken()))
+
+    # -- the protocol
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what kaniko cannot do of the request."""
+        found = []
+        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        if len(platforms) > 1:
+            found.append(Refusal("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
+        if request.plan and request.plan.dockerfile and request.plan.dockerfile.secrets:
+            found.append(Refusal("build secrets", "kaniko has none", ("docker", "buildkit", "buildah")))
+        if request.plan and request.plan.base == "kernel":
+            found.append(Refusal("--base kernel", "kaniko takes bases from registries only", ("oci",)))
+        if not request.outputs:
+            found.append(Refusal("a build that goes nowhere", "kaniko has no image store: --publish or --output", ()))
+        return found
+
+    def stream_base(
+        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, str | None]:
+        """Ask the base's registry for its digest: the executor takes bases from nowhere else. None for ``scratch``.
+
+        Raises BuildError where there is no such image or no answer, Cancelled.
+        """
+        if base == "scratch":
+            return None
+        ref = ImageRef.parse(base).tagged()
+        if ref.digest:
+            return ref.digest
+        login = yield from self._login(ref.registry_host)
+        try:
+            with contextlib.closing(connect_registry(ref.registry_host, login)) as registry:
+                digest = registry.until(cancel).digest(ref.registry_path, ref.local_tag)
+        except PublishError as error:
+            raise explain(error, base) from error
+        if digest is None:
+            raise build_error(
+                f"manifest for {base} not found: kaniko takes bases from registries only",
+                step=None, exit_code=None, tail=(), base=base,
+            )  # fmt: skip
+        return digest
+
+    def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Build and bring the image where ``request.outputs`` say; nothing is built where all of it is there already.
+
+        Raises BuildError with the failing step, its exit code and the last lines of the log; BuildRefused;
+        ContextError; EngineError; PublishError; Cancelled.
+        """
+        started = self._clock()
+        if not request.context.is_dir():
+            raise ContextError(f"context {str(request.context)!r} is not a folder")
+        result = BuildResult(
+            image=str(request.refs[0]) if request.refs else "",
+            builder="kaniko",
+            content_digest=request.plan.content_digest if request.plan else None,
+            context=request.context,
+            tags=tuple(str(ref) for ref in request.refs),
+        )
+        there = yield from self._there(request)
+        if there is not None:
+            return replace(_pushed(result, request, there), cached=True, duration_s=self._clock() - started)
+        state = KanikoStream(clock=self._clock)
+        order = yield from self._order(request)
+        with self._opened(request, order, cancel) as room, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
+            yield from self._follow(room, order, state, cancel)
+            result = replace(result, steps=tuple(state.steps.values()))
+            result = yield from self._gather(room, request, result, Path(folder))
+        return replace(result, duration_s=self._clock() - started)
+
+    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push one tag out of the engine, where a build without a push left the image. Raises as DockerBuilder's."""
+        with contextlib.closing(self._open_engine()) as client:
+            docker = DockerBuilder(find_login=self._find_login, clock=self._clock)
+            docker.docker_client = client
+            pushed = yield from docker.stream_publish(img, cancel)
+        return replace(pushed, builder="kaniko")
+
+    # -- what is asked of the executor
+
+    def _order(self, request: BuildRequest) -> Generator[Event, None, _Order]:
+        custom = request.plan.dockerfile if request.plan else None
+        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        order = _Order(["--force", "--log-format=json", f"--context=dir://{CONTEXT}", f"--digest-file={_DIGEST}"])
+        order.arguments.append(f"--dockerfile={CONTEXT}/{request.dockerfile}")
+        order.environment = {**dict(custom.build_args if custom else ()), **request.build_args}
+        order.arguments += [f"--build-arg={name}" for name in order.environment]  # the values are in its environment
+        order.arguments += [f"--label={name}={value}" for name, value in request.labels.items()]
+        if target := request.target or (custom.target if custom else None):
+            order.arguments.append(f"--target={target}")
+        if platforms:
+            order.arguments.append(f"--custom-platform={platforms[0]}")
+        _name_outputs(request, order.arguments)
+        order.hosts = {ref.registry_host for ref in base_images(request)}
+        order.hosts |= {output.ref.registry_host for output in request.outputs if isinstance(output, Push)}
+        logins = []
+        for number, host in enumerate(sorted(order.hosts)):
+            login = yield from self._login(host)
+            if login is not None:
+                logins.append(login)
+            if authority := known_ca(host):
+                name = f"{HOME}/authority-{number}.crt"
+                order.files[name] = authority.read_bytes()
+                order.arguments.append(f"--registry-certificate={host}={name}")
+            elif is_local(host):
+                order.arguments.append(f"--insecure-registry={host}")
+        order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
+        return order
+
+    @contextlib.contextmanager
+    def _opened(self, request: BuildRequest, order: _Order, cancel: CancelToken) -> Any:
+        """Give the room in which the executor runs."""
+        pieces = iter_context(request)
+        if self._is_file:
+            with Root(Path(self.executor), files=order.files, context=pieces, cancel=cancel).opened() as room:
+                yield room
+            return
+        network = request.network or ("host" if any(is_local(host) for host in order.hosts) else None)
+        with contextlib.closing(self._open_engine()) as client:
+            docker = DockerBuilder(find_login=self._find_login)
+            docker.docker_client = client
+            for _ in docker.stream_base(self.executor, platform=None, pull=False, cancel=cancel):
+                pass  # the executor's own image is no part of what is built
+            container = Container(
+                client,
+                self.executor,
+                files=order.files,
+                context=pieces,
+                network=network,
+                labels={OWNER_LABEL: this_user()},
+            )
+            with container.opened() as room:
+                yield room
+
+    def _follow(
+        self, room: Room, order: _Order, state: KanikoStream, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        pieces = room.run(order.arguments, order.environment, cancel)
+        status: int | None = None
+        try:
+            while status is None:
+                try:
+                    piece = next(pieces)
+                except StopIteration as end:
+                    status = end.value
+                    break
+                events, said = state.feed(piece)
+                if said:
+                    logger.debug("Build output: %s", said)
+                yield from events
+        finally:
+            pieces.close()
+        if status:
+            raise self._failure(state, status)
+        yield from state.finish()
+
+    def _failure(self, state: KanikoStream, status: int) -> BuildError | PublishError:
+        message, code = state.message(status)
+        if state.pushing or "push permission" in message:
+            host = ImageRef.parse(state.pushing).registry_host if state.pushing else _host_in(message)
+            logger.error("Push failed: %s", message)
+            return publish_error(message, host, logged_in=False)
+        logger.error("Build failed: %s", message)
+        from_line = FROM.match(state.step_title or "")
+        return build_error(
+            message,
+            step=state.step_title,
+            exit_code=code,
+            tail=state.tail,
+            base=from_line[1] if from_line else (None if state.step_title else state.base),
+        )
+
+    # -- what came of it
+
+    def _there(self, request: BuildRequest) -> Generator[Event, None, Manifest | None]:
+        """Return the manifest of the same content, where every output is a push and every tag has it already."""
+        pushes = [output for output in request.outputs if isinstance(output, Push)]
+        if request.plan is None or request.no_cache or request.pull or len(pushes) != len(request.outputs):
+            return None
+        found = None
+        for output in pushes:
+            login = yield from self._login(output.ref.registry_host)
+            try:
+                with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
+                    if registry.digest(output.ref.registry_path, output.ref.local_tag) is None:
+                        return None
+                    found = registry.manifest(output.ref.registry_path, output.ref.local_tag)
+                    if _content_of(registry, output.ref, found) != request.plan.content_digest:
+                        return None
+            except PublishError:
+                return None  # the build says what is wrong
+        return found
+
+    def _gather(
+        self, room: Room, request: BuildRequest, result: BuildResult, folder: Path
+    ) -> Generator[Event, None, BuildResult]:
+        """Take what the executor made to where the outputs say."""
+        if not room.fetch(_DIGEST, folder / "digest"):
+            raise BuildError("Image build failed: kaniko's executor ended well without a digest")
+        result = replace(result, digest=(folder / "digest").read_text().strip())
+        saved = folder / "image.tar"
+        if any(isinstance(output, (Archive, EngineLoad)) for output in request.outputs):
+            if not room.fetch(_TAR, saved):
+                raise BuildError("Image build failed: kaniko's executor ended well without an archive")
+            result = replace(result, image_id=_image_id(saved))
+        for output in request.outputs:
+            if isinstance(output, Push):
+                login = yield from self._login(output.ref.registry_host)
+                with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
+                    manifest = registry.manifest(output.ref.registry_path, output.ref.local_tag)
+                result = _pushed(result, request, manifest)
+            elif isinstance(output, EngineLoad):
+                assert result.image_id
+                yield from load(saved, self._open_engine, result.image_id, request.refs)
+            elif isinstance(output, Archive):
+                _copy(saved, output.path)
+                result = replace(result, archive=output.path)
+            else:
+                _take_layout(room, output.path)
+                result = replace(result, archive=output.path)
+        return result
+
+    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
+        """Return the login for a registry; one that cannot be read is said, and the executor goes without it."""
+        try:
+            return self._find_login(host)
+        except CredentialError as error:
+            yield Warned(f"no login is used for {host}: {error}", error.hint)
+            return None
+
+
+def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:
+    """Add where the image goes; without a push the destinations only name it in the archive."""
+    pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
+    arguments += [f"--destination={ref}" for ref in dict.fromkeys(pushes or request.refs)]
+    if not pushes:
+        arguments.append("--no-push")
+    if any(isinstance(output, (Archive, EngineLoad)) for output in request.outputs):
+        arguments.append(f"--tar-path={_TAR}")
+    if any(isinstance(output, Layout) for output in request.outputs):
+        arguments.append(f"--oci-layout-path={_LAYOUT}")
+
+
+def _content_of(registry: Registry, ref: ImageRef, manifest: Manifest) -> str | None:
+    """Return the content digest that an image in a registry says it was made from."""
+    if manifest.config_digest is None:
+        return None
+    config = io.BytesIO()
+    registry.download(ref.registry_path, manifest.config_digest, int(manifest.document["config"]["size"]), config)
+    labels = (json.loads(config.getvalue()).get("config") or {}).get("Labels") or {}
+    found = labels.get(CONTENT_LABEL)
+    return found if isinstance(found, str) else None
+
+
+def _pushed(result: BuildResult, request: BuildRequest, manifest: Manifest) -> BuildResult:
+    pushed = tuple(str(output.ref) for output in request.outputs if isinstance(output, Push))
+    return replace(
+        result, image_id=manifest.config_digest, digest=manifest.digest, size_bytes=manifest.size_bytes, pushed=pushed
+    )
+
+
+def _image_id(saved: Path) -> str:
+    """Return the id of the image in a ``docker save`` archive: the digest of its config."""
+    with tarfile.open(saved) as tar:
+        found = tar.extractfile("manifest.json")
+        documents = json.loads(found.read()) if found else []
+    return f"sha256:{str(documents[0]['Config']).removeprefix('sha256:').removesuffix('.json')}"
+
+
+def _copy(saved: Path, path: Path) -> None:
+    """Put a finished file in its place: written beside it, so that half of one never stands there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / "made"
+        shutil.copyfile(saved, made)
+        made.replace(path)
+
+
+def _take_layout(room: Room, path: Path) -> None:
+    if path.is_dir() and any(path.iterdir()):
+        raise BuildError(f"Image build failed: {str(path)!r} is not empty", hint="name an empty folder, or a new one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / "made"
+        if not room.fetch(_LAYOUT, made):
+            raise BuildError("Image build failed: kaniko's executor ended well without a layout")
+        made.replace(path)
+
+
+def _host_in(message: str) -> str:
+    found = _REGISTRY.search(message)
+    return found[1] if found else ""
