@@ -17,9 +17,9 @@ __all__ = ["load"]
 
 
 def load(
-    path: Path, open_engine: Callable[[], Any], image_id: str, refs: Iterable[ImageRef]
+    path: Path, open_engine: Callable[[], Any], image_id: str = "", refs: Iterable[ImageRef] = ()
 ) -> Generator[Event, None, None]:
-    """Load a ``docker save`` archive into the engine and give its image these names.
+    """Load a ``docker save`` archive into the engine; its image gets the names ``refs``, too.
 
     Raises EngineError where none answers, BuildError where it does not take the image.
     """
