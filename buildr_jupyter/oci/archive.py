@@ -290,8 +290,8 @@ class _Tee(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         self._check()
-        head, self._head = self._head, b""
-        block = head + self._stream.read(size - len(head) if size > len(head) else size)
+        head, self._head = (self._head, b"") if size < 0 else (self._head[:size], self._head[size:])
+        block = head + (self._stream.read(size - len(head) if size >= 0 else size) if size != len(head) else b"")
         self.hash.update(block)
         self.size += len(block)
         self._out.write(block)

@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from buildr_jupyter.oci.image import default_platform
@@ -31,8 +31,12 @@ def save(
     architecture: str = "",
     environment: tuple[str, ...] = (),
     layers: tuple[Mapping[str, bytes], ...] | None = None,
+    pack: Callable[[bytes], bytes] = bytes,
 ) -> Path:
-    """Write an image that says it has Python ``python`` (this one unless told; None: it says nothing)."""
+    """Write an image that says it has Python ``python`` (this one unless told; None: it says nothing).
+
+    ``pack`` compresses its layers.
+    """
     tars = [tar_of(files) for files in (layers or ({f"marker-{path.stem}": b""},))]
     variables = ["PATH=/usr/local/bin:/usr/bin", *environment]
     if python is not None:
@@ -46,5 +50,5 @@ def save(
     names = [f"{number}.tar" for number in range(len(tars))]
     described = [{"Config": "c.json", "RepoTags": [], "Layers": names}]
     documents = {"manifest.json": json.dumps(described).encode(), "c.json": json.dumps(config).encode()}
-    path.write_bytes(tar_of({**documents, **dict(zip(names, tars, strict=True))}))
+    path.write_bytes(tar_of({**documents, **dict(zip(names, map(pack, tars), strict=True))}))
     return path

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.oci import base
 from buildr_jupyter.oci.image import default_platform
-from buildr_jupyter.oci.layer import compressor
+from buildr_jupyter.oci.layer import GZIP, compressor
 from buildr_jupyter.oci.store import Store
 
 MakeBase = Callable[..., Path]
@@ -41,6 +44,19 @@ def test_python_by_what_the_base_says_or_has(make_base: MakeBase, store: Store) 
     assert python_in(make_base("said", python="3.11.4"), store).bin == "/usr/local/bin"
     files = {"./usr/bin/python3.11": b"", "opt/x/bin/python3.11": b"", "opt/x/pyvenv.cfg": b""}
     assert python_in(make_base("has", python=None, layers=(files,)), store) == base.Python("/usr/bin", "3.11")
+
+
+@pytest.mark.parametrize(
+    "pack", [bytes, gzip.compress, zstandard.ZstdCompressor().compress], ids=["tar", "gzip", "zstd"]
+)
+def test_layers_however_they_are_compressed(make_base: MakeBase, store: Store, pack: Callable[[bytes], bytes]) -> None:
+    files = {"usr/bin/python3.11": b"", "big": secrets.token_bytes(1 << 20) * 3}
+    path = make_base("packed", python=None, layers=(files, {"b": b"1"}), pack=pack)
+    assert python_in(path, store).bin == "/usr/bin"
+    assert [layer.media_type for layer in read(path, store).layers] == [GZIP, GZIP]
+    assert store.verify() == []
+    with base.opened_layer(store.path(read(path, store).layers[0].digest), read(path, store).layers[0]) as tar:
+        assert {member.name: member.size for member in tar} == {"usr/bin/python3.11": 0, "big": 3 << 20}
 
 
 def test_no_python_and_another(make_base: MakeBase, store: Store) -> None:
