@@ -137,7 +137,9 @@ class Store:
                 yield out, done.append
             if done:
                 Path(name).chmod(0o644)
+                stamp = Path(name).stat().st_mtime_ns
                 Path(name).replace(self.path(done[0]))
+                self._sound[done[0]] = stamp  # its digest was made of what was written
         except OSError as error:
             raise self._unwritable(error) from error
         finally:
