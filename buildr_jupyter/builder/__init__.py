@@ -25,6 +25,7 @@ BUILDERS = {
     "docker": "buildr_jupyter.builder.docker_builder:DockerBuilder",
     "kaniko": "buildr_jupyter.builder.kaniko_builder:KanikoBuilder",
     "oci": "buildr_jupyter.builder.oci_builder:OciBuilder",
+    "podman": "buildr_jupyter.builder.podman_builder:PodmanBuilder",
 }
 """Name to ``module:class``; the module is imported when the builder is selected."""
 

@@ -71,6 +71,8 @@ class DockerBuilder:
     engine offers.
     """
 
+    name = "docker"
+
     def __init__(
         self,
         protocol: str | None = None,
@@ -173,7 +175,7 @@ class DockerBuilder:
             image_id=image_id,
             unpacked_bytes=size,
             cached=known is not None,
-            builder="docker",
+            builder=self.name,
             content_digest=request.plan.content_digest if request.plan else None,
             context=request.context,
             tags=tuple(str(ref) for ref in request.refs),
@@ -273,7 +275,7 @@ class DockerBuilder:
             digest=state.digest,
             size_bytes=compressed_bytes(ref, state.digest, login),
             unpacked_bytes=number_of(found.get("Size")),
-            builder="docker",
+            builder=self.name,
             tags=(str(ref),),
             pushed=(str(ref),),
             duration_s=self._clock() - started,

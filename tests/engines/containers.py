@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def set_up(folder: Path, *, driver: str = "overlay") -> Containers:
     (folder / "storage.conf").write_text(
         f'[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/store"\nrunroot = "{folder}/run"\n'
     )
-    (folder / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
+    registries(folder / "registries.conf")
     # crun, the default, asks for a pure cgroup hierarchy; runc takes a mixed one, too.
     (folder / "containers.conf").write_text(
         '[engine]\nruntime = "/usr/sbin/runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
@@ -46,6 +47,13 @@ def set_up(folder: Path, *, driver: str = "overlay") -> Containers:
         "BUILDAH_ISOLATION": "chroot",
     }
     return Containers(folder, environment)
+
+
+def registries(file: Path, insecure: Iterable[str] = ()) -> Path:
+    """Write a configuration of registries, those named without TLS; return the file."""
+    tables = [f'[[registry]]\nlocation = "{host}"\ninsecure = true\n' for host in insecure]
+    file.write_text("\n".join(['unqualified-search-registries = ["docker.io"]', *tables]) + "\n")
+    return file
 
 
 def trust(home: Path, registry: Registry) -> None:

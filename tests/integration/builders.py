@@ -260,6 +260,21 @@ class OciHarness(Harness):
         return Halting(replace(request, outputs=outputs), lambda: slow.sending > 0)
 
 
+class PodmanHarness(Harness):
+    """Over the socket of a service that the builder starts, as root, with a store of the run's own."""
+
+    spec = "podman"
+    logger = "buildr_jupyter.builder.docker_builder"
+
+    def prepare(self) -> dict[str, str]:
+        home = self.folder / "home"
+        containers.trust(home, self.world.private)
+        made = self.world.engines.containers()
+        registries = containers.registries(self.folder / "registries.conf", insecure=[self.world.open.host])
+        settings = {**made.environment, "CONTAINERS_REGISTRIES_CONF": str(registries)}
+        return {**super().prepare(), **settings, "HOME": str(home), "XDG_RUNTIME_DIR": str(self.folder)}
+
+
 class KanikoHarness(Harness):
     """The executor in a container of the engine."""
 
@@ -277,5 +292,6 @@ HARNESSES: dict[str, type[Harness]] = {
     "buildah": BuildahHarness,
     "kaniko": KanikoHarness,
     "oci": OciHarness,
+    "podman": PodmanHarness,
 }
 """Row to class; the row's name is the test's id."""

@@ -1,0 +1,143 @@
+"""podman's Docker-compatible socket: the one that is there, else a service of our own that ends when nobody asks.
+
+Source: podman-system-service(1), podman(1) for CONTAINER_HOST and the places of the sockets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
+
+__all__ = ["Service", "find", "own"]
+
+INSTALL = "install podman (Debian and Ubuntu: apt-get install podman), or --builder oci, which needs no engine"
+IDLE_S = 30
+"""How long a service of ours waits for a further question before it ends by itself."""
+_START_WAIT_S, _END_WAIT_S = 20.0, 5.0
+_SETTINGS = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
+             "CONTAINERS_REGISTRIES_CONF", "BUILDAH_ISOLATION", "PATH")  # fmt: skip
+"""What a service takes from the environment; another value, and it is another service."""
+
+
+def find(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the address of a podman that serves: CONTAINER_HOST, the user's socket or the system's; None for none."""
+    if named := environ.get("CONTAINER_HOST", "").strip():
+        return named
+    return next((f"unix://{path}" for path in _places(environ) if _answers(path)), None)
+
+
+def _places(environ: Mapping[str, str]) -> list[Path]:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{user}"
+    return [Path(runtime) / "podman" / "podman.sock", *([Path("/run/podman/podman.sock")] if user == 0 else [])]
+
+
+def _answers(path: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        probe.connect(str(path))
+        return True
+    return False
+
+
+class Service:
+    """A child that serves at ``address``; its folder goes with it.
+
+    Raises EngineUnavailable where there is no podman, EngineError with its last words where it does not come up.
+    """
+
+    def __init__(self, command: str = "podman", environ: Mapping[str, str] = os.environ) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="buildr-podman-")
+        self.path = Path(self.folder.name) / "podman.sock"
+        self._log = Path(self.folder.name) / "log"
+        try:
+            with self._log.open("wb") as log:
+                self.child = subprocess.Popen(
+                    [command, "system", "service", f"--time={IDLE_S}", f"unix://{self.path}"],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environ), start_new_session=True,
+                )  # fmt: skip
+        except FileNotFoundError:
+            self.folder.cleanup()
+            raise EngineUnavailable(f"there is no command {command!r} here", hint=INSTALL) from None
+        except OSError as error:
+            self.folder.cleanup()
+            raise EnginePermission(f"the command {command!r} cannot be run: {error}", hint=INSTALL) from error
+        self.address = f"unix://{self.path}"
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_WAIT_S
+        while not _answers(self.path):
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                said = self._log.read_text(errors="replace").strip()[-500:] if self._log.exists() else ""
+                self.end()
+                raise EngineError(f"podman's service does not come up: {said or 'it says nothing'}", hint=INSTALL)
+            time.sleep(0.02)
+
+    def kill_work(self) -> None:
+        """Kill what it runs: a RUN goes on where its client has left (measured with podman 4.3), unlike Docker's."""
+        for pid in descendants(self.child.pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it, and what it runs, where it has not ended by itself."""
+        deadline = time.monotonic() + _END_WAIT_S
+        self.child.terminate()
+        while self.child.poll() is None and time.monotonic() < deadline:
+            self.kill_work()
+            time.sleep(0.02)
+        self.child.kill()
+        self.child.wait()
+        self.folder.cleanup()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one, from /proc; nothing where there is none."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+_services: dict[tuple[str, ...], Service] = {}
+_lock = threading.Lock()
+
+
+def own(environ: Mapping[str, str] = os.environ) -> Service:
+    """Return this process's own service, started where it does not run (any more). Raises as ``Service``."""
+    key = tuple(environ.get(name, "") for name in _SETTINGS)
+    with _lock:
+        known = _services.get(key)
+        if known is not None:
+            if known.child.poll() is None and _answers(known.path):
+                return known
+            del _services[key]
+            known.end()
+        _services[key] = Service(environ=environ)
+        return _services[key]
+
+
+@atexit.register
+def _end_all() -> None:
+    with _lock:
+        for service in _services.values():
+            service.end()
+        _services.clear()

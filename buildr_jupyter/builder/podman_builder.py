@@ -1,0 +1,86 @@
+"""Builds and pushes with podman, over its Docker-compatible socket; its stream is read by the same reader."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from buildr_jupyter import credentials
+from buildr_jupyter.builder._containers import has_heredoc
+from buildr_jupyter.builder._docker_stream import DockerStream
+from buildr_jupyter.builder._podman_service import Service, find, own
+from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.engine import connect
+from buildr_jupyter.events import CancelToken, Event
+from buildr_jupyter.model import BuildRequest, Refusal
+
+__all__ = ["PodmanBuilder"]
+
+_HEREDOCS = (4, 7)
+"""The podman whose buildah (1.33) knows here-documents is 4.8."""
+
+
+class PodmanBuilder(DockerBuilder):
+    """Builds with podman: at ``address``, else at the socket that is there, else with a service that it starts."""
+
+    name = "podman"
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        clock: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        super().__init__("classic", find_login=find_login, clock=clock)
+        self.address = address
+        self._environ = environ
+        self._own = False
+
+    @classmethod
+    def of(cls, argument: str) -> PodmanBuilder:
+        """Return the builder for ``podman=ADDRESS``: ``unix:///run/podman/podman.sock``, ``tcp://host:port``."""
+        return cls(argument)
+
+    def refusals(self, request: BuildRequest) -> list[Refusal]:
+        """Return what podman cannot do of the request, over its socket."""
+        found = super().refusals(request)
+        if has_heredoc(request) and self._podman_version() <= _HEREDOCS:
+            older = ".".join(map(str, self._podman_version()))
+            found.append(Refusal("here-documents", f"podman {older} does not know them", ("buildkit", "docker")))
+        return found
+
+    def _podman_version(self) -> tuple[int, ...]:
+        said = str(self._client().version().get("Version", ""))
+        return tuple(int(part) for part in said.split("-")[0].split(".")[:2] if part.isdigit())
+
+    def _client(self) -> Any:
+        if self.docker_client is None:
+            address = self.address or find(self._environ)
+            self._own = address is None
+            address = address or own(self._environ).address
+            self.docker_client = connect({"DOCKER_HOST": address})
+        return self.docker_client
+
+    def _stream_context(
+        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Build; where the service is ours, with one for this build alone: its end is then the end of the work.
+
+        A service of somebody else's finishes the step that runs before it takes notice of a cancelled build.
+        """
+        if not self._own:
+            yield from super()._stream_context(client, state, request, cancel)
+            return
+        service = Service(environ=self._environ)
+        undo = cancel.on_cancel(service.kill_work)
+        try:
+            with contextlib.closing(connect({"DOCKER_HOST": service.address})) as alone:
+                yield from super()._stream_context(alone, state, request, cancel)
+        finally:
+            undo()
+            service.end()
