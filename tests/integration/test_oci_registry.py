@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.errors import RegistryUnreachable
 from buildr_jupyter.events import CancelToken, TransferUpdate
 from buildr_jupyter.model import ImageRef, Push
 from buildr_jupyter.oci.registry import Patience, Registry
@@ -42,23 +44,29 @@ class Mortal:
             )
         )
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> None:
-        self._child = subprocess.Popen(
-            ["docker-registry", "serve", str(self._config)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ.get("PATH", ""), "OTEL_TRACES_EXPORTER": "none"},  # REGISTRY_* would be settings
-        )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while not listens("127.0.0.1", self.port):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        """Start it unless it runs; several may ask at once."""
+        with self._lock:
+            if self._child:
+                return
+            self._child = subprocess.Popen(
+                ["docker-registry", "serve", str(self._config)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", ""), "OTEL_TRACES_EXPORTER": "none"},  # REGISTRY_* would be settings
+            )  # fmt: skip
+            deadline = time.monotonic() + 20
+            while not listens("127.0.0.1", self.port):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
 
     def kill(self) -> None:
-        if self._child:
-            self._child.kill()
-            self._child.wait()
-            self._child = None
+        with self._lock:
+            if self._child:
+                self._child.kill()
+                self._child.wait()
+                self._child = None
 
 
 @pytest.fixture
@@ -109,10 +117,10 @@ def test_a_whole_image_pushed_to_a_registry_that_is_killed(mortal: Mortal, oci: 
     ref = ImageRef.parse(f"{mortal.host}/me/whole:1")
     kills, early = [], []
 
-    def wait(_seconds: float) -> None:
+    def wait(_seconds: float) -> None:  # several uploads wait at once
         if not listens("127.0.0.1", mortal.port):
             mortal.start()
-            with contextlib.closing(Registry(mortal.host)) as other:
+            with contextlib.closing(Registry(mortal.host)) as other, contextlib.suppress(RegistryUnreachable):
                 early.append(other.digest("me/whole", "1"))
 
     patient = OciBuilder(store=oci.store, sleep=wait, retries=20)
