@@ -27,6 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildr_jupyter import credentials
+from buildr_jupyter.builder._buildkit_filesync import SharedFolder
+from buildr_jupyter.builder._buildkit_filesync import field as wire
 from buildr_jupyter.builder._buildkit_trace import fields_of
 from buildr_jupyter.engine import Address
 from buildr_jupyter.errors import CredentialError
@@ -40,6 +42,7 @@ _GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - the 
 _SSH_CHECK = "/moby.sshforward.v1.SSH/CheckAgent"
 _SSH_FORWARD = "/moby.sshforward.v1.SSH/ForwardAgent"
 _SSH_ID = "buildkit.ssh.id"
+_DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
 _HUB = ("registry-1.docker.io", "index.docker.io", "https://index.docker.io/v1/")
 _CONNECT_S = 10.0
 _BLOCK = 64 * 1024
@@ -53,6 +56,7 @@ class Offer:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     agents: Mapping[str, str] = field(default_factory=dict)
     """Name in the Dockerfile (``default``) to the agent's socket."""
+    folder: SharedFolder | None = None
     warnings: list[Warned] = field(default_factory=list)
     """Logins that could not be read, while the session served."""
 
@@ -67,7 +71,7 @@ def open_session(address: Address, offer: Offer) -> Iterator[str | None]:
     """Serve a session while the block runs; gives its id, None where the engine offers none."""
     identity = secrets.token_hex(16)
     with contextlib.ExitStack() as stack:
-        engine = _upgrade(address, identity, _methods(offer))
+        engine = _upgrade(address, identity, offer)
         if engine is None:
             yield None
             return
@@ -97,14 +101,14 @@ def open_session(address: Address, offer: Offer) -> Iterator[str | None]:
 
 
 def _methods(offer: Offer) -> list[str]:
-    methods = [_HEALTH, _LOGIN, _GET_SECRET]
+    methods = [_HEALTH, _LOGIN, _GET_SECRET, *([_DIFF_COPY] if offer.folder else [])]
     return [*methods, _SSH_CHECK, _SSH_FORWARD] if offer.agents else methods
 
 
 # -- the connection
 
 
-def _upgrade(address: Address, identity: str, methods: list[str]) -> Any:
+def _upgrade(address: Address, identity: str, offer: Offer) -> Any:
     """Return a connection on which the engine speaks HTTP/2 to us, None where it does not."""
     try:
         connection = _connect(address)
@@ -119,7 +123,8 @@ def _upgrade(address: Address, identity: str, methods: list[str]) -> Any:
         "Upgrade: h2c",
         f"X-Docker-Expose-Session-Uuid: {identity}",
         "X-Docker-Expose-Session-Name: buildr",
-        *(f"X-Docker-Expose-Session-Grpc-Method: {method}" for method in methods),
+        f"X-Docker-Expose-Session-Sharedkey: {offer.folder.key if offer.folder else ''}",
+        *(f"X-Docker-Expose-Session-Grpc-Method: {method}" for method in _methods(offer)),
     ]
     try:
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
@@ -180,20 +185,7 @@ def _pump(source: Any, target: Any) -> None:
 
 def _message(*values: bytes) -> bytes:
     """Return a protobuf message whose fields 1, 2 … are these bytes; empty ones are left out."""
-    made = b""
-    for number, value in enumerate(values, 1):
-        if value:
-            made += bytes([number << 3 | 2]) + _varint(len(value)) + value
-    return made
-
-
-def _varint(value: int) -> bytes:
-    made = bytearray()
-    while value > 127:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
+    return b"".join(wire(number, value) for number, value in enumerate(values, 1))
 
 
 def _first(data: bytes) -> bytes:
@@ -232,11 +224,16 @@ def _serve(offer: Offer, path: str) -> Any:
         metadata = dict(context.invocation_metadata())
         yield from _forward(offer.agents[str(metadata.get(_SSH_ID) or "default")], requests)
 
+    def copy(requests: Any, context: Any) -> Iterator[bytes]:
+        assert offer.folder is not None
+        return offer.folder.serve(requests, context.invocation_metadata())
+
     handlers = {
         _HEALTH: grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01"),
         _LOGIN: grpc.unary_unary_rpc_method_handler(login),
         _GET_SECRET: grpc.unary_unary_rpc_method_handler(secret),
         _SSH_CHECK: grpc.unary_unary_rpc_method_handler(check),
+        _DIFF_COPY: grpc.stream_stream_rpc_method_handler(copy),
         _SSH_FORWARD: grpc.stream_stream_rpc_method_handler(forward),
     }
 

@@ -111,7 +111,7 @@ def decode_status(data: bytes) -> StatusResponse:
     """Return the record of the bytes of a StatusResponse. Raises DecodeError."""
     found = StatusResponse()
     try:
-        for number, value in fields_of(data):
+        for number, value in _fields(data):
             if type(value) is not bytes:
                 continue
             if number == 1:
@@ -128,6 +128,14 @@ def decode_status(data: bytes) -> StatusResponse:
 
 
 def fields_of(data: bytes) -> list[tuple[int, int | bytes]]:
+    """Return the fields of any message in order, as number and value. Raises DecodeError."""
+    try:
+        return _fields(data)
+    except IndexError:
+        raise DecodeError("a message ends in the middle of a field") from None
+
+
+def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
     """Return the fields of a message in order, as number and value. Raises IndexError where it is cut off."""
     found: list[tuple[int, int | bytes]] = []
     position, end = 0, len(data)
@@ -190,7 +198,7 @@ def _time(value: int | bytes) -> float | None:
     if type(value) is not bytes:
         return None
     seconds = nanoseconds = 0
-    for number, part in fields_of(value):
+    for number, part in _fields(value):
         if number == 1:
             seconds = _int64(part)
         elif number == 2:
@@ -200,7 +208,7 @@ def _time(value: int | bytes) -> float | None:
 
 def _vertex(data: bytes) -> Vertex:
     made = Vertex()
-    for number, value in fields_of(data):
+    for number, value in _fields(data):
         if number == 1:
             made.digest = _text(value)
         elif number == 3:
@@ -218,7 +226,7 @@ def _vertex(data: bytes) -> Vertex:
 
 def _status(data: bytes) -> VertexStatus:
     made = VertexStatus()
-    for number, value in fields_of(data):
+    for number, value in _fields(data):
         if number == 1:
             made.id = _text(value)
         elif number == 2:
@@ -236,7 +244,7 @@ def _status(data: bytes) -> VertexStatus:
 
 def _log(data: bytes) -> VertexLog:
     made = VertexLog()
-    for number, value in fields_of(data):
+    for number, value in _fields(data):
         if number == 1:
             made.vertex = _text(value)
         elif number == 2:
@@ -250,7 +258,7 @@ def _log(data: bytes) -> VertexLog:
 
 def _warning(data: bytes) -> VertexWarning:
     made = VertexWarning()
-    for number, value in fields_of(data):
+    for number, value in _fields(data):
         if number == 1:
             made.vertex = _text(value)
         elif number == 3:

@@ -19,7 +19,7 @@ from buildr_jupyter.errors import Cancelled, ContextError
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.model import BuildRequest, FileEntry
 
-__all__ = ["Sent", "iter_context", "raise_if"]
+__all__ = ["Sent", "iter_context", "planned_names", "raise_if", "unreadable", "walk"]
 
 _BLOCK = 512
 _READ = 256 * 1024
@@ -54,7 +54,7 @@ def _pieces(request: BuildRequest, dockerfile: bytes | None) -> Iterator[bytes]:
         yield _header(info) + dockerfile + b"\0" * (-len(dockerfile) % _BLOCK)
     if request.plan is not None and request.plan.dockerfile is None:
         planned = {entry.path: entry for entry in request.plan.all_files}
-        for name in _planned_names(root, request.dockerfile, planned):
+        for name in planned_names(root, request.dockerfile, planned):
             if name == request.dockerfile and dockerfile is not None:
                 continue
             yield from _member(root, name, planned.get(name), timeless=True)
@@ -62,12 +62,12 @@ def _pieces(request: BuildRequest, dockerfile: bytes | None) -> Iterator[bytes]:
     ordered = [request.dockerfile] if (root / request.dockerfile).is_file() else []
     for name in ordered if dockerfile is None else ():
         yield from _member(root, name, None, timeless=False)
-    for name in _walk(root, _matcher(root, request.dockerfile)):
+    for name in walk(root, _matcher(root, request.dockerfile)):
         if name not in ordered:
             yield from _member(root, name, None, timeless=False)
 
 
-def _planned_names(root: Path, dockerfile: str, planned: Mapping[str, FileEntry]) -> list[str]:
+def planned_names(root: Path, dockerfile: str, planned: Mapping[str, FileEntry]) -> list[str]:
     """Return the Dockerfile, what else was rendered beside it, and the plan's files after the folders they are in."""
     rendered = sorted(path.name for path in root.iterdir() if path.is_file() and not path.is_symlink())
     folders = {str(parent) for name in planned for parent in PurePosixPath(name).parents if str(parent) != "."}
@@ -93,15 +93,15 @@ def _matcher(root: Path, dockerfile: str) -> Any:
     return PatternMatcher([*patterns, "!.dockerignore", f"!{dockerfile}"])
 
 
-def _walk(root: Path, matcher: Any) -> Iterator[str]:
-    """Yield the names below ``root`` that are not ignored, sorted, ``/`` between parts."""
+def walk(root: Path, matcher: Any, start: str = "") -> Iterator[str]:
+    """Yield the names below ``root`` (below its folder ``start``) that are not ignored, sorted, ``/`` between parts."""
     exceptions = [pattern.cleaned_pattern for pattern in matcher.patterns if pattern.exclusion] if matcher else []
 
     def below(folder: Path, prefix: str) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            raise _unreadable(prefix.rstrip("/") or ".", error) from error
+            raise unreadable(prefix.rstrip("/") or ".", error) from error
         for entry in entries:
             name = prefix + entry.name
             ignored = matcher is not None and matcher.matches(name)
@@ -110,7 +110,7 @@ def _walk(root: Path, matcher: Any) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False) and not (ignored and not _may_hold(name, exceptions)):
                 yield from below(Path(entry.path), f"{name}/")
 
-    yield from below(root, "")
+    yield from below(root / start, f"{start}/" if start else "")
 
 
 def _may_hold(folder: str, exceptions: list[str]) -> bool:
@@ -126,7 +126,7 @@ def _member(root: Path, name: str, planned: FileEntry | None, *, timeless: bool)
     try:
         status = path.lstat()
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     info = tarfile.TarInfo(name)
     info.mode = _mode(status, planned)
     info.mtime = 0 if timeless else max(0, int(status.st_mtime))
@@ -169,7 +169,7 @@ def _file(path: Path, name: str, info: tarfile.TarInfo, planned: FileEntry | Non
                     digest.update(piece)
                 yield piece
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     if planned and digest and digest.hexdigest() != planned.sha256:
         raise _changed(name)
     if padding := -info.size % _BLOCK:
@@ -180,7 +180,8 @@ def _changed(name: str) -> ContextError:
     return ContextError(f"{name} changed while the context was sent", hint="build again when nothing writes to it")
 
 
-def _unreadable(name: str, error: OSError) -> ContextError:
+def unreadable(name: str, error: OSError) -> ContextError:
+    """Return the error of a file or folder in the context that cannot be read."""
     return ContextError(
         f"{name} in the context folder cannot be read: {error.strerror or error}",
         hint="make it readable, or name it in .dockerignore",

@@ -2,8 +2,9 @@
 
 Source: Docker Engine API 1.41, ``POST /build`` with ``version=2``; moby ``api/server/router/build`` and
 ``builder/builder-next``. docker-py knows neither ``version`` nor ``session``, so the request is made here with its own
-means; the body is the same tar as for the classic builder. BuildKit does not read .dockerignore in it, so that what it
-names is left out here; a Dockerfile that it names is sent all the same, and a ``COPY .`` takes it along.
+means. With a session the engine asks for the files that changed; without one the body is the same tar as for the
+classic builder. BuildKit does not read .dockerignore in that, so what it names is left out here; a Dockerfile that it
+names is sent all the same, and a ``COPY .`` takes it along.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from buildr_jupyter import credentials
+from buildr_jupyter.builder._buildkit_filesync import SharedFolder
 from buildr_jupyter.builder._buildkit_session import Offer, can_serve, open_session
 from buildr_jupyter.builder._docker_values import FROM
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, mounted, read_secrets, ssh_agents
@@ -61,6 +63,7 @@ def served(
     request: BuildRequest,
     logins: Mapping[str, credentials.Login | None],
     find_login: Callable[[str], credentials.Login | None],
+    folder: SharedFolder,
 ) -> Iterator[str | None]:
     """Serve a session while the block runs and give its id; None without grpcio or where the engine has none.
 
@@ -76,7 +79,7 @@ def served(
         session = None
         if isinstance(address, Address) and can_serve():
             find = lambda host: logins[host] if host in logins else find_login(host)  # noqa: E731
-            offer = Offer(find, offered, ssh_agents(request.ssh))
+            offer = Offer(find, offered, ssh_agents(request.ssh), folder)
             session = stack.enter_context(open_session(address, offer))
         if needed and session is None:
             raise BuildRefused(
@@ -119,6 +122,7 @@ def query_of(request: BuildRequest, *, build_id: str, session: str | None) -> di
         "platform": platforms[0] if platforms else "",
         "cachefrom": json.dumps([_cache_ref(one) for one in request.cache_from]) if request.cache_from else "",
         "session": session or "",
+        "remote": "client-session" if session else "",
     }
     return {name: value for name, value in query.items() if value}
 

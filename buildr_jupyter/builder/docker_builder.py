@@ -15,6 +15,7 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
+from buildr_jupyter.builder._buildkit_filesync import SharedFolder
 from buildr_jupyter.builder._buildkit_session import can_serve
 from buildr_jupyter.builder._context import Sent, iter_context, raise_if
 from buildr_jupyter.builder._docker_buildkit import (
@@ -226,15 +227,25 @@ class DockerBuilder:
         logins = {}
         for host in sorted(base_hosts(request)):
             logins[host] = yield from self._login(host)
-        with served(client, request, logins, self._find_login) as session:
+        _, dockerfile = with_mounts(request, secrets=True)
+        folder = SharedFolder(request, dockerfile)
+        with served(client, request, logins, self._find_login, folder) as session:
             if session is None or request.pull:
                 platform = (*request.platforms, None)[0]
                 for base in base_names(request):
                     yield from self.stream_base(base, platform=platform, pull=request.pull, cancel=cancel)
             wanted, dockerfile = with_mounts(request, secrets=session is not None)
             query = query_of(wanted, build_id=secrets.token_hex(16), session=session)
-            pieces = iter_context(wanted, dockerfile)
-            yield from self._send(client, state, pieces, cancel, lambda sent: post_build(client, query, sent))
+            if session is None:
+                pieces = iter_context(wanted, dockerfile)
+                yield from self._send(client, state, pieces, cancel, lambda sent: post_build(client, query, sent))
+                return
+            try:
+                yield from self._stream(client, state, lambda: post_build(client, query, ()), cancel)
+            except BuildError:
+                if folder.error is not None:
+                    raise folder.error from None
+                raise
 
     def _send(
         self,

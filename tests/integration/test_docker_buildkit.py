@@ -17,7 +17,7 @@ from docker import APIClient
 from buildr_jupyter import builder, context, credentials, engine
 from buildr_jupyter.builder import _docker_buildkit
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.errors import BuildError, BuildRefused, EngineVersion, OptionError
+from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, EngineVersion, OptionError
 from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, StepUpdate, TransferUpdate, Warned
 from buildr_jupyter.indexes import IndexSettings
 from buildr_jupyter.model import (
@@ -178,14 +178,82 @@ class TestSession:
         with pytest.raises(OptionError, match="there is no agent at"):
             build(subject, request_for("RUN --mount=type=ssh true", ssh=(("default", path + "no"),)))
 
-    def test_nothing_is_left(self, subject: DockerBuilder, request_for: Make) -> None:
+    def test_nothing_is_left(
+        self, subject: DockerBuilder, request_for: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import tempfile
 
-        build(subject, request_for("RUN true"))
-        with pytest.raises(BuildError):
-            build(subject, request_for("RUN false"))
-        assert list(Path(tempfile.gettempdir()).glob("buildr-????????")) == []
+        made = [request_for("RUN true"), request_for("RUN false")]
+        with tempfile.TemporaryDirectory() as scratch:
+            monkeypatch.setattr(tempfile, "tempdir", scratch)
+            build(subject, made[0])
+            with pytest.raises(BuildError):
+                build(subject, made[1])
+            assert list(Path(scratch).iterdir()) == []
         assert [thread.name for thread in threading.enumerate() if thread.name == "buildr-session"] == []
+
+
+class TestContext:
+    def test_what_is_sent(self, subject: DockerBuilder, request_for: Make, base_image: str) -> None:
+        """.dockerignore, links, odd names and modes, and of a folder known before only what changed."""
+        request = request_for("COPY . /all", "RUN cd /all && find . -printf '%p %y %m\\n' | sort")
+        context_folder = request.context
+        for name in ("kept ü.txt", "secret.env", "x" * 120, "sub.txt"):
+            (context_folder / name).write_text("1")
+        (context_folder / "sub" / "deep").mkdir(parents=True)
+        (context_folder / "sub" / "deep" / "back.txt").write_text("")
+        (context_folder / "sub" / "gone.txt").write_text("")
+        (context_folder / "link").symlink_to("kept ü.txt")
+        (context_folder / "loop").symlink_to("loop")
+        (context_folder / "run").write_text("")
+        (context_folder / "run").chmod(0o4755)
+        import os
+
+        os.mkfifo(context_folder / "fifo")
+        (context_folder / ".dockerignore").write_text("*.env\nDockerfile\nsub\n!sub/deep/back.txt\n")
+        found = lines_of(build(subject, request)[0])
+        assert found == sorted(
+            [". d 755", "./.dockerignore f 644", "./kept ü.txt f 644", "./link l 777", "./loop l 777", "./run f 4755",
+             "./sub d 755", "./sub.txt f 644", "./sub/deep d 755", "./sub/deep/back.txt f 644", f"./{'x' * 120} f 644"]
+        )  # fmt: skip
+        (context_folder / "sub.txt").unlink()
+        (context_folder / "new.txt").write_text("n")
+        events, _ = build(subject, request)
+        assert {*found} ^ {*lines_of(events)} == {"./sub.txt f 644", "./new.txt f 644"}
+        sent = [event for event in events if isinstance(event, TransferUpdate) and event.verb == "upload"]
+        assert 0 < sent[-1].current_bytes < 2000
+
+    def test_files_that_a_plan_names(self, subject: DockerBuilder, tmp_path: Path, base_image: str) -> None:
+        """Content of the same size that changed is sent again; one that is not what the plan says stops the build."""
+        for text in ("print(1)", "print(2)"):
+            main = FileEntry.from_bytes("app/main.py", text.encode())
+            plan = ImagePlan(base=base_image, python="3.11", files=(main,))
+            folder = context.write_folder(plan, tmp_path / "plan")
+            (folder / "app" / "stray.txt").write_text("not in the plan")
+            request = BuildRequest(folder, (ImageRef.parse(f"bk-plan:{text[-2]}"),), plan=plan, no_cache=True)
+            image = build(subject, request)[1].image_id
+            with contextlib.closing(engine.connect()) as client:
+                made = client.create_container(image, entrypoint=["sh", "-c", "cat main.py; ls; stat -c %Y main.py"])[
+                    "Id"
+                ]
+                client.start(made)
+                client.wait(made)
+                assert client.logs(made).decode() == f"{text}main.py\noutput\n0\n"
+                client.remove_container(made, force=True)
+                client.remove_image(image, force=True)
+        plan = replace(plan, files=(FileEntry.from_bytes("app/main.py", secrets.token_bytes(8)),))
+        folder = context.write_folder(plan, tmp_path / "plan")
+        (folder / "app" / "main.py").write_text("print(3)")
+        with pytest.raises(ContextError, match=r"app/main.py changed while the context was sent"):
+            build(subject, replace(request, plan=plan))
+
+    def test_a_link_in_the_way_and_patterns(self, subject: DockerBuilder, request_for: Make) -> None:
+        request = request_for("COPY to/*.txt to/a.md /got/", "RUN cat /got/*")
+        (request.context / "real").mkdir()
+        for name in ("1.txt", "2.txt", "a.md"):
+            (request.context / "real" / name).write_text(f"{name}\n")
+        (request.context / "to").symlink_to("real")
+        assert lines_of(build(subject, request)[0]) == ["1.txt", "2.txt", "a.md"]
 
 
 class TestOurOwnDockerfile:
@@ -280,20 +348,12 @@ class TestOutput:
         assert f"base image {base} does not exist" in str(caught.value.hint)
 
 
-def test_ignored_files_and_arguments(subject: DockerBuilder, request_for: Make, client: APIClient) -> None:
+def test_arguments_and_labels(subject: DockerBuilder, request_for: Make, client: APIClient) -> None:
     value = "a b \"c\" $d 'e'"
-    request = request_for(
-        "ARG WHAT", 'LABEL what="$WHAT"', "COPY . /all", "RUN cd /all && find . -type f | sort",
-        build_args={"WHAT": value}, labels={"mine": value},
-    )  # fmt: skip
-    for name in ("kept ü.txt", "secret.env", "x" * 120):
-        (request.context / name).write_text("1")
-    (request.context / ".dockerignore").write_text("*.env\n")
-    events, result = build(subject, request)
-    assert lines_of(events) == ["./.dockerignore", "./Dockerfile", "./kept ü.txt", f"./{'x' * 120}"]
+    request = request_for("ARG WHAT", 'LABEL what="$WHAT"', build_args={"WHAT": value}, labels={"mine": value})
+    _, result = build(subject, request)
     labels = client.inspect_image(str(result.image_id))["Config"]["Labels"]
     assert labels == {"what": value, "mine": value}
-    assert any(isinstance(event, TransferUpdate) and event.verb == "upload" for event in events)
 
 
 def test_which_builder_is_used(docker_host: str, request_for: Make, monkeypatch: pytest.MonkeyPatch) -> None:

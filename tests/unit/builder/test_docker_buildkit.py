@@ -189,7 +189,7 @@ def test_query(tmp_path: Path) -> None:
     assert query_of(request, build_id="b", session="s") == {
         "version": "2", "buildid": "b", "dockerfile": "Dockerfile", "nocache": "1", "buildargs": '{"A": "1", "B": "2"}',
         "labels": '{"l": "1"}', "target": "t", "networkmode": "none", "platform": "linux/arm64",
-        "cachefrom": '["reg/x:1", "reg/y:2"]', "session": "s",
+        "cachefrom": '["reg/x:1", "reg/y:2"]', "session": "s", "remote": "client-session",
     }  # fmt: skip
     assert query_of(BuildRequest(tmp_path, ()), build_id="b", session=None) == {
         "version": "2", "buildid": "b", "dockerfile": "Dockerfile",
