@@ -309,3 +309,37 @@ def nothing_left() -> Iterator[None]:
 
     yield
     assert list(Path(tempfile.gettempdir()).glob("buildr-buildkit-*")) == []
+
+
+def test_from_the_command_line_to_the_registry(
+    daemon: Buildkitd, registry_http: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One build pushes all names; without --publish there is an archive."""
+    import io
+
+    import nbformat
+
+    from buildr_jupyter import cli
+
+    monkeypatch.setenv("PATH", f"{daemon.buildctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = f"%%containerize bkd-cli --dockerfile -\nFROM scratch\nLABEL nonce={secrets.token_hex(4)}"
+    path = tmp_path / "nb.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)]), path)
+
+    def run(*more: str) -> dict[str, Any]:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more])
+        found: dict[str, Any] = json.loads(out.getvalue())
+        return found
+
+    record = run("--publish", "--repository", f"{registry_http.host}/cli")
+    assert record["status"] == "ok", record
+    assert [ref.rpartition(":")[2][:2] for ref in record["pushed"]] == ["la", "c-"]
+    with contextlib.closing(RegistryClient(registry_http.host)) as asked:
+        assert asked.digest("cli/bkd-cli", "latest") == record["digest"]
+        assert asked.manifest("cli/bkd-cli", "latest").config_digest == record["image_id"]
+    assert Path(run()["archive"]).is_file()
+    failed = run("--builder", f"buildkit=unix://{tmp_path}/none.sock")
+    assert failed["error"]["type"] == "EngineUnavailable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -381,3 +382,43 @@ def test_custom_dockerfile_of_a_plan(subject: DockerBuilder, tmp_path: Path, bas
     events, _ = build(subject, request)
     assert lines_of(events) == ["in one"]
     assert list(_docker_buildkit.base_names(request)) == [base_image]
+
+
+def test_an_engine_that_is_stopped_in_the_middle(
+    docker_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One clear error with the step that ran and its lines; the engine that comes back builds."""
+    from tests.engines import dockerd
+    from tests.engines._process import stop
+
+    folder, bridge = tmp_path / "context", f"bs{secrets.token_hex(4)}"
+    folder.mkdir()
+    shutil.copyfile("/bin/busybox", folder / "sh")
+    lines = ["FROM scratch", "COPY sh /bin/sh", 'RUN ["/bin/sh", "-c", "echo last words; sleep 30"]']
+    (folder / "Dockerfile").write_text("\n".join(lines))
+    (folder / "sh").chmod(0o755)
+    subject = DockerBuilder("buildkit")
+    try:
+        for attempt in ("stopped", "back again"):
+            up = dockerd.bring_up(tmp_path / "engine", bridge=bridge)
+            monkeypatch.setenv("DOCKER_HOST", up.host)
+            if attempt == "stopped":
+                stopping = threading.Timer(2.5, stop, up.processes[:1])
+                stopping.start()
+                with pytest.raises(BuildError, match="^Image build failed: ") as caught:
+                    subject.build("stopped", str(folder))
+                stopping.join()
+                assert caught.value.step is not None
+                assert caught.value.step.startswith("RUN")
+                assert caught.value.log_tail == ("last words",)
+            else:
+                (folder / "Dockerfile").write_text("\n".join(lines[:2]))
+                assert DockerBuilder("buildkit").build("back", str(folder)).image_id
+            for process in up.processes:
+                stop(process)
+            dockerd.remove_bridge(bridge)
+    finally:
+        for process in up.processes:
+            stop(process)
+        dockerd.unmount_below(tmp_path / "engine")
+        dockerd.remove_bridge(bridge)
