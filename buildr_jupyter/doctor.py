@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter import __version__, credentials, engine
+from buildr_jupyter.abilities import Ability, survey
 from buildr_jupyter.builder import names
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.installed import Interpreter
@@ -41,7 +42,7 @@ class Report:
     @property
     def can_build(self) -> bool:
         """Tell whether an image can be built here now, by an engine or without one."""
-        return self.can_run or "oci" in names()
+        return any(check.ok for check in self.checks if check.name in names())
 
     def render(self) -> str:
         """Return the report as aligned lines."""
@@ -67,7 +68,7 @@ def examine(environ: Mapping[str, str]) -> Report:
     """Look at this machine and return the report; asks the engine, no registry and no network."""
     checks = [Check("buildr", True, __version__), Check("python", True, str(Interpreter.current()))]
     checks += _engine_checks()
-    checks.append(Check("builders", True, ", ".join(names())))
+    checks += [_builder(ability) for ability in survey(names())]
     checks.append(_logins())
     checks.append(_tool("uv", "pip install uv makes resolving for other platforms faster"))
     free = shutil.disk_usage(Path.home()).free
@@ -107,6 +108,13 @@ def _engine_checks() -> list[Check]:
             )
         )
     return checks
+
+
+def _builder(ability: Ability) -> Check:
+    found = ability.found
+    if ability.cannot:
+        found += "; not here: " + ", ".join(what for what, _ in ability.cannot)
+    return Check(ability.name, ability.ready, found, ability.advice)
 
 
 def _logins() -> Check:

@@ -46,6 +46,11 @@ class AutoBuilder:
         """Whether images stay in a store of ours: then outputs are what is asked for, and nothing else."""
         return bool(getattr(self.chosen, "keeps_images", False))
 
+    def probe(self) -> str:
+        """Return which one it takes here. Raises as ``chosen``."""
+        _ = self.chosen
+        return f"takes {self.name}"
+
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what the chosen one cannot do."""
         return self.chosen.refusals(request)

@@ -25,6 +25,7 @@ from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
 from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._mounts import read_secrets, ssh_agents
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, ContextError, CredentialError, EngineError, EngineVersion, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
@@ -98,12 +99,18 @@ class BuildahBuilder:
             self._version = version
         return self._version
 
+    def probe(self) -> str:
+        """Return what is here. Raises as ``version``."""
+        return f"{self.command} {'.'.join(map(str, self.version))}"
+
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what this buildah cannot do of the request."""
         found = []
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
             found.append(Refusal("several platforms", "one image is made at a time here", ("buildkit", "oci")))
+        if request.cache_from or request.cache_to:
+            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if has_heredoc(request) and self.version < HEREDOCS:
             older = ".".join(map(str, self.version))
             found.append(Refusal("here-documents", f"buildah {older} does not know them", ("buildkit", "docker")))
@@ -220,6 +227,7 @@ class BuildahBuilder:
         with authfile(logins.values()) as auth, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
             id_file = Path(folder) / "image-id"
             options, environment = self._build_options(request)
+            options += _mounts(request, Path(folder))
             command = ["bud", "--layers", "--force-rm", "--iidfile", str(id_file), *auth, *options]
             yield from self._follow([*command, str(request.context)], state, cancel, environment)
             image_id = id_file.read_text().strip() if id_file.exists() else ""
@@ -379,6 +387,19 @@ class BuildahBuilder:
         except CredentialError as error:
             yield Warned(f"no login is used for {host}: {error}", error.hint)
             return None
+
+
+def _mounts(request: BuildRequest, folder: Path) -> list[str]:
+    """Return the options for secrets, each in a file of this build's own, and for ssh agents."""
+    options = []
+    for number, (name, content) in enumerate(read_secrets(request.secrets).items()):
+        file = folder / f"secret-{number}"
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+        options += ["--secret", f"id={name},src={file}"]
+    for name, agent in ssh_agents(request.ssh).items():
+        options += ["--ssh", f"{name}={agent}"]
+    return options
 
 
 def _platform(request: BuildRequest) -> str | None:

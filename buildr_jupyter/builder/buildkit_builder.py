@@ -25,7 +25,7 @@ from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._buildkit_command import BUILDCTL, build_command, failure_of
 from buildr_jupyter.builder._buildkit_stream import BuildkitStream
 from buildr_jupyter.builder._buildkit_trace import DecodeError, decode_json
-from buildr_jupyter.builder._command import follow
+from buildr_jupyter.builder._command import ask, follow
 from buildr_jupyter.builder._containers import auth_json
 from buildr_jupyter.builder._docker_buildkit import base_names, with_mounts
 from buildr_jupyter.builder._docker_stream import said_of
@@ -37,6 +37,9 @@ from buildr_jupyter.errors import (
     BuildError,
     ContextError,
     CredentialError,
+    EngineError,
+    EnginePermission,
+    EngineUnavailable,
     PublishError,
     RegistryDenied,
     RegistryUnauthorized,
@@ -89,6 +92,20 @@ class BuildkitBuilder:
         return drain(self.stream_publish(img, CancelToken()))
 
     # -- the protocol
+
+    def probe(self) -> str:
+        """Return what is here. Raises EngineUnavailable without buildctl, EngineError where no daemon answers."""
+        address = self.address or self._environ.get("BUILDKIT_HOST") or "the default address"
+        try:
+            said = ask([self.command, *self._where(), "debug", "workers"], hint=BUILDCTL, timeout_s=10)
+        except (EngineUnavailable, EnginePermission):
+            raise
+        except EngineError as error:
+            why = str(error).rpartition(": ")[2].strip().strip('"')
+            raise EngineUnavailable(
+                f"no buildkitd answers at {address}: {why}", hint="start one, or name it: --builder buildkit=ADDRESS"
+            ) from error
+        return f"{address}, {_workers(said)}"
 
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what BuildKit cannot do of the request."""
@@ -310,3 +327,9 @@ def _cache_hosts(request: BuildRequest) -> set[str]:
         if name:
             found.add(ImageRef.parse(name).registry_host)
     return found
+
+
+def _workers(said: str) -> str:
+    """Return how many workers buildctl lists, one a line below its heading."""
+    count = len(said.strip().splitlines()) - 1
+    return f"{count} worker{'' if count == 1 else 's'}"

@@ -43,7 +43,7 @@ from buildr_jupyter.builder._docker_values import (
     text_of,
 )
 from buildr_jupyter.builder._io import decode_documents, iter_lines
-from buildr_jupyter.engine import connect, translate
+from buildr_jupyter.engine import connect, describe, translate
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
@@ -109,6 +109,11 @@ class DockerBuilder:
         return drain(self.stream_publish(img, CancelToken()))
 
     # -- the protocol
+
+    def probe(self) -> str:
+        """Return what answers. Raises EngineError where nothing does."""
+        info = describe(self._client())
+        return f"{info.name} {info.version} at {info.address}{', with BuildKit' if info.buildkit else ''}"
 
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what the engine cannot do of the request; it is asked only where it matters."""

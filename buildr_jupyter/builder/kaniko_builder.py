@@ -24,6 +24,7 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._containers import auth_json, base_images
 from buildr_jupyter.builder._context import iter_context
+from buildr_jupyter.builder._docker_buildkit import secrets_of
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_values import FROM
 from buildr_jupyter.builder._engine_load import load
@@ -36,6 +37,7 @@ from buildr_jupyter.errors import (
     BuildError,
     ContextError,
     CredentialError,
+    EngineUnavailable,
     PublishError,
 )
 from buildr_jupyter.events import CancelToken, Event, Warned
@@ -107,14 +109,28 @@ class KanikoBuilder:
 
     # -- the protocol
 
+    def probe(self) -> str:
+        """Return what is here. Raises EngineUnavailable without the executable, or without an engine for the image."""
+        if self._is_file:
+            if not Path(self.executor).is_file():
+                raise EngineUnavailable(f"there is no {self.executor}", hint="--builder kaniko=FILE, or an image")
+            return self.executor
+        with contextlib.closing(self._open_engine()) as client:
+            there = bool(client.images(name=self.executor))
+        return f"{self.executor}, {'in the engine' if there else 'pulled when it is first used'}"
+
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what kaniko cannot do of the request."""
         found = []
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
             found.append(Refusal("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
-        if request.plan and request.plan.dockerfile and request.plan.dockerfile.secrets:
+        if secrets_of(request):
             found.append(Refusal("build secrets", "kaniko has none", ("docker", "buildkit", "buildah")))
+        if request.ssh:
+            found.append(Refusal("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
+        if request.cache_from or request.cache_to:
+            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if request.plan and request.plan.base == "kernel":
             found.append(Refusal("--base kernel", "kaniko takes bases from registries only", ("oci",)))
         if not request.outputs:

@@ -104,6 +104,10 @@ class OciBuilder:
 
     # -- the protocol
 
+    def probe(self) -> str:
+        """Return what is here: it needs nothing but a folder."""
+        return f"needs no engine; its store is {self.store.folder}"
+
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what needs an engine: a Dockerfile, system packages, packages that are built from source."""
         able = ("docker", "buildkit")
@@ -113,6 +117,8 @@ class OciBuilder:
             if plan.dockerfile.secrets:
                 found.append(Refusal("build secrets", "nothing is run while an image is made here", ("buildkit",)))
             return [*found, Refusal("a Dockerfile", "its commands need an engine", able)]
+        if request.cache_from or request.cache_to:
+            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if plan.system_packages:
             found.append(Refusal("system packages (--apt)", "apt runs in an engine only", able))
         sources = [r.text for r in plan.requirements if " @ git+" in r.text or " @ hg+" in r.text]

@@ -163,10 +163,6 @@ def _run(cell: Mapping[str, Any], index: int) -> CellRun:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    import nbformat as formats
-
-    nbformat: Any = formats
-
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -186,6 +182,9 @@ def _read_document(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if version == 3:
+                import nbformat as formats  # takes a second: for the format that needs a conversion only
+
+                nbformat: Any = formats
                 raw = nbformat.convert(nbformat.from_dict(raw), 4)
     except Exception as error:
         raise NotebookError(f"{path.name}: broken notebook of format {version}: {error}") from error

@@ -18,7 +18,7 @@ FLOORS = {
     },
     "hall": {"assembly", "pipeline"},
     "windows": {"display", "widgets"},
-    "doors": {"doors", "magics", "cli", "containerize", "doctor", "startup", "inspection", "__main__"},
+    "doors": {"doors", "magics", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__"},
 }  # fmt: skip
 ORDER = ["ground", "rooms", "hall", "windows", "doors"]
 BESIDE = {
