@@ -24,7 +24,6 @@ from typing import Any
 from docker import APIClient
 
 from buildr_jupyter import builder, context
-from buildr_jupyter.events import LogLine
 from buildr_jupyter.model import (
     BuildRequest,
     CustomDockerfile,
@@ -187,9 +186,6 @@ class Harness:
         """Return a RUN that sleeps with a nonce among its arguments, which /proc of this machine shows."""
         seconds = f"{1000 + secrets.randbelow(8000)}.{secrets.randbelow(10**6):06d}"
         return Halting(self.steps(f"RUN exec sleep {seconds}"), lambda: bool(arguments_with(seconds)))
-
-    def is_log(self, event: object, says: str) -> bool:
-        return isinstance(event, LogLine) and says in event.text
 
 
 class DockerBuildkit(Harness):
