@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter import credentials
 from buildr_jupyter.builder._oci_outputs import image_of
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.display import clean_text, show_size
@@ -18,6 +20,8 @@ from buildr_jupyter.model import Archive, BuildResult, EngineLoad, ImageRef, Lay
 from buildr_jupyter.oci.base import Base
 from buildr_jupyter.oci.contents import packages_in
 from buildr_jupyter.oci.image import Image
+from buildr_jupyter.oci.registry import Manifest
+from buildr_jupyter.oci.registry import connect as connect_registry
 from buildr_jupyter.oci.store import DamagedBlob, Store
 
 __all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
@@ -74,10 +78,11 @@ def render_listed(row: dict[str, Any]) -> str:
 
 
 def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
-    """Return what is in an image, a row for each platform: the engine's, else that of the store.
+    """Return what is in an image, a row for each platform: the engine's, else that of the store, else its registry's.
 
-    ``name`` is a reference, or the id or digest of an image. Raises OptionError where there is none, EngineError where
-    no engine answers and the store has none.
+    ``name`` is a reference, or the id or digest of an image; a registry is asked only where the reference names one.
+    Raises OptionError where there is none, EngineError where no engine answers and nobody else has it, PublishError
+    and its kinds where the registry refuses to answer.
     """
     wanted = name if name.startswith("sha256:") else str(ImageRef.parse(name).tagged())
     unanswered: EngineError | None = None
@@ -88,6 +93,8 @@ def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
         unanswered = error
     store = store or Store()
     if found := _of_store(name, wanted, store):
+        return found
+    if not name.startswith("sha256:") and (found := _of_registry(name)):
         return found
     if unanswered is not None:
         raise unanswered
@@ -113,6 +120,7 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
         "tags": image.get("RepoTags") or [],
         "platform": f"{image.get('Os')}/{image.get('Architecture')}",
         "unpacked_bytes": image.get("Size"),
+        "source": _source(config.get("Labels") or {}),
         "layers": (image.get("RootFS") or {}).get("Layers") or [],
         **_settings(config),
     }
@@ -124,6 +132,48 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
         "user": config.get("User"),
         "environment": config.get("Env") or [],
         "labels": config.get("Labels") or {},
+    }
+
+
+def _source(labels: dict[str, str]) -> str | None:
+    """Return notebook and cell that an image was made from, None where it does not say."""
+    return " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None
+
+
+def _of_registry(name: str) -> list[dict[str, Any]]:
+    """Return a row for each platform of an image that only its registry has; nothing where it has none."""
+    ref = ImageRef.parse(name).tagged()
+    if ref.registry is None:
+        return []
+    host, path, wanted = ref.registry_host, ref.registry_path, ref.digest or ref.local_tag
+    with contextlib.closing(connect_registry(host, credentials.find(host))) as registry:
+        if registry.digest(path, wanted) is None:
+            return []
+        top = registry.manifest(path, wanted)
+        listed = top.document.get("manifests")
+        digests = [str(one["digest"]) for one in listed if "platform" in one] if isinstance(listed, list) else []
+        manifests = [registry.manifest(path, digest) for digest in digests] if digests else [top]
+        rows = []
+        for manifest in manifests:
+            described = manifest.document["config"]
+            config = io.BytesIO()
+            registry.download(path, str(described["digest"]), int(described["size"]), config)
+            rows.append(_registry_row(name, str(ref), manifest, json.loads(config.getvalue())))
+    return rows
+
+
+def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, Any]) -> dict[str, Any]:
+    config = document.get("config") or {}
+    return {
+        "image": name,
+        "image_id": manifest.config_digest,
+        "digests": [manifest.digest],
+        "tags": [tag],
+        "platform": f"{document.get('os')}/{document.get('architecture')}",
+        "size_bytes": manifest.size_bytes,
+        "source": _source(config.get("Labels") or {}),
+        "layers": (document.get("rootfs") or {}).get("diff_ids") or [],
+        **_settings(config),
     }
 
 
@@ -162,7 +212,7 @@ def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[st
         "size_bytes": image.size_bytes,
         "unpacked_bytes": image.unpacked_bytes,
         "base": base.name,
-        "source": " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None,
+        "source": _source(labels),
         "layers": [layer.diff_id for layer in image.layers],
         "parts": [
             {"title": layer.title or ("base" if number < len(base.layers) else ""), "digest": layer.digest,

@@ -26,6 +26,7 @@ from docker import APIClient
 from buildr_jupyter import builder, context, credentials
 from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized
 from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, StepUpdate
+from buildr_jupyter.inspection import inspect
 from buildr_jupyter.model import BuildRequest, BuildResult, FileEntry
 from buildr_jupyter.oci.registry import Registry as RegistryClient
 from tests.engines import Engines, EngineStartError
@@ -48,6 +49,7 @@ CELLS = (
     "test_two_at_once",
     "test_unicode_and_quoting",
     "test_result",
+    "test_inspect",
 )
 FACTS = """
 import json, os, sys
@@ -311,6 +313,26 @@ def test_result(harness: Harness, subject: builder.Builder, world: World) -> Non
         assert step.title
         assert step.status in ("done", "cached")
         assert step.duration_s is None or step.duration_s <= result.duration_s
+
+
+def test_inspect(harness: Harness, subject: builder.Builder, world: World) -> None:
+    """``buildr inspect`` says the same of all builders' images, out of the registry and out of the engine."""
+    extra = [FileEntry.from_bytes("app/data.txt", b"1\n")]
+    plan = {"notebook": "nb.ipynb", "cell": "cell 3", "environment": (("A", "b"),), "labels": (("mine", "yes"),)}
+    request = harness.program("print('seen')", extra=extra, **plan)
+    _, result = build(subject, request)
+    assert request.plan
+    rows = []
+    for _ in range(2):
+        rows += inspect(result.image)
+        world.client.pull(result.image)
+    for row in rows:
+        assert row["source"] == "nb.ipynb cell 3"
+        assert (row["user"], row["entrypoint"]) == ("1000:0", ["python", "main.py"])
+        assert {"A=b", "HOME=/home/app", "PYTHONUNBUFFERED=1"} <= set(row["environment"])
+        assert row["labels"].items() >= dict(context.image_labels(request.plan)).items()
+        assert row["image_id"] == result.image_id
+    assert rows[0]["layers"] == rows[1]["layers"]
 
 
 def test_every_cell_is_there() -> None:
