@@ -28,9 +28,11 @@ class GoTool:
 BUILDKIT = "github.com/moby/buildkit"
 KANIKO = "github.com/GoogleContainerTools/kaniko"
 CRANE = "github.com/google/go-containerregistry"
+GITLEAKS = "github.com/zricethezav/gitleaks/v8"
 
 TOOLS = {
     "crane": GoTool(f"{CRANE}/cmd/crane", CRANE, "v0.22.1"),
+    "gitleaks": GoTool(GITLEAKS, GITLEAKS, "v8.30.1"),
     "buildctl": GoTool(f"{BUILDKIT}/cmd/buildctl", BUILDKIT, "v0.34.2"),
     "buildkitd": GoTool(f"{BUILDKIT}/cmd/buildkitd", BUILDKIT, "v0.34.2"),
     "kaniko": GoTool(f"{KANIKO}/cmd/executor", KANIKO, "v1.24.0"),

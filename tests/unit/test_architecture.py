@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
-    "ground": {"errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "__init__"},
+    "ground": {"errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "leaks", "__init__"},
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",

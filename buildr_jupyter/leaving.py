@@ -1,0 +1,54 @@
+"""What leaves with a push: said before the first one of a notebook to a registry, and not again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from buildr_jupyter.events import Warned
+from buildr_jupyter.model import ImagePlan, ImageRef
+
+__all__ = ["first_time", "said", "what_leaves"]
+
+_SHOWN = 20
+
+
+def what_leaves(plan: ImagePlan) -> str:
+    """Return the files with their sizes in bytes and the packages that the image would have, for a person to read."""
+    files = plan.all_files
+    total = sum(entry.size_bytes for entry in files)
+    shown = [f"{entry.path} {entry.size_bytes:,}" for entry in files[:_SHOWN]]
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    packages = [requirement.text for requirement in plan.requirements]
+    many = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
+    return (
+        f"{len(files)} files of {total:,} bytes ({', '.join(shown)}{more}) "
+        f"and {len(packages)} packages ({', '.join(packages[:_SHOWN]) or 'none'}{many})"
+    )
+
+
+def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef], folder: Path) -> list[Warned]:
+    """Return what to say before this notebook's first push to each registry; ``folder`` remembers what was said."""
+    if notebook is None:
+        return []
+    hosts = dict.fromkeys(ref.host for ref in refs)
+    return [
+        Warned(
+            f"the first push of {notebook.name} to {host}: {what_leaves(plan)}",
+            hint="who may read that repository gets all of it",
+        )
+        for host in hosts
+        if not _mark(notebook, host, folder).exists()
+    ]
+
+
+def said(notebook: Path | None, refs: Iterable[ImageRef], folder: Path) -> None:
+    """Remember that the notebook was pushed there."""
+    for ref in refs if notebook else ():
+        folder.mkdir(parents=True, exist_ok=True)
+        _mark(notebook, ref.host, folder).touch()
+
+
+def _mark(notebook: Path | None, host: str, folder: Path) -> Path:
+    return folder / hashlib.sha256(f"{notebook}\n{host}".encode()).hexdigest()[:32]
