@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 from buildr_jupyter import builder, context, engine, runner
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
 from buildr_jupyter.installed import Interpreter
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.option import Options, PackageOptions, RuntimeOptions, make_options, package_values
 
 __all__ = ["Containerize", "is_in_container", "write_dockerfile"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.errors import CredentialError
+from buildr_jupyter.masking import remember
 
 __all__ = ["Login", "find", "hosts", "login", "logout", "own_file", "server_address"]
 
@@ -47,6 +48,9 @@ class Login:
     """An OAuth2 refresh token in the place of user and password, empty for most registries."""
     source: str = ""
     """What it was read from: ``docker's config.json``, ``docker-credential-pass`` …"""
+
+    def __post_init__(self) -> None:
+        remember(self.password, self.identity_token, f"{self.user}:{self.password}" if self.password else "")
 
     def __repr__(self) -> str:
         return f"Login(host={self.host!r}, user={self.user!r}, source={self.source!r})"

@@ -28,27 +28,32 @@ def what_leaves(plan: ImagePlan) -> str:
     )
 
 
-def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef], folder: Path) -> list[Warned]:
-    """Return what to say before this notebook's first push to each registry; ``folder`` remembers what was said."""
+def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef]) -> list[Warned]:
+    """Return what to say before this notebook's first push to each registry."""
     if notebook is None:
         return []
-    hosts = dict.fromkeys(ref.host for ref in refs)
+    hosts = dict.fromkeys(ref.registry or "docker.io" for ref in refs)
     return [
         Warned(
             f"the first push of {notebook.name} to {host}: {what_leaves(plan)}",
             hint="who may read that repository gets all of it",
         )
         for host in hosts
-        if not _mark(notebook, host, folder).exists()
+        if not _mark(notebook, host).exists()
     ]
 
 
-def said(notebook: Path | None, refs: Iterable[ImageRef], folder: Path) -> None:
+def said(notebook: Path | None, refs: Iterable[ImageRef]) -> None:
     """Remember that the notebook was pushed there."""
-    for ref in refs if notebook else ():
-        folder.mkdir(parents=True, exist_ok=True)
-        _mark(notebook, ref.host, folder).touch()
+    if notebook is None:
+        return
+    for ref in refs:
+        mark = _mark(notebook, ref.registry or "docker.io")
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
-def _mark(notebook: Path | None, host: str, folder: Path) -> Path:
-    return folder / hashlib.sha256(f"{notebook}\n{host}".encode()).hexdigest()[:32]
+def _mark(notebook: Path, host: str) -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("buildr") / "pushed" / hashlib.sha256(f"{notebook}\n{host}".encode()).hexdigest()[:32]

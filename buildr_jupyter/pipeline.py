@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 from buildr_jupyter import builder as builders
-from buildr_jupyter import context, guard
+from buildr_jupyter import context, guard, leaving
 from buildr_jupyter import runner as runners
 from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
 from buildr_jupyter.events import BuildState, CancelToken, Event, Finished, Stage, StageUpdate, Warned
 from buildr_jupyter.installed import Interpreter
+from buildr_jupyter.masking import masked_events
 from buildr_jupyter.model import (
     Archive,
     BuildRequest,
@@ -136,8 +137,12 @@ def context_folder(job: Job) -> Path:
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
 
-    Raises BuildrError with ``stage`` set, and Cancelled when the token was set.
+    Raises BuildrError with ``stage`` set, and Cancelled when the token was set. Credentials are masked in all of it.
     """
+    return (yield from masked_events(_stream(job, cancel), job.environ))
+
+
+def _stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     started = time.monotonic()
     yield StageUpdate("export", "running")
     refs = job.refs
@@ -149,12 +154,15 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
     yield from assembly.warnings
     if cancel.is_set():
         raise Cancelled("cancelled before the build began")
+    if job.options.publish:
+        yield from leaving.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
     with _stage("build"):
         result = yield from _stream_build(job, assembly, refs, cancel)
     if job.options.publish:
         with _stage("publish"):
             result = yield from _stream_publish(job, result, refs, cancel)
+        leaving.said(job.notebook_path, refs)
     if job.options.run and _can_run(job):
         with _stage("run"):
             result = yield from _stream_run(job, result, cancel)

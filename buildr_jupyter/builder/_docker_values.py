@@ -8,6 +8,7 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.errors import ContextError, CredentialError, ImageRefError, PublishError
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, ImageRef
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
     "text_of",
 ]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
 METADATA = re.compile(r"load metadata for (\S+)")

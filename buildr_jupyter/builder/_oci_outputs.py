@@ -18,6 +18,7 @@ from buildr_jupyter.builder._oci_bases import Bases
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildError, PublishError
 from buildr_jupyter.events import CancelToken, Event, StepUpdate, TransferUpdate, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Output, Push
 from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_layout
 from buildr_jupyter.oci.base import Base
@@ -32,7 +33,7 @@ from buildr_jupyter.plan import canonical_json
 
 __all__ = ["Outputs", "image_of"]
 
-logger = logging.getLogger("buildr_jupyter.builder.oci_builder")
+logger = masked_logger(logging.getLogger("buildr_jupyter.builder.oci_builder"))
 
 _TRUST_S = 300.0
 """So long a blob that this process saw in a repository is not asked for again; a registry that lost it meanwhile

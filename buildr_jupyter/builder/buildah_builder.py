@@ -29,12 +29,13 @@ from buildr_jupyter.builder._mounts import read_secrets, ssh_agents
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, ContextError, CredentialError, EngineError, EngineVersion, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Output, Push, Refusal
 from buildr_jupyter.plan import CONTENT_LABEL
 
 __all__ = ["BuildahBuilder"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 INSTALL = "install buildah (Debian and Ubuntu: apt-get install buildah), or --builder oci, which needs no engine"
 MINIMUM, HEREDOCS = (1, 23), (1, 33)

@@ -45,11 +45,12 @@ from buildr_jupyter.errors import (
     RegistryUnauthorized,
 )
 from buildr_jupyter.events import CancelToken, Event, StepUpdate, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 
 __all__ = ["BuildkitBuilder"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 
 class BuildkitBuilder:

@@ -54,11 +54,12 @@ from buildr_jupyter.errors import (
     PublishError,
 )
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, ImageRef, Layout, Push, Refusal
 
 __all__ = ["DockerBuilder"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 CONTENT_LABEL = "io.buildr.content-digest"
 """Images that carry it with the same value were made from the same content."""

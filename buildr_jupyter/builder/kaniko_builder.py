@@ -41,6 +41,7 @@ from buildr_jupyter.errors import (
     PublishError,
 )
 from buildr_jupyter.events import CancelToken, Event, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.oci.base import explain
@@ -50,7 +51,7 @@ from buildr_jupyter.plan import CONTENT_LABEL
 
 __all__ = ["IMAGE", "KanikoBuilder"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 IMAGE = "gcr.io/kaniko-project/executor:v1.24.0"
 """The last image of the archived original."""

@@ -22,6 +22,7 @@ from buildr_jupyter.builder._oci_rebase import rebased
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Output, Refusal
 from buildr_jupyter.oci import base as base_images
 from buildr_jupyter.oci import bytecode, packages, wheels
@@ -44,7 +45,7 @@ from buildr_jupyter.plan import HOME
 
 __all__ = ["OciBuilder"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 FORMAT = 2
 """Part of the key of every image and program layer: another number, and all are made anew."""

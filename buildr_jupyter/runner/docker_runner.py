@@ -14,12 +14,13 @@ from buildr_jupyter.builder._docker_http import interruptible
 from buildr_jupyter.engine import OWNER_LABEL, connect, this_user, translate
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
+from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import PortBinding, RunResult, RunSpec
 from buildr_jupyter.runner._outputs import extract_outputs
 
 __all__ = ["DockerRunner"]
 
-logger = logging.getLogger(__name__)
+logger = masked_logger(logging.getLogger(__name__))
 
 STOP_GRACE_S = 2
 """How long a container may take to end after SIGTERM."""

@@ -11,12 +11,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
-    "ground": {"errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "leaks", "__init__"},
+    "ground": {
+        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "leaks", "masking", "__init__",
+    },
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",
     },
-    "hall": {"assembly", "pipeline"},
+    "hall": {"assembly", "leaving", "pipeline"},
     "windows": {"display", "widgets"},
     "doors": {"doors", "magics", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__"},
 }  # fmt: skip

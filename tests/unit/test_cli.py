@@ -12,6 +12,9 @@ import nbformat
 import pytest
 
 from buildr_jupyter import cli
+from tests.fakes.credentials import fakes
+
+TOKEN = next(fake.value for fake in fakes() if fake.kind == "github-pat")
 
 
 def run(*argv: str) -> tuple[int, str, str]:
@@ -61,7 +64,7 @@ def test_explain_gives_every_reason(tmp_path: Path) -> None:
 
 
 def test_exporting_a_credential_is_a_warning_and_building_it_is_refused(tmp_path: Path) -> None:
-    path = notebook(tmp_path, f"%%containerize\nprint('ghp_{'a' * 36}')")
+    path = notebook(tmp_path, f"%%containerize\nprint({TOKEN!r})")
     status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
     assert status == 0
     assert "a build would stop here: app/main.py" in err

@@ -1,0 +1,152 @@
+"""No log, no event and no error says a credential of any kind, nor a password that was used."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+import buildr_jupyter
+from buildr_jupyter.credentials import Login
+from buildr_jupyter.errors import BuildError
+from buildr_jupyter.events import Event, Finished, LogLine, RunOutput, StepUpdate, Warned
+from buildr_jupyter.masking import MASK, mask, masked_events, masked_logger, remember
+from buildr_jupyter.model import BuildResult
+from tests.fakes.credentials import Fake, fakes
+
+FAKES = [pytest.param(fake, id=f"{fake.kind}-{number % 2}") for number, fake in enumerate(fakes(each=2, seed=3))]
+
+
+def parts(fake: Fake) -> list[str]:
+    """What must not be seen: the value, or each line of its body."""
+    if fake.kind == "login-in-url":
+        return [fake.value.split("@")[0].rpartition(":")[2]]
+    if fake.kind == "authorization-header":
+        return [fake.value.rpartition(" ")[2]]
+    lines = [line for line in fake.value.splitlines() if not line.startswith("-----")]
+    return lines[:1] if len(lines) > 1 else lines
+
+
+def said_by(events: Generator[Event, None, BuildResult]) -> list[Event]:
+    found: list[Event] = []
+    try:
+        while True:
+            found.append(next(events))
+    except StopIteration as stop:
+        found.append(Finished(stop.value))
+    return found
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_loggers(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    logger = masked_logger(logging.getLogger("buildr_jupyter.test_masking"))
+    with caplog.at_level(logging.DEBUG):
+        logger.debug("Build output: %s", f"x {fake.value} y")
+        logger.error("Build failed: %r", {"auth": fake.line})
+    assert "Build output: x" in caplog.text
+    assert not any(part in caplog.text for part in parts(fake))
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_events_and_results(fake: Fake) -> None:
+    def build() -> Generator[Event, None, BuildResult]:
+        for number, line in enumerate(fake.line.splitlines()):
+            yield LogLine(number, line, step="1")
+        yield LogLine(99, "an ordinary line", step="1")
+        step = StepUpdate("1", f"RUN login {fake.line}")
+        yield step
+        yield RunOutput("stdout", f"logged in with {fake.line}")
+        warned = Warned(f"odd: {fake.line}", hint=fake.line)
+        yield warned
+        result = BuildResult("x", steps=(step,), warnings=(warned,))
+        yield Finished(result)
+        return result
+
+    events = said_by(masked_events(build(), {}))
+    shown = repr([(event, getattr(getattr(event, "result", None), "steps", None)) for event in events])
+    body = [line for line in fake.value.splitlines() if not line.startswith("-----")]
+    assert not any(part in shown for part in parts(fake))
+    logged = "".join(event.text for event in events if isinstance(event, LogLine))
+    assert not any(line in logged for line in body)
+    assert "an ordinary line" in logged
+    assert events[-1].result.steps[0].title.startswith("RUN login")
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_errors_and_what_is_behind_them(fake: Fake) -> None:
+    def build() -> Generator[Event, None, BuildResult]:
+        yield LogLine(0, "begin")
+        try:
+            raise ConnectionError(f"no answer: {fake.line}")
+        except ConnectionError as error:
+            raise BuildError(
+                f"Image build failed: {fake.line}", hint=f"say {fake.line}", step=fake.line, log_tail=(fake.line,)
+            ) from error
+
+    with pytest.raises(BuildError) as raised:
+        said_by(masked_events(build(), {}))
+    shown = "\n".join([*raised.value.render(), str(raised.value.__cause__)])
+    assert shown.startswith("BuildError: Image build failed:")
+    assert not any(part in shown for part in parts(fake))
+
+
+def test_passwords_that_were_used_and_secret_variables() -> None:
+    Login("reg.example", "me", "horse staple 9")
+    Login("reg.example", "me", identity_token="idtoken-0815-4711")
+    packed = base64.b64encode(b"me:horse staple 9").decode()
+    text = f"horse staple 9, idtoken-0815-4711, {packed}"
+    assert mask(text) == f"{MASK}, {MASK}, {MASK}"
+
+    def build() -> Generator[Event, None, BuildResult]:
+        yield LogLine(0, "connected as correct horse")
+        return BuildResult("x")
+
+    (line, _) = said_by(masked_events(build(), {"DB_PASSWORD": "correct horse"}))
+    assert line == LogLine(0, f"connected as {MASK}")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Authorization: Basic abc", "Authorization: Basic ****"),
+        ("{'X-Registry-Auth': 'eyJ1c2VyIjoi'}", "{'X-Registry-Auth': '****'}"),
+        ("Cookie: session=1", "Cookie: ****"),
+        ("GET https://me:pw@reg.example/v2/", "GET https://****@reg.example/v2/"),
+        ("PGPASSWORD=hunter22 psql", "PGPASSWORD=**** psql"),
+        ('{"token": "abcdef123"}', '{"token": "****"}'),
+    ],
+)
+def test_shapes_of_a_log(said: str, shown: str) -> None:
+    assert mask(said) == shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "sha256:" + "ab" * 32 + " exporting layers",
+        "RUN --mount=type=secret,id=token,target=/run/secrets/token pip install",
+        "--secret id=netrc,src=/home/me/.netrc: no such file",
+        "tokenizers==0.21.0, secretstorage==3.3.3",
+        "Step 3/9 : COPY requirements.txt /opt/",
+        "ENV TOKEN=$TOKEN PASSWORD=",
+        "Collecting https://files.example/packages/aa/bb/pandas-2.2.3-cp311-cp311-manylinux_2_17_x86_64.whl",
+    ],
+)
+def test_ordinary_lines_stay(said: str) -> None:
+    assert mask(said) == said
+
+
+def test_a_password_that_is_a_word_harms_no_option() -> None:
+    remember("secret")
+    assert mask("give --secret id=x, the secret") == "give --secret id=x, the ****"
+
+
+def test_every_logger_of_the_package_is_masked() -> None:
+    for path in Path(buildr_jupyter.__file__).parent.rglob("*.py"):
+        if path.name != "masking.py":
+            for line in re.findall(r".*getLogger\(.*", path.read_text(encoding="utf-8")):
+                assert "masked_logger(" in line, f"{path.name}: {line}"
