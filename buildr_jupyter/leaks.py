@@ -149,7 +149,7 @@ def search(content: bytes, values: Mapping[str, bytes] | None = None) -> Iterato
             for rule in rules:
                 wanted.setdefault(rule.id + rule.pattern, (rule, []))[1].append(word)
     for rule, words in wanted.values():
-        for start, end in _windows(lowered, words):
+        for start, end in _windows(lowered, words) if len(content) > _AFTER else ((0, len(content)),):
             for match in rule.regex.finditer(content, start, end):
                 group = rule.group or next((n for n in range(1, rule.regex.groups + 1) if match[n]), 0)
                 if _counts(match[group], rule, known):

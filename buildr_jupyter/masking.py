@@ -23,7 +23,9 @@ __all__ = ["MASK", "mask", "masked_events", "masked_logger", "remember"]
 MASK = "****"
 _MIN_VALUE = 6
 _MAX_KNOWN = 1024
-_MAYBE = re.compile(r"[A-Za-z0-9+/_=.~-]{16}|@|(?i:auth|pass|pwd|token|secret|key|cookie)")
+_MAYBE = re.compile(
+    r"(?=[A-Za-z+/_=.~-]{0,64}[0-9])[A-Za-z0-9+/_=.~-]{20}|[A-Za-z0-9_-]{32}|@|(?i:auth|pass|pwd|token|secret|key|cookie)"
+)
 _URL = re.compile(r"(?<=://)[^/@\s\"']+@")
 _HEADER = re.compile(
     r"(?i)((?:authorization|x-registry-auth|x-registry-config|cookie|set-cookie|x-api-key|private-token)[\"']?\s*[:=,]\s*[\"']?"
