@@ -27,6 +27,8 @@ __all__ = ["HOME", "Container", "Room", "Root"]
 HOME = "/kaniko/buildr"
 """What the executor is given lies here: it leaves everything below /kaniko out of images."""
 CONTEXT = f"{HOME}/context"
+MADE = f"{HOME}/made"
+"""What the executor makes lies here."""
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _ENVIRONMENT = {"HOME": "/root", "USER": "root", "DOCKER_CONFIG": HOME, "PATH": "/usr/local/bin:/kaniko"}
 _CERTIFICATES = {"SSL_CERT_FILE": f"{HOME}/ca-bundle.crt"}
@@ -60,8 +62,8 @@ class Room(Protocol):
         """Run the executor, yielding what it writes; return its exit status. Raises EngineError, Cancelled."""
         ...
 
-    def fetch(self, path: str, into: Path) -> bool:
-        """Copy a file, or a folder, that the executor made; tell whether there was one."""
+    def fetch(self, into: Path) -> bool:
+        """Copy the folder of what the executor made; tell whether there was one."""
         ...
 
 
@@ -97,10 +99,12 @@ class Container:
                 command=list(arguments),
                 environment={**_ENVIRONMENT, **environment},
                 labels=dict(self._labels),
+                working_dir=CONTEXT,  # the engine makes this folder
                 host_config=client.create_host_config(network_mode=self._network),
             )
             self._container = container = str(made["Id"])
-            client.put_archive(container, "/", _tar(self._files, (HOME.lstrip("/"), CONTEXT.lstrip("/"))))
+            if self._files:
+                client.put_archive(container, "/", _tar(self._files))
             client.put_archive(container, CONTEXT, self._context)
             undo = cancel.on_cancel(lambda: client.kill(container) if _running(client, container) else None)
             try:
@@ -121,19 +125,19 @@ class Container:
                 undo()
         return int(state.get("StatusCode", -1))
 
-    def fetch(self, path: str, into: Path) -> bool:
-        """Copy a file or a folder out of the container."""
+    def fetch(self, into: Path) -> bool:
+        """Copy the folder out of the container."""
         from docker.errors import NotFound
 
         try:
-            chunks, _ = self._client.get_archive(self._container, path)
+            chunks, _ = self._client.get_archive(self._container, MADE)
         except NotFound:
             return False
         with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
             with tarfile.open(fileobj=_Stream(chunks), mode="r|") as tar:
                 for member in tar:
                     _take(tar, member, Path(scratch))
-            (Path(scratch) / path.rpartition("/")[2]).replace(into)
+            (Path(scratch) / MADE.rpartition("/")[2]).replace(into)
         return True
 
 
@@ -186,9 +190,9 @@ class Root:
         env = {**_ENVIRONMENT, **path, **_CERTIFICATES, **environment}
         return (yield from follow(command, cancel=cancel, env=env, hint="unshare is in Debian's package util-linux"))
 
-    def fetch(self, path: str, into: Path) -> bool:
-        """Move a file or a folder out of the root."""
-        found = self._root / path.lstrip("/")
+    def fetch(self, into: Path) -> bool:
+        """Move the folder out of the root."""
+        found = self._root / MADE.lstrip("/")
         if not found.exists():
             return False
         shutil.move(found, into)
@@ -204,13 +208,9 @@ def _ca_bundle() -> dict[str, bytes]:
     return {f"{HOME}/ca-bundle.crt": found.read_bytes() if found else b""}
 
 
-def _tar(files: Mapping[str, bytes], folders: Iterable[str]) -> bytes:
+def _tar(files: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name in folders:
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(folder)
         for name, content in files.items():
             info = tarfile.TarInfo(name.lstrip("/"))
             info.size, info.mode = len(content), 0o600

@@ -14,15 +14,17 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
 
-__all__ = ["Service", "find", "own"]
+__all__ = ["Service", "find", "leased", "own"]
 
 INSTALL = "install podman (Debian and Ubuntu: apt-get install podman), or --builder oci, which needs no engine"
-IDLE_S = 30
+IDLE_S = 300
 """How long a service of ours waits for a further question before it ends by itself."""
 _START_WAIT_S, _END_WAIT_S = 20.0, 5.0
 _SETTINGS = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
@@ -74,7 +76,14 @@ class Service:
             self.folder.cleanup()
             raise EnginePermission(f"the command {command!r} cannot be run: {error}", hint=INSTALL) from error
         self.address = f"unix://{self.path}"
+        self._client: Any = None
         self._wait()
+
+    def client(self) -> Any:
+        """Return this service's connection, made once: podman takes a third of a second to tell its version."""
+        if self._client is None:
+            self._client = connect({"DOCKER_HOST": self.address})
+        return self._client
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_WAIT_S
@@ -93,6 +102,8 @@ class Service:
 
     def end(self) -> None:
         """End it, and what it runs, where it has not ended by itself."""
+        if self._client is not None:
+            self._client.close()
         deadline = time.monotonic() + _END_WAIT_S
         self.child.terminate()
         while self.child.poll() is None and time.monotonic() < deadline:
@@ -117,27 +128,58 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-_services: dict[tuple[str, ...], Service] = {}
+_idle: dict[tuple[str, ...], list[Service]] = {}
+_shared: dict[tuple[str, ...], Service] = {}
 _lock = threading.Lock()
 
 
+@contextlib.contextmanager
+def leased(environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
+    """Give a service of this process that nobody else uses meanwhile, so that what it runs can be ended with it.
+
+    It stays for who comes next, unless the block raises. Raises as ``Service``.
+    """
+    key = tuple(environ.get(name, "") for name in _SETTINGS)
+    service = _take(key) or Service(environ=environ)
+    try:
+        yield service
+    except BaseException:
+        service.end()
+        raise
+    with _lock:
+        _idle.setdefault(key, []).append(service)
+
+
 def own(environ: Mapping[str, str] = os.environ) -> Service:
-    """Return this process's own service, started where it does not run (any more). Raises as ``Service``."""
+    """Return the service that this process asks everything but builds, started where it does not run (any more).
+
+    Raises as ``Service``.
+    """
     key = tuple(environ.get(name, "") for name in _SETTINGS)
     with _lock:
-        known = _services.get(key)
-        if known is not None:
-            if known.child.poll() is None and _answers(known.path):
-                return known
-            del _services[key]
-            known.end()
-        _services[key] = Service(environ=environ)
-        return _services[key]
+        known = _shared.get(key)
+        if known is not None and known.child.poll() is None and _answers(known.path):
+            return known
+        _shared[key] = made = Service(environ=environ)
+    if known is not None:
+        known.end()
+    return made
+
+
+def _take(key: tuple[str, ...]) -> Service | None:
+    while True:
+        with _lock:
+            known = _idle.get(key) or []
+            service = known.pop() if known else None
+        if service is None or (service.child.poll() is None and _answers(service.path)):
+            return service
+        service.end()  # it had nothing to do for so long that it ended by itself
 
 
 @atexit.register
 def _end_all() -> None:
     with _lock:
-        for service in _services.values():
+        for service in (*_shared.values(), *(one for idle in _idle.values() for one in idle)):
             service.end()
-        _services.clear()
+        _shared.clear()
+        _idle.clear()

@@ -28,7 +28,7 @@ from buildr_jupyter.builder._docker_buildkit import secrets_of
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_values import FROM
 from buildr_jupyter.builder._engine_load import load
-from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, Container, Room, Root
+from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, MADE, Container, Room, Root
 from buildr_jupyter.builder._kaniko_stream import KanikoStream
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.engine import OWNER_LABEL, this_user
@@ -56,7 +56,8 @@ logger = masked_logger(logging.getLogger(__name__))
 IMAGE = "gcr.io/kaniko-project/executor:v1.24.0"
 """The last image of the archived original."""
 _REGISTRY = re.compile(r"https?://([^/\s\"]+)/v2/")
-_DIGEST, _TAR, _LAYOUT = f"{HOME}/digest", f"{HOME}/image.tar", f"{HOME}/layout"
+_DIGEST, _TAR, _LAYOUT = "digest", "image.tar", "layout"
+"""Names below ``MADE``."""
 
 
 @dataclass
@@ -203,7 +204,9 @@ class KanikoBuilder:
     def _order(self, request: BuildRequest) -> Generator[Event, None, _Order]:
         custom = request.plan.dockerfile if request.plan else None
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
-        order = _Order(["--force", "--log-format=json", f"--context=dir://{CONTEXT}", f"--digest-file={_DIGEST}"])
+        order = _Order(
+            ["--force", "--log-format=json", f"--context=dir://{CONTEXT}", f"--digest-file={MADE}/{_DIGEST}"]
+        )
         order.arguments.append(f"--dockerfile={CONTEXT}/{request.dockerfile}")
         order.environment = {**dict(custom.build_args if custom else ()), **request.build_args}
         order.arguments += [f"--build-arg={name}" for name in order.environment]  # the values are in its environment
@@ -226,7 +229,8 @@ class KanikoBuilder:
                 order.arguments.append(f"--registry-certificate={host}={name}")
             elif is_local(host):
                 order.arguments.append(f"--insecure-registry={host}")
-        order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
+        if logins:
+            order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
         return order
 
     @contextlib.contextmanager
@@ -317,12 +321,13 @@ class KanikoBuilder:
         self, room: Room, request: BuildRequest, result: BuildResult, folder: Path
     ) -> Generator[Event, None, BuildResult]:
         """Take what the executor made to where the outputs say."""
-        if not room.fetch(_DIGEST, folder / "digest"):
+        made = folder / "made"
+        if not room.fetch(made) or not (made / _DIGEST).is_file():
             raise BuildError("Image build failed: kaniko's executor ended well without a digest")
-        result = replace(result, digest=(folder / "digest").read_text().strip())
-        saved = folder / "image.tar"
+        result = replace(result, digest=(made / _DIGEST).read_text().strip())
+        saved = made / _TAR
         if any(isinstance(output, (Archive, EngineLoad)) for output in request.outputs):
-            if not room.fetch(_TAR, saved):
+            if not saved.is_file():
                 raise BuildError("Image build failed: kaniko's executor ended well without an archive")
             result = replace(result, image_id=_image_id(saved))
         for output in request.outputs:
@@ -338,7 +343,7 @@ class KanikoBuilder:
                 _copy(saved, output.path)
                 result = replace(result, archive=output.path)
             else:
-                _take_layout(room, output.path)
+                _copy_layout(made / _LAYOUT, output.path)
                 result = replace(result, archive=output.path)
         return result
 
@@ -358,9 +363,9 @@ def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:
     if not pushes:
         arguments.append("--no-push")
     if any(isinstance(output, (Archive, EngineLoad)) for output in request.outputs):
-        arguments.append(f"--tar-path={_TAR}")
+        arguments.append(f"--tar-path={MADE}/{_TAR}")
     if any(isinstance(output, Layout) for output in request.outputs):
-        arguments.append(f"--oci-layout-path={_LAYOUT}")
+        arguments.append(f"--oci-layout-path={MADE}/{_LAYOUT}")
 
 
 def _content_of(registry: Registry, ref: ImageRef, manifest: Manifest) -> str | None:
@@ -398,14 +403,13 @@ def _copy(saved: Path, path: Path) -> None:
         made.replace(path)
 
 
-def _take_layout(room: Room, path: Path) -> None:
+def _copy_layout(layout: Path, path: Path) -> None:
     if path.is_dir() and any(path.iterdir()):
         raise BuildError(f"Image build failed: {str(path)!r} is not empty", hint="name an empty folder, or a new one")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         made = Path(folder) / "made"
-        if not room.fetch(_LAYOUT, made):
-            raise BuildError("Image build failed: kaniko's executor ended well without a layout")
+        shutil.copytree(layout, made)
         made.replace(path)
 
 

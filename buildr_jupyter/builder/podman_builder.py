@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._containers import has_heredoc
 from buildr_jupyter.builder._docker_stream import DockerStream
-from buildr_jupyter.builder._podman_service import Service, find, own
+from buildr_jupyter.builder._podman_service import find, leased, own
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.engine import connect
 from buildr_jupyter.events import CancelToken, Event
@@ -62,8 +61,7 @@ class PodmanBuilder(DockerBuilder):
         if self.docker_client is None:
             address = self.address or find(self._environ)
             self._own = address is None
-            address = address or own(self._environ).address
-            self.docker_client = connect({"DOCKER_HOST": address})
+            self.docker_client = connect({"DOCKER_HOST": address}) if address else own(self._environ).client()
         return self.docker_client
 
     def _stream_context(
@@ -76,11 +74,9 @@ class PodmanBuilder(DockerBuilder):
         if not self._own:
             yield from super()._stream_context(client, state, request, cancel)
             return
-        service = Service(environ=self._environ)
-        undo = cancel.on_cancel(service.kill_work)
-        try:
-            with contextlib.closing(connect({"DOCKER_HOST": service.address})) as alone:
-                yield from super()._stream_context(alone, state, request, cancel)
-        finally:
-            undo()
-            service.end()
+        with leased(self._environ) as service:
+            undo = cancel.on_cancel(service.kill_work)
+            try:
+                yield from super()._stream_context(service.client(), state, request, cancel)
+            finally:
+                undo()

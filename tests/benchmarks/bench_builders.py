@@ -54,9 +54,45 @@ def buildkit(engines: Engines) -> tuple[Build, Build]:
     return (lambda folder: run(command, folder)), (lambda folder: subject.build("bench-ours", str(folder)))
 
 
+def buildah(engines: Engines) -> tuple[Build, Build]:
+    """The same command, as a person would call it."""
+    os.environ.update(engines.containers().environment)
+    command = ["buildah", "bud", "--layers", "--force-rm", "--tag", "bench-bare", "."]
+    subject = builder.select("buildah")
+    return (lambda folder: run(command, folder)), (lambda folder: subject.build("bench-ours", str(folder)))
+
+
+def podman(engines: Engines) -> tuple[Build, Build]:
+    """podman's own command, which needs no service."""
+    os.environ.update(engines.containers().environment)
+    command = ["podman", "build", "--layers", "--tag", "bench-bare", "."]
+    subject = builder.select("podman")
+    return (lambda folder: run(command, folder)), (lambda folder: subject.build("bench-ours", str(folder)))
+
+
+def kaniko(engines: Engines) -> tuple[Build, Build]:
+    """The executor's image, run by hand with the folder mounted, its archive loaded into the engine."""
+    os.environ["DOCKER_HOST"] = engines.docker().host
+    image = engines.kaniko()
+    script = (
+        f"docker run --rm -v $PWD:/workspace:ro -v $OUT:/out {image} --force --context dir:///workspace"
+        " --destination example.com/bench/bare:1 --no-push --tar-path /out/i.tar && docker load -qi $OUT/i.tar"
+    )
+    subject = builder.select(f"kaniko={image}")
+
+    def bare(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as out:
+            run(["sh", "-c", script], folder, OUT=out)
+
+    return bare, (lambda folder: subject.build("example.com/bench/ours:1", str(folder)))
+
+
 ROWS: dict[str, Callable[[Engines], tuple[Build, Build]]] = {
     "docker-buildkit": docker_buildkit,
     "buildkit": buildkit,
+    "buildah": buildah,
+    "podman": podman,
+    "kaniko": kaniko,
 }
 """Name to what gives the bare tool's build and ours."""
 CASES = {
