@@ -305,7 +305,8 @@ class BuildahBuilder:
         state = DockerStream("push", clock=self._clock)
         state.registry = "", False
         named = f"{target}:{result.image}" if target.startswith("docker-archive:") else f"{target}:{_tag(result.image)}"
-        yield from self._follow(["push", str(result.image_id), named], state, cancel)
+        with authfile([]) as auth:
+            yield from self._follow(["push", *auth, str(result.image_id), named], state, cancel)
 
     # -- the command
 

@@ -23,6 +23,7 @@ PACKAGES = {
     "skopeo": "skopeo",
     "umoci": "umoci",
     "faketime": "faketime",
+    "newuidmap": "uidmap",
     "qemu-aarch64-static": "qemu-user-static",
     "chromium": "chromium",
 }
