@@ -51,6 +51,21 @@ def offers_buildkit(client: Any, environ: Mapping[str, str] = os.environ) -> boo
     return bool(answer.ok and said.get("Ostype") == "linux" and not said.get("Server", "").startswith("Libpod"))
 
 
+def lacks_heredocs(client: Any, request: BuildRequest) -> str | None:
+    """Return why the engine's BuildKit does not know here-documents, None where it does.
+
+    It came with Dockerfile 1.4, which is inside of engines since 23.0; a ``# syntax=`` line fetches it into older ones.
+    """
+    text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
+    if re.match(r"\s*#\s*syntax\s*=", text):
+        return None
+    version = str(client.version().get("Version", ""))
+    major = version.partition(".")[0]
+    if not major.isdigit() or int(major) >= 23:
+        return None
+    return f"the BuildKit of engine {version} does not know them, unless '# syntax=docker/dockerfile:1' comes first"
+
+
 def secrets_of(request: BuildRequest) -> tuple[str, ...]:
     """Return the ids of the secrets that the request has or that its Dockerfile is said to need."""
     custom = request.plan.dockerfile if request.plan else None

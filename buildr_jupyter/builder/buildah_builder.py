@@ -114,7 +114,7 @@ class BuildahBuilder:
             found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if has_heredoc(request) and self.version < HEREDOCS:
             older = ".".join(map(str, self.version))
-            found.append(Refusal("here-documents", f"buildah {older} does not know them", ("buildkit", "docker")))
+            found.append(Refusal("here-documents", f"buildah {older} does not know them", ("buildkit",)))
         return found
 
     def stream_base(

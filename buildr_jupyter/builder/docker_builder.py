@@ -16,19 +16,19 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._buildkit_filesync import SharedFolder
-from buildr_jupyter.builder._buildkit_session import can_serve
 from buildr_jupyter.builder._context import Sent, iter_context, raise_if
 from buildr_jupyter.builder._docker_buildkit import (
     base_names,
+    lacks_heredocs,
     offers_buildkit,
     post_build,
     query_of,
-    secrets_of,
     served,
     with_mounts,
 )
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_http import interruptible, only_logins
+from buildr_jupyter.builder._docker_refusals import docker_refusals
 from buildr_jupyter.builder._docker_stream import DockerStream, described, error_of
 from buildr_jupyter.builder._docker_values import (
     FROM,
@@ -55,7 +55,7 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
 from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import Archive, BuildRequest, BuildResult, ImageRef, Layout, Push, Refusal
+from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push, Refusal
 
 __all__ = ["DockerBuilder"]
 
@@ -118,23 +118,11 @@ class DockerBuilder:
 
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what the engine cannot do of the request; it is asked only where it matters."""
-        found = []
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
-        if len(platforms) > 1:
-            found.append(Refusal("several platforms", "the engine builds for one at a time", ("buildkit", "oci")))
-        wants = [what for what, asked in (("build secrets", secrets_of(request)), ("ssh agents", request.ssh)) if asked]
-        if wants and (self._protocol == "classic" or not self._speaks_buildkit(self._client())):
-            found += [Refusal(what, "the classic builder has none", ("buildkit",)) for what in wants]
-        elif wants and not can_serve():
-            why = "they need pip install 'buildr-jupyter[buildkit]'"
-            found += [Refusal(what, why, ("buildkit",)) for what in wants]
-        if request.cache_to:
-            found.append(Refusal("--cache-to", "the engine keeps its cache to itself", ("buildkit",)))
-        for output in request.outputs:
-            if isinstance(output, (Archive, Layout)):
-                kind = "an archive" if isinstance(output, Archive) else "an image layout"
-                found.append(Refusal(kind, "the engine keeps the image in its own store", ("buildkit", "oci")))
-        return found
+        return docker_refusals(
+            request,
+            speaks_buildkit=lambda: self._speaks_buildkit(self._client()),
+            lacks_heredocs=lambda: self._lacks_heredocs(request),
+        )
 
     def stream_base(
         self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
@@ -392,6 +380,12 @@ class DockerBuilder:
             raise
 
     # -- what the engine is asked and told
+
+    def _lacks_heredocs(self, request: BuildRequest) -> str | None:
+        """Return why here-documents are not known here, None where they are."""
+        if not self._speaks_buildkit(self._client()):
+            return "the classic builder does not know them"
+        return lacks_heredocs(self._client(), request)
 
     def _speaks_buildkit(self, client: Any) -> bool:
         if self._protocol == "classic":

@@ -22,7 +22,7 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._containers import auth_json, base_images
+from buildr_jupyter.builder._containers import auth_json, base_images, has_heredoc
 from buildr_jupyter.builder._context import iter_context
 from buildr_jupyter.builder._docker_buildkit import secrets_of
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
@@ -129,6 +129,8 @@ class KanikoBuilder:
             found.append(Refusal("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
         if secrets_of(request):
             found.append(Refusal("build secrets", "kaniko has none", ("docker", "buildkit", "buildah")))
+        if has_heredoc(request):
+            found.append(Refusal("here-documents", "kaniko knows them in part only", ("buildkit",)))
         if request.ssh:
             found.append(Refusal("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
         if request.cache_from or request.cache_to:

@@ -8,18 +8,17 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from buildr_jupyter import credentials
-from buildr_jupyter.builder._containers import has_heredoc
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._podman_service import find, leased, own
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.engine import connect
 from buildr_jupyter.events import CancelToken, Event
-from buildr_jupyter.model import BuildRequest, Refusal
+from buildr_jupyter.model import BuildRequest
 
 __all__ = ["PodmanBuilder"]
 
-_HEREDOCS = (4, 7)
-"""The podman whose buildah (1.33) knows here-documents is 4.8."""
+_HEREDOCS = (4, 8)
+"""The podman whose buildah (1.33) knows here-documents."""
 
 
 class PodmanBuilder(DockerBuilder):
@@ -45,17 +44,10 @@ class PodmanBuilder(DockerBuilder):
         """Return the builder for ``podman=ADDRESS``: ``unix:///run/podman/podman.sock``, ``tcp://host:port``."""
         return cls(argument)
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
-        """Return what podman cannot do of the request, over its socket."""
-        found = super().refusals(request)
-        if has_heredoc(request) and self._podman_version() <= _HEREDOCS:
-            older = ".".join(map(str, self._podman_version()))
-            found.append(Refusal("here-documents", f"podman {older} does not know them", ("buildkit", "docker")))
-        return found
-
-    def _podman_version(self) -> tuple[int, ...]:
+    def _lacks_heredocs(self, request: BuildRequest) -> str | None:
         said = str(self._client().version().get("Version", ""))
-        return tuple(int(part) for part in said.split("-")[0].split(".")[:2] if part.isdigit())
+        version = tuple(int(part) for part in said.split("-")[0].split(".")[:2] if part.isdigit())
+        return None if version >= _HEREDOCS else f"podman {said} does not know them"
 
     def _client(self) -> Any:
         if self.docker_client is None:

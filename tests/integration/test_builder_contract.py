@@ -50,6 +50,7 @@ CELLS = (
     "test_unicode_and_quoting",
     "test_result",
     "test_inspect",
+    "test_here_documents",
 )
 FACTS = """
 import json, os, sys
@@ -333,6 +334,17 @@ def test_inspect(harness: Harness, subject: builder.Builder, world: World) -> No
         assert row["labels"].items() >= dict(context.image_labels(request.plan)).items()
         assert row["image_id"] == result.image_id
     assert rows[0]["layers"] == rows[1]["layers"]
+
+
+def test_here_documents(harness: Harness, subject: builder.Builder, world: World) -> None:
+    """A Dockerfile with here-documents builds, or is refused before the build with who knows them."""
+    lines = ("RUN <<EOF", "echo one > /said", "echo two >> /said", "EOF", 'CMD ["cat", "/said"]')
+    request = harness.steps(*lines)
+    if refusals := subject.refusals(request):
+        assert {name for refusal in refusals for name in refusal.builders} >= {"buildkit"}
+        assert all(refusal.why for refusal in refusals)
+    else:
+        assert world.run(build(subject, request)[1].image) == "one\ntwo\n"
 
 
 def test_every_cell_is_there() -> None:
