@@ -97,16 +97,20 @@ def parameter_block(defaults: Mapping[str, object], title: str) -> str:
     """Return the code that takes the parameters from the command line or the environment; ends with status 2 if bad."""
     return f"""\
 import argparse, json, os, sys
-def _buildr_value(text, kind):
-    value = text if kind is str else json.loads({{"True": "true", "False": "false", "None": "null"}}.get(text, text))
-    if kind not in (type(value), type(None)) and not (kind is float and type(value) is int):
-        raise ValueError(text)
-    return float(value) if kind is float else value
+def _buildr_reader(kind):
+    def read(text):
+        words = {{"True": "true", "False": "false", "None": "null"}}
+        value = text if kind is str else json.loads(words.get(text, text))
+        if kind not in (type(value), type(None)) and not (kind is float and type(value) is int):
+            raise ValueError(text)
+        return float(value) if kind is float else value
+    read.__name__ = kind.__name__  # argparse's message has it
+    return read
 _buildr_parser = argparse.ArgumentParser(prog="main.py", description={title!r}, allow_abbrev=False)
 for _buildr_name, _buildr_default in {dict(defaults)!r}.items():
     _buildr_parser.add_argument(
         "--" + _buildr_name.lower().replace("_", "-"), dest=_buildr_name,
-        type=lambda text, kind=type(_buildr_default): _buildr_value(text, kind),
+        type=_buildr_reader(type(_buildr_default)),
         default=os.environ.get("BUILDR_PARAM_" + _buildr_name.upper(), _buildr_default),
         metavar=type(_buildr_default).__name__, help=f"default: {{_buildr_default!r}}".replace("%", "%%"))
 _buildr_stderr = os.dup(1)
