@@ -392,7 +392,7 @@ class KernelHistory:
                 continue
             runs.append(record or _Record(inputs[count], count, None))
         runs.extend(silent)
-        return [self._cell_run(record) for record in runs]
+        return _with_last_output([self._cell_run(record) for record in runs])
 
     def _cell_run(self, record: _Record) -> CellRun:
         return CellRun(
@@ -404,7 +404,32 @@ class KernelHistory:
             failed_line=record.failed_line,
             duration_s=record.duration_s,
             stale="deleted" if record.id in self.deleted else None,
+            stdout=self._printed(record.count),
         )
+
+    def _printed(self, count: int | None) -> str | None:
+        """Return what a run printed, and its value; None where IPython (before 9) keeps no outputs, or had none."""
+        kept = getattr(self.shell.history_manager, "outputs", None)
+        if not isinstance(kept, Mapping) or count not in kept:
+            return None
+        parts = []
+        for output in kept[count]:
+            if output.output_type == "out_stream":
+                parts.append("".join(output.bundle.get("stream") or ()))
+            elif output.output_type == "execute_result":
+                parts.append(f"{output.bundle.get('text/plain', '')}\n")
+        return "".join(parts)
+
+
+def _with_last_output(runs: list[CellRun]) -> list[CellRun]:
+    """Return the runs, the last one with what the run before it of the same body printed in the notebook."""
+    if not runs:
+        return runs
+    *before, last = runs
+    body = header_and_body(last.source)[1].strip()
+    same = (run for run in reversed(before) if ran_here(run.source) and header_and_body(run.source)[1].strip() == body)
+    printed = next((run.stdout for run in same if run.stdout is not None), None)
+    return [*before, replace(last, stdout=printed)]
 
 
 def _failed_line(error: BaseException) -> int | None:

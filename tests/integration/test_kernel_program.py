@@ -98,3 +98,21 @@ def test_names_of_a_run_that_left_no_history(client: BlockingKernelClient, tmp_p
     client.execute_interactive("from fractions import Fraction\nlimit = 3", store_history=False, timeout=60)
     wanted = run(client, "sum([Fraction(1, n) for n in range(1, limit + 1)])")
     assert program_prints(client, tmp_path) == wanted == "Fraction(11, 6)\n"
+
+
+def test_check_compares_with_what_the_kernel_printed_last(client: BlockingKernelClient, tmp_path: Path) -> None:
+    run(client, f"import os; os.chdir({str(tmp_path)!r}); os.environ['DOCKER_HOST'] = 'unix:///nowhere'")
+    run(client, "%load_ext buildr_jupyter")
+    run(client, "x = 3")
+    body = "print(x)\nx + 1"
+    said = run(client, f"%%containerize demo --dry-run --check --ui text\n{body}")
+    assert "there is no earlier run of this cell to compare with" in said
+    assert run(client, body) == "3\n4\n"
+    said = run(client, f"%%containerize demo --dry-run --check --ui text\n{body}")
+    assert "the program prints what the cell printed" in said
+    run(client, "import random")
+    body = "print(random.random())"
+    run(client, body)
+    code = f"%%containerize demo --dry-run --check --ui text\n{body}"
+    reply = client.execute_interactive(code, output_hook=lambda message: None, timeout=60)
+    assert "the program prints something else" in reply["content"]["evalue"]
