@@ -189,7 +189,7 @@ def _check_ours(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         try:
             ours = json.loads((folder / "buildr.json").read_bytes()).get("schema") == 1
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             ours = False
         if not ours:
             raise ContextError(

@@ -129,7 +129,7 @@ class TextWindow:
                 text = clean_text(event.text)
                 return f"    {text}" if text.strip() else None
             case Warned():
-                hint = f" ({event.hint})" if event.hint else ""
+                hint = f" ({clean_text(event.hint)})" if event.hint else ""
                 return f"warning: {clean_text(event.text)}{hint}"
             case TransferUpdate() if event.status in ("done", "exists", "mounted"):
                 if self._once(f"{event.verb} {event.item}", event.status):

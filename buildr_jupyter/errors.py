@@ -36,6 +36,8 @@ Each message says what failed, on what, and why; ``hint`` is one sentence about 
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "BuildBusy",
     "BuildError",
@@ -70,6 +72,9 @@ __all__ = [
 ]
 
 
+_CONTROLS = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]|[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
+
+
 class BuildrError(Exception):
     """Something failed; ``str(error)`` is the sentence, ``error.hint`` the way out.
 
@@ -92,8 +97,8 @@ class BuildrError(Exception):
         return lines
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines in place of a traceback."""
-        return self.render()
+        """IPython shows these lines in place of a traceback; an engine's words move no cursor."""
+        return [_CONTROLS.sub("", line) for line in self.render()]
 
 
 class OptionError(BuildrError):

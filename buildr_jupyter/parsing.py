@@ -13,6 +13,7 @@ __all__ = [
     "parse_agent",
     "parse_apt",
     "parse_assignment",
+    "parse_base",
     "parse_boolean",
     "parse_choice",
     "parse_memory",
@@ -57,6 +58,16 @@ def parse_python(value: str | None) -> str | None:
     """Return ``major.minor``."""
     if value is not None and not re.fullmatch(r"3\.\d+", value):
         raise OptionError(f"--python: {value!r} is not a Python version", hint="write major and minor: 3.12")
+    return value
+
+
+def parse_base(value: str | None) -> str | None:
+    """Return the base; it stands in a Dockerfile's FROM, so that only a file's name may have a space."""
+    if not value:
+        return None
+    file = value.startswith(("/", "./", "../", "~", "oci:", "oci-archive:", "oci-layout:", "docker-archive:"))
+    if not value.isprintable() or value.startswith("-") or (not file and re.search(r"[\s$`\"'\\|&;<>]", value)):
+        raise OptionError(f"--base: {value!r} is no image", hint="name an image: --base python:3.12-slim")
     return value
 
 
@@ -141,7 +152,7 @@ def parse_secret(text: str, base_folder: Path) -> Secret:
     kind = parts.pop("type", None)
     if kind == "env" and "src" in parts:
         parts["env"] = parts.pop("src")
-    if not re.fullmatch(r"[\w.-]+", parts.get("id", "")) or set(parts) - {"id", "src", "env"} or len(parts) > 2:
+    if not re.fullmatch(r"\w[\w.-]*", parts.get("id", "")) or set(parts) - {"id", "src", "env"} or len(parts) > 2:
         raise OptionError(f"--secret: {text!r} is not id=ID[,src=FILE|,env=NAME]", hint="--secret id=token,env=TOKEN")
     source = base_folder / Path(parts["src"]).expanduser() if parts.get("src") else None
     return Secret(parts["id"], source, parts.get("env"))

@@ -211,6 +211,9 @@ class ImagePlan:
             FileEntry(f["path"], f["mode"], f["bytes"], f["sha256"], _opener(folder, f["path"]), f.get("why", ""))
             for f in data["files"]
         ]
+        for entry in entries:
+            if not entry.path.startswith(("app/", "wheels/")) or ".." in entry.path.split("/"):
+                raise ValueError(f"{entry.path!r} is no file of a context")
         custom = data.get("dockerfile")
         return cls(
             base=data["base"],
@@ -254,7 +257,7 @@ class ImagePlan:
             text = (folder / "Dockerfile").read_text(encoding="utf-8")
         except OSError as error:
             raise ContextError(f"context folder {str(folder)!r}: {error.strerror}: Dockerfile") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ContextError(
                 f"context folder {str(folder)!r}: buildr.json is not ours or is damaged: {error}",
                 hint="export the cell again, or take buildr.json away to build the Dockerfile as it is",
@@ -310,7 +313,15 @@ def one_line(value: str) -> str:
 
 
 def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
-    return lambda: (folder / path).open("rb")
+    """Return what opens a file of the folder; ContextError for one that lies or leads outside of it."""
+
+    def opened() -> IO[bytes]:
+        found = folder / path
+        if not found.resolve().is_relative_to(folder.resolve()):
+            raise ContextError(f"context folder {str(folder)!r}: {path!r} lies outside of it")
+        return found.open("rb")
+
+    return opened
 
 
 def _file_json(entry: FileEntry) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def _pin(work: _Work, key: str, why: str) -> tuple[str, str]:
             return str(requirement), asked
     wheel, vcs = None, distribution.direct_url.get("vcs_info")
     if vcs:
-        url = distribution.direct_url.get("url", "")
+        url = "".join(str(distribution.direct_url.get("url", "")).split())  # one word of requirements.txt
         return f"{key} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}", why
     if distribution.direct_url.get("url", "").startswith("file:"):
         wheel = local_wheel(distribution, Path(unquote(urlsplit(distribution.direct_url["url"]).path)))

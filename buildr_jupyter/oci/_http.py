@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import ipaddress
 import json
 import os
 import random
@@ -21,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from buildr_jupyter import __version__
 from buildr_jupyter.credentials import Login
@@ -33,11 +33,15 @@ from buildr_jupyter.errors import (
     RegistryUnreachable,
 )
 from buildr_jupyter.events import CancelToken
+from buildr_jupyter.oci._addresses import is_inward, is_local, same_host
 
 __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
 _CHALLENGE = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)="((?:[^"\\]|\\.)*)"|([A-Za-z][A-Za-z0-9_-]*)=([^\s,"]+)')
 _REDIRECTS = 5
+_MAX_TOKEN_BYTES = 1 << 20
+_NO_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError, HTTPError)
+"""What reading an answer as JSON raises where it is none."""
 _SMALL_BODY = 64 * 1024
 _CONNECTIONS = 8
 _LONGEST_WAIT_S = 30.0
@@ -223,6 +227,12 @@ class Connection:
         """Return an address that the registry named, absolute; refuse one that would leave TLS for another host."""
         url = urljoin(self._shared.base or "", url)
         parts = urlsplit(url)
+        allowed = same_host(parts.netloc, self.host) or (is_local(parts.netloc) and is_local(self.host))
+        if is_inward(parts.hostname or "") and not allowed:
+            raise RegistryUnreachable(
+                f"registry {self.host} sends to {parts.netloc}, an address of this machine or its surroundings",
+                hint="a registry elsewhere has no business there",
+            )
         if parts.scheme == "https" or (
             parts.scheme == "http" and (is_local(parts.netloc) or parts.netloc in _plain_hosts())
         ):
@@ -260,7 +270,8 @@ class Connection:
         self._shared.answered = True
         length = answer.headers.get("Content-Length", "")
         small = length.isdigit() and int(length) <= _SMALL_BODY
-        if method == "HEAD" or (small and not (method == "GET" and answer.ok)):
+        packed = answer.headers.get("Content-Encoding", "identity") != "identity"
+        if method == "HEAD" or (small and not packed and not (method == "GET" and answer.ok)):
             _ = answer.content  # a connection whose answer was read to its end serves the next request
         return answer
 
@@ -311,7 +322,7 @@ class Connection:
         return True
 
     def _token(self, asked: dict[str, str], scope: str) -> str:
-        realm = urljoin(self._shared.base or "", asked["realm"])
+        realm = self.checked(asked["realm"])
         if urlsplit(realm).scheme != "https" and not is_local(urlsplit(realm).netloc) and self._login:
             raise RegistryUnreachable(
                 f"registry {self.host} wants the login sent to {realm} without TLS", hint="its configuration is wrong"
@@ -337,9 +348,9 @@ class Connection:
                 if answer.status_code in (401, 403):
                     raise self.refused(answer, "the login")
                 answer.raise_for_status()
-                loaded = answer.json()
+                loaded = json.loads(_start(answer, _MAX_TOKEN_BYTES))
                 token = loaded.get("token") or loaded.get("access_token")
-        except (requests.exceptions.RequestException, AttributeError) as error:
+        except (requests.exceptions.RequestException, *_NO_DOCUMENT) as error:
             raise RegistryUnreachable(f"registry {self.host}: no token from {realm}: {_why(error)}") from error
         return str(token or "")
 
@@ -386,20 +397,17 @@ def known_ca(host: str) -> Path | None:
     return None
 
 
-def is_local(netloc: str) -> bool:
-    """Tell whether ``host[:port]`` is this machine's loopback."""
-    host = urlsplit(f"//{netloc}").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _plain_hosts() -> set[str]:
     """Return the hosts that ``$BUILDR_PLAIN_HTTP`` (separated by commas) lets be spoken to without TLS."""
     return {one.strip() for one in os.environ.get("BUILDR_PLAIN_HTTP", "").split(",") if one.strip()}
+
+
+def _start(answer: requests.Response, limit: int) -> bytes:
+    """Return the first bytes of an answer, unpacked piece by piece: a bomb is not unpacked any further."""
+    if answer._content_consumed:
+        return answer.content
+    found: bytes = answer.raw.read(limit, decode_content=True)
+    return found
 
 
 def _basic(login: Login) -> str:
@@ -409,11 +417,11 @@ def _basic(login: Login) -> str:
 def _said(answer: requests.Response) -> tuple[str | None, str]:
     """Return the registry's first code, and its own words, at most 200 characters, with a colon before them."""
     try:
-        text = answer.raw.read(16_384, decode_content=True) if not answer._content_consumed else answer.content
+        text = _start(answer, 16_384)
         errors = json.loads(text)["errors"]
         words = "; ".join(str(error.get("message") or error.get("code")) for error in errors)
         code = str(errors[0]["code"]) if errors and errors[0].get("code") else None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+    except _NO_DOCUMENT:
         return None, ""
     return code, f": {words[:200]}" if words else ""
 

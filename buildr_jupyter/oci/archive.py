@@ -23,10 +23,13 @@ from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.oci.image import Published, digest_of
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["FileSource", "read_archive", "write_archive", "write_layout"]
+__all__ = ["CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
 
 Locate = Callable[[str], Path]
 """Digest to the file that has its bytes."""
+_MAX_MEMBERS = 20_000
+_MAX_DOCUMENT_BYTES = 16 << 20
+_MAX_HEADER_BYTES = 1 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
 
@@ -154,8 +157,12 @@ class FileSource:
         self._tar: tarfile.TarFile | None = None
         if not path.is_dir():
             try:
-                self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
-                self._members = {m.name.removeprefix("./"): m for m in self._tar.getmembers()}
+                self._tar = tarfile.open(path, tarinfo=CarefulInfo)  # noqa: SIM115 - closed by close()
+                self._members = {}
+                for number, member in enumerate(self._tar):
+                    if number >= _MAX_MEMBERS:
+                        raise tarfile.ReadError(f"it has more than {_MAX_MEMBERS:,} files")
+                    self._members[member.name.removeprefix("./")] = member
             except (tarfile.TarError, OSError, EOFError) as error:
                 self.close()
                 raise BuildError(
@@ -172,22 +179,34 @@ class FileSource:
         """Return a stream of the content under this name."""
         if self._tar is None:
             path = self.path / name
-            return path.open("rb") if path.is_file() else None
+            inside = path.resolve().is_relative_to(self.path.resolve())  # no link and no .. leads out of it
+            return path.open("rb") if inside and path.is_file() else None
         member = self._members.get(name)
         for _ in range(8):
             if member is None or not (member.issym() or member.islnk()):
                 break
             target = member.linkname if member.islnk() else os.path.normpath(Path(member.name).parent / member.linkname)
             member = self._members.get(target.removeprefix("./"))
-        return self._tar.extractfile(member) if member is not None else None
+        return self._tar.extractfile(member) if member is not None and member.isreg() else None
 
     def read(self, name: str) -> bytes | None:
-        """Return the content under this name, None where there is none."""
+        """Return the content of a document under this name, None where there is none or it is too large for one."""
         stream = self.open(name)
         if stream is None:
             return None
         with stream:
-            return stream.read()
+            content = stream.read(_MAX_DOCUMENT_BYTES + 1)
+        return content if len(content) <= _MAX_DOCUMENT_BYTES else None
+
+
+class CarefulInfo(tarfile.TarInfo):
+    """A header that is read only where it has the size of one: a long name has thousands of bytes, not gigabytes."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES[:2])
+        if self.type in extended and self.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header of it is too large")
+        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]
 
 
 def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) -> tuple[str | None, bytes, list[str]]:
@@ -222,7 +241,7 @@ def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) ->
         if config is None:
             raise broken
         return None, config, list(described["Layers"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise broken from error
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
-from buildr_jupyter.oci.archive import FileSource, copy_layer, read_archive
+from buildr_jupyter.oci.archive import CarefulInfo, FileSource, copy_layer, read_archive
 from buildr_jupyter.oci.image import parse_platform, read_document
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.registry import Registry
@@ -103,7 +103,7 @@ def choose(index: Mapping[str, Any], platform: str, what: str) -> str:
 def check_platform(config: Mapping[str, Any], platform: str, what: str) -> None:
     """Raise BuildError where a base is for another architecture."""
     wanted = parse_platform(platform)
-    has = (config.get("os") or "linux", config.get("architecture") or wanted["architecture"])
+    has = (str(config.get("os") or "linux"), str(config.get("architecture") or wanted["architecture"]))
     if has != (wanted["os"], wanted["architecture"]):
         raise BuildError(
             f"Image build failed: base {what} is for {'/'.join(has)}, not for {platform}",
@@ -250,6 +250,7 @@ def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str]) -> list[
     for layer in base.layers:
         with opened_layer(locate(layer), layer) as tar:
             for member in tar:
+                tar.members = []  # type: ignore[attr-defined]  # it keeps each header that it has read
                 name = "/" + member.name.removeprefix("./").strip("/")
                 folder, _, last = name.rpartition("/")
                 if last.startswith(".wh."):
@@ -278,7 +279,7 @@ def opened_layer(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
                 stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             elif layer.media_type == GZIP:
                 stream = _fast_gzip(raw)
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=CarefulInfo) as tar:
                 yield tar
     except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
         raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error

@@ -208,10 +208,10 @@ def _mode(source: Path) -> int:
 
 def _inside(target: str, path: str) -> str:
     """Return where a path of RECORD is in the image; headers and data above site-packages stay in the environment."""
-    parts = target.split("/")
+    parts = [] if path.startswith("/") else target.split("/")
     for part in path.replace("\\", "/").split("/"):
         if part == "..":
-            parts.pop()
+            parts = parts[:-1]
         elif part not in ("", "."):
             parts.append(part)
     inside = "/".join(parts)

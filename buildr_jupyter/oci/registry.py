@@ -46,8 +46,11 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The manifest's JSON."""
-        loaded = json.loads(self.content)
+        """The manifest's JSON; empty where it is none."""
+        try:
+            loaded = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return {}
         return loaded if isinstance(loaded, dict) else {}
 
     @property
@@ -120,6 +123,8 @@ class Registry(Connection):
                 raise _status(PublishError(f"registry {self.host} has no {what}"), "GET", 404, "MANIFEST_UNKNOWN")
             content = answer.raw.read(_MAX_MANIFEST_BYTES + 1, decode_content=True)
             media_type = answer.headers.get("Content-Type", "").partition(";")[0]
+        if len(content) > _MAX_MANIFEST_BYTES:
+            raise PublishError(f"registry {self.host} gave a manifest of {what} above {_MAX_MANIFEST_BYTES:,} bytes")
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if reference.startswith("sha256:") and reference != digest:
             raise PublishError(f"registry {self.host} gave another manifest than {what}")
