@@ -112,7 +112,7 @@ class TestSession:
         self, subject: DockerBuilder, request_for: Make, monkeypatch: pytest.MonkeyPatch, engines: Engines
     ) -> None:
         monkeypatch.setattr(_docker_buildkit, "can_serve", lambda: False)
-        monkeypatch.setattr("buildr_jupyter.builder.docker_builder.can_serve", lambda: False)
+        monkeypatch.setattr("buildr_jupyter.builder._docker_refusals.can_serve", lambda: False)
         events, result = build(subject, request_for("RUN echo plain"))
         assert result.image_id
         assert "plain" in lines_of(events)
