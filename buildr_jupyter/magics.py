@@ -14,15 +14,17 @@ from traitlets import Bool, Unicode
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
+from buildr_jupyter.panes import Builds
 
 # %load_ext runs in every kernel that has it enabled: what only a build needs is imported when one begins.
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from buildr_jupyter.background import Build
     from buildr_jupyter.cell.source import CellRun, KernelHistory
     from buildr_jupyter.model import BuildResult
     from buildr_jupyter.option import Options
-    from buildr_jupyter.pipeline import Job, Window
+    from buildr_jupyter.pipeline import Job
     from buildr_jupyter.settings import Setting
 
 __all__ = ["ContainerizeMagics", "register", "unregister"]
@@ -57,10 +59,11 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
+        self.builds = Builds(shell, self._write)
 
     @no_var_expand
     @line_cell_magic
-    def containerize(self, line: str, cell: str | None = None) -> BuildResult | None:
+    def containerize(self, line: str, cell: str | None = None) -> BuildResult | Build | None:
         """Make a container image of this cell; ``getdoc`` gives IPython the parser's whole help."""
         from buildr_jupyter.option import make_line_parser, split_line
 
@@ -71,16 +74,20 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
             host = args.pop("login")
             self._named = args.pop("notebook")
+            status, detach = args.pop("status"), args.pop("detach")
+            if status:
+                self.builds.show_status()
+                return None
             if cell is None:
                 self._login(host) if host else self._show_settings(args)
                 return None
-            return self._containerize(args, cell)
+            return self._containerize(args, cell, line, detach=detach)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
-    def _containerize(self, args: dict[str, Any], cell: str) -> BuildResult | None:
+    def _containerize(self, args: dict[str, Any], cell: str, line: str, *, detach: bool) -> BuildResult | Build | None:
         from buildr_jupyter.option import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
@@ -90,7 +97,7 @@ class ContainerizeMagics(Magics, Configurable):
         if options.here:
             self._run_here(cell)
         try:
-            return self._build(job)
+            return self._build(job, line, detach=detach)
         except BuildrError as error:
             if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
                 raise
@@ -100,7 +107,7 @@ class ContainerizeMagics(Magics, Configurable):
             self._run_here(cell)
             return None
 
-    def _build(self, job: Job) -> BuildResult | None:
+    def _build(self, job: Job, line: str, *, detach: bool = False) -> BuildResult | Build | None:
         from buildr_jupyter import display, pipeline
 
         options = job.options
@@ -117,7 +124,7 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
         self._warn_same_reference(job)
         if options.ui != "json":
-            return pipeline.drive(job, self._windows(options))
+            return self.builds.start(job, line) if detach else self.builds.run(job, line)
         from buildr_jupyter.doors import cell_of
 
         outcome: BuildResult | BaseException
@@ -207,26 +214,10 @@ class ContainerizeMagics(Magics, Configurable):
             self._write(f"warning: {reference} was made by another cell before; this cell takes its name over\n")
         self._built[reference] = cell
 
-    def _windows(self, options: Options) -> list[Window]:
-        from buildr_jupyter.display import QuietWindow, TextWindow
-
-        if options.quiet:
-            return [QuietWindow()]
-        if options.ui == "widget" or (options.ui == "auto" and self._has_page()):
-            try:
-                from IPython.display import display
-
-                from buildr_jupyter.widgets import PaneWindow
-            except ImportError:
-                pass  # no ipywidgets: text serves as well
-            else:
-                return [PaneWindow(display)]
-        return [TextWindow(self._write)]
-
-    def _has_page(self) -> bool:
-        """Tell whether a front end that draws widgets is there: those that do say which notebook is open."""
-        page = "__vsc_ipynb_file__" in self.shell.user_ns or "JPY_SESSION_NAME" in os.environ
-        return bool(getattr(self.shell, "kernel", None)) and (page or "google.colab" in sys.modules)
+    def show_result(self, result: BuildResult) -> None:
+        """Show nothing where a pane has just shown this result; NotImplementedError asks for the usual."""
+        if not self.builds.take_shown(result):
+            raise NotImplementedError
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
@@ -288,7 +279,14 @@ def register(ipython: InteractiveShell) -> None:
     for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
         formatter = _formatters(ipython)[mime]
         formatter.for_type_by_name("buildr_jupyter.model", "BuildResult", globals()[name])
+    _own_display(ipython).for_type_by_name("buildr_jupyter.model", "BuildResult", magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
+
+
+def _own_display(ipython: InteractiveShell) -> Any:
+    """Return the formatter that lets an object show itself; what it has shown is not shown again."""
+    assert ipython.display_formatter is not None
+    return ipython.display_formatter.ipython_display_formatter
 
 
 def _formatters(ipython: InteractiveShell) -> Any:
@@ -309,8 +307,7 @@ def unregister(ipython: InteractiveShell) -> None:
         ipython.configurables.remove(magics)
     if matcher in ipython.Completer.custom_matchers:
         ipython.Completer.custom_matchers.remove(matcher)
-    for mime in ("text/plain", "text/html"):
-        formatter = _formatters(ipython)[mime]
+    for formatter in (*(_formatters(ipython)[mime] for mime in ("text/plain", "text/html")), _own_display(ipython)):
         formatter.deferred_printers.pop(("buildr_jupyter.model", "BuildResult"), None)
         if "buildr_jupyter.model" in sys.modules:
             formatter.type_printers.pop(sys.modules["buildr_jupyter.model"].BuildResult, None)

@@ -30,6 +30,7 @@ from buildr_jupyter.model import (
     BuildResult,
     EngineLoad,
     FileNote,
+    ImagePlan,
     ImageRef,
     Layout,
     Output,
@@ -38,7 +39,7 @@ from buildr_jupyter.model import (
 )
 from buildr_jupyter.option import Options
 
-__all__ = ["Job", "Window", "drive", "findings", "prepare", "stream"]
+__all__ = ["Job", "Window", "drive", "findings", "prepare", "stream", "stream_more"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class Window(Protocol):
         """Show that the work begins."""
         ...
 
-    def draw(self, state: BuildState, events: list[Event]) -> None:
-        """Show what is new; called at most every 50 ms."""
+    def draw(self, state: BuildState, events: list[Event]) -> bool | None:
+        """Show what is new; called at most every 50 ms. True asks to be called again soon, with news or without."""
         ...
 
     def close(self, state: BuildState) -> None:
@@ -170,6 +171,27 @@ def _stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult
         yield Warned(
             "nothing here can run the image: no engine answers", hint="install Docker or podman and load it there"
         )
+    result = replace(result, duration_s=time.monotonic() - started)
+    yield Finished(result)
+    return result
+
+
+def stream_more(
+    job: Job, result: BuildResult, cancel: CancelToken, *, publish: bool = False, run: bool = False
+) -> Generator[Event, None, BuildResult]:
+    """Publish or run the image of ``result`` as it is, without a build; ``Finished`` comes last, as with ``stream``."""
+    started = time.monotonic()
+    job = replace(job, builder=_builder(job))
+    if publish:
+        if result.context:
+            plan = ImagePlan.from_folder(result.context)
+            yield from leaving.first_time(plan, job.notebook_path, job.refs)
+        with _stage("publish"):
+            result = yield from _stream_publish(job, result, job.refs, cancel)
+        leaving.said(job.notebook_path, job.refs)
+    if run:
+        with _stage("run"):
+            result = yield from _stream_run(job, result, cancel)
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
@@ -319,16 +341,19 @@ def drive(
     cancel: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     interval_s: float = 0.05,
+    work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
+    state: BuildState | None = None,
 ) -> BuildResult:
-    """Run ``stream`` in a worker thread and draw the windows from this one, at most every ``interval_s`` seconds.
+    """Run ``work`` in a worker thread and draw the windows from this one, at most every ``interval_s`` seconds.
 
-    An interrupt cancels the work, waits for it to end, and goes on as KeyboardInterrupt.
+    ``state`` is what the events are reduced into, for whoever looks on. An interrupt cancels the work, waits for it
+    to end, and goes on as KeyboardInterrupt.
     """
     cancel = cancel or CancelToken()
-    state = BuildState()
+    state = BuildState() if state is None else state
     events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
     outcome: list[BuildResult | BaseException] = []
-    worker = threading.Thread(target=_work, args=(job, cancel, events, outcome), name="buildr-build", daemon=True)
+    worker = threading.Thread(target=_work, args=(work(job, cancel), events, outcome), name="buildr-build", daemon=True)
     with _claim(job.refs, state):
         for window in windows:
             window.open(state, str(job.refs[0]))
@@ -363,9 +388,10 @@ def _stop(worker: threading.Thread, events: queue.Queue[object], cancel: CancelT
 
 
 def _work(
-    job: Job, cancel: CancelToken, events: queue.Queue[object], outcome: list[BuildResult | BaseException]
+    generator: Generator[Event, None, BuildResult],
+    events: queue.Queue[object],
+    outcome: list[BuildResult | BaseException],
 ) -> None:
-    generator = stream(job, cancel)
     try:
         while True:
             events.put(next(generator))
@@ -386,18 +412,18 @@ def _follow(
 ) -> None:
     """Reduce events until the end, handing them to the windows in batches."""
     batch: list[Event] = []
-    drawn_at = clock()
+    drawn_at, more = clock(), False
     while True:
         try:
-            event = events.get(timeout=max(0.0, interval_s - (clock() - drawn_at)) if batch else 0.5)
+            event = events.get(timeout=max(0.0, interval_s - (clock() - drawn_at)) if batch or more else 0.5)
         except queue.Empty:
             event = None
         if event is not None and event is not _END:
             state.apply(event)  # type: ignore[arg-type]
             batch.append(event)  # type: ignore[arg-type]
         if event is _END or event is None or clock() - drawn_at >= interval_s:
-            for window in windows:
-                window.draw(state, batch)
+            asked = [window.draw(state, batch) for window in windows]
+            more = any(asked)
             batch, drawn_at = [], clock()
         if event is _END:
             return

@@ -1,115 +1,136 @@
-"""The pane in a notebook: state, one progress bar, steps and the end of the log, drawn from ``BuildState``.
+"""The way to the page: a record in the notebook's output, and an anywidget whose script draws the pane over it.
 
-One writer (the thread that calls ``draw``), whole snapshots, at most five a second: what is sent is bounded by the
-tail that is shown and not by what the build prints. Every text is escaped.
+What is displayed is only the record, text/html and text/plain. The widget's model is told its class and mounts
+itself there, so a saved notebook holds no widget that a later reader would miss.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import ipywidgets
+import anywidget
+import traitlets
+from IPython.display import Image, display, publish_display_data
 
-from buildr_jupyter.display import clean_text, show_size, show_title, write_output
-from buildr_jupyter.events import BuildState, Event, RunOutput
+from buildr_jupyter.display import clean_text
+from buildr_jupyter.events import RunOutput
+from buildr_jupyter.pane.record import render_record_html, render_record_text
 
-__all__ = ["PaneWindow"]
-
-_TAIL_LINES = 200
-_TAIL_CHARS = 64 * 1024
-_MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "-", "running": "▸", "waiting": "·"}
-_ROW = 'style="white-space:nowrap;overflow:hidden;text-overflow:ellipsis"'
-_COLOURS = {"failed": "danger", "cancelled": "warning", "done": "success"}
-
-
-class PaneWindow:
-    """A widget pane under the cell; ``widget`` is what is displayed."""
-
-    def __init__(
-        self,
-        show: Callable[[object], None],
-        *,
-        output: Callable[[RunOutput], object] = write_output,
-        clock: Callable[[], float] = time.monotonic,
-        interval_s: float = 0.2,
-    ) -> None:
-        """``show`` displays the widget; ``output`` takes what the running container prints."""
-        self._show, self._output, self._clock, self._interval_s = show, output, clock, interval_s
-        self._title = ""
-        self._started = self._drawn_at = clock()
-        self.head = ipywidgets.HTML()
-        self.bar = ipywidgets.FloatProgress(min=0.0, max=1.0, layout=ipywidgets.Layout(width="100%"))
-        self.steps = ipywidgets.HTML()
-        self.log = ipywidgets.HTML()
-        self.widget = ipywidgets.VBox([self.head, self.bar, self.steps, self.log])
-
-    def open(self, state: BuildState, title: str) -> None:
-        """Show the pane before anything has happened."""
-        self._title = title
-        self._started = self._clock()
-        self._paint(state)
-        self._show(self.widget)
-
-    def draw(self, state: BuildState, events: list[Event]) -> None:
-        """Show the present state, unless it was shown a moment ago; the container's output goes out at once."""
-        for event in events:
-            if isinstance(event, RunOutput):
-                self._output(event)
-        if self._clock() - self._drawn_at >= self._interval_s:
-            self._paint(state)
-
-    def close(self, state: BuildState) -> None:
-        """Show the end; a failure keeps its red bar and the last lines of the log."""
-        self._paint(state)
-
-    def _paint(self, state: BuildState) -> None:
-        self._drawn_at = self._clock()
-        with self.widget.hold_trait_notifications():
-            self.head.value = self._render_head(state)
-            self.bar.bar_style = _COLOURS.get(state.status, "info")
-            self.bar.value = max(self.bar.value, state.fraction or 0.0)
-            self.steps.value = _render_steps(state)
-            self.log.value = _render_log(state) if state.status != "done" else ""
-
-    def _render_head(self, state: BuildState) -> str:
-        seconds = self._clock() - self._started
-        status = html.escape(state.status)
-        error = f"<div><b>{html.escape(clean_text(str(state.error)))}</b></div>" if state.error else ""
-        hint = getattr(state.error, "hint", None)
-        error += f"<div>hint: {html.escape(clean_text(hint))}</div>" if hint else ""
-        warnings = "".join(f"<div>⚠ {html.escape(clean_text(w.text))}</div>" for w in state.warnings[:10])
-        title = html.escape(clean_text(self._title))
-        return f'<div role="status"><b>{title}</b> · {status} · {seconds:.1f} s</div>{error}{warnings}'
+__all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_pictures"]
 
 
-def _render_steps(state: BuildState) -> str:
-    rows = []
-    for step in list(state.steps.values())[-50:]:
-        took = f" · {step.duration_s:.1f} s" if step.duration_s is not None else ""
-        rows.append(f"<div {_ROW}>{_MARKS[step.status]} {html.escape(show_title(step.title))}{took}</div>")
-    for transfer in list(state.transfers.values())[-20:]:
-        total = f" of {show_size(transfer.total_bytes)}" if transfer.total_bytes else ""
-        moved = f"{show_size(transfer.current_bytes)}{total}" if transfer.current_bytes else ""
-        rows.append(
-            f"<div {_ROW}>{transfer.verb} {html.escape(clean_text(transfer.item))}: {transfer.status} {moved}</div>"
-        )
-    if not rows:
-        return ""
-    block = f'<div style="font-family:monospace;line-height:1.5">{"".join(rows)}</div>'
-    if state.status != "done":
-        return block
-    cached = sum(1 for step in state.steps.values() if step.status == "cached")
-    return f"<details><summary>{len(state.steps)} steps, {cached} cached</summary>{block}</details>"
+_display: Any = display
+_image: Any = Image
+_publish: Any = publish_display_data
 
 
-def _render_log(state: BuildState) -> str:
-    lines = [state.log[i].text for i in range(max(0, len(state.log) - _TAIL_LINES), len(state.log))]
-    if not lines:
-        return ""
-    folded = state.log_total - len(lines)
-    text = "\n".join(clean_text(line) for line in lines)[-_TAIL_CHARS:]
-    above = f"<div>… {folded} lines above</div>" if folded else ""
-    style = "max-height:20em;overflow:auto;margin:0;white-space:pre-wrap"
-    return f'{above}<pre style="{style}" role="log">{html.escape(text)}</pre>'
+@functools.cache
+def _script() -> str:
+    return (Path(__file__).parent / "pane" / "pane.js").read_text(encoding="utf-8")
+
+
+class _Pane(anywidget.AnyWidget):
+    mark = traitlets.Unicode().tag(sync=True)
+    boot = traitlets.Dict().tag(sync=True)
+
+
+class WidgetChannel:
+    """Custom messages of one widget, from any thread."""
+
+    def __init__(self, mark: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> None:
+        self.widget = _Pane(mark=mark, boot=boot, _esm=_script())
+        self.widget.on_msg(lambda _widget, content, _buffers: hear(content))
+        _hear_while_busy(self.widget.comm)
+
+    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Send to every page that shows the pane."""
+        self.widget.send(content, buffers)
+
+    def close(self) -> None:
+        """End the widget; its pages show the record."""
+        self.widget.close()
+
+
+def _hear_while_busy(comm: Any) -> None:
+    """Let a page's message go to the subshell that the page names, also while a cell runs.
+
+    ipykernel 7.4 sends it to the shell that published last, which is the one that is busy with the cell
+    (``BaseComm._reply_subshell_for``); earlier releases have no such method and do as wanted.
+    """
+    if comm is not None and hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default
+
+
+class PageSurface:
+    """The output of the running cell, and afterwards the place that it was given there."""
+
+    def __init__(self, *, widget_view: bool = False) -> None:
+        """``widget_view``: show the widget itself while it lives, for front ends whose outputs do not share a page."""
+        self._widget_view = widget_view
+        self._channel: WidgetChannel | None = None
+
+    def show(self, view: dict[str, Any], key: str) -> None:
+        """Display the record in the cell that runs now."""
+        _display(self._bundle(view, key), raw=True, display_id=key)
+
+    def update(self, view: dict[str, Any], key: str) -> None:
+        """Replace the record wherever it stands, from any thread."""
+        _publish(self._bundle(view, key), transient={"display_id": key}, update=True)
+
+    def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> WidgetChannel:
+        """Open the widget."""
+        self._channel = WidgetChannel(f"buildr-pane-{key}", boot, hear)
+        if self._widget_view:
+            self.update(boot["state"], key)
+        return self._channel
+
+    def _bundle(self, view: dict[str, Any], key: str) -> dict[str, Any]:
+        bundle: dict[str, Any] = {
+            "text/plain": render_record_text(view),
+            "text/html": render_record_html(view, f"buildr-pane-{key}"),
+        }
+        if self._widget_view and self._channel and view["status"] in ("waiting", "running"):
+            bundle["application/vnd.jupyter.widget-view+json"] = {
+                "version_major": 2, "version_minor": 0, "model_id": self._channel.widget.model_id,
+            }  # fmt: skip
+        return bundle
+
+
+class OutputPlace:
+    """A place in the cell's output that is filled from any thread: what a container prints, and its pictures."""
+
+    _EVERY_S = 0.5
+    _MAX_CHARS = 64 * 1024
+
+    def __init__(self, key: str) -> None:
+        """Take the place, in the cell that runs now."""
+        self._key, self._text, self._at = f"{key}-output", "", 0.0
+        _display({"text/plain": "", "text/html": ""}, raw=True, display_id=self._key)
+
+    def take(self, event: RunOutput) -> None:
+        """Show more of what the container prints; the last 64 Ki characters stay."""
+        self._text = (self._text + event.text)[-self._MAX_CHARS :]
+        if time.monotonic() - self._at >= self._EVERY_S:
+            self.finish(())
+
+    def finish(self, pictures: Sequence[Path]) -> None:
+        """Show all of the text and the PNG files under it."""
+        self._at = time.monotonic()
+        shown = clean_text(self._text)
+        images = [base64.b64encode(path.read_bytes()).decode() for path in pictures]
+        markup = f"<pre>{html.escape(shown)}</pre>" if shown else ""
+        markup += "".join(f'<div><img src="data:image/png;base64,{data}"></div>' for data in images)
+        plain = "\n".join([shown, *(str(path) for path in pictures)])
+        _publish({"text/plain": plain, "text/html": markup}, transient={"display_id": self._key}, update=True)
+
+
+def show_pictures(pictures: Sequence[Path]) -> None:
+    """Show PNG files as outputs of the running cell."""
+    for path in pictures:
+        _display(_image(filename=str(path)))

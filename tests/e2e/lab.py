@@ -76,8 +76,8 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path, timeout_
 
 
 @contextmanager
-def opened(address: str, path: str, *, width: int = 1100, height: int = 900) -> Iterator[Any]:
-    """Open a notebook in Chromium and yield the page, its kernel idle."""
+def running_browser() -> Iterator[Any]:
+    """Start a headless Chromium and yield it."""
     from playwright.sync_api import sync_playwright
 
     if not shutil.which(CHROMIUM):
@@ -85,12 +85,26 @@ def opened(address: str, path: str, *, width: int = 1100, height: int = 900) -> 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=_FLAGS)
         try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.goto(address.format(path=path))
-            page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(browser: Any, address: str, path: str, *, width: int = 1100, height: int = 900) -> Iterator[Any]:
+    """Open a notebook in a browser and yield the page, its kernel idle."""
+    page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
+    try:
+        page.goto(address.format(path=path))
+        wait_idle(page)
+        yield page
+    finally:
+        page.close()
+
+
+def wait_idle(page: Any) -> None:
+    """Wait until the notebook is there and its kernel has nothing to do."""
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
 
 
 _RUN = """async index => {
@@ -108,12 +122,27 @@ def run_cell(page: Any, index: int, *, timeout_s: float = 240.0) -> Any:
 
     By Lab's own command and not by keys: a key that comes while the page is still being drawn is lost.
     """
-    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+    return wait_cell(page, start_cell(page, index), timeout_s=timeout_s)
+
+
+def start_cell(page: Any, index: int) -> Any:
+    """Run the code cell with this 0-based index and return its locator at once."""
     page.evaluate(_RUN, index)
+    return page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+
+
+def wait_cell(page: Any, cell: Any, *, timeout_s: float = 240.0) -> Any:
+    """Wait until a cell that runs has a number, and return it."""
     prompt = cell.locator(".jp-InputPrompt")
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if prompt.inner_text().strip("[]: ").isdigit():
             return cell
         page.wait_for_timeout(100)
-    raise TimeoutError(f"cell {index} does not end: {cell.inner_text()[-2000:]}")
+    raise TimeoutError(f"the cell does not end: {cell.inner_text()[-2000:]}")
+
+
+def save(page: Any) -> None:
+    """Save the notebook that is shown."""
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(300)

@@ -1,4 +1,4 @@
-"""``python -m tests.e2e.screenshot``: the README's picture, from the quickstart in a real JupyterLab."""
+"""``python -m tests.e2e.screenshot``: the README's pictures, from notebooks in a real JupyterLab before a real engine."""
 
 from __future__ import annotations
 
@@ -7,43 +7,55 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.lab import opened, run_cell, running_lab
+from tests.e2e.lab import opened, run_cell, running_browser, running_lab, start_cell, wait_cell
 from tests.engines import Engines
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-PICTURE = NOTEBOOKS / "images" / "quickstart.png"
+PICTURES = NOTEBOOKS / "images"
 
 
 def main() -> int:
-    """Make the picture; an engine that answers is used, else one is started."""
+    """Make the pictures; an engine that answers is used, else one is started."""
     with tempfile.TemporaryDirectory(prefix="buildr-e2e-") as name:
         scratch = Path(name)
         work = scratch / "work"
         work.mkdir()
-        for file in ("01-quickstart.ipynb", "sales.py"):
+        for file in ("01-quickstart.ipynb", "07-pane.ipynb", "sales.py"):
             shutil.copy(NOTEBOOKS / file, work)
         with Engines(scratch / "engines") as engines:
             host = os.environ.get("DOCKER_HOST") or engines.docker().host
-            take(work, scratch, host, PICTURE)
-    print(PICTURE)
+            environment = {"DOCKER_HOST": host, "XDG_CACHE_HOME": str(scratch / "cache")}
+            with running_lab(work, scratch, environment) as address, running_browser() as browser:
+                PICTURES.mkdir(parents=True, exist_ok=True)
+                for picture in take(browser, address, PICTURES):
+                    print(picture)
     return 0
 
 
-def take(work: Path, scratch: Path, docker_host: str, picture: Path) -> str:
-    """Run the quickstart in JupyterLab, write the picture, and return the text of the containerize cell's outputs."""
-    with (
-        running_lab(work, scratch, {"DOCKER_HOST": docker_host}) as address,
-        opened(address, "01-quickstart.ipynb", height=1500) as page,
-    ):
+def take(browser: Any, address: str, folder: Path) -> list[Path]:
+    """Run the notebooks and write the pictures: the quickstart, a build that runs, and one that failed."""
+    quickstart, running, failed = (folder / f"{name}.png" for name in ("quickstart", "running", "failure"))
+    with opened(browser, address, "01-quickstart.ipynb", height=1500) as page:
         for index in range(4):
             cell = run_cell(page, index)
-        page.locator(".jp-Notebook .jp-CodeCell").nth(3).locator("text=exit code").first.wait_for(timeout=10_000)
-        text: str = cell.locator(".jp-OutputArea").inner_text()
+        cell.get_by_role("region").first.get_by_text("exit code 0").wait_for()
         cell.scroll_into_view_if_needed()
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        page.locator(".jp-Notebook").screenshot(path=str(picture))
-    return text
+        page.locator(".jp-Notebook").screenshot(path=str(quickstart))
+    with opened(browser, address, "07-pane.ipynb", height=1500) as page:
+        for index in range(3):  # the extension, a build that runs, one that fails
+            cell = start_cell(page, index)
+            pane = cell.get_by_role("region").first
+            if "slow-steps" in cell.inner_text():
+                pane.get_by_role("log").get_by_text("line 12").wait_for(timeout=60_000)
+                pane.screenshot(path=str(running))
+            wait_cell(page, cell)
+            if "fails-early" in cell.inner_text():
+                pane.get_by_role("alert").wait_for()
+                pane.screenshot(path=str(failed))
+                break
+    return [quickstart, running, failed]
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ FLOORS = {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",
     },
-    "hall": {"assembly", "leaving", "pipeline"},
-    "windows": {"display", "widgets"},
-    "doors": {"doors", "magics", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__"},
+    "hall": {"assembly", "leaving", "pipeline", "background"},
+    "windows": {"display", "widgets", "pane", "terminal"},
+    "doors": {
+        "doors", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",
+    },
 }  # fmt: skip
 ORDER = ["ground", "rooms", "hall", "windows", "doors"]
 BESIDE = {

@@ -1,83 +1,85 @@
 from __future__ import annotations
 
-from buildr_jupyter.errors import BuildError
-from buildr_jupyter.events import BuildState, Finished, LogLine, RunOutput, StageUpdate, StepUpdate, TransferUpdate
-from buildr_jupyter.model import BuildResult
-from buildr_jupyter.widgets import PaneWindow
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter import widgets
+from buildr_jupyter.events import RunOutput
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+class Comm:
+    def _reply_subshell_for(self, data: object, default: object) -> object:
+        return "the shell that is busy"
 
 
-def pane(clock: Clock) -> tuple[PaneWindow, list[object], list[str]]:
-    shown: list[object] = []
-    output: list[str] = []
-    return PaneWindow(shown.append, output=lambda event: output.append(event.text), clock=clock), shown, output
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    held: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(widgets, "_display", lambda bundle, **more: held.append((bundle, more)))
+    monkeypatch.setattr(widgets, "_publish", lambda bundle, **more: held.append((bundle, more)))
+    return held
 
 
-def test_it_is_shown_before_anything_happens_and_painted_at_most_five_times_a_second() -> None:
-    clock = Clock()
-    window, shown, _ = pane(clock)
-    state = BuildState()
-    window.open(state, "app:latest")
-    assert shown == [window.widget]
-    assert "app:latest" in window.head.value
-    painted = window.log.value
-    for number in range(100):
-        state.apply(LogLine(number, f"line {number}"))
-        window.draw(state, [])
-    assert window.log.value == painted
-    clock.now += 0.2
-    window.draw(state, [])
-    assert "line 99" in window.log.value
+VIEW = {
+    "title": "app:1", "status": "running", "said": "building", "elapsed": 1.0, "steps": [], "more_steps": 0, "warnings": [],
+    "error": None, "result": None,
+}  # fmt: skip
 
 
-def test_what_is_sent_is_bounded_by_the_tail() -> None:
-    clock = Clock()
-    window, _, _ = pane(clock)
-    state = BuildState().apply_all(LogLine(i, "x" * 1000) for i in range(30_000))
-    window.close(state)
-    assert len(window.log.value) < 80_000
-    assert "29800 lines above" in window.log.value
+def test_a_pages_message_is_heard_while_the_cell_runs() -> None:
+    comm = Comm()
+    widgets._hear_while_busy(comm)
+    assert comm._reply_subshell_for({}, "the page's shell") == "the page's shell"
+    widgets._hear_while_busy(None)
+    widgets._hear_while_busy(object())
 
 
-def test_the_bar_never_goes_back_and_stays_red() -> None:
-    window, _, _ = pane(Clock())
-    state = BuildState().apply_all([StepUpdate("1", "a", 1, 2, "done"), StepUpdate("2", "b", 2, 2)])
-    window.open(state, "app")
-    assert window.bar.value == 0.5
-    state.apply(StepUpdate("3", "c", 3, 4))
-    state.apply(StageUpdate("build", "running"))
-    window.close(state.fail(BuildError("Image build failed: no", hint="mend <it>")))
-    assert window.bar.value == 0.5
-    assert window.bar.bar_style == "danger"
-    assert "Image build failed: no" in window.head.value
-    assert "mend &lt;it&gt;" in window.head.value
+def test_the_script_is_in_the_package_and_small() -> None:
+    text = widgets._script()
+    assert "export default" in text
+    assert len(text.encode()) < 25_000
+    assert "innerHTML" not in text
+    assert "insertAdjacentHTML" not in text
 
 
-def test_nothing_from_outside_becomes_markup() -> None:
-    hostile = "<img src=x onerror=alert(1)>\x1b]0;t\x07"
-    window, _, _ = pane(Clock())
-    state = BuildState().apply_all([StepUpdate("1", hostile), LogLine(0, hostile), TransferUpdate(hostile, "push")])
-    window.open(state, hostile)
-    window.close(state.fail(BuildError(hostile)))
-    markup = window.head.value + window.steps.value + window.log.value
-    assert "<img" not in markup
-    assert "\x1b" not in markup
-    assert markup.count("&lt;img") == 5
+def test_messages_reach_who_listens(published: list[Any]) -> None:
+    heard: list[dict[str, Any]] = []
+    channel = widgets.PageSurface().connect("k", {"turn": 0, "state": {}}, heard.append)
+    assert channel.widget.mark == "buildr-pane-k"
+    channel.widget._handle_custom_msg({"do": "cancel"}, [])
+    channel.send({"turn": 0}, [b"x"])
+    channel.close()
+    assert heard == [{"do": "cancel"}]
+    assert published == []
 
 
-def test_success_folds_the_steps_and_the_runs_output_goes_out() -> None:
-    window, _, output = pane(Clock())
-    state = BuildState()
-    window.open(state, "app")
-    window.draw(state.apply(RunOutput("stdout", "hello\n")), [RunOutput("stdout", "hello\n")])
-    window.close(state.apply_all([StepUpdate("1", "a", 1, 1, "cached"), Finished(BuildResult("app"))]))
-    assert output == ["hello\n"]
-    assert "<details>" in window.steps.value
-    assert window.log.value == ""
-    assert window.bar.bar_style == "success"
+def test_the_output_is_only_a_record(published: list[Any]) -> None:
+    surface = widgets.PageSurface()
+    surface.show(VIEW, "k")
+    surface.update(VIEW, "k")
+    assert [set(bundle) for bundle, _ in published] == [{"text/plain", "text/html"}] * 2
+    assert published[0][1] == {"raw": True, "display_id": "k"}
+    assert published[1][1] == {"transient": {"display_id": "k"}, "update": True}
+
+
+def test_where_outputs_do_not_share_a_page_the_widget_is_shown_while_it_lives(published: list[Any]) -> None:
+    surface = widgets.PageSurface(widget_view=True)
+    surface.show(VIEW, "k")
+    surface.connect("k", {"turn": 0, "state": VIEW}, lambda _content: None).close()
+    surface.update({**VIEW, "status": "done"}, "k")
+    views = ["application/vnd.jupyter.widget-view+json" in bundle for bundle, _ in published]
+    assert views == [False, True, False]
+
+
+def test_a_place_is_filled_with_text_and_pictures(published: list[Any], tmp_path: Path) -> None:
+    place = widgets.OutputPlace("k")
+    (tmp_path / "a.png").write_bytes(b"png")
+    place.take(RunOutput("stdout", "<b>one</b>\x1b[31m\n"))
+    place.take(RunOutput("stdout", "two\n"))
+    place.finish([tmp_path / "a.png"])
+    bundle = published[-1][0]
+    assert bundle["text/html"].startswith("<pre>&lt;b&gt;one&lt;/b&gt;\ntwo\n</pre>")
+    assert 'src="data:image/png;base64,cG5n"' in bundle["text/html"]
+    assert len(published) == 3

@@ -1,0 +1,99 @@
+"""What stays in the saved notebook: the end as static HTML and as plain text: no script, no style sheet."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+__all__ = ["render_record_html", "render_record_text"]
+
+_MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "-", "running": "▸", "waiting": "·"}
+_LEFT = 'style="text-align:left"'
+_PRE = 'style="white-space:pre-wrap;overflow-wrap:anywhere"'
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def _head(view: dict[str, Any]) -> str:
+    mark = _MARKS[view["status"]]
+    said = view["said"] if view["status"] != "waiting" else "starting"
+    when = "" if view["status"] != "running" else " when this was saved"
+    return f"{mark} {view['title']} · {said}{when} · {_seconds(view['elapsed'])}"
+
+
+def _summary(result: dict[str, Any]) -> str:
+    steps = "nothing had changed" if result["same"] else f"{result['cached']} of {result['steps']} steps cached"
+    digest = result["digest"][:19] + "…" if result["digest"] else ""
+    return " · ".join(
+        part for part in (result["image"], digest, result["size"], f"{result['seconds']} s", steps) if part
+    )
+
+
+def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        ("digest", result["digest"]), ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
+        ("exit code", "" if result["exit"] is None else str(result["exit"])), ("run it", result["command"]),
+    ]  # fmt: skip
+    return [fact for fact in facts if fact[1]]
+
+
+def _step_lines(view: dict[str, Any]) -> list[str]:
+    lines = [f"… {view['more_steps']} steps before"] if view["more_steps"] else []
+    for step in view["steps"]:
+        number = f"[{step['number']}] " if step["number"] else ""
+        note = step["status"] if step["status"] == "cached" else _seconds(step["took"])
+        lines.append(f"{_MARKS[step['status']]} {number}{step['title']}{f'  {note}' if note else ''}")
+    return lines
+
+
+def render_record_text(view: dict[str, Any]) -> str:
+    """Return the state as plain text; ``view`` is what ``make_view`` gives."""
+    result, error = view["result"], view["error"]
+    lines = [f"✓ {_summary(result)}" if result else _head(view)]
+    if error:
+        lines += [f"{error['kind']}: {error['text']}"]
+        lines += [f"  hint: {error['hint']}"] if error["hint"] else []
+        lines += [f"  use instead: {error['instead']}"] if error["instead"] else []
+    lines += [f"warning: {text}{f' ({hint})' if hint else ''}" for text, hint in view["warnings"]]
+    lines += [f"  {name}: {value}" for name, value in _facts(result)] if result else []
+    lines += [f"  {line}" for line in _step_lines(view)]
+    lines += [f"    | {line}" for line in error["tail"]] if error else []
+    return "\n".join(lines)
+
+
+def render_record_html(view: dict[str, Any], mark: str = "") -> str:
+    """Return the state as HTML, every text escaped. ``mark`` is the class by which the page's script finds it."""
+    result, error = view["result"], view["error"]
+    parts = []
+    if result:
+        facts = "".join(
+            f"<tr><th {_LEFT}>{name}</th><td {_LEFT}><code>{html.escape(value)}</code></td></tr>"
+            for name, value in _facts(result)
+        )
+        parts.append(f"<div>✓ <b>{html.escape(_summary(result))}</b></div><table>{facts}</table>")
+    else:
+        parts.append(f"<div><b>{html.escape(_head(view))}</b></div>")
+    if error:
+        parts.append(
+            f"<div><b>{html.escape(error['kind'])}</b>: <span {_PRE}>{html.escape(error['text'])}</span></div>"
+        )
+        if error["hint"]:
+            parts.append(f"<div>hint: {html.escape(error['hint'])}</div>")
+        if error["instead"]:
+            parts.append(f"<div>use instead: <code>{html.escape(error['instead'])}</code></div>")
+    parts += [
+        f"<div>⚠ {html.escape(text)}{html.escape(f' ({hint})') if hint else ''}</div>"
+        for text, hint in view["warnings"]
+    ]
+    if steps := _step_lines(view):
+        block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
+        count = f"{len(view['steps']) + view['more_steps']} steps"
+        parts.append(f"<details><summary>{count}</summary>{block}</details>" if result else block)
+    if error and error["tail"]:
+        parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(error['tail']))}</pre>")
+    classes = f"buildr-record {mark}".strip()
+    return f'<div class="{html.escape(classes)}">{"".join(parts)}</div>'

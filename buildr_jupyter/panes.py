@@ -1,0 +1,184 @@
+"""The builds of one kernel: each with its pane (or its lines), its handle and its record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildr_jupyter.errors import BuildrError, OptionError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from buildr_jupyter.background import Build
+    from buildr_jupyter.model import BuildResult
+    from buildr_jupyter.pane.window import PaneWindow
+    from buildr_jupyter.pipeline import Job, Window
+
+__all__ = ["Builds"]
+
+_MAX_PICTURES = 20
+_KEPT = 50
+
+
+class Builds:
+    """Starts builds and remembers them; ``shown`` holds the result that a pane has just shown."""
+
+    def __init__(self, shell: InteractiveShell, write: Callable[[str], None]) -> None:
+        self._shell, self._write = shell, write
+        self._held: list[tuple[Build, PaneWindow | None]] = []
+        self.shown: BuildResult | None = None
+
+    # -- one build
+
+    def run(self, job: Job, line: str) -> BuildResult:
+        """Build in this thread and return the result; its pictures are shown under it."""
+        from buildr_jupyter.background import Build
+
+        pane = self._pane(job, line)
+        build = Build(job, [pane or self._lines(job)])
+        self._hold(build, pane)
+        try:
+            result = build.run()
+        except BaseException as error:
+            if pane is not None and isinstance(error, BuildrError):
+                _render_once(error)
+            raise
+        if pane is not None:
+            self.shown = result
+        self._show_pictures(result)
+        return result
+
+    def start(self, job: Job, line: str) -> Build:
+        """Build in a thread of its own and return the handle at once."""
+        from buildr_jupyter.background import Build
+        from buildr_jupyter.display import QuietWindow
+
+        def finish(build: Build) -> None:
+            if place is not None:
+                place.finish(_pictures(build.state.result))
+
+        pane, place = self._pane(job, line), None
+        build = Build(job, [pane or QuietWindow(lambda _event: None)], after=finish)
+        self._hold(build, pane)
+        if pane is not None:
+            from buildr_jupyter.widgets import OutputPlace
+
+            pane.show(build.reference)  # here, and not in its thread: what a thread displays goes to any cell
+            if job.options.run:
+                place = OutputPlace(pane.key)
+                pane.output = place.take
+        return build.start()
+
+    def _hold(self, build: Build, pane: PaneWindow | None) -> None:
+        self._held = [*self._held[-_KEPT + 1 :], (build, pane)]
+        if pane is None:
+            return
+        pane.on_cancel = build.cancel
+        job = replace(build.job, options=replace(build.job.options, publish=True, run=False))
+        try:
+            job.options.check_publish()
+            pane.actions["publish"] = lambda: self._more(build, pane, publish=True)
+        except OptionError:
+            pass  # no registry is named: there is nowhere to publish to
+        pane.actions["run"] = lambda: self._more(build, pane, run=True)
+
+    def _more(self, build: Build, pane: PaneWindow, *, publish: bool = False, run: bool = False) -> None:
+        """Publish or run the image of a finished build, in its pane."""
+        from buildr_jupyter.background import Build
+        from buildr_jupyter.pipeline import stream_more
+
+        known = build.result(0.0)
+        more = Build(
+            build.job, [pane], work=lambda job, token: stream_more(job, known, token, publish=publish, run=run)
+        )
+        pane.on_cancel, pane.output = more.cancel, None
+        self._held.append((more, pane))
+        more.start()
+
+    # -- windows
+
+    def _pane(self, job: Job, line: str) -> PaneWindow | None:
+        """Return the pane where a page can draw one, else None."""
+        options = job.options
+        if options.quiet or options.ui not in ("auto", "widget") or (options.ui == "auto" and not self.has_page()):
+            return None
+        try:
+            from buildr_jupyter.widgets import PageSurface
+        except ImportError:
+            return None  # no anywidget: text serves as well
+        from platformdirs import user_cache_path
+
+        from buildr_jupyter.pane.progress import Durations
+        from buildr_jupyter.pane.window import PaneWindow
+
+        return PaneWindow(
+            PageSurface(widget_view="__vsc_ipynb_file__" in self._shell.user_ns or "google.colab" in sys.modules),
+            key=secrets.token_hex(8),
+            line=line,
+            builder=options.builder if options.builder != "auto" else "",
+            publish=options.publish,
+            durations=Durations(user_cache_path("buildr") / "durations.json"),
+        )
+
+    def _lines(self, job: Job) -> Window:
+        from buildr_jupyter.display import QuietWindow, TextWindow
+
+        if job.options.quiet:
+            return QuietWindow()
+        if job.options.ui == "auto" and not getattr(self._shell, "kernel", None) and sys.stdout.isatty():
+            try:
+                from buildr_jupyter.terminal import LiveWindow
+            except ImportError:
+                pass  # no rich: plain lines
+            else:
+                return LiveWindow()
+        return TextWindow(self._write)
+
+    def has_page(self) -> bool:
+        """Tell whether a front end that draws widgets is there: those that do say which notebook is open."""
+        page = "__vsc_ipynb_file__" in self._shell.user_ns or "JPY_SESSION_NAME" in os.environ
+        return bool(getattr(self._shell, "kernel", None)) and (page or "google.colab" in sys.modules)
+
+    def _show_pictures(self, result: BuildResult) -> None:
+        if getattr(self._shell, "kernel", None) and (pictures := _pictures(result)):
+            from buildr_jupyter.widgets import show_pictures
+
+            show_pictures(pictures)
+
+    # -- what there was
+
+    def show_status(self) -> None:
+        """List the builds of this kernel, oldest first, and show the last pane again."""
+        if not self._held:
+            self._write("no builds in this kernel yet\n")
+            return
+        width = max(len(build.reference) for build, _ in self._held)
+        for build, _ in self._held:
+            took = f"{build.state.result.duration_s:.1f} s" if build.state.result else ""
+            self._write(f"{build.reference:<{width}}  {build.status:<9}  {took}".rstrip() + "\n")
+        if pane := next((pane for _, pane in reversed(self._held) if pane), None):
+            pane.show_again()
+
+    def take_shown(self, result: Any) -> bool:
+        """Tell, once, whether a pane has just shown this very result, so that it need not be shown again."""
+        seen = self.shown is not None and result is self.shown
+        if seen:
+            self.shown = None
+        return seen
+
+
+def _pictures(result: BuildResult | None) -> list[Path]:
+    outputs = result.run.outputs if result and result.run else ()
+    return [path for path in outputs if path.suffix.lower() == ".png"][:_MAX_PICTURES]
+
+
+def _render_once(error: BuildrError) -> None:
+    """Let IPython show the sentence alone: the pane above has the rest."""
+    lines = [error.render()[0], "  the pane above says more"]
+    error._render_traceback_ = lambda: lines  # type: ignore[method-assign]

@@ -1,0 +1,192 @@
+"""What the pane costs: a flood of 100,000 lines of 60 bytes in a real JupyterLab, measured in the page and on the wire.
+
+``python -m tests.benchmarks.bench_pane`` prints each figure with its bound and returns 1 where one is broken. It needs
+Debian's Chromium; the engine is one that answers, else one is started.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+from buildr_jupyter.events import BuildState, Event, LogLine, StageUpdate, StepUpdate
+from buildr_jupyter.pane.window import PaneWindow
+from tests.e2e.lab import opened, run_cell, running_browser, running_lab, start_cell, wait_cell
+from tests.engines import Engines
+
+LINES, WIDTH = 100_000, 60
+BASE = "python:3.11-slim"
+_WATCH = """() => {
+    window.tasks = [];
+    new PerformanceObserver(list => list.getEntries().forEach(e => tasks.push(e.duration))).observe({entryTypes: ['longtask']});
+    window.painted = null;
+    const look = () => {
+        const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[3];
+        if (cell && cell.querySelector('.buildr-record')) painted = performance.now();
+        else requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+_RSS = """
+import os
+def rss():
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) for line in status if line.startswith('VmRSS'))
+"""
+
+
+class Figures:
+    """Prints figures and remembers whether a bound was broken."""
+
+    def __init__(self) -> None:
+        self.broken = 0
+
+    def say(self, name: str, value: float, bound: float, unit: str) -> None:
+        over = value > bound
+        self.broken += over
+        print(f"{name:<52} {value:>10.2f} {unit:<10} bound {bound:g}{'   BROKEN' if over else ''}")
+
+
+class _Null:
+    """A surface and a channel that do nothing: what is left is the display's own work."""
+
+    def show(self, view: dict[str, Any], key: str) -> None: ...
+
+    def update(self, view: dict[str, Any], key: str) -> None: ...
+
+    def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
+        from buildr_jupyter.widgets import WidgetChannel
+
+        hear({"do": "want", "n": 0})
+        return WidgetChannel(key, boot, hear)
+
+
+def display_cpu(flood_s: float, rounds: int = 10) -> float:
+    """Return the display's CPU seconds for the flood as a share of its duration: with the pane less without, median."""
+
+    def once(window: PaneWindow | None) -> float:
+        state = BuildState()
+        number = 0
+        began = time.thread_time()
+        if window:
+            window.open(state, "flood:1")
+        for _ in range(200):
+            batch: list[Event] = [LogLine(number + i, f"{number + i:059d}", "2") for i in range(LINES // 200)]
+            number += len(batch)
+            state.apply_all([StageUpdate("build", "running"), StepUpdate("2", "RUN flood", 2, 2), *batch])
+            if window:
+                window.draw(state, batch)
+        return time.thread_time() - began
+
+    shares = []
+    for turn in range(rounds):
+        clock = _Steps(flood_s / 200)
+        shares.append((once(PaneWindow(_Null(), key=f"k{turn}", clock=clock)) - once(None)) / flood_s)
+    return statistics.median(shares)
+
+
+class _Steps:
+    """A clock that goes on by the flood's pace with each batch, however often it is read within one."""
+
+    def __init__(self, step_s: float) -> None:
+        self._step_s, self._began = step_s / 4, time.monotonic()
+        self._reads = 0
+
+    def __call__(self) -> float:
+        self._reads += 1
+        return self._began + self._reads * self._step_s
+
+
+def measure(browser: Any, address: str, work: Path, figures: Figures) -> float:
+    """Run the flood in a page; return its duration in seconds."""
+    program = f'awk "BEGIN {{ for (i = 0; i < {LINES}; i++) printf \\"%0{WIDTH - 1}d\\\\n\\", i }}"'
+    flood = f"%%containerize flood:1 --builder docker=classic --no-cache --dockerfile -\nFROM {BASE}\nRUN {program}"
+    warm = f"%%containerize warm:1 --dockerfile -\nFROM {BASE}\nRUN echo warm"
+    cells = ["%load_ext buildr_jupyter", _RSS, warm, flood, "rss()", f"{warm}; sleep 30".replace("warm:1", "slow:1")]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, work / "bench.ipynb")
+    with opened(browser, address, "bench.ipynb") as page:
+        wire = page.context.new_cdp_session(page)
+        frames: list[tuple[float, int]] = []
+        wire.on("Network.webSocketFrameReceived", lambda f: frames.append((time.monotonic(), _size(f["response"]))))
+        wire.send("Network.enable")
+        for index in range(3):
+            run_cell(page, index)
+        before = _kernel_kb(page, 4)
+        heap = _heap(wire)
+        page.evaluate(_WATCH)
+        frames.clear()
+        pressed = page.evaluate("performance.now()")
+        began = time.monotonic()
+        cell = start_cell(page, 3)
+        wait_cell(page, cell)
+        took = time.monotonic() - began
+        pane = cell.get_by_role("region").first
+        pane.get_by_text("run it:").wait_for()
+        pane.locator("summary").first.click()
+        pane.get_by_text(f"{LINES - 20_000:,} lines above are folded").wait_for(timeout=10_000)
+        ended = time.monotonic()
+        page.wait_for_timeout(1000)
+        print(f"flood of {LINES} lines of {WIDTH} bytes: {took:.2f} s from start to the cell's end")
+        figures.say("last 20,000 and the count of the rest, after the end", ended - began - took, 2.0, "s")
+        figures.say("first paint after the command", page.evaluate("painted") - pressed, 150.0, "ms")
+        figures.say("longest task of the page's main thread", max(page.evaluate("tasks") or [0.0]), 100.0, "ms")
+        figures.say("bytes on the wire / bytes of the log", sum(size for _, size in frames) / (LINES * WIDTH), 1.3, "")
+        figures.say("messages in the busiest second", _busiest([at for at, _ in frames]), 20.0, "")
+        figures.say("growth of the page's heap", (_heap(wire) - heap) / 1e6, 60.0, "MB")
+        figures.say("growth of the kernel's memory", (_kernel_kb(page, 4) - before) / 1e3, 30.0, "MB")
+        cell = start_cell(page, 5)
+        cell.get_by_role("region").first.locator(".s-running").wait_for(timeout=30_000)
+        page.wait_for_timeout(1000)
+        began = time.monotonic()
+        cell.get_by_role("button", name="Cancel").click()
+        wait_cell(page, cell)
+        figures.say("cancel to the cell's end", time.monotonic() - began, 1.0, "s")
+    return took
+
+
+def _size(response: dict[str, Any]) -> int:
+    text = response["payloadData"]
+    return len(text) * 3 // 4 if response["opcode"] == 2 else len(text.encode())
+
+
+def _busiest(times: list[float]) -> int:
+    return max((sum(at <= other < at + 1.0 for other in times) for at in times), default=0)
+
+
+def _kernel_kb(page: Any, index: int) -> int:
+    return int(run_cell(page, index).locator(".jp-OutputArea-output").last.inner_text())
+
+
+def _heap(wire: Any) -> int:
+    wire.send("HeapProfiler.collectGarbage")
+    return int(wire.send("Runtime.getHeapUsage")["usedSize"])
+
+
+def main() -> int:
+    """Measure; return 1 where a bound is broken."""
+    figures = Figures()
+    with tempfile.TemporaryDirectory(prefix="buildr-bench-") as name:
+        scratch = Path(name)
+        (scratch / "work").mkdir()
+        with Engines(scratch / "engines") as engines:
+            host = os.environ.get("DOCKER_HOST") or engines.docker().host
+            environment = {"DOCKER_HOST": host, "XDG_CACHE_HOME": str(scratch / "cache")}
+            with running_lab(scratch / "work", scratch, environment) as address, running_browser() as browser:
+                took = measure(browser, address, scratch / "work", figures)
+    figures.say("display's CPU of the flood's duration, median of 10", display_cpu(took) * 100, 5.0, "%")
+    return int(bool(figures.broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
