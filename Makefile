@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test engines lab bench e2e lint clean
+.PHONY: demo test engines lab bench e2e faults fuzz lint lock clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
@@ -32,10 +32,26 @@ bench: $(VENV)/.installed
 e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
+# The tests of faults and hostile input, and the guard's false alarms over every file (in the tests: every tenth).
+faults: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	$(BIN)/python -m tests.faults
+
+# An hour of each target, with what it reaches kept in tests/fuzz/corpus: make fuzz SECONDS_EACH=60 for a minute.
+SECONDS_EACH ?= 3600
+fuzz: $(VENV)/.installed
+	for target in stream trace image_reference dockerfile registry_answer; do \
+		$(BIN)/python -m tests.fuzz $$target --seconds $(SECONDS_EACH) --keep || exit 1; done
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check buildr_jupyter tests
 	$(BIN)/ruff format --check buildr_jupyter tests
 	$(BIN)/mypy
+
+# The versions and hashes that CI and developers install: uv pip install --require-hashes -r requirements-dev.lock
+lock: $(VENV)/.installed
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-emit-index-url \
+		--no-header --output-file requirements-dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
