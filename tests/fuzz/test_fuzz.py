@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from tests.fuzz.targets import TARGETS
 pytest.importorskip("atheris", reason="atheris is there for Linux on x86_64")
 
 
-def run(target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.fuzz", target, *arguments],
         cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(folder)},  # the fuzzer leaves without tidying up
         capture_output=True,
         text=True,
         check=False,
@@ -25,14 +27,14 @@ def run(target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nothing_is_found(target: str) -> None:
-    done = run(target, "--seconds", "3")
+def test_nothing_is_found(target: str, tmp_path: Path) -> None:
+    done = run(tmp_path, target, "--seconds", "3")
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(re.search(r"stat::number_of_executed_units:\s*(\d+)", done.stderr)[1]) > 500
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_planted_bug_is_found(target: str) -> None:
-    done = run(target, "--seconds", "30", "--plant")
+def test_a_planted_bug_is_found(target: str, tmp_path: Path) -> None:
+    done = run(tmp_path, target, "--seconds", "30", "--plant")
     assert done.returncode != 0
     assert "Uncaught Python exception" in done.stdout + done.stderr
