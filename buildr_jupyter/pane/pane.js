@@ -1,6 +1,6 @@
 // The pane in the page. It mounts itself, in a shadow root, on every element that has the record's class, so that the
 // notebook holds nothing but the record. All text goes in as text nodes; nothing here reads markup.
-const MAX = 20000, CHUNK = 100, FRAME_CHUNKS = 20, STEP_LINES = 2000;
+const MAX = 20000, CHUNK = 50, FRAME_CHUNKS = 8, STEP_LINES = 2000;
 const MARKS = {done: "✓", cached: "≡", failed: "✗", cancelled: "–", running: "▸", waiting: "·"};
 const CSS = `
 :host{display:block}
@@ -38,7 +38,7 @@ pre{margin:2px 0 4px 18px;white-space:pre-wrap;max-height:18em;overflow:auto}
 .log{height:16em;overflow:auto;overflow-anchor:none;background:var(--jp-layout-color0,Field);border:1px solid var(--jp-border-color3,#8884);padding:4px 6px;
 line-height:1.35;white-space:pre-wrap}
 .done .log,.failed .log,.cancelled .log{height:auto;min-height:1.5em;max-height:16em}.log:empty{display:none}.running .log:empty,.waiting .log:empty{display:block}
-.log div{content-visibility:auto;contain-intrinsic-size:auto 1750px}
+.log div{content-visibility:auto;contain-intrinsic-size:auto 877px}
 mark{background:var(--jp-search-selected-match-background-color,#fd3);color:var(--jp-search-selected-match-color,#000)}
 .f1{color:#d33}.f2{color:#2a9d4a}.f3{color:#b58900}.f4{color:#3b82f6}.f5{color:#b45fcf}.f6{color:#1f9aa8}.f7,.f0{color:#888}.b{font-weight:700}`;
 const el = (tag, props = {}, ...kids) => {
@@ -351,9 +351,9 @@ class View {
     for (const [k, node] of this.chunks) { if (k >= low) break; node.remove(); this.chunks.delete(k); }
     let left = FRAME_CHUNKS;
     for (const k of [...this.dirty].sort((a, b) => a - b)) {
-      if (left-- <= 0) break;
-      this.dirty.delete(k);
       const from = Math.max(k * CHUNK, p.first), to = Math.min((k + 1) * CHUNK, p.total);
+      if (to > from && left-- <= 0) break;
+      this.dirty.delete(k);
       if (to <= from) continue;
       let node = this.chunks.get(k);
       if (!node) { node = el("div"); this.chunks.set(k, node); log.append(node); }

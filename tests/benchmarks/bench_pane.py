@@ -27,7 +27,7 @@ LINES, WIDTH = 100_000, 60
 BASE = "python:3.11-slim"
 _WATCH = """() => {
     window.tasks = [];
-    new PerformanceObserver(list => list.getEntries().forEach(e => tasks.push(e.duration))).observe({entryTypes: ['longtask']});
+    new PerformanceObserver(list => list.getEntries().forEach(e => tasks.push([e.duration, e.startTime]))).observe({entryTypes: ['longtask']});
     window.painted = null;
     const look = () => {
         const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[3];
@@ -66,7 +66,6 @@ class _Null:
     def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
         from buildr_jupyter.widgets import WidgetChannel
 
-        hear({"do": "want", "n": 0})
         return WidgetChannel(key, boot, hear)
 
 
@@ -79,6 +78,7 @@ def display_cpu(flood_s: float, rounds: int = 10) -> float:
         began = time.thread_time()
         if window:
             window.open(state, "flood:1")
+            window.hear({"do": "want", "n": 0})
         for _ in range(200):
             batch: list[Event] = [LogLine(number + i, f"{number + i:059d}", "2") for i in range(LINES // 200)]
             number += len(batch)
@@ -137,10 +137,17 @@ def measure(browser: Any, address: str, work: Path, figures: Figures) -> float:
         pane.get_by_text(f"{LINES - 20_000:,} lines above are folded").wait_for(timeout=10_000)
         ended = time.monotonic()
         page.wait_for_timeout(1000)
-        print(f"flood of {LINES} lines of {WIDTH} bytes: {took:.2f} s from start to the cell's end")
+        print(f"flood of {LINES} lines of {WIDTH} bytes: {took:.2f} s from start to the cell's end;", end=" ")
+        print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         figures.say("last 20,000 and the count of the rest, after the end", ended - began - took, 2.0, "s")
         figures.say("first paint after the command", page.evaluate("painted") - pressed, 150.0, "ms")
-        figures.say("longest task of the page's main thread", max(page.evaluate("tasks") or [0.0]), 100.0, "ms")
+        tasks = page.evaluate("tasks")
+        figures.say(
+            "longest task of the page's main thread", max([task for task, _ in tasks], default=0.0), 100.0, "ms"
+        )
+        print(
+            "   tasks over 50 ms:", ", ".join(f"{task:.0f} ms at {(at - pressed) / 1000:.1f} s" for task, at in tasks)
+        )
         figures.say("bytes on the wire / bytes of the log", sum(size for _, size in frames) / (LINES * WIDTH), 1.3, "")
         figures.say("messages in the busiest second", _busiest([at for at, _ in frames]), 20.0, "")
         figures.say("growth of the page's heap", (_heap(wire) - heap) / 1e6, 60.0, "MB")
