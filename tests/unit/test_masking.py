@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import buildr_jupyter
+from buildr_jupyter import masking
 from buildr_jupyter.credentials import Login
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.events import Event, Finished, LogLine, RunOutput, StepUpdate, Warned
@@ -19,6 +20,12 @@ from buildr_jupyter.model import BuildResult
 from tests.fakes.credentials import Fake, fakes
 
 FAKES = [pytest.param(fake, id=f"{fake.kind}-{number % 2}") for number, fake in enumerate(fakes(each=2, seed=3))]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logins of other tests are no secrets here."""
+    monkeypatch.setattr(masking, "_known", {})
 
 
 def parts(fake: Fake) -> list[str]:
