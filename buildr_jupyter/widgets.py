@@ -38,6 +38,8 @@ def _script() -> str:
 class _Pane(anywidget.AnyWidget):
     mark = traitlets.Unicode().tag(sync=True)
     boot = traitlets.Dict().tag(sync=True)
+    ident = traitlets.Unicode().tag(sync=True)
+    """The widget's own model id, by which the script asks whether the kernel is still there."""
 
 
 class WidgetChannel:
@@ -45,6 +47,7 @@ class WidgetChannel:
 
     def __init__(self, mark: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> None:
         self.widget = _Pane(mark=mark, boot=boot, _esm=_script())
+        self.widget.ident = self.widget.model_id
         self.widget.on_msg(lambda _widget, content, _buffers: hear(content))
         _hear_while_busy(self.widget.comm)
 

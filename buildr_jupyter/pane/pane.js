@@ -88,6 +88,7 @@ class Pane {
   constructor(model) {
     this.model = model;
     this.views = new Set();
+    this.gone = false;
     this.mark = model.get("mark");
     const boot = model.get("boot");
     this.turn = boot.turn;
@@ -95,6 +96,8 @@ class Pane {
     this.take(boot.state);
     this.hear = (message, buffers) => this.message(message, buffers);
     model.on("msg:custom", this.hear);
+    this.live = () => this.alive();
+    model.on("comm_live_update", this.live);
     this.observer = new MutationObserver(() => this.look());
     this.observer.observe(document.documentElement, {childList: true, subtree: true});
     this.found = document.getElementsByClassName(this.mark);
@@ -107,7 +110,16 @@ class Pane {
     this.rows = []; this.first = 0; this.total = 0; this.next = 0; this.last = new Map(); this.held = new Map();
     this.ready = false; this.version = (this.version || 0) + 1;
   }
+  async alive() {  // a kernel that is gone leaves the record; one that is back is asked for what it says now
+    const held = await this.model.widget_manager.get_model(this.model.get("ident")).catch(() => null);
+    const gone = !held || !held.comm_live;
+    if (gone === this.gone) return;
+    this.gone = gone;
+    if (gone) [...this.views].forEach(view => view.drop());
+    else { this.look(); this.say({do: "want", n: this.next}); }
+  }
   look() {
+    if (this.gone) return;
     for (const host of this.found) {  // where the record was replaced, its view moves over as it stands
       const lost = host.buildr ? null : [...this.views].find(view => !view.host.isConnected);
       if (lost) lost.adopt(host);
@@ -181,6 +193,7 @@ class Pane {
   }
   dispose() {
     this.model.off("msg:custom", this.hear);
+    this.model.off("comm_live_update", this.live);
     this.observer.disconnect();
     clearInterval(this.ticker);
     [...this.views].forEach(view => view.drop());

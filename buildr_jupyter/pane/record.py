@@ -21,7 +21,7 @@ def _seconds(value: float | None) -> str:
 def _head(view: dict[str, Any]) -> str:
     mark = _MARKS[view["status"]]
     said = view["said"] if view["status"] != "waiting" else "starting"
-    when = "" if view["status"] != "running" else " when this was saved"
+    when = "" if view["status"] not in ("waiting", "running") else " when this was saved"
     return f"{mark} {view['title']} · {said}{when} · {_seconds(view['elapsed'])}"
 
 

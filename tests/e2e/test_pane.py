@@ -141,6 +141,7 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         slow("away", "--detach", 6),
         "1 + 1",
         "%containerize --status",
+        slow("lost"),
     ]
     name = lab.write("cancel.ipynb", cells)
     with lab.open(name, height=1400) as page:
@@ -196,6 +197,10 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert pane.bounding_box()["width"] < 400
         check_geometry(pane)
         pane.screenshot(path=shots("narrow"))
+        cell = start_cell(page, 6)
+        pane_of(cell).get_by_role("log").get_by_text(f"lost 3 {token}").wait_for(timeout=30_000)
+        page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        cell.get_by_text("when this was saved").first.wait_for(timeout=10_000)  # the record stands there again
     _, page_html = record_of(lab, name)
     assert "button:1 · cancelled" in page_html
 
