@@ -47,7 +47,7 @@ def base_layout(folder: Path) -> Path:
     for platform, tar in tars.items():
         with tar.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        (blobs / digest).symlink_to(tar)
+        shutil.copyfile(tar, blobs / digest)  # a link that leads out of a layout is not followed
         system = {"os": "linux", "architecture": platform.partition("/")[2]}
         config = {
             **system,
