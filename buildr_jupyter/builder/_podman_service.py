@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,8 +25,9 @@ from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailab
 __all__ = ["Service", "find", "leased", "own"]
 
 INSTALL = "install podman (Debian and Ubuntu: apt-get install podman), or --builder oci, which needs no engine"
-IDLE_S = 300
+IDLE_S = 60
 """How long a service of ours waits for a further question before it ends by itself."""
+_PREFIX = "buildr-podman-"
 _START_WAIT_S, _END_WAIT_S = 20.0, 5.0
 _SETTINGS = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
              "CONTAINERS_REGISTRIES_CONF", "BUILDAH_ISOLATION", "PATH")  # fmt: skip
@@ -60,7 +62,8 @@ class Service:
     """
 
     def __init__(self, command: str = "podman", environ: Mapping[str, str] = os.environ) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="buildr-podman-")
+        _sweep()
+        self.folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
         self.path = Path(self.folder.name) / "podman.sock"
         self._log = Path(self.folder.name) / "log"
         try:
@@ -112,6 +115,14 @@ class Service:
         self.child.kill()
         self.child.wait()
         self.folder.cleanup()
+
+
+def _sweep() -> None:
+    """Remove the folders of services whose process was killed before it could: their socket is gone with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if not (folder / "podman.sock").exists() and time.time() - folder.stat().st_mtime > IDLE_S:
+                shutil.rmtree(folder)
 
 
 def descendants(pid: int) -> list[int]:
