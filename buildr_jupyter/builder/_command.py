@@ -11,15 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, EngineUnavailable
-from buildr_jupyter.events import CancelToken
+from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.events import Stream as StreamName
 
-__all__ = ["Lines", "Output", "ask", "follow"]
+__all__ = ["Lines", "Output", "ask", "follow", "through"]
 
 MAX_PIECE_BYTES = 64 * 1024
 """A line without an end is given out in pieces of this size, so that it cannot fill the memory."""
@@ -73,6 +73,20 @@ def follow(
     if running.input_error is not None:
         raise running.input_error
     return status
+
+
+def through(
+    pieces: Generator[Output, None, int], events_of: Callable[[Output], Iterable[Event]]
+) -> Generator[Event, None, int]:
+    """Yield the events of each piece and return the exit status; ``pieces`` is closed however this ends."""
+    try:
+        while True:
+            yield from events_of(next(pieces))
+    except StopIteration as end:
+        status: int = end.value
+        return status
+    finally:
+        pieces.close()
 
 
 def ask(

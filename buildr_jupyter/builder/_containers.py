@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from buildr_jupyter import credentials
-from buildr_jupyter.builder._docker_values import FROM
-from buildr_jupyter.errors import ContextError, ImageRefError
+from buildr_jupyter.builder._docker_buildkit import base_names
+from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model import BuildRequest, ImageRef
 from buildr_jupyter.oci._http import is_local, known_ca
 
@@ -60,20 +60,11 @@ def tls_options(host: str) -> list[str]:
 
 
 def base_images(request: BuildRequest) -> list[ImageRef]:
-    """Return the images that the Dockerfile's stages begin with, in its order, each once; other stages are left out.
-
-    Names that hold a variable are left out, too. Raises ContextError where the Dockerfile cannot be read.
-    """
-    try:
-        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
-    stages, found = {"scratch"}, []
-    for line in FROM.finditer(text):
-        if line[1].lower() not in stages:
-            with contextlib.suppress(ImageRefError):
-                found.append(ImageRef.parse(line[1]).tagged())
-        stages.add((line[2] or "scratch").lower())
+    """Return what ``base_names`` finds as references, in its order, each once. Raises ContextError as it does."""
+    found = []
+    for name in base_names(request):
+        with contextlib.suppress(ImageRefError):
+            found.append(ImageRef.parse(name).tagged())
     return list(dict.fromkeys(found))
 
 

@@ -19,16 +19,18 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._command import ask, follow
+from buildr_jupyter.builder._command import Output as Piece
+from buildr_jupyter.builder._command import ask, follow, through
 from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
 from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import read_secrets, ssh_agents
 from buildr_jupyter.engine import connect as connect_engine
-from buildr_jupyter.errors import BuildError, ContextError, CredentialError, EngineError, EngineVersion, PublishError
-from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
+from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
+from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Output, Push, Refusal
 from buildr_jupyter.plan import CONTENT_LABEL
@@ -322,23 +324,14 @@ class BuildahBuilder:
             [self.command, *arguments], cancel=cancel, env={**os.environ, **(environment or {})}, hint=INSTALL
         )
         errors: list[str] = []
-        status: int | None = None
-        try:
-            while status is None:
-                try:
-                    piece = next(pieces)
-                except StopIteration as end:
-                    status = end.value
-                    break
-                yield from self._said(state, piece.stream, piece.data.decode("utf-8", "replace"), errors)
-        finally:
-            pieces.close()
+        status = yield from through(pieces, lambda piece: self._said(state, piece, errors))
         if status:
             raise self._failure(state, _message(errors, status), status)
         yield from state.finish()
 
-    def _said(self, state: DockerStream, stream: str, text: str, errors: list[str]) -> Iterable[Event]:
+    def _said(self, state: DockerStream, piece: Piece, errors: list[str]) -> Iterable[Event]:
         """Return the events of one piece of output, and log it as the seed did."""
+        stream, text = piece.stream, piece.data.decode("utf-8", "replace")
         if stream == "stderr":
             if errors or _ERROR.match(text):
                 errors.append(text)  # the message is the last thing that it says, and may have several lines
@@ -383,12 +376,7 @@ class BuildahBuilder:
         return _json(said, dict, self.command)  # type: ignore[no-any-return]
 
     def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        """Return the login for a registry; one that cannot be read is said, and buildah goes without it."""
-        try:
-            return self._find_login(host)
-        except CredentialError as error:
-            yield Warned(f"no login is used for {host}: {error}", error.hint)
-            return None
+        return (yield from stream_login(self._find_login, host))
 
 
 def _mounts(request: BuildRequest, folder: Path) -> list[str]:

@@ -31,12 +31,12 @@ from buildr_jupyter.builder._docker_buildkit import base_names, with_mounts
 from buildr_jupyter.builder._docker_stream import said_of
 from buildr_jupyter.builder._docker_values import base_hosts, compressed_bytes
 from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import (
     BuildError,
     ContextError,
-    CredentialError,
     EngineError,
     EnginePermission,
     EngineUnavailable,
@@ -44,7 +44,7 @@ from buildr_jupyter.errors import (
     RegistryDenied,
     RegistryUnauthorized,
 )
-from buildr_jupyter.events import CancelToken, Event, StepUpdate, Warned
+from buildr_jupyter.events import CancelToken, Event, StepUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 
@@ -312,11 +312,7 @@ class BuildkitBuilder:
         )
 
     def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        try:
-            return self._find_login(host)
-        except CredentialError as error:
-            yield Warned(f"no login for {host}: {error}", error.hint)
-            return None
+        return (yield from stream_login(self._find_login, host))
 
 
 def _cache_hosts(request: BuildRequest) -> set[str]:

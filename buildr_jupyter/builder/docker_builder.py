@@ -43,17 +43,17 @@ from buildr_jupyter.builder._docker_values import (
     text_of,
 )
 from buildr_jupyter.builder._io import decode_documents, iter_lines
+from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.engine import connect, describe, translate
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
     ContextError,
-    CredentialError,
     EngineVersion,
     OptionError,
     PublishError,
 )
-from buildr_jupyter.events import CancelToken, Event, TransferUpdate, Warned
+from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push, Refusal
 
@@ -411,12 +411,7 @@ class DockerBuilder:
             )
 
     def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        """Return the login for a registry; one that cannot be read is said, and the engine goes without it."""
-        try:
-            return self._find_login(host)
-        except CredentialError as error:
-            yield Warned(f"no login for {host}: {error}", error.hint)
-            return None
+        return (yield from stream_login(self._find_login, host))
 
     def _send_logins(self, client: Any, request: BuildRequest) -> Generator[Event, None, None]:
         """Give the client the logins for the registries of the base images, and no others.

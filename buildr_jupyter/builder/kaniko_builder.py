@@ -22,6 +22,7 @@ from typing import Any
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
+from buildr_jupyter.builder._command import Output, through
 from buildr_jupyter.builder._containers import auth_json, base_images, has_heredoc
 from buildr_jupyter.builder._context import iter_context
 from buildr_jupyter.builder._docker_buildkit import secrets_of
@@ -30,17 +31,17 @@ from buildr_jupyter.builder._docker_values import FROM
 from buildr_jupyter.builder._engine_load import load
 from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, MADE, Container, Room, Root
 from buildr_jupyter.builder._kaniko_stream import KanikoStream
+from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.engine import OWNER_LABEL, this_user
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import (
     BuildError,
     ContextError,
-    CredentialError,
     EngineUnavailable,
     PublishError,
 )
-from buildr_jupyter.events import CancelToken, Event, Warned
+from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 from buildr_jupyter.oci._http import is_local, known_ca
@@ -264,20 +265,7 @@ class KanikoBuilder:
         self, room: Room, order: _Order, state: KanikoStream, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         pieces = room.run(order.arguments, order.environment, cancel)
-        status: int | None = None
-        try:
-            while status is None:
-                try:
-                    piece = next(pieces)
-                except StopIteration as end:
-                    status = end.value
-                    break
-                events, said = state.feed(piece)
-                if said:
-                    logger.debug("Build output: %s", said)
-                yield from events
-        finally:
-            pieces.close()
+        status = yield from through(pieces, lambda piece: _said(state, piece))
         if status:
             raise self._failure(state, status)
         yield from state.finish()
@@ -350,12 +338,15 @@ class KanikoBuilder:
         return result
 
     def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        """Return the login for a registry; one that cannot be read is said, and the executor goes without it."""
-        try:
-            return self._find_login(host)
-        except CredentialError as error:
-            yield Warned(f"no login is used for {host}: {error}", error.hint)
-            return None
+        return (yield from stream_login(self._find_login, host))
+
+
+def _said(state: KanikoStream, piece: Output) -> list[Event]:
+    """Return the events of one piece of output, and log it as the seed did."""
+    events, said = state.feed(piece)
+    if said:
+        logger.debug("Build output: %s", said)
+    return events
 
 
 def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:

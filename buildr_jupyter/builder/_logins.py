@@ -1,0 +1,20 @@
+"""Logins for a build: looked up when they are needed; one that cannot be read is said, and the build goes without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from buildr_jupyter.credentials import Login
+from buildr_jupyter.errors import CredentialError
+from buildr_jupyter.events import Event, Warned
+
+__all__ = ["stream_login"]
+
+
+def stream_login(find_login: Callable[[str], Login | None], host: str) -> Generator[Event, None, Login | None]:
+    """Return the login for a registry, None where nobody knows one or where it cannot be read, which is said."""
+    try:
+        return find_login(host)
+    except CredentialError as error:
+        yield Warned(f"no login for {host}: {error}", error.hint)
+        return None
