@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from buildr_jupyter import builder as builders
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.model import Archive, BuildRequest, CustomDockerfile, ImagePlan, ImageRef, Layout, Push, Secret
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["SAMPLES", "Ability", "survey"]
 
@@ -56,10 +56,10 @@ SAMPLES: dict[str, Callable[[BuildRequest], BuildRequest]] = {
 
 def survey(names: Iterable[str]) -> list[Ability]:
     """Return what each of these builders can do here, in their order; nothing is built, no registry is asked."""
-    with tempfile.TemporaryDirectory(prefix="buildr-") as folder:
-        (Path(folder) / "Dockerfile").write_text(_DOCKERFILE)
+    with Scratch() as folder:
+        (folder / "Dockerfile").write_text(_DOCKERFILE)
         ref = ImageRef.parse("registry.example/sample:latest")
-        request = BuildRequest(Path(folder), (ref,), outputs=(Push(ref),))
+        request = BuildRequest(folder, (ref,), outputs=(Push(ref),))
         return [_ability(name, request) for name in names]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import resources
@@ -18,6 +17,7 @@ from pathlib import Path
 from buildr_jupyter import __version__
 from buildr_jupyter.errors import ContextError
 from buildr_jupyter.model import FileEntry, ImagePlan
+from buildr_jupyter.ownership import half_of
 from buildr_jupyter.plan import HOME, VENV, image_labels, one_line
 
 __all__ = [
@@ -166,18 +166,13 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
     _check_ours(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise ContextError(f"context folder {str(folder)!r} cannot be made: {error.strerror}") from error
-    try:
-        for entry in (*iter_rendered(plan), *plan.all_files):
-            _write_entry(entry, fresh)
-        (fresh / "app").mkdir(exist_ok=True)
-        _replace(folder, fresh)
+        with half_of(folder, directory=True) as fresh:
+            for entry in (*iter_rendered(plan), *plan.all_files):
+                _write_entry(entry, fresh)
+            (fresh / "app").mkdir(exist_ok=True)
+            _replace(folder, fresh)
     except OSError as error:
         raise ContextError(f"context folder {str(folder)!r} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return folder
 
 

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 from buildr_jupyter.errors import CredentialError
 from buildr_jupyter.masking import remember
+from buildr_jupyter.ownership import half_of
 
 __all__ = ["Login", "find", "hosts", "login", "logout", "own_file", "server_address"]
 
@@ -206,16 +206,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _write(path: Path, config: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(prefix=".auth-", dir=path.parent)  # mode 0600 from the start
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with half_of(path) as half:  # mode 0600 from the start
+            with half.open("w", encoding="utf-8") as stream:
                 json.dump(config, stream, indent=1)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            half.replace(path)
     except OSError as error:
         raise CredentialError(
             f"login file {path} cannot be written: {error.strerror}", hint="check the folder's owner and mode"

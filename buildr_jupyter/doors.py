@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import getpass
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.assembly import Assembly, CellSource
 from buildr_jupyter.errors import ExportError, OptionError
+from buildr_jupyter.ownership import Scratch
 from buildr_jupyter.pipeline import Job
 
 __all__ = ["cell_of", "check_program", "log_in"]
@@ -58,8 +57,8 @@ def check_program(assembly: Assembly, job: Job) -> str:
 
     if not isinstance(job.source, CellSource) or assembly.program is None:
         raise OptionError("--check: only a cell's program can be checked")
-    with tempfile.TemporaryDirectory(prefix="buildr-check-") as folder:
-        written = context.write_folder(assembly.plan, Path(folder) / "context")
+    with Scratch() as folder:
+        written = context.write_folder(assembly.plan, folder / "context")
         result = check.check(written / "app", job.source.target.stdout, python=sys.executable)
     if result.exit_code or result.same is False:
         last_words = (result.stderr.strip().splitlines() or ["none"])[-1]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
 import hashlib
 import json
 import os
@@ -24,28 +23,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
+from buildr_jupyter.limits import read_limits
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 __all__ = [
-    "OWNER_LABEL",
     "Address",
     "EngineInfo",
     "connect",
     "describe",
     "find_address",
-    "this_user",
+    "still_there",
     "translate",
 ]
-
-CONNECT_TIMEOUT_S = 10.0
-"""How long the engine may take to answer the first question."""
-READ_TIMEOUT_S = 60.0
-"""How long it may take for an ordinary one; a build and its stream have no limit."""
-
-OWNER_LABEL = "io.buildr.owner"
-"""Label of a container that we made; its value is the user and machine that did."""
 
 _SCHEMES = ("unix", "tcp", "http", "https", "npipe", "ssh")
 
@@ -162,22 +153,43 @@ def _from_context(name: str, folder: Path) -> Address:
 def connect(
     environment: Mapping[str, str] | None = None,
     *,
-    connect_timeout_s: float = CONNECT_TIMEOUT_S,
-    read_timeout_s: float = READ_TIMEOUT_S,
+    connect_timeout_s: float | None = None,
+    read_timeout_s: float | None = None,
 ) -> APIClient:
-    """Return a docker-py client for the engine, its API version agreed upon.
+    """Return a docker-py client for the engine, its API version agreed upon; how long it waits is ``Limits``'.
 
     Raises EngineUnavailable, EnginePermission or EngineVersion, each naming the address and what named it.
     """
     address = find_address(environment)
+    limits = read_limits(os.environ if environment is None else environment)
+    connect_timeout_s = connect_timeout_s or limits.connect_s
     with translate(address):
         _knock(address, connect_timeout_s)
         client = _client_class()(
             base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address)
         )
-    client.timeout = read_timeout_s
+    client.timeout = read_timeout_s or limits.read_s
     client.buildr_address = address
     return client
+
+
+def still_there(client: APIClient) -> None:
+    """Ask the client's engine, on a new connection, whether it is there; raises EngineUnavailable where it is not."""
+    address = client.buildr_address
+    limits = read_limits()
+    try:
+        with translate(address):
+            _knock(address, limits.connect_s)
+            asked = _client_class()(
+                base_url=address.url, version=client._version, timeout=limits.read_s, tls=_tls_config(address)
+            )
+            with contextlib.closing(asked):
+                asked.ping()
+    except EngineError as error:
+        raise EngineUnavailable(
+            f"the engine at {address} has gone silent, and does not answer another question: {error}",
+            hint="see whether it still runs; BUILDR_READ_TIMEOUT=SECONDS is how long it gets",
+        ) from error
 
 
 def _knock(address: Address, timeout_s: float) -> None:
@@ -373,12 +385,3 @@ def _from_other(error: Exception, causes: list[BaseException], address: Address)
     return EngineUnavailable(
         f"no engine at {address}: {error}".rstrip(". "), hint="check DOCKER_HOST, or run docker version to compare"
     )
-
-
-def this_user() -> str:
-    """Return user and machine, as ``me@laptop``."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        user = "unknown"  # a numeric user without a name, or no pwd at all
-    return f"{user}@{socket.gethostname()}"

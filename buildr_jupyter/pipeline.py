@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from buildr_jupyter import builder as builders
-from buildr_jupyter import context, guard, leaving
+from buildr_jupyter import context, guard, leaving, ownership
 from buildr_jupyter import runner as runners
 from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
 from buildr_jupyter.engine import connect
@@ -145,6 +145,7 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
 def _stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     started = time.monotonic()
+    ownership.sweep()
     yield StageUpdate("export", "running")
     refs = job.refs
     assembly = prepare(job)

@@ -14,15 +14,12 @@ import contextlib
 import importlib.util
 import os
 import secrets
-import shutil
 import socket
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +30,7 @@ from buildr_jupyter.builder._buildkit_trace import fields_of
 from buildr_jupyter.engine import Address
 from buildr_jupyter.errors import CredentialError
 from buildr_jupyter.events import Warned
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["Offer", "can_serve", "open_session"]
 
@@ -76,9 +74,7 @@ def open_session(address: Address, offer: Offer) -> Iterator[str | None]:
             yield None
             return
         stack.callback(engine.close)
-        folder = tempfile.mkdtemp(prefix="buildr-")
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        path = str(Path(folder) / "s")
+        path = str(stack.enter_context(Scratch()) / "s")
         server = _serve(offer, path)
         stack.callback(lambda: server.stop(0).wait(5))
         local = socket.socket(socket.AF_UNIX)

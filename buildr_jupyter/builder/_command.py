@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import selectors
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -18,6 +15,8 @@ from typing import IO, NamedTuple
 from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, EngineUnavailable
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.events import Stream as StreamName
+from buildr_jupyter.leash import Leash, end_group
+from buildr_jupyter.limits import read_limits
 
 __all__ = ["Lines", "Output", "ask", "follow", "through"]
 
@@ -26,7 +25,6 @@ MAX_PIECE_BYTES = 64 * 1024
 
 _QUEUED = 64  # pieces between the readers and who asks: a command that floods waits
 _PARTIAL_AFTER_S = 0.1
-_TERM_WAIT_S, _KILL_WAIT_S = 3.0, 5.0
 _ASK_LIMIT_BYTES = 16 << 20
 
 
@@ -48,22 +46,30 @@ def follow(
 ) -> Generator[Output, None, int]:
     """Run ``command``, yielding what it writes; return its exit status, negative for the signal that killed it.
 
-    The child has a process group of its own. When the token is set, or when nobody asks for more (``close``), the
-    group gets SIGTERM, so that the command can clean up; what ignores it is killed, the command itself last. The
-    pieces of ``stdin`` are written as they are taken; an exception that they raise ends the command and is raised.
+    The child has a process group of its own, and ends with this process. When the token is set, or when nobody asks
+    for more (``close``), the group gets SIGTERM, so that the command can clean up; what ignores it is killed, the
+    command itself last. The pieces of ``stdin`` are written as they are taken; an exception that they raise ends the
+    command and is raised.
 
     Raises EngineUnavailable with ``hint`` where there is no such command, EnginePermission where it may not be run,
-    Cancelled.
+    EngineError where it says nothing for ``Limits.idle_s``, Cancelled.
     """
     if cancel.is_set():
         raise Cancelled("the work was cancelled")
-    child = _start(command, env, cwd, takes_input=stdin is not None, hint=hint)
-    running = _Running(child)
+    idle_s = read_limits().idle_s
+    leash = Leash()
+    try:
+        child = _start(command, env, cwd, takes_input=stdin is not None, hint=hint)
+    except BaseException:
+        leash.undo()
+        raise
+    leash.hold_child(child.pid)
+    running = _Running(child, Path(command[0]).name, leash)
     undo = cancel.on_cancel(running.stop_soon)
     try:
         if stdin is not None:
             running.write(stdin)
-        yield from running.outputs()
+        yield from running.outputs(idle_s)
         status = child.wait()
     finally:
         undo()
@@ -181,8 +187,10 @@ class Lines:
 class _Running:
     """A child, the threads that read and write its pipes, and its end."""
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], name: str, leash: Leash) -> None:
         self.child = child
+        self._leash = leash
+        self.name = name
         self.input_error: BaseException | None = None
         self._written: queue.Queue[tuple[StreamName, bytes]] = queue.Queue(maxsize=_QUEUED)
         self._closing = threading.Event()
@@ -247,14 +255,19 @@ class _Running:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def outputs(self) -> Iterator[Output]:
+    def outputs(self, idle_s: float) -> Iterator[Output]:
         """Yield lines as they are complete, and what stands without a line end for a while."""
         lines = Lines()
         ended = 0
         while ended < 2:
             try:
-                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if lines.pending else None)
+                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if lines.pending else idle_s)
             except queue.Empty:
+                if not lines.pending:
+                    raise EngineError(
+                        f"{self.name} said nothing for {idle_s:.0f} s",
+                        hint="a step that is quiet for longer wants BUILDR_IDLE_TIMEOUT=SECONDS",
+                    ) from None
                 yield from lines.rest()
                 continue
             ended += not data
@@ -272,23 +285,7 @@ class _Running:
         if sys.platform == "win32":
             self.child.terminate()
             return
-        group = self.child.pid
-        _signal_group(group, signal.SIGTERM)
-        if self._gone(_TERM_WAIT_S):
-            return
-        for pid in _members(group) - {group}:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        if not self._gone(_KILL_WAIT_S):
-            _signal_group(group, signal.SIGKILL)
-
-    def _gone(self, within_s: float) -> bool:
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if self.child.poll() is not None and not _members(self.child.pid):
-                return True
-            time.sleep(0.02)
-        return False
+        end_group(self.child.pid, ended=lambda: self.child.poll() is not None)
 
     def end(self) -> None:
         """End the child where it still runs, and the threads with it."""
@@ -298,26 +295,9 @@ class _Running:
             self._stopping.join()
         self._closing.set()
         self.child.wait()
+        self._leash.undo()
         for thread in self._threads:
             thread.join(timeout=1)  # a process that left the group may still hold the pipe: it is not waited for
         for pipe in (self.child.stdout, self.child.stderr):
             if pipe is not None and not any(thread.is_alive() for thread in self._threads):
                 pipe.close()
-
-
-def _signal_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _members(group: int) -> set[int]:
-    """Return the processes of a group that have not ended, from /proc; nothing where there is none."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] not in "ZX":
-            found.add(int(stat.parent.name))
-    return found

@@ -9,15 +9,14 @@ import base64
 import contextlib
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._docker_buildkit import base_names
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model import BuildRequest, ImageRef
 from buildr_jupyter.oci._http import is_local, known_ca
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "tls_options"]
 
@@ -44,8 +43,8 @@ def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
     may name a file that is not there, which it refuses.
     """
     known = [login for login in logins if login is not None]
-    with tempfile.TemporaryDirectory(prefix="buildr-auth-") as folder:
-        file = Path(folder) / "auth.json"
+    with Scratch() as folder:
+        file = folder / "auth.json"
         file.touch(mode=0o600)
         file.write_text(auth_json(known), encoding="utf-8")
         yield ["--authfile", str(file)]

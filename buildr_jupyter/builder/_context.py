@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -189,17 +189,22 @@ def unreadable(name: str, error: OSError) -> ContextError:
 
 
 class Sent:
-    """The context's pieces on their way out, counted; ends the upload when the work is cancelled."""
+    """The context's pieces on their way out, counted; ends the upload when the work is cancelled.
+
+    ``heard`` is called for each of them.
+    """
 
     def __init__(self, pieces: Iterator[bytes], cancel: CancelToken) -> None:
         self._pieces = pieces
         self._cancel = cancel
         self.bytes = 0
+        self.heard: Callable[[], object] = lambda: None
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
             raise_if(self._cancel)
             self.bytes += len(piece)
+            self.heard()
             yield piece
 
 

@@ -5,76 +5,179 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["interruptible", "only_logins"]
+from buildr_jupyter.builder._silence import Silence
+from buildr_jupyter.engine import still_there
+from buildr_jupyter.errors import BuildrError, EngineError
+from buildr_jupyter.limits import read_limits
+
+__all__ = ["Watched", "interruptible", "only_logins"]
 
 
-@contextlib.contextmanager
-def interruptible(
-    client: Any, on_cancel: Callable[[Callable[[], None]], Callable[[], None]]
-) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Give a function that asks the engine for a stream which can be stopped from another thread.
+class Watched:
+    """Asks the engine for a stream which can be stopped from another thread, before its answer begins and after.
 
-    It calls what it is given and returns its stream. While the block runs, ``on_cancel`` (a CancelToken's) stops the
-    reading by closing the connection, whereupon the engine stops the work; leaving the block closes it too.
-
-    docker-py hands out a generator and keeps the response to itself; a docker-py client is a requests session,
-    whose response hook is public.
+    Called with a function that asks, it returns what that returns: a stream.
     """
-    responses: list[Any] = []
-    remove: list[Callable[[], None]] = []
 
-    def watch(ask: Callable[[], Any]) -> Any:
-        with _responses_of(client) as collected:
+    def __init__(self, client: Any, *, idle: bool) -> None:
+        limits = read_limits()
+        known = getattr(client, "buildr_address", None)
+        self._client = client
+        self._asked: list[Any] = []
+        self._answered: list[Any] = []
+        self._silence = Silence(
+            self.shut,
+            ask=(lambda: still_there(client)) if known else None,
+            ask_after_s=limits.read_s / 2,
+            idle=lambda: EngineError(
+                f"the engine{f' at {known}' if known else ''} said nothing for {limits.idle_s:.0f} s",
+                hint="a step that is quiet for longer wants BUILDR_IDLE_TIMEOUT=SECONDS",
+            ),
+            idle_s=limits.idle_s if idle else None,
+        )
+        self.heard = self._silence.heard
+
+    def __call__(self, ask: Callable[[], Any]) -> Any:
+        """Ask, and return the stream."""
+        with _connections_of(self._client, self._asked), _responses_of(self._client, self._answered):
             stream = ask()
-        responses.extend(collected)
-        for response in collected:
+        for response in self._answered:
             if found := _socket_of(response):
                 found.settimeout(None)  # a quiet step is no failure
-        remove.append(on_cancel(lambda: _shut(responses)))
-        return stream
+        self.heard()
+        return self._listen(stream)
 
-    try:
-        yield watch
-    finally:
-        for call in remove:
-            call()
-        _shut(responses)
-        for response in responses:
+    def _listen(self, stream: Iterable[Any]) -> Iterator[Any]:
+        for piece in stream:
+            self.heard()
+            yield piece
+
+    @property
+    def reason(self) -> BuildrError | None:
+        """Why the watch stopped the stream, None where it did not."""
+        return self._silence.reason
+
+    def shut(self) -> None:
+        """End asking and reading: ``close`` would wait for the thread that reads, ``shutdown`` does not."""
+        sockets = [getattr(connection, "sock", None) for connection in list(self._asked)]
+        for found in (*sockets, *map(_socket_of, list(self._answered))):
+            if isinstance(found, socket.socket):
+                with contextlib.suppress(OSError):
+                    found.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the watch and give the connections back, closed."""
+        self.shut()
+        self._silence.close()
+        for response in self._answered:
             with contextlib.suppress(Exception):
                 response.close()
 
 
-def _shut(responses: list[Any]) -> None:
-    """End the reading of responses: ``close`` would wait for the thread that reads, ``shutdown`` does not."""
-    for response in responses:
-        found = _socket_of(response)
-        if found is None:
-            continue
-        with contextlib.suppress(OSError):
-            found.shutdown(socket.SHUT_RDWR)
+@contextlib.contextmanager
+def interruptible(
+    client: Any, on_cancel: Callable[[Callable[[], None]], Callable[[], None]], *, idle: bool = True
+) -> Iterator[Watched]:
+    """Give what asks the engine for a stream; while the block runs, ``on_cancel`` (a CancelToken's) stops it.
+
+    It closes the connection, whereupon the engine stops the work; leaving the block closes it too. An engine that
+    falls silent is asked whether it is there, on a connection of its own; where it is not, and after
+    ``Limits.idle_s`` of silence (with ``idle``), the stream is stopped and the block ends with that EngineError.
+    """
+    watched = Watched(client, idle=idle)
+    remove = on_cancel(watched.shut)
+    try:
+        try:
+            yield watched
+        except Exception:
+            if watched.reason is not None:
+                raise watched.reason from None
+            raise
+        if watched.reason is not None:
+            raise watched.reason
+    finally:
+        remove()
+        watched.close()
 
 
 @contextlib.contextmanager
-def _responses_of(client: Any) -> Iterator[list[Any]]:
-    """Collect the HTTP responses that the client gets in this thread while the block runs."""
+def _connections_of(client: Any, found: list[Any]) -> Iterator[None]:
+    """Collect the connections that this thread asks the engine through while the block runs.
+
+    Nothing public leads to a connection whose answer has not begun. requests takes it from a pool of urllib3's, whose
+    ``_get_conn`` is private and as old as urllib3; where there is none, only the answer can be stopped.
+    """
+    asking = _asking(client)
     thread = threading.get_ident()
-    collected: list[Any] = []
+    asking[thread] = found
+    try:
+        yield
+    finally:
+        asking.pop(thread, None)
+
+
+_patching = threading.Lock()
+
+
+def _asking(client: Any) -> dict[int, list[Any]]:
+    """Return the table of who collects a client's connections, by thread; made, and filled from then on, once."""
+    with _patching:
+        known = getattr(client, "buildr_asking", None)
+        if isinstance(known, dict):
+            return known
+        asking: dict[int, list[Any]] = {}
+        client.buildr_asking = asking
+        adapters = getattr(client, "adapters", None)
+        for adapter in adapters.values() if isinstance(adapters, Mapping) else ():
+            if choose := getattr(adapter, "get_connection_with_tls_context", None):
+                adapter.get_connection_with_tls_context = _noting(choose, asking)
+    return asking
+
+
+def _noting(choose: Callable[..., Any], asking: dict[int, list[Any]]) -> Callable[..., Any]:
+    def chosen(*given: Any, **named: Any) -> Any:
+        pool = choose(*given, **named)
+        with _patching:
+            take = getattr(pool, "_get_conn", None)
+            if take is not None and not hasattr(pool, "buildr_asking"):
+                pool.buildr_asking = asking
+
+                def taken(*given: Any, **named: Any) -> Any:
+                    connection = take(*given, **named)
+                    if (found := asking.get(threading.get_ident())) is not None:
+                        found.append(connection)
+                    return connection
+
+                pool._get_conn = taken
+        return pool
+
+    return chosen
+
+
+@contextlib.contextmanager
+def _responses_of(client: Any, found: list[Any]) -> Iterator[None]:
+    """Collect the HTTP responses that the client gets in this thread while the block runs.
+
+    docker-py hands out a generator and keeps the response to itself; a docker-py client is a requests session,
+    whose response hook is public.
+    """
+    thread = threading.get_ident()
     hooks = getattr(client, "hooks", None)
     listeners = hooks.get("response") if isinstance(hooks, dict) else None
     if not isinstance(listeners, list):
-        yield collected
+        yield
         return
 
     def collect(response: Any, *_: Any, **__: Any) -> None:
         if threading.get_ident() == thread:
-            collected.append(response)
+            found.append(response)
 
     listeners.append(collect)
     try:
-        yield collected
+        yield
     finally:
         listeners.remove(collect)
 

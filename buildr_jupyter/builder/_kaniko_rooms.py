@@ -21,6 +21,8 @@ from buildr_jupyter.builder._docker_http import interruptible
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events import CancelToken
+from buildr_jupyter.leash import Leash
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["HOME", "Container", "Room", "Root"]
 
@@ -81,12 +83,13 @@ class Container:
     @contextlib.contextmanager
     def opened(self) -> Iterator[Room]:
         """Give the room; at the end the container is removed, running or not."""
-        try:
-            yield self
-        finally:
-            if self._container is not None:
-                with contextlib.suppress(EngineError), translate(self._client):
-                    self._client.remove_container(self._container, force=True, v=True)
+        with Leash() as self._leash:
+            try:
+                yield self
+            finally:
+                if self._container is not None:
+                    with contextlib.suppress(EngineError), translate(self._client):
+                        self._client.remove_container(self._container, force=True, v=True)
 
     def run(
         self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
@@ -103,6 +106,7 @@ class Container:
                 host_config=client.create_host_config(network_mode=self._network),
             )
             self._container = container = str(made["Id"])
+            self._leash.hold_container(container)
             if self._files:
                 client.put_archive(container, "/", _tar(self._files))
             client.put_archive(container, CONTEXT, self._context)
@@ -165,8 +169,7 @@ class Root:
                 "Image build failed: kaniko's executor needs root on Linux for a root folder of its own",
                 hint="name an image of it and an engine runs it: --builder kaniko=IMAGE",
             )
-        with tempfile.TemporaryDirectory(prefix="buildr-kaniko-") as folder:
-            self._root = Path(folder)
+        with Scratch() as self._root:
             for name in ("proc", "dev", "etc", "root", "tmp", "kaniko", HOME[1:], CONTEXT[1:]):
                 (self._root / name).mkdir(exist_ok=True)
             for name in ("etc/resolv.conf", "etc/hosts"):

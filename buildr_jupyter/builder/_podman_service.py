@@ -8,11 +8,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,13 +19,14 @@ from typing import Any
 
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
+from buildr_jupyter.leash import Leash, descendants
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["Service", "find", "leased", "own"]
 
 INSTALL = "install podman (Debian and Ubuntu: apt-get install podman), or --builder oci, which needs no engine"
 IDLE_S = 60
 """How long a service of ours waits for a further question before it ends by itself."""
-_PREFIX = "buildr-podman-"
 _START_WAIT_S, _END_WAIT_S = 20.0, 5.0
 _SETTINGS = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
              "CONTAINERS_REGISTRIES_CONF", "BUILDAH_ISOLATION", "PATH")  # fmt: skip
@@ -62,10 +61,10 @@ class Service:
     """
 
     def __init__(self, command: str = "podman", environ: Mapping[str, str] = os.environ) -> None:
-        _sweep()
-        self.folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
-        self.path = Path(self.folder.name) / "podman.sock"
-        self._log = Path(self.folder.name) / "log"
+        self.folder = Scratch()
+        self.path = self.folder.path / "podman.sock"
+        self._log = self.folder.path / "log"
+        self._leash = Leash()
         try:
             with self._log.open("wb") as log:
                 self.child = subprocess.Popen(
@@ -73,11 +72,12 @@ class Service:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environ), start_new_session=True,
                 )  # fmt: skip
         except FileNotFoundError:
-            self.folder.cleanup()
+            self._free()
             raise EngineUnavailable(f"there is no command {command!r} here", hint=INSTALL) from None
         except OSError as error:
-            self.folder.cleanup()
+            self._free()
             raise EnginePermission(f"the command {command!r} cannot be run: {error}", hint=INSTALL) from error
+        self._leash.hold_child(self.child.pid)
         self.address = f"unix://{self.path}"
         self._client: Any = None
         self._wait()
@@ -114,29 +114,11 @@ class Service:
             time.sleep(0.02)
         self.child.kill()
         self.child.wait()
-        self.folder.cleanup()
+        self._free()
 
-
-def _sweep() -> None:
-    """Remove the folders of services whose process was killed before it could: their socket is gone with them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if not (folder / "podman.sock").exists() and time.time() - folder.stat().st_mtime > IDLE_S:
-                shutil.rmtree(folder)
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes below one, from /proc; nothing where there is none."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        below = parents.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+    def _free(self) -> None:
+        self._leash.undo()
+        self.folder.close()
 
 
 _idle: dict[tuple[str, ...], list[Service]] = {}

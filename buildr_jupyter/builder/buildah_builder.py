@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
@@ -33,6 +32,7 @@ from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineV
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Output, Push, Refusal
+from buildr_jupyter.ownership import Scratch, half_of
 from buildr_jupyter.plan import CONTENT_LABEL
 
 __all__ = ["BuildahBuilder"]
@@ -191,8 +191,8 @@ class BuildahBuilder:
         login = yield from self._login(ref.registry_host)
         state = DockerStream("push", clock=self._clock)
         state.registry = ref.registry_host, login is not None
-        with authfile([login]) as auth, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
-            digest_file = Path(folder) / "digest"
+        with authfile([login]) as auth, Scratch() as folder:
+            digest_file = folder / "digest"
             options = [*auth, *tls_options(ref.registry_host), "--digestfile", str(digest_file)]
             target = f"docker://{ref.registry_host}/{ref.registry_path}:{ref.tag}"
             yield from self._follow(["push", *options, str(ref), target], state, cancel)
@@ -227,10 +227,10 @@ class BuildahBuilder:
         logins = {}
         for host in sorted({ref.registry_host for ref in bases}):
             logins[host] = yield from self._login(host)
-        with authfile(logins.values()) as auth, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
-            id_file = Path(folder) / "image-id"
+        with authfile(logins.values()) as auth, Scratch() as folder:
+            id_file = folder / "image-id"
             options, environment = self._build_options(request)
-            options += _mounts(request, Path(folder))
+            options += _mounts(request, folder)
             command = ["bud", "--layers", "--force-rm", "--iidfile", str(id_file), *auth, *options]
             yield from self._follow([*command, str(request.context)], state, cancel, environment)
             image_id = id_file.read_text().strip() if id_file.exists() else ""
@@ -273,8 +273,8 @@ class BuildahBuilder:
                 result, digest=pushed.digest, size_bytes=pushed.size_bytes, pushed=(*result.pushed, *pushed.pushed)
             )
         if isinstance(output, EngineLoad):
-            with tempfile.TemporaryDirectory(prefix="buildr-") as folder:
-                path = Path(folder) / "image.tar"
+            with Scratch() as folder:
+                path = folder / "image.tar"
                 yield from self._save(result, f"docker-archive:{path}", cancel)
                 refs = [ImageRef.parse(tag) for tag in result.tags]
                 yield from load(path, self._open_engine, str(result.image_id), refs)
@@ -296,8 +296,8 @@ class BuildahBuilder:
             yield from self._save(result, f"oci:{path}", cancel)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            made = Path(folder) / "made"
+        with half_of(path, directory=True) as folder:
+            made = folder / "made"
             yield from self._save(
                 result, f"{'docker-archive' if isinstance(output, Archive) else 'oci'}:{made}", cancel
             )

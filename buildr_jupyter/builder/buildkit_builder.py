@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
@@ -47,6 +46,7 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events import CancelToken, Event, StepUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["BuildkitBuilder"]
 
@@ -196,8 +196,7 @@ class BuildkitBuilder:
         agents = ssh_agents(request.ssh, self._environ)
         if settings := index_settings(request):
             environment["BUILDR_INDEX"] = settings.decode()
-        with tempfile.TemporaryDirectory(prefix="buildr-buildkit-") as scratch:
-            folder = Path(scratch)
+        with Scratch() as folder:
             if dockerfile is not None:
                 (folder / request.dockerfile).write_bytes(dockerfile)
             (folder / "docker").mkdir(mode=0o700)

@@ -56,6 +56,7 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push, Refusal
+from buildr_jupyter.ownership import sweep_containers
 
 __all__ = ["DockerBuilder"]
 
@@ -342,6 +343,8 @@ class DockerBuilder:
         state.base, state.registry = base, push
         raise_if(cancel)
         with self._failures(client, state, cancel), interruptible(client, cancel.on_cancel) as watch:
+            if sent is not None:
+                sent.heard = watch.heard
             chunks = watch(ask)
             if sent is not None:
                 yield TransferUpdate("context", "upload", None, sent.bytes, sent.bytes, "done")
@@ -399,6 +402,7 @@ class DockerBuilder:
     def _client(self) -> Any:
         if self.docker_client is None:
             self.docker_client = connect()
+            sweep_containers(self.docker_client)
         return self.docker_client
 
     def _check(self, request: BuildRequest) -> None:

@@ -13,7 +13,6 @@ import logging
 import re
 import shutil
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,6 @@ from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, MADE, Container,
 from buildr_jupyter.builder._kaniko_stream import KanikoStream
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.engine import OWNER_LABEL, this_user
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import (
     BuildError,
@@ -48,6 +46,7 @@ from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.oci.base import explain
 from buildr_jupyter.oci.registry import Manifest, Registry
 from buildr_jupyter.oci.registry import connect as connect_registry
+from buildr_jupyter.ownership import Scratch, half_of, labels, sweep_containers
 from buildr_jupyter.plan import CONTENT_LABEL
 
 __all__ = ["IMAGE", "KanikoBuilder"]
@@ -188,10 +187,10 @@ class KanikoBuilder:
             return replace(_pushed(result, request, there), cached=True, duration_s=self._clock() - started)
         state = KanikoStream(clock=self._clock)
         order = yield from self._order(request)
-        with self._opened(request, order, cancel) as room, tempfile.TemporaryDirectory(prefix="buildr-") as folder:
+        with self._opened(request, order, cancel) as room, Scratch() as folder:
             yield from self._follow(room, order, state, cancel)
             result = replace(result, steps=tuple(state.steps.values()))
-            result = yield from self._gather(room, request, result, Path(folder))
+            result = yield from self._gather(room, request, result, folder)
         return replace(result, duration_s=self._clock() - started)
 
     def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -248,6 +247,7 @@ class KanikoBuilder:
         with contextlib.closing(self._open_engine()) as client:
             docker = DockerBuilder(find_login=self._find_login)
             docker.docker_client = client
+            sweep_containers(client)
             for _ in docker.stream_base(self.executor, platform=None, pull=False, cancel=cancel):
                 pass  # the executor's own image is no part of what is built
             container = Container(
@@ -256,7 +256,7 @@ class KanikoBuilder:
                 files=order.files,
                 context=pieces,
                 network=network,
-                labels={OWNER_LABEL: this_user()},
+                labels=labels(),
             )
             with container.opened() as room:
                 yield room
@@ -390,8 +390,8 @@ def _image_id(saved: Path) -> str:
 def _copy(saved: Path, path: Path) -> None:
     """Put a finished file in its place: written beside it, so that half of one never stands there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        made = Path(folder) / "made"
+    with half_of(path, directory=True) as folder:
+        made = folder / "made"
         shutil.copyfile(saved, made)
         made.replace(path)
 
@@ -400,8 +400,8 @@ def _copy_layout(layout: Path, path: Path) -> None:
     if path.is_dir() and any(path.iterdir()):
         raise BuildError(f"Image build failed: {str(path)!r} is not empty", hint="name an empty folder, or a new one")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        made = Path(folder) / "made"
+    with half_of(path, directory=True) as folder:
+        made = folder / "made"
         shutil.copytree(layout, made)
         made.replace(path)
 

@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from buildr_jupyter.ownership import Scratch
 
 __all__ = ["CheckResult", "check"]
 
@@ -60,8 +61,8 @@ def check(
     subprocess.TimeoutExpired after ``timeout_s`` seconds.
     """
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    with tempfile.TemporaryDirectory(prefix="buildr-check-") as place:
-        app = Path(place) / "app"
+    with Scratch() as place:
+        app = place / "app"
         shutil.copytree(folder, app)
         done = subprocess.run(
             [python or sys.executable, "main.py"],

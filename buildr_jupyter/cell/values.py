@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import pickle
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import OptionError, ValueRefused
 from buildr_jupyter.model import FileEntry, ImportUse
+from buildr_jupyter.ownership import TEMPORARY, fresh
 
 __all__ = [
     "STATE_PATH",
@@ -182,15 +184,15 @@ def take_snapshot(
     for name in names:
         if name not in values:
             raise ValueRefused(f"--snapshot {name}: the kernel has no value of that name")
-    descriptor, place = tempfile.mkstemp(prefix="buildr-snapshot-")
-    path = Path(place)
+    stack = contextlib.ExitStack()
+    path = stack.enter_context(fresh(Path(tempfile.gettempdir()), TEMPORARY))
 
     def open_snapshot() -> IO[bytes]:
         return path.open("rb")
 
     # The file lives as long as somebody may open it.
-    weakref.finalize(open_snapshot, path.unlink, missing_ok=True)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+    weakref.finalize(open_snapshot, stack.close)
+    with path.open("wb") as file:
         writer = _Writer(file, limit_bytes)
         pickler = _Pickler(writer)
         try:

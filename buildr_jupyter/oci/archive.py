@@ -14,13 +14,13 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.oci.image import Published, digest_of
+from buildr_jupyter.ownership import half_of
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
@@ -97,16 +97,13 @@ def write_layout(
 def _fresh(target: Path) -> Iterator[IO[bytes]]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
+        with half_of(target) as half:
+            with half.open("wb") as out:
                 yield out
             mask = os.umask(0)
             os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+            half.chmod(0o666 & ~mask)
+            half.replace(target)
     except OSError as error:
         raise BuildError(f"Image build failed: {str(target)!r} cannot be written: {error.strerror}") from error
 

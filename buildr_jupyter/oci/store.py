@@ -14,8 +14,6 @@ import hashlib
 import json
 import operator
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,11 +22,10 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildrError
 from buildr_jupyter.oci.layer import Layer
+from buildr_jupyter.ownership import fresh, sweep_folder
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
-
-_HALF_AGE_S = 24 * 3600.0
 
 
 class DamagedBlob(BuildError):
@@ -128,22 +125,17 @@ class Store:
         """
         try:
             self._prepare()
-            handle, name = tempfile.mkstemp(prefix="half-", dir=self.folder / "half")
+            with fresh(self.folder / "half", "half-") as half:
+                done: list[str] = []
+                with half.open("wb") as out:
+                    yield out, done.append
+                if done:
+                    half.chmod(0o644)
+                    stamp = half.stat().st_mtime_ns
+                    half.replace(self.path(done[0]))
+                    self._sound[done[0]] = stamp  # its digest was made of what was written
         except OSError as error:
             raise self._unwritable(error) from error
-        done: list[str] = []
-        try:
-            with os.fdopen(handle, "wb") as out:
-                yield out, done.append
-            if done:
-                Path(name).chmod(0o644)
-                stamp = Path(name).stat().st_mtime_ns
-                Path(name).replace(self.path(done[0]))
-                self._sound[done[0]] = stamp  # its digest was made of what was written
-        except OSError as error:
-            raise self._unwritable(error) from error
-        finally:
-            Path(name).unlink(missing_ok=True)
 
     def _unwritable(self, error: OSError) -> StoreUnwritable:
         return StoreUnwritable(
@@ -160,6 +152,7 @@ class Store:
         if not marker.exists():
             self._write(marker, b'{"imageLayoutVersion":"1.0.0"}')
             self._write(self.folder / "index.json", b'{"schemaVersion":2,"manifests":[]}')
+        sweep_folder(self.folder / "half", "")  # what killed builds left
         self._ready = True
 
     # -- what was made from which inputs
@@ -313,36 +306,28 @@ class Store:
                     if now - status.st_mtime >= older_than_s:
                         path.unlink()
                         freed += status.st_size
-        for path in (self.folder / "half").glob("*"):
-            with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > _HALF_AGE_S:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        sweep_folder(self.folder / "half", "")
         return freed
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give an empty folder in the store that is gone afterwards."""
+        stack = contextlib.ExitStack()
         try:
             self._prepare()
-            folder = tempfile.mkdtemp(prefix="work-", dir=self.folder / "half")
+            made = stack.enter_context(fresh(self.folder / "half", "work-", directory=True))
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
-            yield Path(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with stack:
+            yield made
 
     def _blobs(self) -> list[Path]:
         return sorted((self.folder / "blobs" / "sha256").glob("*"))
 
     def _write(self, path: Path, content: bytes) -> None:
-        handle, name = tempfile.mkstemp(prefix="half-", dir=self.folder / "half")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(content)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with fresh(self.folder / "half", "half-") as half:
+            half.write_bytes(content)
+            half.replace(path)
 
 
 def _digest(content: bytes) -> str:

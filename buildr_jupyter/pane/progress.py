@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.events import BuildState, StepUpdate
+from buildr_jupyter.ownership import half_of
 
 __all__ = ["Durations", "Progress"]
 
@@ -63,13 +62,9 @@ class Durations:
         """Replace the file in one go; a cache that cannot be written is no reason to stop."""
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".durations-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump({"steps": self.steps, "images": self.images}, file)
-                Path(name).replace(self.path)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
+            with half_of(self.path) as half:
+                half.write_text(json.dumps({"steps": self.steps, "images": self.images}), encoding="utf-8")
+                half.replace(self.path)
 
 
 class Progress:

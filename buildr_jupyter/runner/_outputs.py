@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tarfile
-import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.events import Event, Warned
+from buildr_jupyter.ownership import half_of
 
 __all__ = ["extract_outputs"]
 
@@ -61,17 +59,12 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, known: dict[str, Pat
 
 def _write(target: Path, content: IO[bytes], mode: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".output-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as sink:
+    with half_of(target) as half:
+        with half.open("wb") as sink:
             while block := content.read(1 << 20):
                 sink.write(block)
-        Path(name).chmod(0o600 | (mode & 0o755))
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+        half.chmod(0o600 | (mode & 0o755))
+        half.replace(target)
 
 
 class _Reader:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from buildr_jupyter.builder._docker_http import interruptible
-from buildr_jupyter.engine import OWNER_LABEL, connect, this_user, translate
+from buildr_jupyter.engine import connect, translate
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
+from buildr_jupyter.leash import Leash
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import PortBinding, RunResult, RunSpec
+from buildr_jupyter.ownership import OWNER_LABEL, labels, sweep_containers, this_user
 from buildr_jupyter.runner._outputs import extract_outputs
 
 __all__ = ["DockerRunner"]
@@ -60,7 +62,7 @@ class DockerRunner:
         with self._failures(client, spec, cancel), self._container(client, spec) as container:
             decoders: dict[Stream, codecs.IncrementalDecoder] = {"stdout": _decoder(), "stderr": _decoder()}
             tail = ""
-            with interruptible(client, cancel.on_cancel) as watch:
+            with interruptible(client, cancel.on_cancel, idle=False) as watch:
                 output = watch(lambda: client.attach(container, stream=True, demux=True))
                 client.start(container)
                 ports = _open_ports(client.inspect_container(container), spec)
@@ -97,7 +99,7 @@ class DockerRunner:
         spec = RunSpec(img, name, ports=ports)
         client = self._client()
         with self._failures(client, spec, CancelToken()):
-            container = self._create(client, spec)
+            container = self._create(client, spec, {OWNER_LABEL: self._owner})
             logger.info("Starting container %s", container)
             try:
                 client.start(container)
@@ -127,28 +129,31 @@ class DockerRunner:
     def _client(self) -> Any:
         if self.docker_client is None:
             self.docker_client = connect()
+            sweep_containers(self.docker_client)
         return self.docker_client
 
     @contextlib.contextmanager
     def _container(self, client: Any, spec: RunSpec) -> Iterator[str]:
         """Make a container that has not started; stop and remove it at the end."""
-        container = self._create(client, spec)
-        try:
-            yield container
-        finally:
+        with Leash() as leash:
+            container = self._create(client, spec, {**labels(), OWNER_LABEL: self._owner})
+            leash.hold_container(container)
             try:
-                self._stop(client, container)
+                yield container
             finally:
-                self._remove(client, container)
+                try:
+                    self._stop(client, container)
+                finally:
+                    self._remove(client, container)
 
-    def _create(self, client: Any, spec: RunSpec) -> str:
+    def _create(self, client: Any, spec: RunSpec, marks: dict[str, str]) -> str:
         self._clear_name(client, spec.name)
         made = client.create_container(
             spec.image,
             command=list(spec.args) or None,
             name=spec.name,
             environment=[f"{name}={value}" for name, value in spec.environment],
-            labels={**dict(spec.labels), OWNER_LABEL: self._owner},
+            labels={**dict(spec.labels), **marks},
             ports=[(port.container, port.protocol) for port in spec.ports],
             host_config=_host_config(client, spec),
         )

@@ -17,10 +17,10 @@ import pytest
 from docker import APIClient
 
 from buildr_jupyter import builder, engine
-from buildr_jupyter.engine import OWNER_LABEL
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import CancelToken, Event, RunOutput, StepUpdate, Warned
 from buildr_jupyter.model import Mount, PortBinding, RunResult, RunSpec
+from buildr_jupyter.ownership import OWNER_LABEL
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from tests.fakes.processes import arguments_with
 

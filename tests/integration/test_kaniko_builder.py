@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import tarfile
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from buildr_jupyter import builder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.model import Archive, EngineLoad, Layout, Push
+from buildr_jupyter.ownership import TEMPORARY
 from tests.engines import gotools
 from tests.engines.fixtures import _or_skip
 from tests.integration.builders import KanikoHarness, World
@@ -39,8 +41,8 @@ def local() -> builder.Builder:
 
 def left_over() -> list[str]:
     """Return mounts and folders of roots."""
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "buildr-kaniko-" in line]
-    return [*mounts, *(path.name for path in Path("/tmp").glob("buildr-kaniko-*"))]
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if TEMPORARY in line]
+    return [*mounts, *(path.parent.name for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*/kaniko"))]
 
 
 def test_an_executable_builds_in_a_root_of_its_own(
