@@ -227,7 +227,7 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
     if failed is not None:
         record["error"] = {
             "type": type(failed).__name__,
-            "message": clean_text(str(failed)),
+            "message": clean_text(str(failed)) or ("interrupted" if isinstance(failed, KeyboardInterrupt) else ""),
             "hint": getattr(failed, "hint", None),
             "step": getattr(failed, "step", None),
             "log_tail": [clean_text(line) for line in getattr(failed, "log_tail", ())] or None,

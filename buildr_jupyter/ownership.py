@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import logging
 import os
 import secrets
@@ -19,13 +20,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.masking import masked_logger
 
 __all__ = [
-    "LOCK_LABEL", "OWNER_LABEL", "TEMPORARY", "Scratch", "fresh", "half_of", "hold", "labels", "sweep",
+    "LOCK_LABEL", "OWNER_LABEL", "TEMPORARY", "Scratch", "abandon", "fresh", "half_of", "hold", "labels", "sweep",
     "sweep_containers", "sweep_folder", "this_user",
 ]  # fmt: skip
 
@@ -214,7 +216,8 @@ def sweep_containers(client: Any) -> None:
         ours = {"label": [f"{OWNER_LABEL}={this_user()}", LOCK_LABEL]}
         for found in client.containers(all=True, filters=ours):
             _remove_container(client, found["Id"], Path(found["Labels"][LOCK_LABEL]))
-    except (DockerException, RequestException, OSError) as error:
+        _sweep_abandoned(client)
+    except (DockerException, RequestException, OSError, ValueError, KeyError, TypeError) as error:
         logger.debug("what is left in the engine stays there: %s", error)
 
 
@@ -226,3 +229,40 @@ def _remove_container(client: Any, container: str, lock: Path) -> None:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def abandon(address: str, container: str, since: float) -> None:
+    """Note a container that could not be removed, because its engine went away; the next sweep of that engine does.
+
+    ``container`` is its id or the beginning of it, ``since`` when it had not been made yet (seconds since the epoch).
+    """
+    with contextlib.suppress(OSError):
+        folder = _abandoned()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{container}.json").write_text(json.dumps({"address": address, "since": since}), encoding="utf-8")
+
+
+def _abandoned() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("buildr") / "abandoned"
+
+
+def _sweep_abandoned(client: Any) -> None:
+    """Remove what was noted, where it is what it was taken for: one that was made since, and has ended.
+
+    A step's own output may imitate the engine's words and so name a container of somebody else's.
+    """
+    from docker.errors import NotFound
+
+    address = getattr(getattr(client, "buildr_address", None), "url", None)
+    for note in _abandoned().glob("*.json"):
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["address"] != address:
+            continue
+        with contextlib.suppress(NotFound):
+            found = client.inspect_container(note.stem)
+            made = datetime.fromisoformat(found["Created"][:19]).replace(tzinfo=UTC).timestamp()
+            if made >= int(known["since"]) and not found["State"]["Running"]:
+                client.remove_container(note.stem, force=True, v=True)
+        note.unlink(missing_ok=True)

@@ -59,6 +59,7 @@ def publish_error(message: str, host: str, *, logged_in: bool = False) -> Publis
 
 
 _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"the engine broke the connection off"), "does it still run? buildr doctor asks it; then build again"),
     (re.compile(r"requires BuildKit"), "the classic builder cannot do it: --builder buildkit"),
     (re.compile(r"no space left on device"), "free space where the engine keeps its images (docker system df)"),
     (re.compile(r"no active sessions"), "pip install 'buildr-jupyter[buildkit]': this needs a session with BuildKit"),

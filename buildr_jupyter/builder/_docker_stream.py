@@ -22,6 +22,7 @@ from buildr_jupyter.events import Stream as StreamName
 __all__ = ["DockerStream", "described", "error_of", "exit_code_of", "said_of"]
 
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
+_CONTAINER = re.compile(r" ---> Running in ([0-9a-f]{12})")
 _CHATTER = re.compile(
     r" ---> (?:Running in )?[0-9a-f]{12}|--> [0-9a-f]{11,64}|Removing intermediate container [0-9a-f]{12}"
     r"|Successfully tagged \S+|COMMIT(?: \S+)?"
@@ -94,6 +95,10 @@ class DockerStream:
         """The registry that is pushed to, and whether a login was sent."""
         self.begun = False
         """Whether the engine has said anything yet."""
+        self.container: str | None = None
+        """Where the classic builder runs the step: what an engine that is killed leaves behind."""
+        self.since = clock()
+        """When it began: seconds since the epoch."""
         self._clock = clock
         self._step: StepUpdate | None = None
         numbers = count()
@@ -167,6 +172,8 @@ class DockerStream:
         if found := _STEP.match(line):
             return self._begin_step(stage=found[1], index=int(found[2]), total=int(found[3]), title=found[4].strip())
         if _CHATTER.fullmatch(line):
+            if found := _CONTAINER.fullmatch(line):
+                self.container = self.container or found[1]
             return []
         if _CACHED.fullmatch(line) and self._step:
             self._step = replace(self._step, status="cached")
@@ -180,6 +187,7 @@ class DockerStream:
 
     def _begin_step(self, *, stage: str | None, index: int, total: int, title: str) -> list[Event]:
         events = self._end_step()
+        self.container = None
         key = f"{stage}.{index}" if stage else str(index)
         self._step = StepUpdate(key, title, index, total, "running", self._clock())
         self.steps[key] = self._step

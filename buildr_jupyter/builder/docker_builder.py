@@ -56,7 +56,7 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push, Refusal
-from buildr_jupyter.ownership import sweep_containers
+from buildr_jupyter.ownership import abandon, sweep_containers
 
 __all__ = ["DockerBuilder"]
 
@@ -376,7 +376,9 @@ class DockerBuilder:
                 except (HTTPError, RequestException, DockerException, OSError) as error:
                     if cancel.is_set() or not state.begun:
                         raise
-                    raise self._failure(state, f"the engine broke the connection off ({error})", None) from error
+                    if state.container and (address := getattr(client, "buildr_address", None)):
+                        abandon(address.url, state.container, state.since)
+                    raise self._failure(state, "the engine broke the connection off", None) from error
         except Exception as error:
             if cancel.is_set() and not isinstance(error, Cancelled):
                 raise Cancelled(f"the {state.verb} was cancelled") from None

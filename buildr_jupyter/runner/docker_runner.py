@@ -17,7 +17,7 @@ from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput,
 from buildr_jupyter.leash import Leash
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import PortBinding, RunResult, RunSpec
-from buildr_jupyter.ownership import OWNER_LABEL, labels, sweep_containers, this_user
+from buildr_jupyter.ownership import OWNER_LABEL, abandon, labels, sweep_containers, this_user
 from buildr_jupyter.runner._outputs import extract_outputs
 
 __all__ = ["DockerRunner"]
@@ -141,10 +141,21 @@ class DockerRunner:
             try:
                 yield container
             finally:
-                try:
-                    self._stop(client, container)
-                finally:
-                    self._remove(client, container)
+                self._end(client, container)
+
+    def _end(self, client: Any, container: str) -> None:
+        """Stop and remove it; where the engine is gone, the next sweep does."""
+        from requests.exceptions import ConnectionError as NoConnection
+
+        try:
+            try:
+                self._stop(client, container)
+            finally:
+                self._remove(client, container)
+        except NoConnection:
+            if address := getattr(client, "buildr_address", None):
+                abandon(address.url, container, 0.0)
+            raise
 
     def _create(self, client: Any, spec: RunSpec, marks: dict[str, str]) -> str:
         self._clear_name(client, spec.name)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.engines import base, buildkitd, certificates, containers, dockerd, gotools, registry
-from tests.engines._process import EngineStartError, Process, stop
+from tests.engines._process import EngineStartError, Process, again, stop
 
 __all__ = ["EngineStartError", "Engines", "sweep"]
 
@@ -78,10 +78,10 @@ class Engines:
         assert isinstance(made, containers.Containers)
         return made
 
-    def buildkitd(self) -> buildkitd.Buildkitd:
-        """Return a buildkitd that knows the registries over TLS and over plain http."""
+    def buildkitd(self, *registries: registry.Registry) -> buildkitd.Buildkitd:
+        """Return a buildkitd that knows the named registries, else those of this run."""
         if "buildkitd" not in self._made:
-            registries = (self.registry_http(), self.registry_tls(), self.registry_login())
+            registries = registries or (self.registry_http(), self.registry_tls(), self.registry_login())
             up = buildkitd.bring_up(self.folder / "buildkitd", registries, self.certificate("peers"))
             self._keep("buildkitd", up, up.processes)
         up = self._made["buildkitd"]
@@ -128,6 +128,16 @@ class Engines:
     def _keep(self, name: str, made: object, processes: tuple[Process, ...]) -> None:
         self._made[name] = made
         self._processes[:0] = processes
+        self._write()
+
+    def process(self, name: str) -> Process:
+        """Return the running process of this name (``dockerd``, ``buildkitd``, ``docker-registry`` …)."""
+        return next(process for process in self._processes if process.name == name)
+
+    def again(self, process: Process) -> None:
+        """Start once more what was ended: the same engine with what it had. Raises EngineStartError."""
+        place = self._processes.index(process)
+        self._processes[place] = again(process)
         self._write()
 
     def _write(self) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class EngineStartError(RuntimeError):
@@ -67,10 +68,20 @@ def start(
             raise EngineStartError(f"{name} ended with status {child.returncode}\n{tail(log)}")
         if ready():
             _reap_later(child)
+            _how[process] = {"command": command, "log": log, "env": env, "ready": ready, "timeout_s": timeout_s}
             return process
         time.sleep(0.05)
     stop(process)
     raise EngineStartError(f"{name} was not ready after {timeout_s:.0f} s\n{tail(log)}")
+
+
+_how: dict[Process, dict[str, Any]] = {}
+
+
+def again(process: Process) -> Process:
+    """Start once more what ``start`` started as this process, after its end. Raises EngineStartError."""
+    stop(process)
+    return start(process.name, **_how.pop(process))
 
 
 _children: list[subprocess.Popen[bytes]] = []

@@ -1,0 +1,50 @@
+"""The process under test: commands of ``buildr``, one JSON list of words a line, in one process as in a kernel.
+
+After each it prints one line: ``{"status", "threads", "descriptors", "record"}``. What a person would see goes to
+standard error as it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+from buildr_jupyter import cli
+
+
+def run(words: list[str]) -> dict[str, object]:
+    out = io.StringIO()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with contextlib.redirect_stdout(out):
+            status = cli.main(words)
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines = out.getvalue().splitlines()
+    record = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
+    until = time.monotonic() + 5  # what is just about to end may do so
+    while time.monotonic() < until and threading.active_count() > 1:
+        time.sleep(0.02)
+    gc.collect()
+    return {
+        "status": status,
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "record": record,
+    }
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)

@@ -1,0 +1,397 @@
+"""What the faults happen to: engines and a registry of our own behind valves, a small disk, the process under test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from docker import APIClient
+
+from tests.engines import Engines, containers
+from tests.engines._process import Process, start, stop
+from tests.engines.base import NAME as BASE
+from tests.faults.valve import Valve
+
+__all__ = ["CASES", "Case", "Gone", "World", "wait_until"]
+
+ROOT = Path(__file__).parents[2]
+DISK_MB = 700
+
+
+class Gone(Exception):
+    """The process under test was killed before it answered."""
+
+
+def wait_until(holds: Callable[[], object], timeout_s: float) -> bool:
+    """Wait until it holds; tell whether it did in time."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class World:
+    """One for a whole matrix; ``close`` takes everything down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ends = contextlib.ExitStack()
+        self.engines = self._ends.enter_context(Engines(folder / "e"))
+        docker, registry = self.engines.docker(), self.engines.registry_http()
+        self.kaniko = self.engines.kaniko()
+        address, _, port = registry.host.rpartition(":")
+        self.registry = self._valve((address, int(port)))
+        self.registry_host = registry.host
+        """The registry itself, past the valve: what the probe asks."""
+        self.docker = self._valve(docker.host.removeprefix("unix://"), folder / "d.sock")
+        self.client = APIClient(docker.host, version="auto", timeout=60)
+        self._ends.callback(self.client.close)
+        self.base = f"{self.registry.host}/base:1"
+        self.client.tag(BASE, f"{self.registry.host}/base", tag="1")
+        said = list(self.client.push(f"{self.registry.host}/base", tag="1", stream=True, decode=True))
+        assert "error" not in said[-1], said[-1]
+        behind = type(registry)(self.registry.host, "http", None, None, None, ())
+        self.buildkitd = self.engines.buildkitd(behind)
+        self.buildkit = self._valve(self.buildkitd.address.removeprefix("unix://"), folder / "b.sock")
+        self.containers = self.engines.containers()
+        containers.registries(folder / "registries.conf", insecure=[self.registry.host])
+        self.podman_socket = folder / "p.sock"
+        self.podman = self._valve(str(self.podman_socket), folder / "pv.sock")
+
+    def _valve(self, target: str | tuple[str, int], path: Path | None = None) -> Valve:
+        made = Valve(target, path)
+        self._ends.callback(made.close)
+        return made
+
+    def close(self) -> None:
+        self._ends.close()
+
+    def podman_settings(self) -> dict[str, str]:
+        return {
+            **self.containers.environment,
+            "CONTAINERS_REGISTRIES_CONF": str(self.folder / "registries.conf"),
+            "HOME": str(self.folder),
+        }
+
+    def start_podman(self) -> Process:
+        """Start a podman service that is not ours, behind the valve."""
+        self.podman_socket.unlink(missing_ok=True)
+        return start(
+            "podman", ["podman", "system", "service", "--time=0", f"unix://{self.podman_socket}"],
+            log=self.folder / "podman.log", env={**os.environ, **self.podman_settings()},
+            ready=self.podman_socket.exists,
+        )  # fmt: skip
+
+
+@dataclass
+class Case:
+    """One builder, its process under test, and what that has on the disk."""
+
+    world: World
+    name: str
+    folder: Path
+    spec: str = ""
+    program = False
+    """It takes no Dockerfile: cells are programs."""
+    engine: str | None = "dockerd"
+    """The process that builds, by the name in ``Engines``; None where a child of ours does."""
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        self.spec = self.spec or self.name
+        self.mark = secrets.token_hex(8)
+        self.disk = self.folder / "disk"
+        self.disk.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "buildr-faults", self.disk], check=True)
+        for name in ("tmp", "cache", "work", "home"):
+            (self.disk / name).mkdir()
+        self.time = self.folder / "time"
+        self.time.write_text("+0\n")
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.heard: list[str] = []
+        self.answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.prepare()
+
+    # -- what is particular to a builder
+
+    def prepare(self) -> None:
+        """Set ``environment`` and what else leads to the builder."""
+
+    @property
+    def valve(self) -> Valve | None:
+        """Between us and what builds; None where nothing is between."""
+        return self.world.docker
+
+    # -- the process
+
+    def environ(self) -> dict[str, str]:
+        passed = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        own = {
+            "HOME": str(self.disk / "home"), "TMPDIR": str(self.disk / "tmp"), "XDG_CACHE_HOME": str(self.disk / "cache"),
+            "XDG_CONFIG_HOME": str(self.disk / "home"), "BUILDR_STORE": str(self.disk / "cache" / "store"),
+            "BUILDR_AUTH_FILE": str(self.disk / "home" / "auth.json"), "DOCKER_CONFIG": str(self.disk / "home" / "docker"),
+            "DOCKER_HOST": f"unix://{self.world.docker.path}", "BUILDR_FAULTS": self.mark,
+            "BUILDR_CONNECT_TIMEOUT": "3", "BUILDR_READ_TIMEOUT": "3", "BUILDR_IDLE_TIMEOUT": "8",
+            "FAKETIME_TIMESTAMP_FILE": str(self.time), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        return {**passed, **own, **self.environment}
+
+    def begin(self, *, clock: bool = False, lowered: bool = False) -> None:
+        """Start the process; ``clock``: its clock can be set; ``lowered``: as root whom modes of files bind, too."""
+        self.end()
+        command = [sys.executable, "-m", "tests.faults.subject"]
+        if lowered:
+            rights = "-dac_override,-dac_read_search"
+            command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
+        env = self.environ()
+        if clock:
+            env["LD_PRELOAD"] = faketime_library()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=self.disk / "work",
+        )  # fmt: skip
+        threads = (self._read_answers, self._read_lines)
+        for work in threads:
+            threading.Thread(target=work, args=(self.process,), daemon=True).start()
+        assert self.answers.get(timeout=60) == {"ready": True}
+
+    def _read_answers(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            self.answers.put({"ready": True} if line == b"ready\n" else json.loads(line))
+        self.answers.put(None)
+
+    def _read_lines(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr
+        for line in process.stderr:
+            self.lines.put(line.decode("utf-8", "replace").rstrip("\n"))
+
+    def end(self) -> None:
+        """End the process where it runs."""
+        if self.process is None:
+            return
+        assert self.process.stdin
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+        self.process = None
+        self.answers = queue.Queue()
+
+    def close(self) -> None:
+        """End all of it and give the disk back."""
+        self.end()
+        subprocess.run(["umount", "-l", self.disk], check=True)
+
+    # -- one build
+
+    @property
+    def image(self) -> str:
+        return f"{self.world.registry.host}/{self.name}/x:latest"
+
+    def words(self, *more: str) -> list[str]:
+        registry = f"{self.world.registry.host}/{self.name}"
+        return [
+            "build",
+            "nb.ipynb",
+            "--builder",
+            self.spec,
+            "--repository",
+            registry,
+            "--publish",
+            "--run",
+            "--json",
+            *more,
+        ]
+
+    def write(self, stage: str, seconds: float, *, cells: int = 0) -> str:
+        """Write a notebook whose cell is new, slow in ``stage`` for so long; return what it says when it is there."""
+        self.version += 1
+        nonce = secrets.token_hex(6)
+        self.seconds = f"{seconds + secrets.randbelow(9) / 10:.1f}{secrets.randbelow(10**6):06d}"
+        """The argument of its ``sleep``, found in /proc."""
+        blob = self.disk / "work" / "blob.bin"
+        blob.write_bytes(secrets.token_bytes(6_000_000 if stage == "publish" else 1000))
+        names = [f"a{number} = a{number - 1} + 1" if number else "a0 = 0" for number in range(cells)]
+        text = self._program(stage, nonce) if self.program else self._dockerfile(stage, nonce)
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in (*names, text)])
+        nbformat.write(notebook, self.disk / "work" / "nb.ipynb")
+        return f"at-42-{nonce}"
+
+    def _program(self, stage: str, nonce: str) -> str:
+        wait = self.seconds if stage == "run" else "0"
+        return (
+            f"%%containerize x --base {self.world.base} --include blob.bin\nimport os, time\nfrom pathlib import Path\n"
+            f'print("at-" + str(42) + "-{nonce}", flush=True)\ntime.sleep({wait})\n'
+            'Path(os.environ["BUILDR_OUTPUT_DIR"], "out.bin").write_bytes(os.urandom(2_000_000))'
+        )
+
+    def _dockerfile(self, stage: str, nonce: str) -> str:
+        work = f"echo at-$((40+2))-{nonce}; exec sleep {self.seconds}"
+        build = f"RUN {work}" if stage == "build" else f"RUN echo version {nonce}"
+        blob = "RUN head -c 6000000 /dev/urandom > /blob" if stage == "publish" else "RUN true"
+        made = "mkdir -p /app/output; head -c 2000000 /dev/urandom > /app/output/out.bin"
+        run = f"{made}; {work}" if stage == "run" else made
+        return "\n".join(
+            ["%%containerize x --dockerfile -", f"FROM {self.world.base}", build, blob, f"CMD {json.dumps(['sh', '-c', run])}"]
+        )  # fmt: skip
+
+    def say(self, words: list[str]) -> None:
+        """Have the process do it."""
+        assert self.process
+        assert self.process.stdin
+        self.heard = []
+        while not self.lines.empty():
+            self.lines.get()
+        self.process.stdin.write(json.dumps(words).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hears(self, text: str) -> bool:
+        """Tell whether it wrote a line with this text since ``say``; what begins with it counts, a quotation does not."""
+        while not self.lines.empty():
+            self.heard.append(self.lines.get())
+        return any(line.strip().startswith(text) for line in self.heard)
+
+    def answer(self, timeout_s: float) -> dict[str, Any]:
+        """Return what it answers; raises Gone where it died, TimeoutError where it goes on."""
+        try:
+            found = self.answers.get(timeout=timeout_s)
+        except queue.Empty:
+            raise TimeoutError from None
+        self.hears("")
+        if found is None:
+            raise Gone
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL, as a kernel that ran out of memory gets it."""
+        assert self.process
+        self.process.send_signal(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave no room on its disk while the block runs."""
+        filler = self.disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as out:
+            while True:
+                out.write(bytes(1 << 20))
+        with contextlib.suppress(OSError), filler.open("ab", buffering=0) as out:
+            while True:
+                out.write(bytes(4096))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+def faketime_library() -> str:
+    """Return libfaketime of Debian's package."""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None) or shutil.which("faketime")
+    assert found, "no faketime: make engines"
+    return str(found)
+
+
+class Docker(Case):
+    """The engine's classic builder."""
+
+
+class Buildkit(Case):
+    """A daemon of its own."""
+
+    engine = "buildkitd"
+
+    def prepare(self) -> None:
+        path = f"{self.world.buildkitd.buildctl.parent}:{os.environ['PATH']}"
+        self.environment = {"BUILDKIT_HOST": f"unix://{self.world.buildkit.path}", "PATH": path}
+
+    @property
+    def valve(self) -> Valve:
+        return self.world.buildkit
+
+
+class Buildah(Case):
+    """A child of ours builds."""
+
+    engine = None
+
+    def prepare(self) -> None:
+        self.environment = self.world.containers.environment
+
+    @property
+    def valve(self) -> None:
+        return None
+
+
+class Oci(Case):
+    """Our own process builds."""
+
+    engine = None
+    program = True
+
+    @property
+    def valve(self) -> None:
+        return None
+
+
+class Podman(Case):
+    """A service of our own, unless ``serve`` names one behind the valve."""
+
+    engine = "podman"
+    service: Process | None = None
+
+    def prepare(self) -> None:
+        self.environment = {**self.world.podman_settings(), "XDG_RUNTIME_DIR": str(self.disk)}
+
+    def serve(self, *, outside: bool) -> None:
+        """Have the process use a service that is somebody else's, or its own."""
+        if outside and self.service is None:
+            self.service = self.world.start_podman()
+            self.environment["CONTAINER_HOST"] = f"unix://{self.world.podman.path}"
+        elif not outside and self.service is not None:
+            stop(self.service)
+            self.service = None
+            del self.environment["CONTAINER_HOST"]
+
+    @property
+    def valve(self) -> Valve:
+        return self.world.podman
+
+    def close(self) -> None:
+        super().close()
+        self.serve(outside=False)
+
+
+CASES: dict[str, Callable[[World, Path], Case]] = {
+    "docker": lambda world, folder: Docker(world, "docker", folder, "docker=classic"),
+    "docker-buildkit": lambda world, folder: Docker(world, "docker-buildkit", folder, "docker=buildkit"),
+    "buildkit": lambda world, folder: Buildkit(world, "buildkit", folder),
+    "buildah": lambda world, folder: Buildah(world, "buildah", folder),
+    "podman": lambda world, folder: Podman(world, "podman", folder),
+    "kaniko": lambda world, folder: Docker(world, "kaniko", folder, f"kaniko={world.kaniko}"),
+    "oci": lambda world, folder: Oci(world, "oci", folder),
+}
+"""The rows of the builders' contract, each under test."""
