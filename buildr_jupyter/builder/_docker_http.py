@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from buildr_jupyter.builder._silence import Silence
 from buildr_jupyter.engine import still_there
 from buildr_jupyter.errors import BuildrError, EngineError
 from buildr_jupyter.limits import read_limits
+from buildr_jupyter.sockets import connections_of, shut
 
 __all__ = ["Watched", "interruptible", "only_logins"]
 
@@ -42,7 +43,7 @@ class Watched:
 
     def __call__(self, ask: Callable[[], Any]) -> Any:
         """Ask, and return the stream."""
-        with _connections_of(self._client, self._asked), _responses_of(self._client, self._answered):
+        with connections_of(self._client, self._asked), _responses_of(self._client, self._answered):
             stream = ask()
         for response in self._answered:
             if found := _socket_of(response):
@@ -62,9 +63,9 @@ class Watched:
 
     def shut(self) -> None:
         """End asking and reading: ``close`` would wait for the thread that reads, ``shutdown`` does not."""
-        sockets = [getattr(connection, "sock", None) for connection in list(self._asked)]
-        for found in (*sockets, *map(_socket_of, list(self._answered))):
-            if isinstance(found, socket.socket):
+        shut(self._asked)
+        for found in map(_socket_of, list(self._answered)):
+            if found is not None:
                 with contextlib.suppress(OSError):
                     found.shutdown(socket.SHUT_RDWR)
 
@@ -101,60 +102,6 @@ def interruptible(
     finally:
         remove()
         watched.close()
-
-
-@contextlib.contextmanager
-def _connections_of(client: Any, found: list[Any]) -> Iterator[None]:
-    """Collect the connections that this thread asks the engine through while the block runs.
-
-    Nothing public leads to a connection whose answer has not begun. requests takes it from a pool of urllib3's, whose
-    ``_get_conn`` is private and as old as urllib3; where there is none, only the answer can be stopped.
-    """
-    asking = _asking(client)
-    thread = threading.get_ident()
-    asking[thread] = found
-    try:
-        yield
-    finally:
-        asking.pop(thread, None)
-
-
-_patching = threading.Lock()
-
-
-def _asking(client: Any) -> dict[int, list[Any]]:
-    """Return the table of who collects a client's connections, by thread; made, and filled from then on, once."""
-    with _patching:
-        known = getattr(client, "buildr_asking", None)
-        if isinstance(known, dict):
-            return known
-        asking: dict[int, list[Any]] = {}
-        client.buildr_asking = asking
-        adapters = getattr(client, "adapters", None)
-        for adapter in adapters.values() if isinstance(adapters, Mapping) else ():
-            if choose := getattr(adapter, "get_connection_with_tls_context", None):
-                adapter.get_connection_with_tls_context = _noting(choose, asking)
-    return asking
-
-
-def _noting(choose: Callable[..., Any], asking: dict[int, list[Any]]) -> Callable[..., Any]:
-    def chosen(*given: Any, **named: Any) -> Any:
-        pool = choose(*given, **named)
-        with _patching:
-            take = getattr(pool, "_get_conn", None)
-            if take is not None and not hasattr(pool, "buildr_asking"):
-                pool.buildr_asking = asking
-
-                def taken(*given: Any, **named: Any) -> Any:
-                    connection = take(*given, **named)
-                    if (found := asking.get(threading.get_ident())) is not None:
-                        found.append(connection)
-                    return connection
-
-                pool._get_conn = taken
-        return pool
-
-    return chosen
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ class Bases:
         self,
         store: Store,
         using: Compressor,
-        open_registry: Callable[[str, float], Registry],
+        open_registry: Callable[[str, float | None], Registry],
         open_engine: Callable[[], Any],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -169,7 +169,7 @@ class Bases:
         """Return where the bytes of a layer are; a base's come from its registry when they are first needed."""
         if self.store.has(layer.digest, layer.size_bytes) or base.registry is None:
             return self.store.path(layer.digest)
-        with contextlib.closing(self._open_registry(base.registry[0], 30.0)) as registry:
+        with contextlib.closing(self._open_registry(base.registry[0], None)) as registry:
             check = cancelled_check(cancel.is_set)
             return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
 
@@ -179,7 +179,7 @@ class Bases:
         if not missing or base.registry is None:
             return
         check = cancelled_check(cancel.is_set)
-        with contextlib.closing(self._open_registry(base.registry[0], 30.0)) as registry:
+        with contextlib.closing(self._open_registry(base.registry[0], None)) as registry:
 
             def one(layer: Layer, say: Callable[[Event], None]) -> None:
                 item = layer.digest.removeprefix("sha256:")[:12]

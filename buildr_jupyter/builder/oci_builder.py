@@ -393,15 +393,15 @@ class OciBuilder:
 
     # -- registries
 
-    def _open_registry(self, host: str, timeout_s: float) -> Registry:
-        patience = replace(self._patience, retries=1) if timeout_s <= 2 else self._patience
+    def _open_registry(self, host: str, timeout_s: float | None) -> Registry:
+        patience = replace(self._patience, retries=1) if timeout_s and timeout_s <= 2 else self._patience
         return connect(host, self._login(host), timeout_s=timeout_s, patience=patience)
 
     def registry(self, host: str) -> Registry:
         """Return a client for a registry, the same one for each push: its connections stay open."""
         login = self._login(host)
         if (host, login) not in self._registries:
-            self._registries[host, login] = connect(host, login, timeout_s=30.0, patience=self._patience)
+            self._registries[host, login] = connect(host, login, patience=self._patience)
         return self._registries[host, login]
 
     def _login(self, host: str) -> credentials.Login | None:

@@ -33,7 +33,9 @@ from buildr_jupyter.errors import (
     RegistryUnreachable,
 )
 from buildr_jupyter.events import CancelToken
+from buildr_jupyter.limits import read_limits
 from buildr_jupyter.oci._addresses import is_inward, is_local, same_host
+from buildr_jupyter.sockets import connections_of, shut
 
 __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
@@ -109,15 +111,17 @@ class Connection:
         login: Login | None = None,
         *,
         ca: Path | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float | None = None,
         patience: Patience | None = None,
     ) -> None:
+        limits = read_limits()
+        self._timeout_s = min(limits.connect_s, timeout_s or limits.connect_s), timeout_s or limits.read_s
         self.host = host
         self.patience = patience or Patience()
         self._login = login
-        self._timeout_s = timeout_s
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._shared = _Shared()
+        self._open: list[Any] = []
         self._session = self._shared.session
         self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
@@ -129,6 +133,8 @@ class Connection:
         """Return a view of this client, with the same connections, whose waits end when ``cancel`` is set."""
         view = copy.copy(self)
         view.patience = replace(self.patience, cancel=cancel)
+        view._open = []
+        cancel.on_cancel(lambda: shut(view._open))
         return view
 
     def close(self) -> None:
@@ -161,6 +167,7 @@ class Connection:
             except RegistryCertificate:
                 raise
             except RegistryUnreachable:
+                self.patience.check()
                 if not again or not self._shared.answered or attempt >= self.patience.retries:
                     raise
                 self.patience.pause(self.patience.wait_s(attempt))
@@ -250,10 +257,11 @@ class Connection:
         self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
     ) -> requests.Response:
         try:
-            answer = self._session.request(
-                method, url, headers=dict(headers), data=data, params=params, timeout=self._timeout_s,
-                verify=self._verify, stream=True, auth=_NoNetrc(), allow_redirects=False,
-            )  # fmt: skip
+            with connections_of(self._session, self._open):
+                answer = self._session.request(
+                    method, url, headers=dict(headers), data=data, params=params, timeout=self._timeout_s,
+                    verify=self._verify, stream=True, auth=_NoNetrc(), allow_redirects=False,
+                )  # fmt: skip
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate" in str(error).lower():
                 raise RegistryCertificate(
@@ -262,7 +270,10 @@ class Connection:
                 ) from error
             raise RegistryUnreachable(f"registry {self.host}: TLS failed", hint="does it speak plain http?") from error
         except requests.exceptions.Timeout as error:
-            raise RegistryUnreachable(f"registry {self.host} does not answer in {self._timeout_s:.0f} s") from error
+            raise RegistryUnreachable(
+                f"registry {self.host} does not answer in {self._timeout_s[1]:.0f} s",
+                hint="is the name right, and is it up?",
+            ) from error
         except (requests.exceptions.RequestException, OSError, ValueError) as error:
             raise RegistryUnreachable(
                 f"registry {self.host} cannot be reached: {_why(error)}", hint="is the name right, and is it up?"

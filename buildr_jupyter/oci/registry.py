@@ -73,7 +73,7 @@ def connect(
     login: Login | None = None,
     *,
     ca: Path | None = None,
-    timeout_s: float = 10.0,
+    timeout_s: float | None = None,
     patience: Patience | None = None,
 ) -> Registry:
     """Return a client for the registry at ``host``; nothing is asked yet.

@@ -106,6 +106,9 @@ def start(world: World, name: str) -> Case:
     case = CASES[name](world, world.folder / name)
     case.begin()
     _good(case)
+    case.idle_s = 8
+    case.begin()
+    _good(case)
     return case
 
 
@@ -154,7 +157,8 @@ def _listen(case: Case, row: Row, outcome: Outcome) -> None:
     except Gone:
         outcome.seen = "nothing: the kernel is gone"
         if row.fault != "kernel killed":
-            outcome.wrong.append("the process died")
+            case.hears("")
+            outcome.wrong.append(f"the process died: {case.heard[-4:]}")
         return
     except TimeoutError:
         outcome.wrong.append(f"it waits for ever: {case.heard[-2:]}")

@@ -114,6 +114,8 @@ class Case:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     version: int = 0
+    idle_s: int = 120
+    """For the first build, in which a base is fetched without a word."""
 
     def __post_init__(self) -> None:
         self.spec = self.spec or self.name
@@ -149,7 +151,7 @@ class Case:
             "XDG_CONFIG_HOME": str(self.disk / "home"), "BUILDR_STORE": str(self.disk / "cache" / "store"),
             "BUILDR_AUTH_FILE": str(self.disk / "home" / "auth.json"), "DOCKER_CONFIG": str(self.disk / "home" / "docker"),
             "DOCKER_HOST": f"unix://{self.world.docker.path}", "BUILDR_FAULTS": self.mark,
-            "BUILDR_CONNECT_TIMEOUT": "3", "BUILDR_READ_TIMEOUT": "3", "BUILDR_IDLE_TIMEOUT": "8",
+            "BUILDR_CONNECT_TIMEOUT": "3", "BUILDR_READ_TIMEOUT": "3", "BUILDR_IDLE_TIMEOUT": str(self.idle_s),
             "FAKETIME_TIMESTAMP_FILE": str(self.time), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
