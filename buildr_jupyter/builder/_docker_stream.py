@@ -97,8 +97,8 @@ class DockerStream:
         """Whether the engine has said anything yet."""
         self.container: str | None = None
         """Where the classic builder runs the step: what an engine that is killed leaves behind."""
-        self.since = clock()
-        """When it began: seconds since the epoch."""
+        self.since = 0.0
+        """When the build began: seconds since the epoch."""
         self._clock = clock
         self._step: StepUpdate | None = None
         numbers = count()

@@ -156,6 +156,7 @@ class DockerBuilder:
         self._check(request)
         client = self._client()
         state = DockerStream("build", clock=self._clock)
+        state.since = started
         known = self._same_content(client, request)
         if known is None:
             yield from self._stream_context(client, state, request, cancel)

@@ -191,8 +191,8 @@ def _compare(case: Case, row: Row, outcome: Outcome, before: tuple[str | None, s
         outcome.wrong.append("the engine's earlier image is gone")
     if before[1] is not None and digest is None:
         outcome.wrong.append("the registry's earlier image is gone")
-    if row.fault == "kernel killed":
-        return  # the next command takes the rest away
+    if row.fault in ("kernel killed", "engine killed", "engine restarted"):
+        return  # who was to clean up was gone: the next command takes the rest away
     outcome.left = probe.left_over(case)
     outcome.wrong += outcome.left
 
