@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,10 +24,8 @@ def what_leaves(plan: ImagePlan) -> str:
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
     packages = [requirement.text for requirement in plan.requirements]
     many = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
-    return (
-        f"{len(files)} files of {total:,} bytes ({', '.join(shown)}{more}) "
-        f"and {len(packages)} packages ({', '.join(packages[:_SHOWN]) or 'none'}{many})"
-    )
+    listed = f"{len(files)} files of {total:,} bytes ({', '.join(shown)}{more})" if files else "no files"
+    return f"{listed} and {len(packages)} packages ({', '.join(packages[:_SHOWN]) or 'none'}{many})"
 
 
 def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef]) -> list[Warned]:
@@ -39,7 +39,7 @@ def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef])
             hint="who may read that repository gets all of it",
         )
         for host in hosts
-        if not _mark(notebook, host).exists()
+        if not os.path.exists(_mark(notebook, host))  # noqa: PTH110 - False, too, where this user may not look
     ]
 
 
@@ -49,8 +49,9 @@ def said(notebook: Path | None, refs: Iterable[ImageRef]) -> None:
         return
     for ref in refs:
         mark = _mark(notebook, ref.registry or "docker.io")
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        with contextlib.suppress(OSError):  # the push is done: at worst it is said again
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
 
 def _mark(notebook: Path, host: str) -> Path:

@@ -1,13 +1,87 @@
-"""``python -m tests.faults``: the guard's false alarms over every file of the libraries that the tests sample."""
+"""``make faults``: every row of the fault matrix, interrupts at any moment, and the guard's false alarms.
+
+Prints the table: stage, builder, fault, what the person sees, what was left, survived or not; or why a row cannot be.
+With ``--write`` the counts go into the README's reliability section. Exit status 1 where a row did not survive.
+"""
 
 from __future__ import annotations
 
+import argparse
+import re
+import signal
 import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
 
+from tests.faults import matrix
+from tests.faults.world import CASES, World
 from tests.unit.test_leaks import false_alarms
 
-if __name__ == "__main__":
-    count, alarms = false_alarms(1)
-    print(f"false alarms of the leak guard: {len(alarms)} in {count} files")
+README = Path(__file__).parents[2] / "README.md"
+_BLOCK = re.compile(r"(<!-- faults:begin -->\n).*?(<!-- faults:end -->)", re.DOTALL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--builder", action="append", choices=list(CASES), help="this one alone; may be repeated")
+    parser.add_argument("--stage", action="append", choices=matrix.STAGES)
+    parser.add_argument("--fault", action="append", choices=list(matrix.FAULTS))
+    parser.add_argument("--interrupts", type=int, default=50, help="so many for each builder")
+    parser.add_argument("--write", action="store_true", help="write the counts into README.md")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    wanted = [
+        row for row in matrix.rows()
+        if row.builder in (args.builder or CASES) and row.stage in (args.stage or matrix.STAGES)
+        and row.fault in (args.fault or matrix.FAULTS)
+    ]  # fmt: skip
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="buildr-faults-") as folder:
+        world = World(Path(folder))
+        try:
+            for builder in dict.fromkeys(row.builder for row in wanted):
+                run_builder(world, [row for row in wanted if row.builder == builder], args.interrupts, counts)
+        finally:
+            world.close()
+    files, alarms = false_alarms(1)
+    print(f"false alarms of the leak guard: {len(alarms)} in {files} files")
     print("\n".join(alarms))
-    sys.exit(len(alarms) * 10_000 >= count)
+    said = (
+        f"{counts['run']} rows run, {counts['survived']} survived; {counts['impossible']} cannot be. "
+        f"{counts['interrupts']} builds interrupted at random moments, {counts['interrupts'] - counts['hurt']} left nothing. "
+        f"{len(alarms)} false alarms of the leak guard in {files:,} files."
+    )
+    print(said)
+    if args.write:
+        README.write_text(_BLOCK.sub(lambda found: f"{found[1]}{said}\n{found[2]}", README.read_text()))
+    return int(counts["run"] != counts["survived"] or bool(counts["hurt"]) or len(alarms) * 10_000 >= files)
+
+
+def run_builder(world: World, rows: list[matrix.Row], interrupts: int, counts: Counter[str]) -> None:
+    """Run the rows of one builder, printing each."""
+    case = matrix.start(world, rows[0].builder)
+    try:
+        for row in rows:
+            why = matrix.impossible(row)
+            counts["impossible" if why else "run"] += 1
+            if why:
+                print(f"{row!s:<44} -     cannot be: {why}", flush=True)
+                continue
+            outcome = matrix.run(case, row)
+            counts["survived"] += not outcome.wrong
+            verdict = "NO" if outcome.wrong else "yes"
+            print(f"{row!s:<44} {verdict:<5} {outcome.seen[:150]}", flush=True)
+            print(f"{'':<44}       left: {', '.join(outcome.left) or 'nothing'}  ({outcome.seconds:.1f} s)", flush=True)
+            for wrong in outcome.wrong:
+                print(f"{'':<44}       {wrong}", flush=True)
+        hurt = matrix.interrupts(case, interrupts)
+        counts["interrupts"] += interrupts
+        counts["hurt"] += len(hurt)
+        print(f"interrupts · {rows[0].builder}: {interrupts}, of which {len(hurt)} left something", *hurt, sep="\n  ")
+    finally:
+        case.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

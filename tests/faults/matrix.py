@@ -418,3 +418,39 @@ def _words(pid: int) -> list[bytes]:
             return file.read().split(b"\0")
     except OSError:
         return []
+
+
+# -- interrupts at any moment
+
+
+def interrupts(case: Case, count: int, seed: int = 0) -> list[str]:
+    """Interrupt ``count`` builds at random moments of their whole length; return what was wrong, empty for nothing.
+
+    Each ends within ``LIMIT_S`` with status 130 (or 0, where it was over), leaves nothing, and the name has an image.
+    """
+    chance = random.Random(seed)
+    began = time.monotonic()
+    _good(case)
+    length_s = time.monotonic() - began
+    wrong = []
+    for number in range(count):
+        case.write("none", 0)
+        case.say(case.words())
+        at_s = chance.uniform(0, 1.1 * length_s)
+        time.sleep(at_s)
+        assert case.process
+        case.process.send_signal(signal.SIGINT)
+        try:
+            status = case.answer(LIMIT_S)["status"]
+        except (TimeoutError, Gone) as error:
+            wrong.append(f"interrupt {number} after {at_s:.3f} s: {type(error).__name__}")
+            case.begin()
+            continue
+        left = probe.left_over(case)
+        engine, digest = probe.image_of(case)
+        if status not in (0, 130) or left or not digest:
+            wrong.append(f"interrupt {number} after {at_s:.3f} s: status {status}, left {left}, {engine} {digest}")
+        if any("Traceback (most recent call last)" in line for line in case.heard):
+            wrong.append(f"interrupt {number} after {at_s:.3f} s: {case.heard[-3:]}")
+    _good(case)
+    return wrong

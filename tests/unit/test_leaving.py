@@ -28,3 +28,13 @@ def test_the_first_push_to_a_registry_lists_what_leaves(tmp_path: Path, monkeypa
     assert leaving.first_time(plan, notebook, refs) == [second]
     assert len(leaving.first_time(plan, tmp_path / "other.ipynb", refs)) == 2
     assert not leaving.first_time(plan, None, refs)
+
+
+def test_a_cache_that_cannot_be_used_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The push is done by then; found by the fault matrix."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    plan, refs = ImagePlan(base="b", python="3.11"), [ImageRef.parse("reg.example/a")]
+    leaving.said(tmp_path / "nb.ipynb", refs)
+    (warned,) = leaving.first_time(plan, tmp_path / "nb.ipynb", refs)
+    assert "no files and 0 packages" in warned.text

@@ -1,0 +1,112 @@
+"""Some rows of the fault matrix in each run (``make faults`` runs all), and what the probe sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter import ownership
+from tests.engines import EngineStartError, sweep
+from tests.engines.fixtures import REQUIRED_ENGINES
+from tests.faults import matrix, probe
+from tests.faults.world import CASES, World
+
+DAY = int(time.time() // 86400)
+"""Another choice of rows each day: in a month, all have been run."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if os.name != "posix" or os.geteuid() != 0:
+        _leave_out("small disks and engines of its own need root")
+    sweep()
+    try:
+        made = World(tmp_path_factory.mktemp("f"))
+    except EngineStartError as error:
+        _leave_out(str(error))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _leave_out(why: str) -> None:
+    if REQUIRED_ENGINES:
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
+
+
+def chosen(builder: str, day: int) -> list[matrix.Row]:
+    """Return a row of each stage that a builder has a part in, with faults of the day."""
+    chance = random.Random(f"{builder} {day}")
+    possible = [row for row in matrix.rows() if row.builder == builder and not matrix.impossible(row)]
+    return [chance.choice([row for row in possible if row.stage == stage]) for stage in ("build", "publish", "run")]
+
+
+@pytest.mark.parametrize("builder", CASES)
+def test_rows_of_today(world: World, builder: str) -> None:
+    case = matrix.start(world, builder)
+    try:
+        for row in chosen(builder, DAY):
+            outcome = matrix.run(case, row)
+            assert outcome.wrong == [], f"{row}: {outcome.seen}"
+            assert outcome.seen
+        assert matrix.interrupts(case, 3, seed=DAY) == []
+    finally:
+        case.close()
+
+
+def test_every_row_is_run_or_has_its_reason() -> None:
+    rows = list(matrix.rows())
+    assert len(rows) == len(set(rows)) == len(CASES) * len(matrix.STAGES) * len(matrix.FAULTS)
+    reasons = {matrix.impossible(row) for row in rows} - {None}
+    assert all(len(reason or "") > 10 for reason in reasons)
+    assert sum(matrix.impossible(row) is None for row in rows) > 180
+
+
+def test_a_month_of_days_chooses_widely() -> None:
+    seen = {row for day in range(60) for builder in CASES for row in chosen(builder, day)}
+    possible = [row for row in matrix.rows() if matrix.impossible(row) is None and row.stage != "export"]
+    assert len(seen) > 0.8 * len(possible)
+
+
+def test_the_probe_sees_what_is_planted(world: World) -> None:
+    case = matrix.start(world, "docker")
+    folder = case.disk / "cache" / "store"
+    planted = subprocess.Popen(["sleep", "100"], env={**os.environ, "BUILDR_FAULTS": case.mark})
+    container = world.client.create_container(world.base, ["true"], labels={ownership.OWNER_LABEL: "x"})["Id"]
+    try:
+        assert probe.left_over(case, settled=False) == [
+            f"container of {world.base[:40]} (created)",
+            "process sleep 100 ",
+        ]
+        (case.disk / "tmp" / f"{ownership.TEMPORARY}planted").mkdir()
+        (case.disk / "cache" / ".planted.half-x").touch()
+        blobs = folder / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        (blobs / ("0" * 64)).write_text("not what its name says")
+        context = next((case.disk / "cache" / "buildr" / "contexts").iterdir())
+        (context / "Dockerfile").unlink()
+        manifest = next(Path(world.engines.folder).glob("registry-http/data/**/docker/x/_layers/sha256/*"))
+        subprocess.run(["rm", "-r", str(manifest)], check=True)
+        found = "\n".join(probe.left_over(case, settled=False))
+        for word in ("temporary", "half a", "damaged blob", "half a context folder", "the registry's image lacks"):
+            assert word in found, found
+    finally:
+        planted.kill()
+        planted.wait()
+        world.client.remove_container(container, force=True)
+        case.close()
+
+
+def test_what_cannot_be_is_no_row_that_runs() -> None:
+    row = matrix.Row("export", "docker", "engine killed")
+    assert "nobody but our own process" in str(matrix.impossible(row))
+    assert json.dumps(str(row))
