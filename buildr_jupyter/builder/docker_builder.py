@@ -49,6 +49,7 @@ from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
     ContextError,
+    EngineError,
     EngineVersion,
     OptionError,
     PublishError,
@@ -377,9 +378,11 @@ class DockerBuilder:
                 except (HTTPError, RequestException, DockerException, OSError) as error:
                     if cancel.is_set() or not state.begun:
                         raise
-                    if state.container and (address := getattr(client, "buildr_address", None)):
-                        abandon(address.url, state.container, state.since)
+                    _abandon_step(client, state)
                     raise self._failure(state, "the engine broke the connection off", None) from error
+                except EngineError:
+                    _abandon_step(client, state)
+                    raise
         except Exception as error:
             if cancel.is_set() and not isinstance(error, Cancelled):
                 raise Cancelled(f"the {state.verb} was cancelled") from None
@@ -449,3 +452,9 @@ class DockerBuilder:
             raise self._failure(state, "the engine's stream ended without an image id", None)
         found = self._inspect(client, state.image_id) or {}
         return text_of(found.get("Id")) or state.image_id, number_of(found.get("Size"))
+
+
+def _abandon_step(client: Any, state: DockerStream) -> None:
+    """Note the classic builder's container: its engine went away, or fell silent, before it could remove it."""
+    if state.container and (address := getattr(client, "buildr_address", None)):
+        abandon(address.url, state.container, state.since)
