@@ -163,8 +163,8 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
     is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
     """
     folder = Path.cwd() / folder
-    _check_ours(folder)
     try:
+        _check_ours(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with half_of(folder, directory=True) as fresh:
             for entry in (*iter_rendered(plan), *plan.all_files):

@@ -187,7 +187,7 @@ def still_there(client: APIClient) -> None:
                 asked.ping()
     except EngineError as error:
         raise EngineUnavailable(
-            f"the engine at {address} has gone silent, and does not answer another question: {error}",
+            f"the engine at {address} has gone silent and does not answer any more",
             hint="see whether it still runs; BUILDR_READ_TIMEOUT=SECONDS is how long it gets",
         ) from error
 

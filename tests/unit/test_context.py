@@ -180,3 +180,14 @@ def test_the_cache_key_is_readable_and_unique() -> None:
     assert (
         len({one, context.cache_key(Path("/b/My nb.ipynb"), "1"), context.cache_key(Path("/a/My nb.ipynb"), "2")}) == 3
     )
+
+
+def test_a_folder_that_may_not_be_looked_at_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the fault matrix; root may look everywhere, so the look itself is refused here."""
+
+    def refused(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_symlink", refused)
+    with pytest.raises(ContextError, match="cannot be written: Permission denied"):
+        context.write_folder(ImagePlan(base="b", python="3.11"), tmp_path / "made")
