@@ -106,11 +106,13 @@ def _held(make: Callable[[], Path]) -> tuple[Path, int | None]:
 class Scratch:
     """A new folder for this user only, in the machine's place for temporary files; ``close`` removes it.
 
-    As a context manager it gives its ``path``.
+    With ``large`` it is where what is large goes: $TMPDIR, else /var/tmp, which is a disk where /tmp may be memory. As
+    a context manager it gives its ``path``.
     """
 
-    def __init__(self) -> None:
-        self.path, self._handle = _held(lambda: Path(tempfile.mkdtemp(prefix=TEMPORARY)))
+    def __init__(self, *, large: bool = False) -> None:
+        place = _large_place() if large else None
+        self.path, self._handle = _held(lambda: Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place)))
 
     def close(self) -> None:
         """Remove the folder with what is in it; a second time, nothing."""
@@ -173,7 +175,15 @@ def sweep_folder(folder: Path, prefix: str) -> None:
 
 def sweep() -> None:
     """Remove the scratch folders that killed processes of this user left."""
-    sweep_folder(Path(tempfile.gettempdir()), TEMPORARY)
+    for place in {tempfile.gettempdir(), _large_place()}:
+        sweep_folder(Path(place), TEMPORARY)
+
+
+def _large_place() -> str:
+    if given := os.environ.get("TMPDIR"):
+        return given
+    usual = "/var/tmp"  # noqa: S108 - mkdtemp makes the folder in it
+    return usual if os.access(usual, os.W_OK) else tempfile.gettempdir()
 
 
 # -- containers

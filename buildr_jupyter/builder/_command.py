@@ -8,6 +8,7 @@ import selectors
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -16,7 +17,7 @@ from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, Engi
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.events import Stream as StreamName
 from buildr_jupyter.leash import Leash, end_group
-from buildr_jupyter.limits import read_limits
+from buildr_jupyter.limits import Limits, read_limits
 
 __all__ = ["Lines", "Output", "ask", "follow", "through"]
 
@@ -43,20 +44,22 @@ def follow(
     cwd: Path | None = None,
     stdin: Iterable[bytes] | None = None,
     hint: str | None = None,
+    still_there: Callable[[], object] | None = None,
 ) -> Generator[Output, None, int]:
     """Run ``command``, yielding what it writes; return its exit status, negative for the signal that killed it.
 
     The child has a process group of its own, and ends with this process. When the token is set, or when nobody asks
     for more (``close``), the group gets SIGTERM, so that the command can clean up; what ignores it is killed, the
     command itself last. The pieces of ``stdin`` are written as they are taken; an exception that they raise ends the
-    command and is raised.
+    command and is raised. While the command says nothing, ``still_there`` is called now and then; what it raises ends
+    the command, too: whoever works for it is gone.
 
     Raises EngineUnavailable with ``hint`` where there is no such command, EnginePermission where it may not be run,
     EngineError where it says nothing for ``Limits.idle_s``, Cancelled.
     """
     if cancel.is_set():
         raise Cancelled("the work was cancelled")
-    idle_s = read_limits().idle_s
+    limits = read_limits()
     leash = Leash()
     try:
         child = _start(command, env, cwd, takes_input=stdin is not None, hint=hint)
@@ -69,7 +72,7 @@ def follow(
     try:
         if stdin is not None:
             running.write(stdin)
-        yield from running.outputs(idle_s)
+        yield from running.outputs(limits, still_there)
         status = child.wait()
     finally:
         undo()
@@ -255,21 +258,26 @@ class _Running:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def outputs(self, idle_s: float) -> Iterator[Output]:
+    def outputs(self, limits: Limits, still_there: Callable[[], object] | None) -> Iterator[Output]:
         """Yield lines as they are complete, and what stands without a line end for a while."""
         lines = Lines()
         ended = 0
+        heard_at = time.monotonic()
+        ask_after_s = min(limits.idle_s, limits.read_s / 2 if still_there else limits.idle_s)
         while ended < 2:
             try:
-                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if lines.pending else idle_s)
+                stream, data = self._written.get(timeout=_PARTIAL_AFTER_S if lines.pending else ask_after_s)
             except queue.Empty:
-                if not lines.pending:
+                if time.monotonic() - heard_at >= limits.idle_s:
                     raise EngineError(
-                        f"{self.name} said nothing for {idle_s:.0f} s",
+                        f"{self.name} said nothing for {limits.idle_s:.0f} s",
                         hint="a step that is quiet for longer wants BUILDR_IDLE_TIMEOUT=SECONDS",
                     ) from None
+                if not lines.pending and still_there:
+                    still_there()
                 yield from lines.rest()
                 continue
+            heard_at = time.monotonic()
             ended += not data
             yield from lines.feed(stream, data)
         yield from lines.rest()

@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from buildr_jupyter import credentials
+from buildr_jupyter.builder._command import ask
 from buildr_jupyter.builder._docker_buildkit import base_names
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model import BuildRequest, ImageRef
@@ -48,6 +51,32 @@ def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
         file.touch(mode=0o600)
         file.write_text(auth_json(known), encoding="utf-8")
         yield ["--authfile", str(file)]
+
+
+def sweep_working(command: str, since: float) -> None:
+    """Remove the working containers of a ``buildah`` that was killed: made since (seconds since the epoch), unused.
+
+    They carry no mark of ours. Where another buildah or podman of this user is at work they may be its: they stay.
+    """
+    if others_at_work():
+        return
+    where = json.loads(ask([command, "info"]))["store"]
+    folder = Path(where["GraphRoot"]) / f"{where['GraphDriverName']}-containers"
+    for found in json.loads(ask([command, "containers", "--json"])) or ():
+        record = folder / str(found["id"]) / "userdata" / "buildah.json"
+        if record.exists() and record.stat().st_mtime >= since:
+            ask([command, "rm", str(found["id"])])
+
+
+def others_at_work() -> bool:
+    """Tell whether this user has a buildah or podman that runs, from /proc."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            name = (entry / "comm").read_text().strip()
+            if name in ("buildah", "podman") and state not in "ZX" and entry.stat().st_uid == os.geteuid():
+                return True
+    return False
 
 
 def tls_options(host: str) -> list[str]:

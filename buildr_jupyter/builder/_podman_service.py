@@ -61,15 +61,16 @@ class Service:
     """
 
     def __init__(self, command: str = "podman", environ: Mapping[str, str] = os.environ) -> None:
-        self.folder = Scratch()
+        self.folder = Scratch(large=True)
         self.path = self.folder.path / "podman.sock"
         self._log = self.folder.path / "log"
         self._leash = Leash()
+        settings = {**environ, "TMPDIR": str(self.folder.path)}  # it leaves files there (4.3: one with each push)
         try:
             with self._log.open("wb") as log:
                 self.child = subprocess.Popen(
                     [command, "system", "service", f"--time={IDLE_S}", f"unix://{self.path}"],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environ), start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=settings, start_new_session=True,
                 )  # fmt: skip
         except FileNotFoundError:
             self._free()

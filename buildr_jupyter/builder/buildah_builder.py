@@ -20,7 +20,7 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output as Piece
 from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, tls_options
+from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, sweep_working, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
@@ -191,11 +191,11 @@ class BuildahBuilder:
         login = yield from self._login(ref.registry_host)
         state = DockerStream("push", clock=self._clock)
         state.registry = ref.registry_host, login is not None
-        with authfile([login]) as auth, Scratch() as folder:
+        with authfile([login]) as auth, Scratch(large=True) as folder:
             digest_file = folder / "digest"
             options = [*auth, *tls_options(ref.registry_host), "--digestfile", str(digest_file)]
             target = f"docker://{ref.registry_host}/{ref.registry_path}:{ref.tag}"
-            yield from self._follow(["push", *options, str(ref), target], state, cancel)
+            yield from self._follow(["push", *options, str(ref), target], state, cancel, {"TMPDIR": str(folder)})
             digest = digest_file.read_text().strip()
         return BuildResult(
             image=str(ref),
@@ -227,11 +227,13 @@ class BuildahBuilder:
         logins = {}
         for host in sorted({ref.registry_host for ref in bases}):
             logins[host] = yield from self._login(host)
-        with authfile(logins.values()) as auth, Scratch() as folder:
+        with authfile(logins.values()) as auth, Scratch(large=True) as folder:
             id_file = folder / "image-id"
+            (folder / "tmp").mkdir()  # its own temporary files go with ours, however it ends
             options, environment = self._build_options(request)
             options += _mounts(request, folder)
             command = ["bud", "--layers", "--force-rm", "--iidfile", str(id_file), *auth, *options]
+            environment["TMPDIR"] = str(folder / "tmp")
             yield from self._follow([*command, str(request.context)], state, cancel, environment)
             image_id = id_file.read_text().strip() if id_file.exists() else ""
         if not image_id:
@@ -324,7 +326,10 @@ class BuildahBuilder:
             [self.command, *arguments], cancel=cancel, env={**os.environ, **(environment or {})}, hint=INSTALL
         )
         errors: list[str] = []
+        began = time.time()
         status = yield from through(pieces, lambda piece: self._said(state, piece, errors))
+        if status < 0 and state.verb == "build":
+            sweep_working(self.command, began)
         if status:
             raise self._failure(state, _message(errors, status), status)
         yield from state.finish()

@@ -44,6 +44,7 @@ from buildr_jupyter.errors import (
     RegistryUnauthorized,
 )
 from buildr_jupyter.events import CancelToken, Event, StepUpdate
+from buildr_jupyter.limits import read_limits
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 from buildr_jupyter.ownership import Scratch
@@ -98,7 +99,8 @@ class BuildkitBuilder:
         """Return what is here. Raises EngineUnavailable without buildctl, EngineError where no daemon answers."""
         address = self.address or self._environ.get("BUILDKIT_HOST") or "the default address"
         try:
-            said = ask([self.command, *self._where(), "debug", "workers"], hint=BUILDCTL, timeout_s=10)
+            asking = [self.command, *self._where(), "debug", "workers"]
+            said = ask(asking, hint=BUILDCTL, timeout_s=min(10.0, read_limits().read_s))
         except (EngineUnavailable, EnginePermission):
             raise
         except EngineError as error:
@@ -236,7 +238,7 @@ class BuildkitBuilder:
         """Run buildctl to its end and yield what its lines mean; raise what it says when it fails."""
         said: list[str] = []
         pending = b""
-        running = follow(command, cancel=cancel, env=environment, hint=BUILDCTL)
+        running = follow(command, cancel=cancel, env=environment, hint=BUILDCTL, still_there=self.probe)
         with contextlib.closing(running):
             while True:
                 try:
