@@ -44,9 +44,9 @@ class Leash:
         """End this process, its group and what is below it."""
         self._say(f"child {pid}")
 
-    def hold_container(self, container: str) -> None:
-        """Remove this container of the engine that the environment names."""
-        self._say(f"container {container}")
+    def hold_container(self, container: str, address: str) -> None:
+        """Remove this container of the engine at ``address``."""
+        self._say(f"container {container} {address}")
 
     def undo(self) -> None:
         """Let go: it has ended, or may go on without us."""
@@ -132,7 +132,7 @@ def _gone(group: int, within_s: float, ended: Callable[[], bool]) -> bool:
 # -- the program that the shell becomes
 
 
-def _main(what: str, name: str) -> None:
+def _main(what: str, name: str, address: str = "") -> None:
     if what == "child":
         below = descendants(int(name))
         end_group(int(name))
@@ -141,9 +141,11 @@ def _main(what: str, name: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         return
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from buildr_jupyter.engine import connect
+    from buildr_jupyter.engine import connect, find_address
 
-    with contextlib.closing(connect()) as client:
+    # The environment may say more of that engine than its address: certificates, a context.
+    environ = None if find_address().url == address else {**os.environ, "DOCKER_HOST": address}
+    with contextlib.closing(connect(environ)) as client:
         client.remove_container(name, force=True, v=True)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter import context, guard, leaving, ownership
@@ -319,7 +319,10 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         gpus=options.gpus,
         output_dir=job.source.folder / "output",
     )
-    ended = yield from runners.select(job.executor).stream_run(spec, cancel)
+    runner: Any = runners.select(job.executor)
+    if where := getattr(_builder(job), "engine_with_images", None):
+        runner.docker_client = where()
+    ended = yield from runner.stream_run(spec, cancel)
     if ended.exit_code:
         raise RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",

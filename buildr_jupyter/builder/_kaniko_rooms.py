@@ -106,7 +106,8 @@ class Container:
                 host_config=client.create_host_config(network_mode=self._network),
             )
             self._container = container = str(made["Id"])
-            self._leash.hold_container(container)
+            if address := getattr(client, "buildr_address", None):
+                self._leash.hold_container(container, address.url)
             if self._files:
                 client.put_archive(container, "/", _tar(self._files))
             client.put_archive(container, CONTEXT, self._context)

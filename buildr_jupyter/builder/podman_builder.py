@@ -14,6 +14,7 @@ from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.engine import connect
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.model import BuildRequest
+from buildr_jupyter.ownership import sweep_containers
 
 __all__ = ["PodmanBuilder"]
 
@@ -54,7 +55,12 @@ class PodmanBuilder(DockerBuilder):
             address = self.address or find(self._environ)
             self._own = address is None
             self.docker_client = connect({"DOCKER_HOST": address}) if address else own(self._environ).client()
+            sweep_containers(self.docker_client)
         return self.docker_client
+
+    def engine_with_images(self) -> Any:
+        """Return the connection to where its images are, which is where they are run."""
+        return self._client()
 
     def _stream_context(
         self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken

@@ -137,7 +137,8 @@ class DockerRunner:
         """Make a container that has not started; stop and remove it at the end."""
         with Leash() as leash:
             container = self._create(client, spec, {**labels(), OWNER_LABEL: self._owner})
-            leash.hold_container(container)
+            if address := getattr(client, "buildr_address", None):
+                leash.hold_container(container, address.url)
             try:
                 yield container
             finally:

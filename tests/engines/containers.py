@@ -36,9 +36,11 @@ def set_up(folder: Path, *, driver: str = "overlay") -> Containers:
         f'[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/store"\nrunroot = "{folder}/run"\n'
     )
     registries(folder / "registries.conf")
+    # A limit that is higher than this machine's own cannot be set; podman's default is.
+    limits = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
     # crun, the default, asks for a pure cgroup hierarchy; runc takes a mixed one, too.
     (folder / "containers.conf").write_text(
-        '[engine]\nruntime = "/usr/sbin/runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        f'{limits}[engine]\nruntime = "/usr/sbin/runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
     )
     environment = {
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
