@@ -27,7 +27,7 @@ _WAIT = 'IFS= read -r what || exit 0; IFS= read -r said && exit 0; exec "$@" $wh
 
 
 class Leash:
-    """Tied to one child (``hold_child``) or container (``hold_container``) until ``undo``; without a shell, nothing."""
+    """Tied to one child, container or piece of work (``hold_…``) until ``undo``; without a shell, nothing."""
 
     def __init__(self) -> None:
         self._shell: subprocess.Popen[bytes] | None = None
@@ -47,6 +47,10 @@ class Leash:
     def hold_container(self, container: str, address: str) -> None:
         """Remove this container of the engine at ``address``."""
         self._say(f"container {container} {address}")
+
+    def hold_work(self, command: str) -> None:
+        """Remove what a killed podman or buildah leaves of work that begins now: working containers."""
+        self._say(f"work {command} {int(time.time())}")
 
     def undo(self) -> None:
         """Let go: it has ended, or may go on without us."""
@@ -141,6 +145,14 @@ def _main(what: str, name: str, address: str = "") -> None:
                 os.kill(pid, signal.SIGKILL)
         return
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if what == "work":
+        from buildr_jupyter.builder._containers import others_at_work, sweep_working
+
+        deadline = time.monotonic() + 4 * TERM_WAIT_S
+        while others_at_work() and time.monotonic() < deadline:  # its own leash ends it
+            time.sleep(0.1)
+        sweep_working(name, float(address))
+        return
     from buildr_jupyter.engine import connect, find_address
 
     # The environment may say more of that engine than its address: certificates, a context.

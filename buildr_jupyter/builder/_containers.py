@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from buildr_jupyter import credentials
@@ -53,28 +53,34 @@ def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
         yield ["--authfile", str(file)]
 
 
-def sweep_working(command: str, since: float) -> None:
-    """Remove the working containers of a ``buildah`` that was killed: made since (seconds since the epoch), unused.
+def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> None:
+    """Remove the working containers of a buildah or podman that was killed: made since (seconds since the epoch).
 
-    They carry no mark of ours. Where another buildah or podman of this user is at work they may be its: they stay.
+    They carry no mark of ours, so where another buildah or podman of this user runs they may be its, and stay; ``idle``
+    are services of our own that do nothing.
     """
-    if others_at_work():
+    if others_at_work(idle):
         return
-    where = json.loads(ask([command, "info"]))["store"]
-    folder = Path(where["GraphRoot"]) / f"{where['GraphDriverName']}-containers"
-    for found in json.loads(ask([command, "containers", "--json"])) or ():
-        record = folder / str(found["id"]) / "userdata" / "buildah.json"
+    podman = Path(command).name == "podman"
+    where = json.loads(ask([command, "info", *(["--format=json"] if podman else [])]))["store"]
+    known = {name.lower(): value for name, value in where.items()}
+    folder = Path(known["graphroot"]) / f"{known['graphdrivername']}-containers"
+    listing = ["ps", "--all", "--external", "--format=json"] if podman else ["containers", "--json"]
+    for found in json.loads(ask([command, *listing])) or ():
+        container = str(found.get("id") or found.get("Id"))
+        record = folder / container / "userdata" / "buildah.json"
         if record.exists() and record.stat().st_mtime >= since:
-            ask([command, "rm", str(found["id"])])
+            ask([command, "rm", *(["--force"] if podman else []), container])
 
 
-def others_at_work() -> bool:
-    """Tell whether this user has a buildah or podman that runs, from /proc."""
+def others_at_work(idle: Collection[int] = ()) -> bool:
+    """Tell whether this user has a buildah or podman that runs, from /proc; ``idle`` do not count."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             name = (entry / "comm").read_text().strip()
-            if name in ("buildah", "podman") and state not in "ZX" and entry.stat().st_uid == os.geteuid():
+            ours = entry.stat().st_uid == os.geteuid() and int(entry.name) not in idle
+            if ours and name in ("buildah", "podman") and state not in "ZX":
                 return True
     return False
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.builder._containers import sweep_working
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
 from buildr_jupyter.leash import Leash, descendants
@@ -135,13 +136,24 @@ def leased(environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
     """
     key = tuple(environ.get(name, "") for name in _SETTINGS)
     service = _take(key) or Service(environ=environ)
-    try:
-        yield service
-    except BaseException:
-        service.end()
-        raise
+    began = int(time.time())
+    with Leash() as leash:
+        leash.hold_work("podman")
+        try:
+            yield service
+        except BaseException:
+            service.end()
+            with contextlib.suppress(EngineError):
+                sweep_working("podman", began, idle=_idle_processes())
+            raise
     with _lock:
         _idle.setdefault(key, []).append(service)
+
+
+def _idle_processes() -> set[int]:
+    with _lock:
+        known = (*_shared.values(), *(one for idle in _idle.values() for one in idle))
+    return {service.child.pid for service in known}
 
 
 def own(environ: Mapping[str, str] = os.environ) -> Service:

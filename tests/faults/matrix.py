@@ -242,8 +242,8 @@ class _Strike:
             if outside != (case.service is not None):
                 case.end()
                 case.serve(outside=outside)
-        if fault in ("clock", "denied"):
-            case.begin(clock=fault == "clock", lowered=fault == "denied")
+        if fault == "denied":
+            case.begin(lowered=True)
             stack.callback(case.begin)
         elif case.process is None:
             case.begin()
@@ -307,7 +307,7 @@ class _Strike:
             "trickle": self._trickle,
             "disk full": lambda: None if self._early else self._full.enter_context(case.full()),
             "denied": self._refuse,
-            "clock": lambda: case.time.write_text("+400d\n"),
+            "clock": lambda: case.time.write_text(str(400 * 86400)),
             "interrupt": lambda: case.process and case.process.send_signal(signal.SIGINT),
         }
         actions[fault]()
@@ -366,7 +366,7 @@ class _Strike:
         self._full.close()
         for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):
             valve.open()
-        case.time.write_text("+0\n")
+        case.time.write_text("0")
         for path in (case.disk / "work" / "output", case.disk / "work"):
             if path.exists():
                 path.chmod(0o755)

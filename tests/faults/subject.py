@@ -1,6 +1,6 @@
 """The process under test: commands of ``buildr``, one JSON list of words a line, in one process as in a kernel.
 
-After each it prints one line: ``{"status", "threads", "descriptors", "record"}``. What a person would see goes to
+Its clock (``time.time``) is ahead by the seconds that the file $BUILDR_FAULTS_CLOCK holds. After each it prints one line: ``{"status", "threads", "descriptors", "record"}``. What a person would see goes to
 standard error as it comes.
 """
 
@@ -16,7 +16,16 @@ import sys
 import threading
 import time
 
-from buildr_jupyter import cli
+_real = time.time
+
+
+def _ahead() -> float:
+    with open(os.environ["BUILDR_FAULTS_CLOCK"]) as file:
+        return _real() + float(file.read() or 0)
+
+
+time.time = _ahead  # before the package takes it for its clocks
+from buildr_jupyter import cli  # noqa: E402
 
 
 def run(words: list[str]) -> dict[str, object]:

@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -126,7 +125,7 @@ class Case:
         for name in ("tmp", "cache", "work", "home"):
             (self.disk / name).mkdir()
         self.time = self.folder / "time"
-        self.time.write_text("+0\n")
+        self.time.write_text("0")
         self.lines: queue.Queue[str] = queue.Queue()
         self.heard: list[str] = []
         self.answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -152,23 +151,20 @@ class Case:
             "BUILDR_AUTH_FILE": str(self.disk / "home" / "auth.json"), "DOCKER_CONFIG": str(self.disk / "home" / "docker"),
             "DOCKER_HOST": f"unix://{self.world.docker.path}", "BUILDR_FAULTS": self.mark,
             "BUILDR_CONNECT_TIMEOUT": "3", "BUILDR_READ_TIMEOUT": "3", "BUILDR_IDLE_TIMEOUT": str(self.idle_s),
-            "FAKETIME_TIMESTAMP_FILE": str(self.time), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "BUILDR_FAULTS_CLOCK": str(self.time),
             "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         return {**passed, **own, **self.environment}
 
-    def begin(self, *, clock: bool = False, lowered: bool = False) -> None:
-        """Start the process; ``clock``: its clock can be set; ``lowered``: as root whom modes of files bind, too."""
+    def begin(self, *, lowered: bool = False) -> None:
+        """Start the process; ``lowered``: as root whom modes of files bind, too."""
         self.end()
         command = [sys.executable, "-m", "tests.faults.subject"]
         if lowered:
             rights = "-dac_override,-dac_read_search"
             command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
-        env = self.environ()
-        if clock:
-            env["LD_PRELOAD"] = faketime_library()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=self.disk / "work",
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environ(), cwd=self.disk / "work",
         )  # fmt: skip
         threads = (self._read_answers, self._read_lines)
         for work in threads:
@@ -308,13 +304,6 @@ class Case:
             yield
         finally:
             filler.unlink()
-
-
-def faketime_library() -> str:
-    """Return libfaketime of Debian's package."""
-    found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None) or shutil.which("faketime")
-    assert found, "no faketime: make engines"
-    return str(found)
 
 
 class Docker(Case):

@@ -1,0 +1,40 @@
+"""What podman built is run by podman: its images are in no other engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.engines import Engines, containers
+from tests.engines.fixtures import _or_skip
+from tests.engines.registry import Registry
+from tests.integration.builders import World
+from tests.integration.test_builder_contract import world
+from tests.integration.test_docker_pipeline import cli_run, notebook
+
+__all__ = ["world"]
+
+
+def test_a_program_is_built_and_run(
+    world: World, engines: Engines, registry_http: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _or_skip("podman", engines.containers)
+    registries = containers.registries(tmp_path / "registries.conf", insecure=[registry_http.host])
+    settings = {"CONTAINERS_REGISTRIES_CONF": str(registries), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    for name, value in {**made.environment, **settings, "DOCKER_HOST": "unix:///not/there.sock"}.items():
+        monkeypatch.setenv(name, value)
+    text = "%%containerize ran\nimport os\nfrom pathlib import Path\nprint('by podman')\n_ = Path(os.environ['BUILDR_OUTPUT_DIR'], 'made.txt').write_text('1')"
+    path = notebook(tmp_path, text)
+    status, out, err = cli_run(["build", str(path), "--builder", "podman", "--base", world.base, "--run", "--json"])
+    assert status == 0, err
+    record = json.loads(out)
+    assert record["run"] == {"exit_code": 0, "stdout_tail": "by podman\n"}
+    assert (tmp_path / "output" / "made.txt").read_text() == "1"
+    failing = notebook(tmp_path, "%%containerize ran\nraise SystemExit(7)", name="failing.ipynb")
+    status, out, _ = cli_run(["build", str(failing), "--builder", "podman", "--base", world.base, "--run", "--json"])
+    assert status == 1
+    assert "ended with status 7" in json.loads(out)["error"]["message"]
+    assert os.environ["DOCKER_HOST"] == "unix:///not/there.sock"
