@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Leash", "descendants", "end_group", "members"]
+__all__ = ["Leash", "descendants", "end_group", "members", "serving"]
 
 TERM_WAIT_S, KILL_WAIT_S = 3.0, 5.0
+_PR_SET_CHILD_SUBREAPER = 36
 _WAIT = 'IFS= read -r what || exit 0; IFS= read -r said && exit 0; exec "$@" $what'
 """The first line says whom to end; a second one, that there is nothing to end any more."""
 
@@ -72,6 +73,11 @@ class Leash:
         if self._shell is not None and self._shell.stdin is not None:
             with contextlib.suppress(OSError):
                 self._shell.stdin.write(f"{line}\n".encode())
+
+
+def serving(command: list[str]) -> list[str]:
+    """Return ``command`` as it is run for a service that is to end, with all that it started, when its stdin ends."""
+    return command if sys.platform != "linux" else [sys.executable, "-I", "-S", __file__, "serve", *command]
 
 
 # -- processes
@@ -136,6 +142,28 @@ def _gone(group: int, within_s: float, ended: Callable[[], bool]) -> bool:
 # -- the program that the shell becomes
 
 
+def _serve(command: list[str]) -> None:
+    """Run a service for the process that holds our standard input; with either's end, all that it started ends.
+
+    What a killed service leaves is handed to us by the kernel ("child subreaper", prctl(2)), so that it is found.
+    """
+    import ctypes
+    import select
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        select.select([0, os.pidfd_open(child.pid)], [], [])
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        below = descendants(os.getpid())
+        end_group(child.pid, ended=lambda: child.poll() is not None)
+        for pid in {*below, *descendants(os.getpid())} - {child.pid}:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def _main(what: str, name: str, address: str = "") -> None:
     if what == "child":
         below = descendants(int(name))
@@ -162,4 +190,4 @@ def _main(what: str, name: str, address: str = "") -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _serve(sys.argv[2:]) if sys.argv[1] == "serve" else _main(*sys.argv[1:])

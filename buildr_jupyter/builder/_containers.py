@@ -56,8 +56,8 @@ def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
 def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> None:
     """Remove the working containers of a buildah or podman that was killed: made since (seconds since the epoch).
 
-    They carry no mark of ours, so where another buildah or podman of this user runs they may be its, and stay; ``idle``
-    are services of our own that do nothing.
+    They carry no mark of ours, so where another buildah or podman of this user works in the same store they may be its,
+    and stay; ``idle`` are services of our own that do nothing.
     """
     if others_at_work(idle):
         return
@@ -74,15 +74,28 @@ def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> 
 
 
 def others_at_work(idle: Collection[int] = ()) -> bool:
-    """Tell whether this user has a buildah or podman that runs, from /proc; ``idle`` do not count."""
+    """Tell whether this user has a buildah or podman that runs on the same store, from /proc; ``idle`` do not count."""
+    store = {name: os.environ.get(name, "") for name in _STORE}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             name = (entry / "comm").read_text().strip()
             ours = entry.stat().st_uid == os.geteuid() and int(entry.name) not in idle
-            if ours and name in ("buildah", "podman") and state not in "ZX":
+            if ours and name in ("buildah", "podman") and state not in "ZX" and _variables(entry, _STORE) == store:
                 return True
     return False
+
+
+_STORE = ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")
+"""What says where images and containers are."""
+
+
+def _variables(process: Path, names: Iterable[str]) -> dict[str, str]:
+    pairs = [
+        entry.partition("=") for entry in (process / "environ").read_bytes().decode("utf-8", "replace").split("\0")
+    ]
+    known = {name: value for name, _, value in pairs}
+    return {name: known.get(name, "") for name in names}
 
 
 def tls_options(host: str) -> list[str]:

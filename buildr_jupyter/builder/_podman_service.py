@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from typing import Any
 from buildr_jupyter.builder._containers import sweep_working
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
-from buildr_jupyter.leash import Leash, descendants
+from buildr_jupyter.leash import Leash, descendants, serving
 from buildr_jupyter.ownership import Scratch
 
 __all__ = ["Service", "find", "leased", "own"]
@@ -62,24 +63,21 @@ class Service:
     """
 
     def __init__(self, command: str = "podman", environ: Mapping[str, str] = os.environ) -> None:
+        if shutil.which(command, path=environ.get("PATH")) is None:
+            raise EngineUnavailable(f"there is no command {command!r} here", hint=INSTALL)
         self.folder = Scratch(large=True)
         self.path = self.folder.path / "podman.sock"
         self._log = self.folder.path / "log"
-        self._leash = Leash()
         settings = {**environ, "TMPDIR": str(self.folder.path)}  # it leaves files there (4.3: one with each push)
         try:
             with self._log.open("wb") as log:
                 self.child = subprocess.Popen(
-                    [command, "system", "service", f"--time={IDLE_S}", f"unix://{self.path}"],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=settings, start_new_session=True,
+                    serving([command, "system", "service", f"--time={IDLE_S}", f"unix://{self.path}"]),
+                    stdin=subprocess.PIPE, stdout=log, stderr=log, env=settings, start_new_session=True,
                 )  # fmt: skip
-        except FileNotFoundError:
-            self._free()
-            raise EngineUnavailable(f"there is no command {command!r} here", hint=INSTALL) from None
         except OSError as error:
-            self._free()
+            self.folder.close()
             raise EnginePermission(f"the command {command!r} cannot be run: {error}", hint=INSTALL) from error
-        self._leash.hold_child(self.child.pid)
         self.address = f"unix://{self.path}"
         self._client: Any = None
         self._wait()
@@ -103,7 +101,8 @@ class Service:
         """Kill what it runs: a RUN goes on where its client has left (measured with podman 4.3), unlike Docker's."""
         for pid in descendants(self.child.pid):
             with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                if str(self.path).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
         """End it, and what it runs, where it has not ended by itself."""
@@ -116,10 +115,8 @@ class Service:
             time.sleep(0.02)
         self.child.kill()
         self.child.wait()
-        self._free()
-
-    def _free(self) -> None:
-        self._leash.undo()
+        if self.child.stdin is not None:
+            self.child.stdin.close()
         self.folder.close()
 
 

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ def _good(case: Case) -> dict[str, Any]:
     case.say(case.words())
     said = case.answer(120)
     assert said["status"] == 0, "\n".join(case.heard[-15:])
-    case.threads, case.descriptors = said["threads"], said["descriptors"]  # type: ignore[attr-defined]
+    case.threads, case.descriptors = said["threads"], said["descriptors"]
     record: dict[str, Any] = said["record"]
     return record
 
@@ -199,8 +200,7 @@ def _compare(case: Case, row: Row, outcome: Outcome, before: tuple[str | None, s
 
 def _go_on(case: Case, outcome: Outcome) -> None:
     """Build once more: it succeeds, and nothing is left then."""
-    threads, descriptors = case.threads, case.descriptors  # type: ignore[attr-defined]
-    fresh = case.heard == [] or "ready" in case.heard
+    threads, descriptors = case.threads, case.descriptors
     try:
         _good(case)
     except (AssertionError, Gone, TimeoutError) as error:
@@ -208,10 +208,10 @@ def _go_on(case: Case, outcome: Outcome) -> None:
         return
     outcome.left = probe.left_over(case)
     outcome.wrong += [f"after the next build: {one}" for one in outcome.left]
-    if len(case.threads) > len(threads):  # type: ignore[attr-defined]
-        outcome.wrong.append(f"threads left: {case.threads}")  # type: ignore[attr-defined]
-    if case.descriptors > descriptors + (2 if fresh else 0):  # type: ignore[attr-defined]
-        outcome.wrong.append(f"descriptors left: {case.descriptors - descriptors}")  # type: ignore[attr-defined]
+    if more := Counter(case.threads) - Counter(threads):
+        outcome.wrong.append(f"threads left: {dict(more)}")
+    if more := Counter(case.descriptors) - Counter(descriptors):
+        outcome.wrong.append(f"descriptors left: {dict(more)}")
 
 
 class _Strike:

@@ -47,9 +47,17 @@ def run(words: list[str]) -> dict[str, object]:
     return {
         "status": status,
         "threads": sorted(thread.name for thread in threading.enumerate()),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": _descriptors(),
         "record": record,
     }
+
+
+def _descriptors() -> list[str]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{name}").partition("[")[0])
+    return sorted(found)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,9 @@ class Case:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     version: int = 0
+    threads: list[str] = field(default_factory=list)
+    descriptors: list[str] = field(default_factory=list)
+    """What the process had after its last good build."""
     idle_s: int = 120
     """For the first build, in which a base is fetched without a word."""
 
