@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 __all__ = ["Leash", "descendants", "end_group", "members", "serving"]
@@ -49,9 +50,9 @@ class Leash:
         """Remove this container of the engine at ``address``."""
         self._say(f"container {container} {address}")
 
-    def hold_work(self, command: str) -> None:
-        """Remove what a killed podman or buildah leaves of work that begins now: working containers."""
-        self._say(f"work {command} {int(time.time())}")
+    def hold_call(self, target: str, *words: str) -> None:
+        """Call ``module:function`` with these words (none of them with a space in it)."""
+        self._say(" ".join(("call", target, *words)))
 
     def undo(self) -> None:
         """Let go: it has ended, or may go on without us."""
@@ -164,7 +165,7 @@ def _serve(command: list[str]) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _main(what: str, name: str, address: str = "") -> None:
+def _main(what: str, name: str, *words: str) -> None:
     if what == "child":
         below = descendants(int(name))
         end_group(int(name))
@@ -173,18 +174,14 @@ def _main(what: str, name: str, address: str = "") -> None:
                 os.kill(pid, signal.SIGKILL)
         return
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    if what == "work":
-        from buildr_jupyter.builder._containers import others_at_work, sweep_working
-
-        deadline = time.monotonic() + 4 * TERM_WAIT_S
-        while others_at_work() and time.monotonic() < deadline:  # its own leash ends it
-            time.sleep(0.1)
-        sweep_working(name, float(address))
+    if what == "call":
+        module, _, function = name.partition(":")
+        getattr(import_module(module), function)(*words)
         return
     from buildr_jupyter.engine import connect, find_address
 
     # The environment may say more of that engine than its address: certificates, a context.
-    environ = None if find_address().url == address else {**os.environ, "DOCKER_HOST": address}
+    environ = None if words == (find_address().url,) else {**os.environ, "DOCKER_HOST": words[0]}
     with contextlib.closing(connect(environ)) as client:
         client.remove_container(name, force=True, v=True)
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,14 @@ def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> 
             ask([command, "rm", *(["--force"] if podman else []), container])
 
 
+def sweep_later(command: str, since: str) -> None:
+    """Do it for a process that was killed, as soon as its services are gone, too."""
+    deadline = time.monotonic() + _LATER_S
+    while others_at_work() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    sweep_working(command, float(since))
+
+
 def others_at_work(idle: Collection[int] = ()) -> bool:
     """Tell whether this user has a buildah or podman that runs on the same store, from /proc; ``idle`` do not count."""
     store = {name: os.environ.get(name, "") for name in _STORE}
@@ -86,6 +95,7 @@ def others_at_work(idle: Collection[int] = ()) -> bool:
     return False
 
 
+_LATER_S = 12.0
 _STORE = ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")
 """What says where images and containers are."""
 

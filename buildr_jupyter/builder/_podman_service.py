@@ -135,7 +135,7 @@ def leased(environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
     service = _take(key) or Service(environ=environ)
     began = int(time.time())
     with Leash() as leash:
-        leash.hold_work("podman")
+        leash.hold_call("buildr_jupyter.builder._containers:sweep_later", "podman", str(began))
         try:
             yield service
         except BaseException:

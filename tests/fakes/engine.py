@@ -58,6 +58,8 @@ class FakeEngine:
         """(method, path without version, query, headers)."""
         self.context: list[tuple[tarfile.TarInfo, bytes | None]] = []
         """Members of the last build's tar and their content."""
+        self.hangs = threading.Event()
+        """Set when a stream that hangs has said what it says."""
         self.closed = threading.Event()
         """Set when the client closes a stream that hangs."""
         self._folder = tempfile.TemporaryDirectory(prefix="fake-engine-")
@@ -165,6 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         self.wfile.flush()
         if engine.hang:
+            engine.hangs.set()
             self.connection.settimeout(20)
             try:
                 self.connection.recv(1)

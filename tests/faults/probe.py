@@ -53,7 +53,7 @@ def _processes(case: Case) -> Iterator[str]:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        kept = own is not None and parent == own and (words[1:3] == [b"system", b"service"] or words[0] == b"/bin/sh")
+        kept = own is not None and (b"service" in words or (parent == own and words[0] == b"/bin/sh"))
         if state != "Z" and not (kept and case.name == "podman"):
             yield f"process {b' '.join(words[:4]).decode(errors='replace')[:60]}"
     if work_of(case):

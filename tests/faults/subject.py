@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -56,7 +57,7 @@ def _descriptors() -> list[str]:
     found = []
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            found.append(os.readlink(f"/proc/self/fd/{name}").partition("[")[0])
+            found.append(re.sub(r":?\[.*|[\w-]+$", "", os.readlink(f"/proc/self/fd/{name}")))
     return sorted(found)
 
 

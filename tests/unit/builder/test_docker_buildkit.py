@@ -130,9 +130,11 @@ def test_cancel_closes_a_stream_that_hangs(subject: Subject, folder: Path) -> No
     half = GOOD[: len(GOOD) // 2]
     with FakeEngine(build=half, hang=True, images=IMAGES, buildkit=True) as fake:
         stream = subject(fake).stream_build(BuildRequest(folder, (ImageRef.parse("x:1"),)), cancel)
-        threading.Timer(0.2, cancel.set).start()
+        waiting = threading.Thread(target=lambda: (fake.hangs.wait(30), cancel.set()))
+        waiting.start()
         with pytest.raises(Cancelled):
             list(stream)
+        waiting.join()
         assert fake.closed.wait(5)
 
 
