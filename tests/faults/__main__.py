@@ -19,7 +19,11 @@ from tests.faults.world import CASES, World
 from tests.unit.test_leaks import false_alarms
 
 README = Path(__file__).parents[2] / "README.md"
-_BLOCK = re.compile(r"(<!-- faults:begin -->\n).*?(<!-- faults:end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- faults:begin -->)\n(.*?)(<!-- faults:end -->)", re.DOTALL)
+_HEAD = (
+    "| builder | rows run | survived | cannot be | builds interrupted at random moments | left nothing |",
+    "|---|---|---|---|---|---|",
+)
 
 
 def main() -> int:
@@ -36,26 +40,39 @@ def main() -> int:
         if row.builder in (args.builder or CASES) and row.stage in (args.stage or matrix.STAGES)
         and row.fault in (args.fault or matrix.FAULTS)
     ]  # fmt: skip
-    counts: Counter[str] = Counter()
+    tallies: dict[str, Counter[str]] = {row.builder: Counter() for row in wanted}
     with tempfile.TemporaryDirectory(prefix="buildr-faults-") as folder:
         world = World(Path(folder))
         try:
-            for builder in dict.fromkeys(row.builder for row in wanted):
-                run_builder(world, [row for row in wanted if row.builder == builder], args.interrupts, counts)
+            for builder, tally in tallies.items():
+                run_builder(world, [row for row in wanted if row.builder == builder], args.interrupts, tally)
+                print(line_of(builder, tally), flush=True)
+                if args.write:
+                    README.write_text(with_line(README.read_text(), builder, tally))
         finally:
             world.close()
     files, alarms = false_alarms(1)
-    print(f"false alarms of the leak guard: {len(alarms)} in {files} files")
-    print("\n".join(alarms))
-    said = (
-        f"{counts['run']} rows run, {counts['survived']} survived; {counts['impossible']} cannot be. "
-        f"{counts['interrupts']} builds interrupted at random moments, {counts['interrupts'] - counts['hurt']} left nothing. "
-        f"{len(alarms)} false alarms of the leak guard in {files:,} files."
-    )
-    print(said)
-    if args.write:
-        README.write_text(_BLOCK.sub(lambda found: f"{found[1]}{said}\n{found[2]}", README.read_text()))
-    return int(counts["run"] != counts["survived"] or bool(counts["hurt"]) or len(alarms) * 10_000 >= files)
+    print(f"false alarms of the leak guard: {len(alarms)} in {files} files", *alarms, sep="\n")
+    hurt = any(tally["run"] != tally["survived"] or tally["hurt"] for tally in tallies.values())
+    return int(hurt or len(alarms) * 10_000 >= files)
+
+
+def line_of(builder: str, tally: Counter[str]) -> str:
+    """Return the builder's line of the README's table."""
+    calm = tally["interrupts"] - tally["hurt"]
+    return f"| `{builder}` | {tally['run']} | {tally['survived']} | {tally['impossible']} | {tally['interrupts']} | {calm} |"
+
+
+def with_line(readme: str, builder: str, tally: Counter[str]) -> str:
+    """Return the README with the builder's line in its table, the other lines as they were."""
+
+    def written(found: re.Match[str]) -> str:
+        lines = {line.split("`")[1]: line for line in found[2].splitlines() if line.startswith("| `")}
+        lines[builder] = line_of(builder, tally)
+        known = [lines[name] for name in CASES if name in lines]
+        return "\n".join([found[1], "", *_HEAD, *known, "", found[3]])
+
+    return _BLOCK.sub(written, readme)
 
 
 def run_builder(world: World, rows: list[matrix.Row], interrupts: int, counts: Counter[str]) -> None:
