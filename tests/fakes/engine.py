@@ -31,8 +31,8 @@ class FakeEngine:
     """``with FakeEngine(build=…) as engine``: ``engine.host`` is what DOCKER_HOST would be.
 
     ``build``, ``push`` and ``pull`` are the bytes of a stream; ``chunk_bytes`` cuts them into HTTP chunks. With
-    ``hang`` the stream stays open after them, with ``break_off`` the connection is closed without an end. With
-    ``buildkit`` it offers BuildKit, without sessions.
+    ``hang`` the stream stays open after them, with ``break_off`` the connection is closed without an end; with ``mute``
+    the answer does not even begin. With ``buildkit`` it offers BuildKit, without sessions.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class FakeEngine:
         status: int = 200,
         hang: bool = False,
         break_off: bool = False,
+        mute: bool = False,
         images: dict[str, dict[str, Any]] | None = None,
         api_version: str = "1.41",
         buildkit: bool = False,
     ) -> None:
         self.streams = {"build": build, "push": push, "create": pull}
-        self.chunk_bytes, self.status, self.hang, self.break_off = chunk_bytes, status, hang, break_off
+        self.chunk_bytes, self.status, self.hang, self.break_off = chunk_bytes, status, hang or mute, break_off
+        self.mute = mute
         self.images = {IMAGE_ID: {"Id": IMAGE_ID, "Size": 4242}} if images is None else images
         self.api_version = api_version
         self.buildkit = buildkit
@@ -126,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(
                 200, {"ApiVersion": self.engine.api_version, "Version": "20.10.24", "Os": "linux", "Arch": "amd64"}
             )
-        elif path == "/_ping" and self.engine.buildkit:
+        elif path == "/_ping" and (self.engine.buildkit or self.engine.mute):
             self.send_response(200)
             self.send_header("Ostype", "linux")
             self.send_header("Content-Length", "0")
@@ -157,15 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         if engine.status != 200:
             self._json(engine.status, {"message": data.decode()})
             return
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        size = engine.chunk_bytes or max(1, len(data))
-        for start in range(0, len(data), size):
-            piece = data[start : start + size]
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        self.wfile.flush()
+        if not engine.mute:
+            self._begin(data)
         if engine.hang:
             engine.hangs.set()
             self.connection.settimeout(20)
@@ -179,5 +174,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.wfile.write(b"0\r\n\r\n")
+
+    def _begin(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        size = self.engine.chunk_bytes or max(1, len(data))
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.flush()
 
     do_GET = do_POST = do_DELETE = _serve  # noqa: N815

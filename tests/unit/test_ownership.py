@@ -10,9 +10,11 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
 
 from buildr_jupyter import ownership
 from buildr_jupyter.ownership import LOCK_LABEL, OWNER_LABEL, Scratch, fresh, half_of, sweep
@@ -170,3 +172,41 @@ def test_a_container_goes_when_its_process_is_gone() -> None:
     kill(living)
     ownership.sweep_containers(engine)
     assert sorted(engine.there) == ["2", "3", "4"]
+
+
+class Answering(Engine):
+    """An engine with an address and containers that can be looked at."""
+
+    def __init__(self, address: str, **made: tuple[str, bool]) -> None:
+        super().__init__()
+        self.buildr_address = SimpleNamespace(url=address)
+        self.made = made
+        self.removed: list[str] = []
+
+    def inspect_container(self, name: str) -> dict[str, Any]:
+        if name not in self.made:
+            raise NotFound("no such container")
+        created, running = self.made[name]
+        return {"Created": f"{created}.123456789Z", "State": {"Running": running}}
+
+    def remove_container(self, name: str, *, force: bool, v: bool) -> None:
+        self.removed.append(name)
+
+
+def test_what_a_gone_engine_could_not_remove_is_removed_when_it_answers() -> None:
+    """But neither what runs, nor what was there before, nor in another engine."""
+    since = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+    for name in ("ended", "runs", "older", "gone"):
+        ownership.abandon("unix:///a.sock", name, since)
+    ownership.abandon("unix:///b.sock", "elsewhere", since)
+    later, before = "2023-11-15T00:00:00", "2023-11-14T00:00:00"
+    engine = Answering(
+        "unix:///a.sock", ended=(later, False), runs=(later, True), older=(before, False), elsewhere=(later, False)
+    )
+    ownership.sweep_containers(engine)
+    assert engine.removed == ["ended"]
+    ownership.sweep_containers(engine)
+    assert engine.removed == ["ended"], "each is tried once"
+    other = Answering("unix:///b.sock", elsewhere=(later, False))
+    ownership.sweep_containers(other)
+    assert other.removed == ["elsewhere"]

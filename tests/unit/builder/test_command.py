@@ -146,3 +146,27 @@ def test_no_thread_is_left() -> None:
     before = threading.active_count()
     run(["sh", "-c", "echo a"], stdin=[b"x"])
     assert threading.active_count() == before
+
+
+def test_a_command_may_not_be_silent_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDR_IDLE_TIMEOUT", "0.2")
+    said = []
+    with pytest.raises(EngineError, match="^sh said nothing for 0 s") as caught:
+        for piece in follow(["sh", "-c", "echo begins; printf half; sleep 60"], cancel=CancelToken()):
+            said.append(piece.data)  # noqa: PERF401 - what came before the error counts
+    assert said == [b"begins\n", b"half"]
+    assert "BUILDR_IDLE_TIMEOUT" in str(caught.value.hint)
+
+
+def test_whoever_works_for_a_silent_command_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDR_READ_TIMEOUT", "0.1")
+    asked = []
+
+    def still_there() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise EngineUnavailable("the daemon is gone")
+
+    with pytest.raises(EngineUnavailable, match="the daemon is gone"):
+        list(follow(["sleep", "60"], cancel=CancelToken(), still_there=still_there))
+    assert len(asked) == 3
