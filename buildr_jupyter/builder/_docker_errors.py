@@ -33,6 +33,10 @@ _UNREACHABLE = re.compile(
 )
 
 
+BROKEN_OFF = "the engine broke the connection off"
+_STILL_RUNS = "does it still run? buildr doctor asks it; then try again"
+
+
 def publish_error(message: str, host: str, *, logged_in: bool = False) -> PublishError:
     """Return the error of a push to ``host`` that failed with the engine's ``message``."""
     text = f"Image push failed: {message}"
@@ -53,13 +57,15 @@ def publish_error(message: str, host: str, *, logged_in: bool = False) -> Publis
         return RegistryDenied(text, hint=hint if logged_in else f"no login was sent: buildr login {host}")
     if _UNREACHABLE.search(message):
         return RegistryUnreachable(text, hint=f"is {host} the right name, and is it up?")
+    if message == BROKEN_OFF:
+        return PublishError(text, hint=_STILL_RUNS)
     if "does not exist locally" in message or "No such image" in message:
         return PublishError(text, hint="build the image first, under the name that is pushed")
     return PublishError(text)
 
 
 _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"the engine broke the connection off"), "does it still run? buildr doctor asks it; then build again"),
+    (re.compile(BROKEN_OFF), _STILL_RUNS),
     (re.compile(r"requires BuildKit"), "the classic builder cannot do it: --builder buildkit"),
     (re.compile(r"no space left on device"), "free space where the engine keeps its images (docker system df)"),
     (re.compile(r"no active sessions"), "pip install 'buildr-jupyter[buildkit]': this needs a session with BuildKit"),

@@ -26,7 +26,7 @@ from buildr_jupyter.builder._docker_buildkit import (
     served,
     with_mounts,
 )
-from buildr_jupyter.builder._docker_errors import build_error, publish_error
+from buildr_jupyter.builder._docker_errors import BROKEN_OFF, build_error, publish_error
 from buildr_jupyter.builder._docker_http import interruptible, only_logins
 from buildr_jupyter.builder._docker_refusals import docker_refusals
 from buildr_jupyter.builder._docker_stream import DockerStream, described, error_of
@@ -379,7 +379,7 @@ class DockerBuilder:
                     if cancel.is_set() or not state.begun:
                         raise
                     _abandon_step(client, state)
-                    raise self._failure(state, "the engine broke the connection off", None) from error
+                    raise self._failure(state, BROKEN_OFF, None) from error
                 except EngineError:
                     _abandon_step(client, state)
                     raise
