@@ -40,8 +40,8 @@ FAULTS = {
     "engine restarted": "the engine is stopped and started",
 }
 _KEPT_SOCKETS = 75
-LIMIT_S = 45.0
-"""After so long, waiting counts as for ever."""
+LIMIT_S = 150.0
+"""After so long, waiting counts as for ever: Docker tries a push five times, in some 75 s, and tells so."""
 
 
 @dataclass(frozen=True)
