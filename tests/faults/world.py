@@ -153,7 +153,7 @@ class Case:
             "XDG_CONFIG_HOME": str(self.disk / "home"), "BUILDR_STORE": str(self.disk / "cache" / "store"),
             "BUILDR_AUTH_FILE": str(self.disk / "home" / "auth.json"), "DOCKER_CONFIG": str(self.disk / "home" / "docker"),
             "DOCKER_HOST": f"unix://{self.world.docker.path}", "BUILDR_FAULTS": self.mark,
-            "BUILDR_CONNECT_TIMEOUT": "3", "BUILDR_READ_TIMEOUT": "3", "BUILDR_IDLE_TIMEOUT": str(self.idle_s),
+            "BUILDR_CONNECT_TIMEOUT": "5", "BUILDR_READ_TIMEOUT": "5", "BUILDR_IDLE_TIMEOUT": str(self.idle_s),
             "BUILDR_FAULTS_CLOCK": str(self.time),
             "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
