@@ -28,6 +28,8 @@ STOP_GRACE_S = 2
 """How long a container may take to end after SIGTERM."""
 
 _WAIT_S = 1.0
+_LISTEN_AGAIN = 5
+"""So often is listened again to a container that runs on; one may have closed its output for good."""
 _PORT_TAKEN = re.compile(
     r"(?:Bind for|listen \w+) (\S+?):(\d+)(?: failed)?: (?:port is already allocated|bind: .*in use)"
 )
@@ -68,12 +70,17 @@ class DockerRunner:
                 ports = _open_ports(client.inspect_container(container), spec)
                 step = StepUpdate(f"run {spec.name}", _title(spec, ports), started_at=started)
                 yield step
-                for stream, data in _pieces(output):
-                    if text := decoders[stream].decode(data):
-                        tail = _tail(tail, text, stream)
-                        yield RunOutput(stream, text)
-                    _raise_if(cancel)
-            _raise_if(cancel)
+                tail = yield from self._listen(output, decoders, tail, cancel)
+            for number in range(_LISTEN_AGAIN):
+                if not self._runs_on(client, container, cancel):
+                    break
+                if not number:
+                    yield Warned(
+                        f"the connection to container {spec.name} broke off: some of its output may be missing"
+                    )
+                with interruptible(client, cancel.on_cancel, idle=False) as watch:
+                    output = watch(lambda: client.attach(container, stream=True, demux=True))
+                    tail = yield from self._listen(output, decoders, tail, cancel)
             for stream, decoder in decoders.items():
                 if text := decoder.decode(b"", True):
                     tail = _tail(tail, text, stream)
@@ -123,6 +130,36 @@ class DockerRunner:
         with translate(client):
             self._stop(client, name)
             self._remove(client, name)
+
+    # -- its output
+
+    def _listen(
+        self, output: Iterable[Any], decoders: dict[Stream, codecs.IncrementalDecoder], tail: str, cancel: CancelToken
+    ) -> Generator[Event, None, str]:
+        """Yield what the container writes, to the end of the stream, however that comes; return the longer tail."""
+        from requests.exceptions import RequestException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            for stream, data in _pieces(output):
+                if text := decoders[stream].decode(data):
+                    tail = _tail(tail, text, stream)
+                    yield RunOutput(stream, text)
+                _raise_if(cancel)
+        except (RequestException, HTTPError, OSError):
+            if cancel.is_set():
+                raise
+        _raise_if(cancel)
+        return tail
+
+    def _runs_on(self, client: Any, container: str, cancel: CancelToken) -> bool:
+        """Tell whether the container runs although its output ended; what ends with it gets a second to do so."""
+        from requests.exceptions import RequestException
+
+        _raise_if(cancel)
+        with contextlib.suppress(RequestException):
+            client.wait(container, timeout=_WAIT_S)
+        return bool((client.inspect_container(container).get("State") or {}).get("Running"))
 
     # -- its life
 

@@ -229,6 +229,8 @@ class _Strike:
     @property
     def lasts(self) -> bool:
         """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
+        if (self.row.fault, self.row.stage) == ("reset", "run"):
+            return False  # the container is listened to again
         return self.row.fault not in ("trickle", "clock", "registry killed") and not (
             self.row.fault in ("disk full", "denied") and self.row.stage != "build"
         )

@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("target", choices=targets.TARGETS)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--runs", type=int, help="so many executions, however long they take")
     parser.add_argument("--plant", action="store_true", help="with a bug that is to be found")
     parser.add_argument("--keep", action="store_true", help="add what reaches new code to the corpus")
     args = parser.parse_args()
@@ -34,9 +35,9 @@ def main() -> None:
     os.chdir(scratch)  # what crashed is written here
     folders = [str(seeds)] if args.keep else [scratch, str(seeds)]
     options = [
-        f"-max_total_time={args.seconds}",
+        f"-runs={args.runs}" if args.runs else f"-max_total_time={args.seconds}",
         "-timeout=1",
-        "-rss_limit_mb=768",
+        "-rss_limit_mb=256",
         "-max_len=4096",
         "-print_final_stats=1",
     ]
