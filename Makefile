@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test engines lab bench e2e faults fuzz lint lock clean
+.PHONY: demo test engines lab bench e2e faults fuzz load minimum audit lint lock clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
@@ -44,6 +44,21 @@ faults: $(VENV)/.installed
 FUZZ_ARGS ?=
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz.long $(FUZZ_ARGS)
+
+# Builds at once and one after another: make load LOAD_ARGS="--builds 100 --write".
+LOAD_ARGS ?=
+load: $(VENV)/.installed
+	$(BIN)/python -m tests.faults.load $(LOAD_ARGS)
+
+# The unit tests with the oldest versions that pyproject.toml allows.
+minimum: $(VENV)/.installed
+	$(PYTHON) -m venv .venv-minimum
+	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e ".[test]"
+	.venv-minimum/bin/python -m pytest tests/unit $(PYTEST_ARGS)
+
+# Known weaknesses of what is locked, where the network has the service that knows them.
+audit: $(VENV)/.installed
+	$(BIN)/uvx pip-audit --requirement requirements-dev.lock --disable-pip --require-hashes
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check buildr_jupyter tests
