@@ -54,11 +54,11 @@ load: $(VENV)/.installed
 minimum: $(VENV)/.installed
 	$(PYTHON) -m venv .venv-minimum
 	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e ".[test]"
-	.venv-minimum/bin/python -m pytest tests/unit $(PYTEST_ARGS)
+	.venv-minimum/bin/python -m pytest tests/unit -W default $(PYTEST_ARGS)
 
 # Known weaknesses of what is locked, where the network has the service that knows them.
 audit: $(VENV)/.installed
-	$(BIN)/uvx pip-audit --requirement requirements-dev.lock --disable-pip --require-hashes
+	$(BIN)/uvx pip-audit --requirement requirements-dev.lock --disable-pip --require-hashes --strict
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check buildr_jupyter tests

@@ -191,11 +191,11 @@ class BuildahBuilder:
         login = yield from self._login(ref.registry_host)
         state = DockerStream("push", clock=self._clock)
         state.registry = ref.registry_host, login is not None
-        with authfile([login]) as auth, Scratch(large=True) as folder:
+        with authfile([login]) as auth, Scratch() as folder:
             digest_file = folder / "digest"
             options = [*auth, *tls_options(ref.registry_host), "--digestfile", str(digest_file)]
             target = f"docker://{ref.registry_host}/{ref.registry_path}:{ref.tag}"
-            yield from self._follow(["push", *options, str(ref), target], state, cancel, {"TMPDIR": str(folder)})
+            yield from self._follow(["push", *options, str(ref), target], state, cancel)
             digest = digest_file.read_text().strip()
         return BuildResult(
             image=str(ref),
@@ -227,13 +227,11 @@ class BuildahBuilder:
         logins = {}
         for host in sorted({ref.registry_host for ref in bases}):
             logins[host] = yield from self._login(host)
-        with authfile(logins.values()) as auth, Scratch(large=True) as folder:
+        with authfile(logins.values()) as auth, Scratch() as folder:
             id_file = folder / "image-id"
-            (folder / "tmp").mkdir()  # its own temporary files go with ours, however it ends
             options, environment = self._build_options(request)
             options += _mounts(request, folder)
             command = ["bud", "--layers", "--force-rm", "--iidfile", str(id_file), *auth, *options]
-            environment["TMPDIR"] = str(folder / "tmp")
             yield from self._follow([*command, str(request.context)], state, cancel, environment)
             image_id = id_file.read_text().strip() if id_file.exists() else ""
         if not image_id:
@@ -322,12 +320,12 @@ class BuildahBuilder:
         environment: dict[str, str] | None = None,
     ) -> Generator[Event, None, None]:
         """Run buildah and yield what it says as events; raise what it fails with."""
-        pieces = follow(
-            [self.command, *arguments], cancel=cancel, env={**os.environ, **(environment or {})}, hint=INSTALL
-        )
         errors: list[str] = []
         began = time.time()
-        status = yield from through(pieces, lambda piece: self._said(state, piece, errors))
+        with Scratch(large=True) as folder:  # its own temporary files go with ours, however it ends
+            env = {**os.environ, **(environment or {}), "TMPDIR": str(folder)}
+            pieces = follow([self.command, *arguments], cancel=cancel, env=env, hint=INSTALL)
+            status = yield from through(pieces, lambda piece: self._said(state, piece, errors))
         if status < 0 and state.verb == "build":
             sweep_working(self.command, began)
         if status:

@@ -95,13 +95,13 @@ def _start_containerd(folder: Path, env: dict[str, str]) -> Process:
 def _answers(socket: Path) -> bool:
     if not socket.exists():
         return False
-    from docker import APIClient
-    from docker.errors import DockerException
+    from buildr_jupyter.engine import connect
+    from buildr_jupyter.errors import EngineError
 
     try:
-        with contextlib.closing(APIClient(f"unix://{socket}", version="auto", timeout=5)):
+        with contextlib.closing(connect({"DOCKER_HOST": f"unix://{socket}"}, connect_timeout_s=5)):
             return True
-    except DockerException:
+    except EngineError:
         return False
 
 
