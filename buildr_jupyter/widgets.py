@@ -32,12 +32,20 @@ _publish: Any = publish_display_data
 
 @functools.cache
 def _script() -> str:
-    return (Path(__file__).parent / "pane" / "pane.js").read_text(encoding="utf-8")
+    """Return the page's script: one module, of two files."""
+    return "".join(_file(name) for name in ("log.js", "pane.js"))
+
+
+@functools.cache
+def _file(name: str) -> str:
+    return (Path(__file__).parent / "pane" / name).read_text(encoding="utf-8")
 
 
 class _Pane(anywidget.AnyWidget):
     mark = traitlets.Unicode().tag(sync=True)
     boot = traitlets.Dict().tag(sync=True)
+    look = traitlets.Unicode().tag(sync=True)
+    """The style sheet of the pane's shadow root."""
     ident = traitlets.Unicode().tag(sync=True)
     """The widget's own model id, by which the script asks whether the kernel is still there."""
 
@@ -46,7 +54,7 @@ class WidgetChannel:
     """Custom messages of one widget, from any thread."""
 
     def __init__(self, mark: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> None:
-        self.widget = _Pane(mark=mark, boot=boot, _esm=_script())
+        self.widget = _Pane(mark=mark, boot=boot, look=_file("pane.css"), _esm=_script())
         self.widget.ident = self.widget.model_id
         self.widget.on_msg(lambda _widget, content, _buffers: hear(content))
         _hear_while_busy(self.widget.comm)
