@@ -281,6 +281,7 @@ def register(ipython: InteractiveShell) -> None:
         formatter.for_type_by_name("buildr_jupyter.model", "BuildResult", globals()[name])
     _own_display(ipython).for_type_by_name("buildr_jupyter.model", "BuildResult", magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
+    magics.builds.warm_up()
 
 
 def _own_display(ipython: InteractiveShell) -> Any:

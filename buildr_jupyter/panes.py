@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,7 @@ class Builds:
     def __init__(self, shell: InteractiveShell, write: Callable[[str], None]) -> None:
         self._shell, self._write = shell, write
         self._held: list[tuple[Build, PaneWindow | None]] = []
+        self._said: set[str] = set()
         self.shown: BuildResult | None = None
 
     # -- one build
@@ -108,14 +111,14 @@ class Builds:
         options = job.options
         if options.quiet or options.ui not in ("auto", "widget") or (options.ui == "auto" and not self.has_page()):
             return None
-        try:
-            from buildr_jupyter.widgets import PageSurface
-        except ImportError:
-            return None  # no anywidget: text serves as well
+        if not _has_widgets():
+            self._say_once("buildr: anywidget is not installed here; plain text serves (pip install anywidget)\n")
+            return None
         from platformdirs import user_cache_path
 
         from buildr_jupyter.pane.progress import Durations
         from buildr_jupyter.pane.window import PaneWindow
+        from buildr_jupyter.widgets import PageSurface
 
         return PaneWindow(
             PageSurface(widget_view="__vsc_ipynb_file__" in self._shell.user_ns or "google.colab" in sys.modules),
@@ -125,6 +128,25 @@ class Builds:
             publish=options.publish,
             durations=Durations(user_cache_path("buildr") / "durations.json"),
         )
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._write(text)
+
+    def warm_up(self) -> None:
+        """Import what a first build needs, in a thread, where a page is there to show it at once."""
+
+        def imports() -> None:
+            import anywidget  # noqa: F401
+
+            import buildr_jupyter.background
+            import buildr_jupyter.pane.progress
+            import buildr_jupyter.pane.window
+            import buildr_jupyter.widgets  # noqa: F401
+
+        if self.has_page() and _has_widgets():
+            threading.Thread(target=imports, name="buildr warms up", daemon=True).start()
 
     def _lines(self, job: Job) -> Window:
         from buildr_jupyter.display import QuietWindow, TextWindow
@@ -171,6 +193,14 @@ class Builds:
         if seen:
             self.shown = None
         return seen
+
+
+def _has_widgets() -> bool:
+    """Tell whether anywidget and ipywidgets are installed, without importing them."""
+    try:
+        return all(importlib.util.find_spec(name) for name in ("anywidget", "ipywidgets"))
+    except ValueError:  # sys.modules says that it is not to be imported
+        return False
 
 
 def _pictures(result: BuildResult | None) -> list[Path]:

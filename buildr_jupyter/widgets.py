@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import traitlets
 from IPython.display import Image, display, publish_display_data
 
 from buildr_jupyter.display import clean_text
@@ -41,20 +39,28 @@ def _file(name: str) -> str:
     return (Path(__file__).parent / "pane" / name).read_text(encoding="utf-8")
 
 
-class _Pane(anywidget.AnyWidget):
-    mark = traitlets.Unicode().tag(sync=True)
-    boot = traitlets.Dict().tag(sync=True)
-    look = traitlets.Unicode().tag(sync=True)
-    """The style sheet of the pane's shadow root."""
-    ident = traitlets.Unicode().tag(sync=True)
-    """The widget's own model id, by which the script asks whether the kernel is still there."""
+@functools.cache
+def _pane_class() -> Any:
+    """Return the widget's class; only here is anywidget imported, when the record stands in the page already."""
+    import anywidget
+    import traitlets
+
+    class Pane(anywidget.AnyWidget):
+        mark = traitlets.Unicode().tag(sync=True)
+        boot = traitlets.Dict().tag(sync=True)
+        look = traitlets.Unicode().tag(sync=True)
+        """The style sheet of the pane's shadow root."""
+        ident = traitlets.Unicode().tag(sync=True)
+        """The widget's own model id, by which the script asks whether the kernel is still there."""
+
+    return Pane
 
 
 class WidgetChannel:
     """Custom messages of one widget, from any thread."""
 
     def __init__(self, mark: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> None:
-        self.widget = _Pane(mark=mark, boot=boot, look=_file("pane.css"), _esm=_script())
+        self.widget = _pane_class()(mark=mark, boot=boot, look=_file("pane.css"), _esm=_script())
         self.widget.ident = self.widget.model_id
         self.widget.on_msg(lambda _widget, content, _buffers: hear(content))
         _hear_while_busy(self.widget.comm)

@@ -1,4 +1,4 @@
-"""The window behind the pane: one writer, numbered messages at least 60 ms apart, and an answer to what a page missed.
+"""The window behind the pane: one writer, numbered messages at least 70 ms apart, and an answer to what a page missed.
 
 ``draw`` and ``close`` come from the thread that drives the build; what a page says (``hear``) comes from any thread.
 While a build is driven, ``hear`` only leaves a note for the driving thread, so that there is one writer.
@@ -22,8 +22,8 @@ from buildr_jupyter.pane.view import Rates, make_view
 
 __all__ = ["Channel", "PaneWindow", "Surface"]
 
-SEND_EVERY_S = 0.06
-"""At most 16 messages a second."""
+SEND_EVERY_S = 0.07
+"""At most 14 messages a second, which leaves room for what Jupyter says besides."""
 _STATE_EVERY_S = 0.25
 _RECORD_EVERY_S = 2.0
 _DRAIN_S = 3.0
