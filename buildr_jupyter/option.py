@@ -7,6 +7,7 @@ under the seed's names.
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -194,6 +195,7 @@ Variables and braces in the line are taken as they stand: IPython does not expan
 """
 
 
+@functools.cache
 def make_line_parser() -> OptionParser:
     """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
     parser = OptionParser(

@@ -5,6 +5,7 @@ The only module of this room that knows IPython and nbformat; both are imported 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -98,6 +99,7 @@ def header_and_body(source: str) -> tuple[str | None, str]:
     return found.group().strip(), source[found.end() :]
 
 
+@functools.lru_cache(maxsize=2048)
 def transform(source: str) -> str | None:
     """Return ``source`` as plain Python, through IPython's transformations where needed; None if it does not parse.
 

@@ -10,28 +10,81 @@ const size = n => {
   }
 };
 
+// A page that was loaded while a cell runs: the kernel's answer to what it can do waits for the cell's end, and so
+// would all that is sent to it. A subshell of our own, asked for by the control channel, is heard at once.
+const envelope = (kernel, channel, msg_type, content, subshell_id = null) => ({channel, content, metadata: {}, parent_header: {}, buffers: [],
+  header: {msg_id: crypto.randomUUID(), msg_type, session: kernel.clientId, username: kernel.username, date: new Date().toISOString(), version: "5.2", subshell_id}});
+function openSubshell(kernel) {
+  const reply = kernel.sendControlMessage(envelope(kernel, "control", "create_subshell_request", {}), true, true).done;
+  return Promise.race([reply, new Promise((_, late) => setTimeout(late, 8000))]).then(answer => answer.content.subshell_id, () => undefined);
+}
+
 class Pane {
   constructor(model) {
-    this.model = model;
     this.views = new Set();
     this.gone = false;
     this.mark = model.get("mark");
     const boot = model.get("boot");
     this.turn = boot.turn;
+    this.late = boot.serial > 0;
     this.clear();
-    this.take(boot.state);
     this.hear = (message, buffers) => this.message(message, buffers);
-    model.on("msg:custom", this.hear);
     this.checked = () => this.alive();
-    model.on("comm_live_update", this.checked);
+    this.bind(model);
+    this.take(boot.state);
+    if (boot.record) this.place(boot.record, boot.cell);
     this.observer = new MutationObserver(() => this.look());
     this.observer.observe(document.documentElement, {childList: true, subtree: true});
     this.found = document.getElementsByClassName(this.mark);
     this.look();
     this.ticker = setInterval(() => this.views.forEach(view => view.clock()), 500);
-    this.say({do: "want", n: 0});
+    this.say({do: "want", n: 0, new: true});
   }
-  say(message) { this.model.send(message); }
+  bind(model) {
+    this.unbind();
+    this.model = model;
+    this.serial = model.get("boot").serial;
+    model.on("msg:custom", this.hear);
+    model.on("comm_live_update", this.checked);
+  }
+  unbind() {
+    if (!this.model) return;
+    this.model.off("msg:custom", this.hear);
+    this.model.off("comm_live_update", this.checked);
+  }
+  rebind(model) {  // the kernel speaks by another widget now
+    if (model.get("boot").serial <= this.serial) return;
+    this.bind(model);
+    this.gone = false;
+    this.look();
+    this.say({do: "want", n: this.next});
+  }
+  async say(message) {
+    const kernel = this.model.widget_manager.kernel, own = this.late && kernel && kernel.supportsSubshells === false;
+    if (own && !this.shell) this.shell = openSubshell(kernel);
+    const shell = own && await this.shell;
+    if (!shell) return this.model.send(message);
+    kernel.sendShellMessage(envelope(kernel, "shell", "comm_msg", {comm_id: this.model.get("ident"), data: {method: "custom", content: message}}, shell), false, true);
+  }
+  // Put the record where this page's notebook has an older one: what the kernel updates by itself are outputs that
+  // this page saw coming. A cell whose output was not saved gets it.
+  place(record, cell) {
+    const notebook = (this.model.widget_manager.context || {}).model;
+    if (!notebook || !notebook.cells) return;
+    const output = {output_type: "display_data", data: record, metadata: {}};
+    let found = false, home = null;
+    for (const one of notebook.cells) {
+      if (one.type !== "code") continue;
+      if (one.id === cell) home = one;
+      for (let i = 0; i < one.outputs.length; i++) {
+        const html = [].concat(one.outputs.get(i).data["text/html"] || []).join("");
+        if (!html.includes(this.mark)) continue;
+        found = true;
+        if (html !== record["text/html"]) one.outputs.set(i, output);
+      }
+    }
+    if (!found && home && this.late) home.outputs.add(output);
+  }
   clear() {
     this.rows = []; this.first = 0; this.total = 0; this.next = 0; this.last = new Map(); this.held = new Map();
     this.ready = false; this.version = (this.version || 0) + 1;
@@ -56,6 +109,7 @@ class Pane {
   take(state) { this.state = state; this.at = performance.now(); this.views.forEach(view => view.head()); }
   message(m, buffers) {
     if (m.file !== undefined) return this.download(m, buffers);
+    if (m.record) return void setTimeout(() => this.place(m.record, m.cell), 500);
     if (m.turn < this.turn) return;
     if (m.turn > this.turn) { this.turn = m.turn; this.clear(); this.ready = true; this.views.forEach(v => v.reset()); }
     if (m.state) this.take(m.state);
@@ -119,8 +173,7 @@ class Pane {
     });
   }
   dispose() {
-    this.model.off("msg:custom", this.hear);
-    this.model.off("comm_live_update", this.checked);
+    this.unbind();
     this.observer.disconnect();
     clearInterval(this.ticker);
     [...this.views].forEach(view => view.drop());
@@ -314,9 +367,15 @@ function copy(text, button) {
 const panes = new Map();
 export default {
   initialize({model}) {
-    const key = model.get("mark"), pane = new Pane(model);
+    const key = model.get("mark");
+    const pane = panes.get(key) || new Pane(model);
     panes.set(key, pane);
-    return () => { panes.delete(key); pane.dispose(); };
+    pane.rebind(model);
+    return () => {
+      if (pane.model !== model) return;
+      panes.delete(key);
+      pane.dispose();
+    };
   },
   render({model, el: host}) {  // front ends that draw a widget where its view is displayed
     host.classList.add(model.get("mark"));

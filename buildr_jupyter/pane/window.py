@@ -26,6 +26,8 @@ SEND_EVERY_S = 0.07
 """At most 14 messages a second, which leaves room for what Jupyter says besides."""
 _STATE_EVERY_S = 0.25
 _RECORD_EVERY_S = 2.0
+_GREET_S = (1.0, 3.0, 7.0, 15.0)
+"""A page that has just come needs a moment until it listens; it is greeted until it answers."""
 _DRAIN_S = 3.0
 _CHUNK_BYTES = 256 * 1024
 
@@ -35,6 +37,18 @@ class Channel(Protocol):
 
     def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         """Send one message; safe from any thread."""
+        ...
+
+    def newcomers(self) -> bool:
+        """Tell whether a page has come since this was asked last."""
+        ...
+
+    def again(self, boot: dict[str, Any]) -> None:
+        """Say anew what ``connect`` said, to pages that were not there; those that were lose nothing."""
+        ...
+
+    def settle(self) -> None:
+        """Say that ``again`` is not called any more."""
         ...
 
     def close(self) -> None:
@@ -106,6 +120,7 @@ class PaneWindow:
         self._sent_at = self._stated_at = self._began - 60.0
         self._recorded_at = self._began
         self._stated: dict[str, Any] | None = None
+        self._greet_at: list[float] = []
         self._publish_began: float | None = None
         self._publish_took: float | None = None
 
@@ -160,6 +175,8 @@ class PaneWindow:
             self._learn()
             view = self._view()
             self._send({"turn": self._turn, "state": view})
+            if self._channel is not None:
+                self._channel.settle()
             self._driven = False
             if self._wanted is not None:
                 self._answer()
@@ -177,10 +194,14 @@ class PaneWindow:
         if said == "want":
             with self._lock:
                 self._heard = True
+                if content.get("new"):
+                    self._greet_at = []
                 number = content.get("n")
                 self._wanted = min(number if isinstance(number, int) else 0, self._wanted or 1 << 60)
                 if not self._driven:
                     self._answer()
+                    if content.get("new") and self._ended is not None:
+                        self._surface.update(self._view(), self.key)
         elif said == "cancel" and self._driven and self.on_cancel:
             self.on_cancel()
         elif said in ("publish", "run") and not self._driven and (action := self.actions.get(str(said))):
@@ -217,6 +238,7 @@ class PaneWindow:
         now = self._clock()
         if now - self._sent_at < SEND_EVERY_S:
             return
+        self._greet(now)
         if self._wanted is not None:
             self._answer()
             return
@@ -235,6 +257,16 @@ class PaneWindow:
                 self._surface.update(view, self.key)
         if message:
             self._send({"turn": self._turn, **message})
+
+    def _greet(self, now: float) -> None:
+        """Tell pages that came in mid-build: what they ask the kernel about its widgets waits for the cell's end."""
+        if self._channel is None:
+            return
+        if self._channel.newcomers():
+            self._greet_at = [now + wait for wait in _GREET_S]
+        if self._greet_at and now >= self._greet_at[0]:
+            self._greet_at.pop(0)
+            self._channel.again({"turn": self._turn, "state": self._view()})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._sent_at = self._clock()

@@ -36,9 +36,9 @@ class Lab:
         nbformat.write(notebook, self.work / name)
         return name
 
-    def open(self, name: str, **size: int) -> AbstractContextManager[Any]:
+    def open(self, name: str, **how: int) -> AbstractContextManager[Any]:
         """Open a notebook in a page of its own."""
-        return opened(self.browser, self.address, name, **size)
+        return opened(self.browser, self.address, name, **how)
 
 
 @pytest.fixture(scope="session")

@@ -91,12 +91,17 @@ def running_browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, address: str, path: str, *, width: int = 1100, height: int = 900) -> Iterator[Any]:
-    """Open a notebook in a browser and yield the page, its kernel idle."""
+def opened(
+    browser: Any, address: str, path: str, *, width: int = 1100, height: int = 900, idle: bool = True
+) -> Iterator[Any]:
+    """Open a notebook in a browser and yield the page; ``idle``: once its kernel has nothing to do."""
     page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
     try:
         page.goto(address.format(path=path))
-        wait_idle(page)
+        if idle:
+            wait_idle(page)
+        else:
+            page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
         yield page
     finally:
         page.close()
