@@ -33,9 +33,13 @@ _STEERING = re.compile(
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
+_HALVES = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no message can carry them
+
 
 def clean_log(text: str) -> str:
     """Return ``text`` with its colours (SGR sequences) and without any other escape, control or bidi override."""
+    if not text.isascii():
+        text = _HALVES.sub("\ufffd", text)
     if "\x1b" in text:
         text = _STEERING.sub(lambda found: f"\x1b{found[1]}" if found[1] else "", text)
     return _CONTROLS.sub("", text)
@@ -147,8 +151,14 @@ def _runs(rows: list[_Row]) -> Iterator[list[Any]]:
         yield [first.step, first.join, len(run), clean_log("\n".join(run))]
 
 
+def _as_it_came(line: LogLine) -> str:
+    if line.truncated_bytes:
+        return f"{line.text}… ({line.truncated_bytes} more bytes)\n"
+    return line.text if line.partial else f"{line.text}\n"
+
+
 class Spill:
-    """The whole log in a temporary file that is gone with this object or this process."""
+    """The whole log in a temporary file that is gone with this object or this process; lines are cut at 64 KiB."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="buildr-log-")  # noqa: SIM115 - it lives as long as this object
@@ -158,7 +168,7 @@ class Spill:
 
     def add(self, lines: Iterable[LogLine]) -> None:
         """Append lines as they came: a line end after each, except after one that is still open."""
-        data = "".join([line.text if line.partial else f"{line.text}\n" for line in lines]).encode("utf-8", "replace")
+        data = "".join([_as_it_came(line) for line in lines]).encode("utf-8", "replace")
         with self._lock:
             self._file.seek(0, 2)
             self._file.write(data)

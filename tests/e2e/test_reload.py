@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from tests.e2e.conftest import Lab
 from tests.e2e.lab import run_cell, save, start_cell, wait_idle
@@ -12,6 +13,13 @@ from tests.e2e.test_pane import Shots, check_geometry, dockerfile, pane_of, reco
 def slow(base: str, name: str, token: str, tenths: int) -> str:
     loop = f"RUN for i in $(seq {tenths}); do echo {name} $i {token}; sleep 0.1; done"
     return f"%%containerize {name}:1 --dockerfile -\n{dockerfile(base, loop)}"
+
+
+def wait_log(page: Any, pane: Any, first: str) -> None:
+    log = pane.get_by_role("log", name="Build log").element_handle()
+    page.wait_for_function(
+        "([log, first]) => log.textContent.startsWith(first + '\\n')", arg=[log, first], timeout=15_000
+    )
 
 
 def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base_image: str, shots: Shots) -> None:
@@ -29,7 +37,7 @@ def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base
         assert pane.get_by_role("status").inner_text() == "building"
         assert pane.get_by_role("button", name="Cancel").is_visible()
         log = pane.get_by_role("log", name="Build log")
-        log.get_by_text(f"reload 1 {token}").wait_for(timeout=10_000)  # what it missed was asked for, and came
+        wait_log(page, pane, f"reload 1 {token}")  # what it missed was asked for, and came
         check_geometry(pane)
         page.screenshot(path=shots("reload"))
         pane.get_by_role("status").get_by_text("done").wait_for(timeout=40_000)
@@ -55,7 +63,8 @@ def test_a_browser_that_was_closed_and_comes_back_in_mid_build(lab: Lab, base_im
     with lab.open(name, idle=False) as page:  # its output was never saved
         cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
         pane = pane_of(cell)
-        pane.get_by_role("log").get_by_text(f"back 3 {token}").wait_for(timeout=25_000)
+        pane.wait_for(timeout=15_000)
+        wait_log(page, pane, f"back 1 {token}")
         assert pane.get_by_role("status").inner_text() == "building"
         page.screenshot(path=shots("back"))
         pane.get_by_role("button", name="Cancel").click()

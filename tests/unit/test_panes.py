@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -30,6 +31,11 @@ def builds(written: list[str], *, kernel: object = None, **names: str) -> panes.
     return panes.Builds(shell, written.append)
 
 
+def _without(name: str) -> Any:
+    find = importlib.util.find_spec
+    return lambda wanted, *more: None if wanted == name else find(wanted, *more)
+
+
 def job(**options: Any) -> Any:
     chosen = Options(name="app:1", **options)
     return SimpleNamespace(refs=(ImageRef.parse("app:1"),), options=chosen)
@@ -43,9 +49,13 @@ def test_a_page_gets_a_pane_and_others_get_lines(written: list[str], monkeypatch
     assert builds(written, kernel=object())._pane(job(), "app:1") is None
     assert isinstance(builds(written)._lines(job()), TextWindow)
     assert isinstance(builds(written)._lines(job(quiet=True)), QuietWindow)
-    monkeypatch.delitem(sys.modules, "buildr_jupyter.widgets", raising=False)
-    monkeypatch.setitem(sys.modules, "anywidget", None)
-    assert notebook._pane(job(), "app:1") is None
+    for missing in ("anywidget", "ipywidgets"):
+        kernel = builds(written, kernel=object(), __vsc_ipynb_file__="/x/nb.ipynb")
+        with monkeypatch.context() as without:
+            without.setattr("importlib.util.find_spec", _without(missing))
+            written.clear()
+            assert kernel._pane(job(), "app:1") is kernel._pane(job(), "app:1") is None
+            assert written == ["buildr: anywidget is not installed here; plain text serves (pip install anywidget)\n"]
 
 
 def test_a_terminal_gets_the_live_display_where_rich_is(written: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

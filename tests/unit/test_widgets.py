@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import zmq
 
 from buildr_jupyter import widgets
 from buildr_jupyter.events import RunOutput
@@ -53,6 +55,56 @@ def test_messages_reach_who_listens(published: list[Any]) -> None:
     channel.close()
     assert heard == [{"do": "cancel"}]
     assert published == []
+
+
+def test_another_widget_takes_the_place_of_the_last_and_carries_the_record(published: list[Any]) -> None:
+    heard: list[dict[str, Any]] = []
+    channel = widgets.PageSurface().connect("k", {"turn": 0, "state": VIEW}, heard.append)
+    first = channel.widget
+    assert not channel.newcomers()
+    channel.again({"turn": 0, "state": VIEW})
+    second = channel.widget
+    assert (first.boot["serial"], second.boot["serial"]) == (0, 1)
+    assert 'class="buildr-record buildr-pane-k"' in second.boot["record"]["text/html"]
+    assert "record" not in first.boot
+    assert first.comm is not None
+    second._handle_custom_msg({"do": "cancel"}, [])
+    channel.again({"turn": 0, "state": VIEW})
+    assert first.comm is None
+    assert second.comm is not None
+    channel.settle()
+    assert second.comm is None
+    channel.close()
+    assert channel.widget.comm is None
+    assert heard == [{"do": "cancel"}]
+
+
+def test_clients_of_the_output_socket_are_counted() -> None:
+    context = zmq.Context()
+    with context.socket(zmq.PUB) as out, context.socket(zmq.SUB) as page:
+        port = out.bind_to_random_port("tcp://127.0.0.1")
+        thread: Any = SimpleNamespace(socket=out, schedule=lambda work: work())
+        arrivals = widgets._Arrivals(thread)
+        assert arrivals.count() == 0
+        page.subscribe(b"")
+        page.connect(f"tcp://127.0.0.1:{port}")
+        while not page.poll(50):
+            out.send(b"x")
+        assert arrivals.count() == arrivals.count() == 1
+        arrivals._close()
+        assert arrivals.count() == 1
+    context.term()
+
+
+def test_the_end_is_told_to_the_script_with_the_record(published: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    surface = widgets.PageSurface()
+    channel = surface.connect("k", {"turn": 0, "state": VIEW}, lambda _content: None)
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(channel, "send", said.append)
+    surface.update(VIEW, "k")
+    surface.update({**VIEW, "status": "done"}, "k")
+    assert [set(message) for message in said] == [{"record", "cell"}]
+    assert said[0]["record"] == published[-1][0]
 
 
 def test_the_output_is_only_a_record(published: list[Any]) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildr_jupyter.builder._log_lines import LogLines
 from buildr_jupyter.events import LogLine
 from buildr_jupyter.pane.feed import BATCH_BYTES, LogFeed, Spill, clean_log
 
@@ -36,7 +38,7 @@ class Page:
                 if place == 0 and join:
                     if step in self.last:
                         at = self.last[step]
-                        self.rows[at] = row if join == 2 else self.rows[at] + row
+                        self.rows[at] = row if join == 2 else (self.rows[at] + row)[-4200:]
                 else:
                     self.last[step] = len(self.rows)
                     self.rows.append(row)
@@ -156,3 +158,59 @@ def test_the_whole_is_byte_for_byte_what_came() -> None:
     spill.add(lines("a\x1b[31m", "50%\r", "é\udc80", "end"))
     assert gzip.decompress(b"".join(spill.iter_gzip(block_bytes=4))) == "a\x1b[31m\n50%\ré?\nend\n".encode()
     spill.close()
+
+
+def test_a_million_lines_are_bounded_and_counted() -> None:
+    feed, page = LogFeed(), Page()
+    thousand = [LogLine(n, f"line {n:03d} " + "x" * 50) for n in range(1000)]
+    for _ in range(1000):
+        feed.add(thousand)
+        if batch := feed.take():
+            page.take(batch)
+            page.rows = page.rows[-1:]
+            page.first = batch["before"] + sum(run[2] for run in batch["runs"]) - 1
+    assert len(feed._pending) <= 20_000
+    assert sum(rows for _, rows, _ in feed._kept) <= 21_000
+    for batch in drain(feed):
+        page.take(batch)
+    assert page.first + len(page.rows) == feed.total == 1_000_000
+
+
+def test_a_line_of_20_megabytes_is_one_short_row_and_the_file_has_what_came() -> None:
+    feed, spill, page, cut = LogFeed(), Spill(), Page(), LogLines(count())
+    for _ in range(20 * 64):
+        came = cut.feed("x" * 16_384, "stdout", "1", None)
+        feed.add(came)
+        spill.add(came)
+        if batch := feed.take():
+            page.take(batch)
+    came = cut.feed("\n", "stdout", "1", None)
+    feed.add(came)
+    spill.add(came)
+    assert sum(len(run[3]) for batch, *_ in feed._kept for run in batch["runs"]) < 7_000_000
+    assert feed.total == len(page.rows) == 1
+    assert spill.size_bytes == 20 * 1024 * 1024 + 1
+    whole, longer = LogLines(count()).feed("y" * 20_000_000 + "\n", "stdout", "1", None), Spill()
+    longer.add(whole)
+    feed.add(whole)
+    assert b"(19934464 more bytes)\n" in gzip.decompress(b"".join(longer.iter_gzip()))
+    assert feed.take()["runs"][-1][3].endswith("more)")  # type: ignore[index]
+
+
+def test_only_carriage_returns_are_one_row() -> None:
+    feed, page, cut = LogFeed(), Page(), LogLines(count())
+    for number in range(20_000):
+        feed.add(cut.feed(f"{number}\r" if number % 2 else "\r", "stdout", "1", None))
+        if number % 1000 == 0 and (batch := feed.take()):
+            assert page.take(batch)
+    assert all(page.take(batch) for batch in drain(feed))
+    assert (feed.total, len(page.rows)) == (1, 1)
+    assert len(feed._pending) == 0
+
+
+def test_bytes_that_are_no_utf8_can_be_sent() -> None:
+    feed = LogFeed()
+    feed.add(lines(b"caf\xe9 \xff\xfe".decode("utf-8", "surrogateescape"), b"\xc3".decode("utf-8", "replace")))
+    text = feed.take()["runs"][0][3]  # type: ignore[index]
+    assert text == "caf\ufffd \ufffd\ufffd\n\ufffd"
+    assert json.dumps(text, ensure_ascii=False).encode("utf-8")

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.events import BuildState, Event, Finished, LogLine, RunOutput, StageUpdate, StepUpdate
+from buildr_jupyter.events import (
+    BuildState,
+    Event,
+    Finished,
+    LogLine,
+    RunOutput,
+    StageUpdate,
+    StepUpdate,
+    TransferUpdate,
+)
 from buildr_jupyter.model import BuildResult
 from buildr_jupyter.pane.progress import Durations
 from buildr_jupyter.pane.window import SEND_EVERY_S, PaneWindow
@@ -31,6 +41,8 @@ class Notebook:
         self.shown: list[dict[str, Any]] = []
         self.records: list[dict[str, Any]] = []
         self.sent: list[tuple[float, dict[str, Any], list[bytes] | None]] = []
+        self.greeted: list[tuple[float, dict[str, Any]]] = []
+        self.settled = False
         self.file = threading.Event()
         self.hear: Callable[[dict[str, Any]], None] = lambda content: None
 
@@ -48,6 +60,18 @@ class Notebook:
         self.sent.append((self.clock.now, content, buffers))
         if content.get("end"):
             self.file.set()
+
+    came = False
+
+    def newcomers(self) -> bool:
+        came, self.came = self.came, False
+        return came
+
+    def again(self, boot: dict[str, Any]) -> None:
+        self.greeted.append((self.clock.now, boot))
+
+    def settle(self) -> None:
+        self.settled = True
 
     def close(self) -> None:
         pass
@@ -196,3 +220,74 @@ def test_a_second_build_in_the_pane_begins_anew(tmp_path: Path) -> None:
     assert notebook.sent[-1][1]["state"]["status"] == "waiting"
     window.show_again()
     assert len(notebook.shown) == 2
+
+
+def test_a_page_that_comes_in_mid_build_is_greeted_until_it_answers() -> None:
+    window, notebook, clock, state = pane()
+    window.hear({"do": "want", "n": 0, "new": True})
+    feed(window, state, [StepUpdate("1", "RUN x", 1, 2), LogLine(0, "a")])
+    for _ in range(300):
+        clock.now += 0.1
+        feed(window, state, [])
+    assert notebook.greeted == []
+    notebook.came = True
+    began = clock.now
+    while not notebook.greeted or clock.now < notebook.greeted[-1][0] + 20:
+        clock.now += 0.1
+        feed(window, state, [])
+    assert [round(at - began) for at, _ in notebook.greeted] == [1, 3, 7, 15]
+    assert notebook.greeted[-1][1]["state"]["steps"][0]["title"] == "RUN x"
+    notebook.came = True
+    feed(window, state, [])
+    for _ in range(15):
+        clock.now += 0.1
+        feed(window, state, [])
+    window.hear({"do": "want", "n": 0, "new": True})
+    for _ in range(300):
+        clock.now += 0.1
+        feed(window, state, [])
+    assert len(notebook.greeted) == 5
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    assert notebook.settled
+
+
+def test_a_page_that_comes_after_the_end_gets_the_record_too() -> None:
+    window, notebook, _, state = pane()
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    window.hear({"do": "want", "n": 0, "new": True})
+    assert [record["status"] for record in notebook.records] == ["done", "done"]
+
+
+def test_an_hour_without_output_goes_by_quietly_and_is_counted() -> None:
+    window, notebook, clock, state = pane()
+    window.hear({"do": "want", "n": 0, "new": True})
+    feed(window, state, [StepUpdate("1", "RUN sleep 3600", 1, 1), LogLine(0, "the last one")])
+    clock.now += 1
+    feed(window, state, [])
+    before = len(notebook.sent)
+    for _ in range(7200):  # the driver draws twice a second
+        clock.now += 0.5
+        feed(window, state, [])
+    assert len(notebook.sent) - before <= 1
+    window.hear({"do": "want", "n": 0})  # a page still gets its answer
+    clock.now += 0.1
+    feed(window, state, [])
+    assert notebook.sent[before][1]["state"]["elapsed"] >= 3600
+    assert notebook.sent[before][1]["state"]["status"] == "running"
+    assert notebook.greeted == []
+
+
+def test_200_layers_at_once_stay_within_the_bounds_of_messages() -> None:
+    window, notebook, clock, state = pane()
+    window.hear({"do": "want", "n": 0, "new": True})
+    for tick in range(100):
+        clock.now += 0.05
+        feed(
+            window, state,
+            [TransferUpdate(f"sha256:{layer:064x}", "push", None, tick * 1000 + layer, 100_000_000) for layer in range(200)],
+        )  # fmt: skip
+    messages = [content for _, content, _ in notebook.sent]
+    assert len(messages) <= 5 / SEND_EVERY_S + 2
+    assert max(len(json.dumps(message)) for message in messages) < 64 * 1024
+    assert messages[-1]["state"]["moved"] == [["push", 0, 200]]
+    assert 1 <= len(messages[-1]["state"]["moves"]) <= 40
