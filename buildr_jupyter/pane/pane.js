@@ -87,7 +87,7 @@ class Pane {
   }
   clear() {
     this.rows = []; this.first = 0; this.total = 0; this.next = 0; this.last = new Map(); this.held = new Map();
-    this.ready = false; this.version = (this.version || 0) + 1;
+    this.ready = false; this.from = Infinity; this.version = (this.version || 0) + 1;
   }
   async alive() {  // a kernel that is gone leaves the record; one that is back is asked for what it says now
     const held = await this.model.widget_manager.get_model(this.model.get("ident")).catch(() => null);
@@ -104,6 +104,7 @@ class Pane {
       if (lost) lost.adopt(host);
       else if (!host.buildr) new View(this, host);
     }
+    if (this.found.length) this.views.forEach(view => { if (!view.host.isConnected) view.drop(); });
   }
   get live() { return this.state.status === "running" || this.state.status === "waiting"; }
   take(state) { this.state = state; this.at = performance.now(); this.views.forEach(view => view.head()); }
@@ -114,8 +115,9 @@ class Pane {
     if (m.turn > this.turn) { this.turn = m.turn; this.clear(); this.ready = true; this.views.forEach(v => v.reset()); }
     if (m.state) this.take(m.state);
     if (m.first !== undefined) {
-      this.ready = true;
+      if (m.first !== null && m.first < this.from) { this.clear(); this.next = m.first; }  // late, and whole: begin anew
       if (m.first !== null && m.first > this.next) this.next = m.first;
+      this.ready = true;
       this.catchUp();
     }
     if (m.batch) this.arrive(m.batch);
@@ -138,6 +140,7 @@ class Pane {
     for (const n of this.held.keys()) if (n < this.next) this.held.delete(n);
   }
   apply(batch) {
+    this.from = Math.min(this.from, batch.n);
     if (batch.before !== this.total) {
       this.rows = []; this.first = this.total = batch.before; this.last.clear(); this.version++;
     }
@@ -364,7 +367,8 @@ function copy(text, button) {
   navigator.clipboard ? navigator.clipboard.writeText(text).then(said, old) : old();
 }
 
-const panes = new Map();
+// Each widget loads this script anew; the panes of a page are one table all the same.
+const panes = globalThis[Symbol.for("buildr panes")] ||= new Map();
 export default {
   initialize({model}) {
     const key = model.get("mark");

@@ -197,7 +197,8 @@ class PaneWindow:
                 if content.get("new"):
                     self._greet_at = []
                 number = content.get("n")
-                self._wanted = min(number if isinstance(number, int) else 0, self._wanted or 1 << 60)
+                wanted = number if isinstance(number, int) else 0
+                self._wanted = wanted if self._wanted is None else min(wanted, self._wanted)
                 if not self._driven:
                     self._answer()
                     if content.get("new") and self._ended is not None:

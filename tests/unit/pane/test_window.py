@@ -154,6 +154,19 @@ def test_a_page_gets_what_it_missed_from_the_thread_that_draws() -> None:
     assert [content["batch"]["n"] for content in again[1:]] == [3, 4]
 
 
+def test_two_pages_that_ask_at_once_get_what_the_one_with_less_has_missed() -> None:
+    window, notebook, clock, state = pane()
+    for number in range(5):
+        clock.now += 1
+        feed(window, state, [LogLine(number, f"{number}")])
+    seen = len(notebook.sent)
+    window.hear({"do": "want", "n": 0})
+    window.hear({"do": "want", "n": 3})
+    clock.now += 1
+    feed(window, state, [])
+    assert notebook.sent[seen][1]["first"] == 0
+
+
 def test_a_page_that_comes_after_the_end_is_answered_too() -> None:
     window, notebook, _, state = pane()
     feed(window, state, [LogLine(0, "hello", "1")])
