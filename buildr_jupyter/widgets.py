@@ -14,6 +14,7 @@ import html
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,9 @@ class WidgetChannel:
 
     def _open(self, boot: dict[str, Any]) -> Any:
         boot = {**boot, "serial": self._serial}
-        widget = _pane_class()(mark=self._mark, boot=boot, look=_file("pane.css"), _esm=_script())
-        widget.ident = widget.model_id
+        ident = uuid.uuid4().hex
+        look, script = _file("pane.css"), _script()
+        widget = _pane_class()(model_id=ident, ident=ident, mark=self._mark, boot=boot, look=look, _esm=script)
         widget.on_msg(lambda _widget, content, _buffers: self._hear(content))
         _hear_while_busy(widget.comm)
         return widget

@@ -22,7 +22,7 @@ function openSubshell(kernel) {
 class Pane {
   constructor(model) {
     this.views = new Set();
-    this.gone = false;
+    this.gone = true;  // until it is known that a kernel is behind it: a notebook may hold the model of an old one
     this.mark = model.get("mark");
     const boot = model.get("boot");
     this.turn = boot.turn;
@@ -32,13 +32,11 @@ class Pane {
     this.checked = () => this.alive();
     this.bind(model);
     this.take(boot.state);
-    if (boot.record) this.place(boot.record, boot.cell);
     this.observer = new MutationObserver(() => this.look());
     this.observer.observe(document.documentElement, {childList: true, subtree: true});
     this.found = document.getElementsByClassName(this.mark);
-    this.look();
     this.ticker = setInterval(() => this.views.forEach(view => view.clock()), 500);
-    this.say({do: "want", n: 0, new: true});
+    this.alive();
   }
   bind(model) {
     this.unbind();
@@ -55,8 +53,7 @@ class Pane {
   rebind(model) {  // the kernel speaks by another widget now
     if (model.get("boot").serial <= this.serial) return;
     this.bind(model);
-    this.gone = false;
-    this.look();
+    if (this.gone) return this.alive();
     this.say({do: "want", n: this.next});
   }
   async say(message) {
@@ -95,7 +92,13 @@ class Pane {
     if (gone === this.gone) return;
     this.gone = gone;
     if (gone) [...this.views].forEach(view => view.drop());
-    else { this.look(); this.say({do: "want", n: this.next}); }
+    else {
+      const boot = this.model.get("boot"), fresh = !this.greeted;
+      this.greeted = true;
+      if (fresh && boot.record) this.place(boot.record, boot.cell);
+      this.look();
+      this.say({do: "want", n: this.next, new: fresh});
+    }
   }
   look() {
     if (this.gone) return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -61,10 +62,31 @@ def check_geometry(pane: Any) -> None:
 
 
 def record_of(lab: Lab, name: str) -> tuple[str, str]:
-    """Return the saved notebook as JSON and as nbconvert's HTML, which is made with no network."""
+    """Return the saved notebook as JSON and as nbconvert's HTML, which is made with no network.
+
+    The record in it has no script and takes nothing from elsewhere.
+    """
     notebook = nbformat.read(lab.work / name, 4)
     exporter = HTMLExporter(require_js_url="", mathjax_url="", jquery_url="")
-    return json.dumps(notebook), exporter.from_notebook_node(notebook)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _no_network)
+        page_html: str = exporter.from_notebook_node(notebook)[0]
+    records = [
+        output.data["text/html"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "buildr-record" in output.get("data", {}).get("text/html", "")
+    ]
+    assert records
+    for record in records:
+        assert record in page_html
+        assert not re.search(r"<(script|link|iframe|img|style)\b|\b(src|href|srcset)=|url\(", record)
+    assert "widgets" not in notebook.metadata
+    return json.dumps(notebook), page_html
+
+
+def _no_network(*address: object) -> None:
+    raise OSError("no network here")
 
 
 def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: Registry, shots: Shots) -> None:
@@ -201,8 +223,11 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         pane_of(cell).get_by_role("log").get_by_text(f"lost 3 {token}").wait_for(timeout=30_000)
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         cell.get_by_text("when this was saved").first.wait_for(timeout=10_000)  # the record stands there again
+        page.screenshot(path=shots("restarted"))
+        save(page)
     _, page_html = record_of(lab, name)
-    assert "button:1 · cancelled" in page_html
+    for fact in ("button:1 · cancelled", "stopped:1 · cancelled", "docker run --rm away:1", "when this was saved"):
+        assert fact in page_html
 
 
 def test_a_hostile_log_does_nothing(lab: Lab, base_image: str, shots: Shots) -> None:
@@ -261,6 +286,9 @@ def test_a_flood_is_folded_and_downloaded_whole(lab: Lab, base_image: str, shots
         assert path.read_bytes() == b"".join(b"%010d %s\n" % (i, word.encode()) for i in range(100_000))
         check_geometry(pane)
         pane.screenshot(path=shots("flood"))
+        save(page)
+    _, page_html = record_of(lab, name)
+    assert "docker run --rm flood:1" in page_html
 
 
 def test_opened_again_the_next_day_the_record_is_there_once(lab: Lab, base_image: str, shots: Shots) -> None:

@@ -50,6 +50,7 @@ def test_messages_reach_who_listens(published: list[Any]) -> None:
     heard: list[dict[str, Any]] = []
     channel = widgets.PageSurface().connect("k", {"turn": 0, "state": {}}, heard.append)
     assert channel.widget.mark == "buildr-pane-k"
+    assert channel.widget.ident == channel.widget.model_id == channel.widget.comm.comm_id
     channel.widget._handle_custom_msg({"do": "cancel"}, [])
     channel.send({"turn": 0}, [b"x"])
     channel.close()
