@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test engines lab bench e2e faults fuzz load minimum audit lint lock clean
+.PHONY: demo test engines lab bench e2e matrix faults fuzz load minimum audit lint lock clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
@@ -31,6 +31,10 @@ bench: $(VENV)/.installed
 
 e2e: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
+
+# The pane in the last releases of ipykernel and JupyterLab, each in a throw-away environment; half an hour.
+matrix: $(VENV)/.installed
+	$(BIN)/python -m tests.e2e.matrix
 
 # All of the fault matrix, interrupts, and the guard's false alarms over every file (the tests have some of each):
 # make faults FAULTS_ARGS="--builder oci" runs a part; --write puts the counts into README.md.

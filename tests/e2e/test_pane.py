@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import secrets
@@ -79,10 +80,14 @@ def record_of(lab: Lab, name: str) -> tuple[str, str]:
     ]
     assert records
     for record in records:
-        assert record in page_html
-        assert not re.search(r"<(script|link|iframe|img|style)\b|\b(src|href|srcset)=|url\(", record)
+        assert _words(record) in _words(page_html)
+        assert not re.search(r"<(script|link|iframe|img|style)\b|<[^>]*(\b(src|href|srcset)=|url\()", record)
     assert "widgets" not in notebook.metadata
     return json.dumps(notebook), page_html
+
+
+def _words(markup: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
 
 
 def _no_network(*address: object) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.test_pane import Shots, check_geometry, dockerfile, pane_of, reco
 
 _CONTRASTS = """pane => {
     const luminance = colour => {
-        const parts = colour.match(/[\\d.]+/g).map(Number);
+        const scale = colour.startsWith('color(') ? 255 : 1, parts = colour.match(/[\\d.]+/g).map(v => v * scale);
         const [r, g, b] = parts.slice(0, 3).map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
@@ -27,7 +27,7 @@ _CONTRASTS = """pane => {
         return getComputedStyle(pane).backgroundColor;
     };
     const low = [];
-    for (const node of pane.querySelectorAll('.title, [role=status], .time, .t, .d, button, .log, code, .warn')) {
+    for (const node of pane.querySelectorAll('.title, [role=status], .time, .t, .d, button, .log, .log span, code, .warn')) {
         if (!node.checkVisibility()) continue;
         const [a, b] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((x, y) => y - x);
         const ratio = (a + 0.05) / (b + 0.05);
@@ -85,11 +85,12 @@ def test_two_builds_at_once_in_the_dark_and_one_pane_twice(lab: Lab, base_image:
 
 def test_by_keyboard_and_with_a_screen_reader(lab: Lab, base_image: str, shots: Shots) -> None:
     token = secrets.token_hex(4)
+    colours = "'" + "".join(f"\\033[{code}mcolour {code}\\033[0m\\n" for code in range(31, 38)) + "'"
     name = lab.write(
         "keys.ipynb",
         [
             f"%%containerize keys:1 --dockerfile -\n{dockerfile(base_image, f'RUN echo {token}')}",
-            f"%%containerize bad:1 --dockerfile -\n{dockerfile(base_image, f'RUN echo {token} && exit 3')}",
+            f"%%containerize bad:1 --dockerfile -\n{dockerfile(base_image, f'RUN printf {colours} {token} && exit 3')}",
         ],
     )
     with lab.open(name, height=1300) as page:
@@ -132,6 +133,8 @@ def test_by_keyboard_and_with_a_screen_reader(lab: Lab, base_image: str, shots: 
         pane = pane_of(run_cell(page, 2))
         pane.get_by_role("alert").wait_for()
         assert pane.get_attribute("aria-label") == "Build of bad:1"
+        assert pane.locator(".log span").all_text_contents() == [f"colour {code}" for code in range(31, 38)]
+        assert pane.evaluate(_CONTRASTS) == []
         page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
         page.wait_for_timeout(1500)
         assert pane.evaluate(_CONTRASTS) == []
