@@ -49,7 +49,7 @@ class Builds:
         try:
             result = build.run()
         except BaseException as error:
-            if pane is not None and isinstance(error, BuildrError):
+            if pane is not None and isinstance(error, BuildrError | KeyboardInterrupt):
                 _render_once(error)
             raise
         if pane is not None:
@@ -208,7 +208,8 @@ def _pictures(result: BuildResult | None) -> list[Path]:
     return [path for path in outputs if path.suffix.lower() == ".png"][:_MAX_PICTURES]
 
 
-def _render_once(error: BuildrError) -> None:
+def _render_once(error: BuildrError | KeyboardInterrupt) -> None:
     """Let IPython show the sentence alone: the pane above has the rest."""
-    lines = [error.render()[0], "  the pane above says more"]
-    error._render_traceback_ = lambda: lines  # type: ignore[method-assign]
+    said = error.render()[0] if isinstance(error, BuildrError) else "KeyboardInterrupt: the build was cancelled"
+    lines = [said, "  the pane above says more"]
+    error._render_traceback_ = lambda: lines  # type: ignore[union-attr,method-assign]

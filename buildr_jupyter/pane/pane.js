@@ -57,7 +57,7 @@ class Pane {
     this.say({do: "want", n: this.next});
   }
   async say(message) {
-    const kernel = this.model.widget_manager.kernel, own = this.late && kernel && kernel.supportsSubshells === false;
+    const kernel = (this.model.widget_manager || {}).kernel, own = this.late && kernel && kernel.supportsSubshells === false;
     if (own && !this.shell) this.shell = openSubshell(kernel);
     const shell = own && await this.shell;
     if (!shell) return this.model.send(message);
@@ -66,7 +66,7 @@ class Pane {
   // Put the record where this page's notebook has an older one: what the kernel updates by itself are outputs that
   // this page saw coming. A cell whose output was not saved gets it.
   place(record, cell) {
-    const notebook = (this.model.widget_manager.context || {}).model;
+    const notebook = ((this.model.widget_manager || {}).context || {}).model;
     if (!notebook || !notebook.cells) return;
     const output = {output_type: "display_data", data: record, metadata: {}};
     let found = false, home = null;
@@ -87,8 +87,9 @@ class Pane {
     this.ready = false; this.from = Infinity; this.version = (this.version || 0) + 1;
   }
   async alive() {  // a kernel that is gone leaves the record; one that is back is asked for what it says now
-    const held = await this.model.widget_manager.get_model(this.model.get("ident")).catch(() => null);
-    const gone = !held || !held.comm_live;
+    const manager = this.model.widget_manager || {};
+    const held = manager.get_model ? await manager.get_model(this.model.get("ident")).catch(() => null) : {};
+    const gone = !held || held.comm_live === false;
     if (gone === this.gone) return;
     this.gone = gone;
     if (gone) [...this.views].forEach(view => view.drop());

@@ -9,6 +9,7 @@ __all__ = ["render_record_html", "render_record_text"]
 
 _MARKS = {"done": "✓", "cached": "≡", "failed": "✗", "cancelled": "-", "running": "▸", "waiting": "·"}
 _LEFT = 'style="text-align:left"'
+_VALUE = 'style="text-align:left;white-space:normal;overflow-wrap:anywhere"'  # a digest is wider than a narrow page
 _PRE = 'style="white-space:pre-wrap;overflow-wrap:anywhere"'
 
 
@@ -71,7 +72,7 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
     parts = []
     if result:
         facts = "".join(
-            f"<tr><th {_LEFT}>{name}</th><td {_LEFT}><code>{html.escape(value)}</code></td></tr>"
+            f"<tr><th {_LEFT}>{name}</th><td {_VALUE}><code>{html.escape(value)}</code></td></tr>"
             for name, value in _facts(result)
         )
         parts.append(f"<div>✓ <b>{html.escape(_summary(result))}</b></div><table>{facts}</table>")

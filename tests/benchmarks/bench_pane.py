@@ -6,6 +6,8 @@ Debian's Chromium; the engine is one that answers, else one is started.
 
 from __future__ import annotations
 
+import collections
+import json
 import os
 import statistics
 import sys
@@ -134,12 +136,15 @@ def measure(browser: Any, address: str, work: Path, figures: Figures) -> float:
         frames: list[tuple[float, int]] = []
         wire.on("Network.webSocketFrameReceived", lambda f: frames.append((time.monotonic(), _size(f["response"]))))
         wire.send("Network.enable")
-        for index in range(3):
+        for index in range(2):
             run_cell(page, index)
+        page.evaluate(_WATCH)
+        wait_cell(page, _press(page, 2))
+        figures.say("first paint of the first pane in a kernel", page.evaluate("painted - pressed"), 150.0, "ms")
         before = _kernel_kb(page, 4)
         heap = _heap(wire)
-        page.evaluate(_WATCH)
         frames.clear()
+        browser.start_tracing(page=page, categories=["toplevel"])
         began = time.monotonic()
         cell = _press(page, 3)
         pane = cell.get_by_role("region").first
@@ -157,6 +162,10 @@ def measure(browser: Any, address: str, work: Path, figures: Figures) -> float:
         figures.say("first paint after Shift-Enter", page.evaluate("painted - pressed"), 150.0, "ms")
         figures.say("longest task of the page's main thread", _longest(page), 100.0, "ms")
         _print_tasks(page)
+        wall, cpu = _busiest_task(browser.stop_tracing())
+        print(
+            f"   of which the processor's own time: at most {cpu:.0f} ms, in a task of {wall:.0f} ms; the rest is waiting for one"
+        )
         figures.say("bytes on the wire / bytes of the log", sum(size for _, size in frames) / (LINES * WIDTH), 1.3, "")
         figures.say("messages in the busiest second", _busiest([at for at, _ in frames]), 20.0, "")
         figures.say("growth of the page's heap", (_heap(wire) - heap) / 1e6, 60.0, "MB")
@@ -182,6 +191,23 @@ def _press(page: Any, index: int) -> Any:
 
 def _longest(page: Any) -> float:
     return max((float(task) for task, _ in page.evaluate("tasks")), default=0.0)
+
+
+def _busiest_task(trace: bytes) -> tuple[float, float]:
+    """Return duration and CPU time, in ms, of the task of the page's main thread that used most of the processor."""
+    events = json.loads(trace)["traceEvents"]
+    mains = {
+        (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        e for e in events if e["name"].endswith("RunTask") and e.get("ph") == "X" and (e["pid"], e["tid"]) in mains
+    ]
+    total = collections.Counter[int]()
+    for task in tasks:
+        total[task["pid"]] += task.get("tdur", 0)
+    page = total.most_common(1)[0][0]
+    most = max((task for task in tasks if task["pid"] == page), key=lambda task: task.get("tdur", 0))
+    return most["dur"] / 1000, most.get("tdur", 0) / 1000
 
 
 def _print_tasks(page: Any) -> None:

@@ -148,6 +148,7 @@ def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: R
         wait_cell(page, cell)
         pane.get_by_text(f"pushed: {published}").wait_for()
         check_geometry(pane)
+        pane.screenshot(path=shots("publish"))
         save(page)
     text, page_html = record_of(lab, name)
     assert "widget-view" not in text
@@ -185,6 +186,8 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert time.monotonic() - began < 10
         assert pane.get_by_role("status").inner_text() == "cancelled"
         assert "Cancelled" in cell.locator(".jp-OutputArea").inner_text()
+        check_geometry(pane)
+        pane.screenshot(path=shots("cancelled"))
 
         cell = start_cell(page, 2)
         pane = pane_of(cell)
@@ -192,11 +195,14 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         page.evaluate("window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
         wait_cell(page, cell, timeout_s=15)
         assert pane.get_by_role("status").inner_text() == "cancelled"
-        assert "KeyboardInterrupt" in cell.locator(".jp-OutputArea").inner_text()
+        assert "KeyboardInterrupt: the build was cancelled" in cell.locator(".jp-OutputArea").inner_text()
+        assert "Traceback" not in cell.locator(".jp-OutputArea").inner_text()
+        pane.screenshot(path=shots("interrupted"))
 
         pane = pane_of(run_cell(page, 3))  # detached: the prompt is back
         run_cell(page, 4)
         assert pane.get_by_role("status").inner_text() in ("building", "starting", "finding the program")
+        pane.screenshot(path=shots("detached"))
         cell = run_cell(page, 5)
         assert "cancelled" in cell.locator(".jp-OutputArea").inner_text()
         again = pane_of(cell)

@@ -97,3 +97,6 @@ def test_an_error_that_a_pane_shows_is_one_sentence_below_it() -> None:
     panes._render_once(error)
     assert error._render_traceback_() == ["BuildError: Image build failed: no", "  the pane above says more"]
     assert len(error.render()) > 2
+    stopped: Any = KeyboardInterrupt()
+    panes._render_once(stopped)
+    assert stopped._render_traceback_()[0] == "KeyboardInterrupt: the build was cancelled"
