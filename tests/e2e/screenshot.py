@@ -37,7 +37,7 @@ def main() -> int:
 def take(browser: Any, address: str, folder: Path) -> list[Path]:
     """Run the notebooks and write the pictures: the quickstart, a build that runs, and one that failed."""
     quickstart, running, failed = (folder / f"{name}.png" for name in ("quickstart", "running", "failure"))
-    with opened(browser, address, "01-quickstart.ipynb", height=1500) as page:
+    with opened(browser, address, "01-quickstart.ipynb", height=1040) as page:
         for index in range(4):
             cell = run_cell(page, index)
         cell.get_by_role("region").first.get_by_text("exit code 0").wait_for()
