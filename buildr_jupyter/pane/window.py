@@ -26,7 +26,7 @@ SEND_EVERY_S = 0.07
 """At most 14 messages a second, which leaves room for what Jupyter says besides."""
 _STATE_EVERY_S = 0.25
 _RECORD_EVERY_S = 2.0
-_GREET_S = (1.0, 3.0, 7.0, 15.0)
+_GREET_S = (1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 24.0, 40.0)
 """A page that has just come needs a moment until it listens; it is greeted until it answers."""
 _DRAIN_S = 3.0
 _CHUNK_BYTES = 256 * 1024

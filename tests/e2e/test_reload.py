@@ -24,7 +24,7 @@ def wait_log(page: Any, pane: Any, first: str) -> None:
 
 def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base_image: str, shots: Shots) -> None:
     token = secrets.token_hex(4)
-    name = lab.write("reload.ipynb", [slow(base_image, "reload", token, 250)])
+    name = lab.write("reload.ipynb", [slow(base_image, "reload", token, 300)])
     with lab.open(name, height=1000) as page:
         run_cell(page, 0)
         cell = start_cell(page, 1)
@@ -33,7 +33,7 @@ def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base
         page.reload()
         cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
         pane = pane_of(cell)
-        pane.wait_for(timeout=15_000)
+        pane.wait_for(timeout=25_000)
         assert pane.get_by_role("status").inner_text() == "building"
         assert pane.get_by_role("button", name="Cancel").is_visible()
         log = pane.get_by_role("log", name="Build log")
@@ -42,7 +42,7 @@ def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base
         page.screenshot(path=shots("reload"))
         pane.get_by_role("status").get_by_text("done").wait_for(timeout=40_000)
         pane.locator("summary").first.click()
-        assert log.text_content().splitlines() == [f"reload {i} {token}" for i in range(1, 251)]
+        assert log.text_content().splitlines() == [f"reload {i} {token}" for i in range(1, 301)]
         assert cell.get_by_role("region").count() == 1
         wait_idle(page)
         page.wait_for_timeout(1000)
@@ -63,7 +63,7 @@ def test_a_browser_that_was_closed_and_comes_back_in_mid_build(lab: Lab, base_im
     with lab.open(name, idle=False) as page:  # its output was never saved
         cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
         pane = pane_of(cell)
-        pane.wait_for(timeout=15_000)
+        pane.wait_for(timeout=25_000)
         wait_log(page, pane, f"back 1 {token}")
         assert pane.get_by_role("status").inner_text() == "building"
         page.screenshot(path=shots("back"))
