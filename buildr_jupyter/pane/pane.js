@@ -1,6 +1,6 @@
 // The pane in the page. It mounts itself, in a shadow root, on every element that has the record's class, so that the
 // notebook holds nothing but the record. All text goes in as text nodes; nothing here reads markup.
-const STEP_LINES = 2000;
+const STEP_LINES = 2000, SMALL = 1000;
 const MARKS = {done: "✓", cached: "≡", failed: "✗", cancelled: "–", running: "▸", waiting: "·"};
 const took = s => s == null ? "" : s < 60 ? s.toFixed(1) + " s" : Math.floor(s / 60) + " min " + Math.floor(s % 60) + " s";
 const size = n => {
@@ -333,7 +333,7 @@ class View {
   draw() {
     const p = this.pane, now = performance.now();
     this.tally();
-    if (!this.n.body.open) return;  // nobody sees the log: opening it wakes this up
+    if (!this.n.body.open && p.total > SMALL) return;  // nobody sees the log: opening it wakes this up
     set(this.n.fold, p.first ? "… " + p.first.toLocaleString("en") + " lines above are folded; Download has them all" : "");
     const more = this.log.draw();
     if (p.live && now - (this.stepAt || 0) > 500) {
