@@ -87,10 +87,10 @@ class Pane {
     this.ready = false; this.from = Infinity; this.version = (this.version || 0) + 1;
   }
   async alive() {  // a kernel that is gone leaves the record; one that is back is asked for what it says now
-    const manager = this.model.widget_manager || {};
-    const held = manager.get_model ? await manager.get_model(this.model.get("ident")).catch(() => null) : {};
+    const model = this.model, manager = model.widget_manager || {};
+    const held = manager.get_model ? await manager.get_model(model.get("ident")).catch(() => null) : {};
     const gone = !held || held.comm_live === false;
-    if (gone === this.gone) return;
+    if (gone === this.gone || model !== this.model) return;  // or the kernel speaks by another widget by now
     this.gone = gone;
     if (gone) [...this.views].forEach(view => view.drop());
     else {

@@ -221,8 +221,9 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         pane.wait_for(timeout=20_000)
         pane.get_by_role("status").get_by_text("done").wait_for(timeout=30_000)
         pane.locator("summary").first.click()
-        log = pane.get_by_role("log", name="Build log").text_content()
-        assert log.splitlines() == [f"away {i} {token}" for i in range(1, 61)]
+        log = pane.get_by_role("log", name="Build log")
+        log.get_by_text(f"away 60 {token}").wait_for(timeout=5_000)  # a page that came late: the state comes first
+        assert log.text_content().splitlines() == [f"away {i} {token}" for i in range(1, 61)]
         again = pane_of(page.locator(".jp-Notebook .jp-CodeCell").nth(5))
         assert again.get_by_role("status").inner_text() == "done"
         page.set_viewport_size({"width": 700, "height": 1400})  # with Lab's side bar, the pane is below 400 px
