@@ -29,8 +29,13 @@ class Build:
         *,
         work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
         after: Callable[[Build], object] | None = None,
+        kept: bool = False,
     ) -> None:
-        """``work`` is what is driven; ``after`` is called at its end, good or bad, in the thread that drove it."""
+        """``work`` is what is driven; ``after`` is called at its end, good or bad, in the thread that drove it.
+
+        ``kept``: what works goes on where this process leaves.
+        """
+        self.kept = kept
         self.job, self._windows, self._work, self._after = job, windows, work, after
         self.reference = str(job.refs[0])
         self.state = BuildState()
@@ -93,7 +98,7 @@ class Build:
 
 def _leave() -> None:
     """Cancel what still runs and give it a moment to end: nothing half-made stays in an engine."""
-    running = [build for build in list(_alive) if build.status in ("waiting", "running")]
+    running = [build for build in list(_alive) if build.status in ("waiting", "running") and not build.kept]
     for build in running:
         build.cancel()
     for build in running:

@@ -151,7 +151,7 @@ def _merge_line(source: str, given: dict[str, Any]) -> dict[str, Any]:
     own["include"] = [path for path in said.get("include") or () if not _leaves_folder(path)] or None
     if _leaves_folder(said.get("dockerfile") or ""):
         own.pop("dockerfile", None)
-    for name in ("help", "login", "notebook", "detach", "status"):
+    for name in ("help", "login", "notebook", "detach", "keep", "status"):
         own.pop(name, None)
     return own | {name: value for name, value in given.items() if value is not None}
 

@@ -74,20 +74,23 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
             host = args.pop("login")
             self._named = args.pop("notebook")
-            status, detach = args.pop("status"), args.pop("detach")
+            status, keep = args.pop("status"), args.pop("keep")
+            detach = args.pop("detach") or keep
             if status:
                 self.builds.show_status()
                 return None
             if cell is None:
                 self._login(host) if host else self._show_settings(args)
                 return None
-            return self._containerize(args, cell, line, detach=detach)
+            return self._containerize(args, cell, line, detach=detach, keep=keep)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
-    def _containerize(self, args: dict[str, Any], cell: str, line: str, *, detach: bool) -> BuildResult | Build | None:
+    def _containerize(
+        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool
+    ) -> BuildResult | Build | None:
         from buildr_jupyter.option import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
@@ -97,7 +100,7 @@ class ContainerizeMagics(Magics, Configurable):
         if options.here:
             self._run_here(cell)
         try:
-            return self._build(job, line, detach=detach)
+            return self._build(job, line, detach=detach, keep=keep)
         except BuildrError as error:
             if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
                 raise
@@ -107,7 +110,7 @@ class ContainerizeMagics(Magics, Configurable):
             self._run_here(cell)
             return None
 
-    def _build(self, job: Job, line: str, *, detach: bool = False) -> BuildResult | Build | None:
+    def _build(self, job: Job, line: str, *, detach: bool = False, keep: bool = False) -> BuildResult | Build | None:
         from buildr_jupyter import display, pipeline
 
         options = job.options
@@ -124,7 +127,7 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
         self._warn_same_reference(job)
         if options.ui != "json":
-            return self.builds.start(job, line) if detach else self.builds.run(job, line)
+            return self.builds.start(job, line, keep=keep) if detach else self.builds.run(job, line)
         from buildr_jupyter.doors import cell_of
 
         outcome: BuildResult | BaseException

@@ -205,6 +205,7 @@ def make_line_parser() -> OptionParser:
     parser.add_argument("-h", "--help", action="store_true", help="show this help")
     parser.add_argument("--notebook", metavar="FILE", help="which notebook this is, where the front end does not tell")
     parser.add_argument("--detach", action="store_true", help="give the prompt back at once; the value is a handle")
+    parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
     parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser

@@ -57,8 +57,9 @@ class Builds:
         self._show_pictures(result)
         return result
 
-    def start(self, job: Job, line: str) -> Build:
+    def start(self, job: Job, line: str, *, keep: bool = False) -> Build:
         """Build in a thread of its own and return the handle at once."""
+        from buildr_jupyter import kept
         from buildr_jupyter.background import Build
         from buildr_jupyter.display import QuietWindow
 
@@ -67,7 +68,8 @@ class Builds:
                 place.finish(_pictures(build.state.result))
 
         pane, place = self._pane(job, line), None
-        build = Build(job, [pane or QuietWindow(lambda _event: None)], after=finish)
+        how: dict[str, Any] = {"work": kept.stream, "kept": True} if keep else {}
+        build = Build(job, [pane or QuietWindow(lambda _event: None)], after=finish, **how)
         self._hold(build, pane)
         if pane is not None:
             from buildr_jupyter.widgets import OutputPlace
@@ -177,8 +179,13 @@ class Builds:
 
     def show_status(self) -> None:
         """List the builds of this kernel, oldest first, and show the last pane again."""
+        from buildr_jupyter import kept
+
+        elsewhere = [place for place in kept.places() if place.reference not in {b.reference for b, _ in self._held}]
+        for place in elsewhere:
+            self._write(f"{place.reference}  kept: {place.said()}\n")
         if not self._held:
-            self._write("no builds in this kernel yet\n")
+            self._write("" if elsewhere else "no builds in this kernel yet\n")
             return
         width = max(len(build.reference) for build, _ in self._held)
         for build, _ in self._held:

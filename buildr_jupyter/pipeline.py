@@ -140,14 +140,19 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
     Raises BuildrError with ``stage`` set, and Cancelled when the token was set. Credentials are masked in all of it.
     """
-    return (yield from masked_events(_stream(job, cancel), job.environ))
+
+    def work() -> Generator[Event, None, BuildResult]:
+        started = time.monotonic()
+        assembly = yield from stream_prepared(job, cancel)
+        return (yield from stream_rest(job, assembly, cancel, started))
+
+    return (yield from masked_events(work(), job.environ))
 
 
-def _stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
-    started = time.monotonic()
+def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Assembly]:
+    """Do what needs the kernel: find the program and look for what must not leave; return the plan."""
     ownership.sweep()
     yield StageUpdate("export", "running")
-    refs = job.refs
     assembly = prepare(job)
     yield StageUpdate("export", "done")
     with _stage("guard"):
@@ -156,6 +161,14 @@ def _stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult
     yield from assembly.warnings
     if cancel.is_set():
         raise Cancelled("cancelled before the build began")
+    return assembly
+
+
+def stream_rest(
+    job: Job, assembly: Assembly, cancel: CancelToken, started: float
+) -> Generator[Event, None, BuildResult]:
+    """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock."""
+    refs = job.refs
     if job.options.publish:
         yield from leaving.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))

@@ -12,13 +12,13 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
     "ground": {
-        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "masking", "ownership", "__init__",
+        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "__init__",
     },
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",
     },
-    "hall": {"assembly", "leaving", "pipeline", "background"},
+    "hall": {"assembly", "leaving", "pipeline", "background", "kept"},
     "windows": {"display", "widgets", "pane", "terminal"},
     "doors": {
         "doors", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",

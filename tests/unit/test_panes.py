@@ -74,7 +74,7 @@ def test_status_lists_what_there_was(written: list[str], monkeypatch: pytest.Mon
 
     kernel = builds(written)
     kernel.show_status()
-    monkeypatch.setattr(Build.__init__, "__kwdefaults__", {"work": works, "after": None})
+    monkeypatch.setattr(Build.__init__, "__kwdefaults__", {"work": works, "after": None, "kept": False})
     assert kernel.run(job(), "app:1").image == "app:1"
     handle = kernel.start(job(), "app:1")
     assert handle.result(10).image == "app:1"
