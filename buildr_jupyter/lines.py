@@ -40,7 +40,7 @@ def _plain(value: Any) -> Any:
         return {"$error": type(value).__name__, "message": str(value), **said}
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            "kind": type(value).__name__,
+            "$": type(value).__name__,
             **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init},
         }
     if isinstance(value, Path):

@@ -157,6 +157,8 @@ def _listen(case: Case, row: Row, outcome: Outcome) -> None:
     try:
         said = case.answer(LIMIT_S)
     except Gone:
+        assert case.process
+        case.process.wait(30)
         outcome.seen = "nothing: the kernel is gone"
         if row.fault != "kernel killed":
             case.hears("")
@@ -167,6 +169,8 @@ def _listen(case: Case, row: Row, outcome: Outcome) -> None:
         outcome.seen = "nothing"
         case.kill()
         case.answers.get(timeout=30)
+        assert case.process
+        case.process.wait(30)
         return
     error = (said["record"] or {}).get("error") or {}
     told = [line for line in case.heard if ": " in line and not line.startswith(("warning", "  "))]
