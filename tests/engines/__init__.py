@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -54,7 +55,7 @@ class Engines:
             if why := dockerd.missing():
                 raise EngineStartError(why)
             tar = base.rootfs_tar(self.cache)
-            bridge = f"bt{os.getpid() % 0xFFFFFF:x}{len(self._bridges)}"
+            bridge = f"bt{secrets.token_hex(5)}"
             self._bridges.append(bridge)
             self._write()
             up = dockerd.bring_up(self.folder / "docker", bridge=bridge, trusted_ca=self.certificate().ca)

@@ -26,6 +26,7 @@ PACKAGES = {
     "newuidmap": "uidmap",
     "qemu-aarch64-static": "qemu-user-static",
     "chromium": "chromium",
+    "busybox": "busybox-static",
 }
 """Program to Debian package."""
 
