@@ -17,6 +17,7 @@ import shutil
 import socket
 import ssl
 import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,8 +156,12 @@ def connect(
     *,
     connect_timeout_s: float | None = None,
     read_timeout_s: float | None = None,
+    owner: object = None,
 ) -> APIClient:
     """Return a docker-py client for the engine, its API version agreed upon; how long it waits is ``Limits``'.
+
+    Its connections are closed when ``owner`` goes: a client is a cycle, and until the collector comes by, which in an
+    idle kernel takes long, every build would leave its sockets open.
 
     Raises EngineUnavailable, EnginePermission or EngineVersion, each naming the address and what named it.
     """
@@ -170,6 +175,8 @@ def connect(
         )
     client.timeout = read_timeout_s or limits.read_s
     client.buildr_address = address
+    if owner is not None:
+        weakref.finalize(owner, client.close)
     return client
 
 

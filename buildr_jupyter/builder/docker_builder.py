@@ -407,7 +407,7 @@ class DockerBuilder:
 
     def _client(self) -> Any:
         if self.docker_client is None:
-            self.docker_client = connect()
+            self.docker_client = connect(owner=self)
             sweep_containers(self.docker_client)
         return self.docker_client
 
