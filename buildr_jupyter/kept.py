@@ -215,6 +215,8 @@ class _File:
 
 def main() -> None:
     """Read the order from standard input and carry it out; how it ended is the last line of the file."""
+    # A kernel between two cells ignores interrupts, and what is ignored is handed on: a cancel would not be heard.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
     place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
     held = ownership.hold(place)
