@@ -35,7 +35,7 @@ __all__ = ["Place", "places", "stream"]
 
 _LOOK_EVERY_S = 0.05
 _KEPT_S = 7 * 86400.0
-_LOG, _ABOUT = "events.jsonl", "about.json"
+_LOG, _ABOUT, _CANCEL = "events.jsonl", "about.json", "cancel"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class Place:
             return "cancelled"
         if isinstance(ended, BaseException):
             return f"failed, {ended}"
-        return "running" if self.running() else "its helper was killed"
+        if self.running():
+            return "running"
+        return "cancelled" if (self.folder / _CANCEL).exists() else "its helper was killed"
 
 
 def places() -> list[Place]:
@@ -111,7 +113,12 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
         assembly = yield from pipeline.stream_prepared(job, cancel)
         folder = context.write_folder(assembly.plan, pipeline.context_folder(job))
         place, helper = _start(job, assembly, folder)
-        undo = cancel.on_cancel(lambda: helper.send_signal(signal.SIGINT))  # sent to none that has ended
+
+        def stop() -> None:
+            (place.folder / _CANCEL).touch()  # for one that is still starting and hears no signal
+            helper.send_signal(signal.SIGINT)  # sent to none that has ended
+
+        undo = cancel.on_cancel(stop)
         try:
             return (yield from _follow(place, helper))
         finally:
@@ -149,6 +156,8 @@ def _follow(place: Place, helper: subprocess.Popen[bytes]) -> Generator[Event, N
         if isinstance(found, BaseException):
             raise found
         yield found
+    if (place.folder / _CANCEL).exists():
+        raise Cancelled("the work was cancelled")
     said = (place.folder / "helper.log").read_text(errors="replace").strip().splitlines()
     raise BuildError(
         f"Image build failed: the helper process ended with status {helper.returncode}",
@@ -228,8 +237,11 @@ def main() -> None:
     def work(job: Job, token: CancelToken) -> Generator[Event, None, BuildResult]:
         return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic()), job.environ)
 
+    end: BuildResult | BaseException
     try:
-        end: BuildResult | BaseException = pipeline.drive(job, [window], work=work)
+        if (place / _CANCEL).exists():
+            raise KeyboardInterrupt
+        end = pipeline.drive(job, [window], work=work)
     except KeyboardInterrupt:
         end = Cancelled("the work was cancelled")
     except BuildrError as error:

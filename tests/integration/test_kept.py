@@ -16,7 +16,7 @@ import pytest
 from docker import APIClient
 
 from buildr_jupyter import lines, ownership
-from buildr_jupyter.errors import BuildError
+from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.events import Warned
 from buildr_jupyter.kept import Place, _follow, places
 from buildr_jupyter.model import BuildResult
@@ -154,3 +154,20 @@ def test_a_file_that_grows_by_pieces_and_a_helper_that_dies(tmp_path: Path) -> N
     with pytest.raises(BuildError, match="the helper process ended with status 0") as caught:
         follow("".join(lines.to_line(event) + "\n" for event in events))
     assert caught.value.hint == "MemoryError: no more"
+    (tmp_path / "cancel").touch()
+    with pytest.raises(Cancelled):
+        follow("")
+    assert place.said() == "cancelled"
+
+
+def test_a_cancel_while_the_helper_is_starting(kernel: Kernel, base_image: str) -> None:
+    name = f"kept-{secrets.token_hex(4)}"
+    kernel.run(
+        f"%%containerize {name} --keep --quiet --builder docker=classic --dockerfile -\nFROM {base_image}\n"
+        f"RUN exec sleep {seconds_of(600)}",
+        keep=True,
+    )
+    kernel.run("build = _\nimport time")
+    wait_until(places, 20)
+    kernel.run("build.cancel()\nwhile build.status == 'running': time.sleep(0.05)", timeout_s=30)
+    assert kernel.run("print(build.status)") == "cancelled\n"
