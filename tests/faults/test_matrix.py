@@ -38,13 +38,15 @@ def _leave_out(why: str) -> None:
 
 
 def chosen(builder: str) -> list[matrix.Row]:
-    """Return a row of each stage that the builder has a part in; all builders together have every fault."""
+    """Return rows of two of the three stages; all builders together have every stage and every fault."""
     number = list(CASES).index(builder)
     found = []
     for place, stage in enumerate(("build", "publish", "run")):
+        if place == 2 - number % 3:
+            continue
         rows = (row for row in matrix.rows() if (row.builder, row.stage) == (builder, stage))
         possible = [row for row in rows if not matrix.impossible(row)]
-        found.append(possible[(2 * number + place + 1) % len(possible)])
+        found.append(possible[(number + 4 * place) % len(possible)])
     return found
 
 
@@ -56,7 +58,7 @@ def test_a_sample_of_rows(world: World, builder: str) -> None:
             outcome = matrix.run(case, row)
             assert outcome.wrong == [], f"{row}: {outcome.seen}"
             assert outcome.seen
-        assert matrix.interrupts(case, 3) == []
+        assert matrix.interrupts(case, 2) == []
     finally:
         case.close()
 
@@ -70,7 +72,9 @@ def test_every_row_is_run_or_has_its_reason() -> None:
 
 
 def test_the_sample_has_every_fault() -> None:
-    assert {row.fault for builder in CASES for row in chosen(builder)} == set(matrix.FAULTS)
+    rows = [row for builder in CASES for row in chosen(builder)]
+    assert {row.fault for row in rows} == set(matrix.FAULTS)
+    assert {row.stage for row in rows} == {"build", "publish", "run"}
 
 
 def test_the_probe_sees_what_is_planted(world: World) -> None:
