@@ -54,7 +54,8 @@ class PodmanBuilder(DockerBuilder):
         if self.docker_client is None:
             address = self.address or find(self._environ)
             self._own = address is None
-            self.docker_client = connect({"DOCKER_HOST": address}, owner=self) if address else own(self._environ).client()
+            given = connect({"DOCKER_HOST": address}, owner=self) if address else None
+            self.docker_client = given or own(self._environ).client()
             sweep_containers(self.docker_client)
         return self.docker_client
 
