@@ -148,9 +148,10 @@ def leased(environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
 
 
 def _idle_processes() -> set[int]:
+    """Return the processes of our services that build nothing: what stands before podman, and podman."""
     with _lock:
         known = (*_shared.values(), *(one for idle in _idle.values() for one in idle))
-    return {service.child.pid for service in known}
+    return {pid for service in known for pid in (service.child.pid, *descendants(service.child.pid))}
 
 
 def own(environ: Mapping[str, str] = os.environ) -> Service:

@@ -235,6 +235,8 @@ class _Strike:
         """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
         if (self.row.fault, self.row.stage) == ("reset", "run"):
             return False  # the container is listened to again
+        if self._outside and self.row.stage == "build" and self.row.fault != "engine restarted":
+            return False  # podman ends the step that runs before it sees that nobody listens
         return self.row.fault not in ("trickle", "clock", "registry killed") and not (
             self.row.fault in ("disk full", "denied") and self.row.stage != "build"
         )
@@ -244,14 +246,20 @@ class _Strike:
         """Tell whether it is there before the build begins."""
         return (self.row.fault, self.row.stage) in {("disk full", "build"), ("denied", "build"), ("denied", "export")}
 
+    @property
+    def _outside(self) -> bool:
+        """Tell whether podman's service is somebody else's: what the valve stands before."""
+        faults = ("reset", "silence", "trickle", "engine restarted")
+        return isinstance(self.case, Podman) and self.row.fault in faults and self.row.stage != "export"
+
     def arranged(self) -> ExitStack:
         """Arrange what must be before the build begins; what is given undoes it."""
         case, fault, stack = self.case, self.row.fault, ExitStack()
-        if isinstance(case, Podman):
-            outside = fault in ("reset", "silence", "trickle", "engine restarted") and self.row.stage != "export"
-            if outside != (case.service is not None):
-                case.end()
-                case.serve(outside=outside)
+        if isinstance(case, Podman) and self._outside != (case.service is not None):
+            case.end()
+            case.serve(outside=self._outside)
+            case.begin()
+            _good(case)  # a service of our own has two pipes and a log: what is there is counted anew
         if fault == "denied":
             case.begin(lowered=True)
             stack.callback(case.begin)

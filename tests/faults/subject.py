@@ -1,12 +1,14 @@
 """The process under test: commands of ``buildr``, one JSON list of words a line, in one process as in a kernel.
 
-Its clock (``time.time``) is ahead by the seconds that the file $BUILDR_FAULTS_CLOCK holds. After each it prints one line: ``{"status", "threads", "descriptors", "record"}``. What a person would see goes to
-standard error as it comes.
+Its clock (``time.time``) is ahead by the seconds that the file $BUILDR_FAULTS_CLOCK holds. After each it prints one
+line: ``{"status", "threads", "descriptors", "record"}``. What a person would see goes to standard error as it comes.
+With the argument ``lowered`` the modes of files bind it though it is root.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import io
 import json
@@ -61,7 +63,24 @@ def _descriptors() -> list[str]:
     return sorted(found)
 
 
+def _lower() -> None:
+    """Take the rights to pass over the modes of files out of the effective set (capset(2)): exec gives them back.
+
+    So a child, as buildah, mounts what root mounts: overlay's own work folder has mode 0.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the upper halves
+    if libc.capget(header, sets):
+        raise OSError(ctypes.get_errno(), "capget")
+    sets[0] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    if libc.capset(header, sets):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["lowered"]:
+        _lower()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import ownership
+from buildr_jupyter.oci.registry import Registry
 from tests.engines import EngineStartError, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
@@ -92,8 +94,10 @@ def test_the_probe_sees_what_is_planted(world: World) -> None:
         (blobs / ("0" * 64)).write_text("not what its name says")
         context = next((case.disk / "cache" / "buildr" / "contexts").iterdir())
         (context / "Dockerfile").unlink()
-        manifest = next(Path(world.engines.folder).glob("registry-http/data/**/docker/x/_layers/sha256/*"))
-        subprocess.run(["rm", "-r", str(manifest)], check=True)
+        with contextlib.closing(Registry(world.registry_host)) as registry:
+            layer = registry.manifest("docker/x", "latest").document["layers"][-1]["digest"]
+        link = f"registry-http/data/**/docker/x/_layers/{layer.replace(':', '/')}"
+        subprocess.run(["rm", "-r", str(next(world.engines.folder.glob(link)))], check=True)
         found = "\n".join(probe.left_over(case, settled=False))
         for word in ("temporary", "half a", "damaged blob", "half a context folder", "the registry's image lacks"):
             assert word in found, found

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 from docker import APIClient
@@ -106,9 +106,9 @@ class Case:
     name: str
     folder: Path
     spec: str = ""
-    program = False
+    program: ClassVar = False
     """It takes no Dockerfile: cells are programs."""
-    engine: str | None = "dockerd"
+    engine: ClassVar[str | None] = "dockerd"
     """The process that builds, by the name in ``Engines``; None where a child of ours does."""
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -123,7 +123,7 @@ class Case:
         self.spec = self.spec or self.name
         self.mark = secrets.token_hex(8)
         self.disk = self.folder / "disk"
-        self.disk.mkdir(parents=True)
+        self.disk.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "buildr-faults", self.disk], check=True)
         for name in ("tmp", "cache", "work", "home"):
             (self.disk / name).mkdir()
@@ -160,12 +160,9 @@ class Case:
         return {**passed, **own, **self.environment}
 
     def begin(self, *, lowered: bool = False) -> None:
-        """Start the process; ``lowered``: as root whom modes of files bind, too."""
+        """Start the process; ``lowered``: as root whom modes of files bind, too (the children that it starts are free)."""
         self.end()
-        command = [sys.executable, "-m", "tests.faults.subject"]
-        if lowered:
-            rights = "-dac_override,-dac_read_search"
-            command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
+        command = [sys.executable, "-m", "tests.faults.subject", *(["lowered"] if lowered else [])]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environ(), cwd=self.disk / "work",
         )  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from buildr_jupyter.builder import _podman_service
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
@@ -38,3 +40,25 @@ def test_a_program_is_built_and_run(
     assert status == 1
     assert "ended with status 7" in json.loads(out)["error"]["message"]
     assert os.environ["DOCKER_HOST"] == "unix:///not/there.sock"
+
+
+def test_a_build_that_breaks_off_leaves_no_working_container(
+    engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _or_skip("podman", engines.containers)
+    for name, value in {**made.environment, "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):  # a file that is named must be there
+        monkeypatch.delenv(name)
+    waiting = _podman_service.own()  # of this process too, and it may stay
+    with pytest.raises(KeyboardInterrupt), _podman_service.leased():
+        subprocess.run(["buildah", "from", "scratch"], check=True, stdout=subprocess.PIPE)  # as a build makes one
+        assert _working()
+        raise KeyboardInterrupt
+    assert _working() == []
+    assert waiting is _podman_service.own()
+
+
+def _working() -> list[dict[str, object]]:
+    said = subprocess.run(["buildah", "containers", "--json"], check=True, capture_output=True, text=True).stdout
+    return json.loads(said) or []
