@@ -81,7 +81,11 @@ class Place:
             return f"failed, {ended}"
         if self.running():
             return "running"
-        return "cancelled" if (self.folder / _CANCEL).exists() else "its helper was killed"
+        return "cancelled" if self.cancelled() else "its helper was killed"
+
+    def cancelled(self) -> bool:
+        """Tell whether somebody asked for its end."""
+        return (self.folder / _CANCEL).exists()
 
 
 def places() -> list[Place]:
@@ -239,7 +243,7 @@ def main() -> None:
 
     end: BuildResult | BaseException
     try:
-        if (place / _CANCEL).exists():
+        if Place(place).cancelled():
             raise KeyboardInterrupt
         end = pipeline.drive(job, [window], work=work)
     except KeyboardInterrupt:

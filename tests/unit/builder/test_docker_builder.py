@@ -54,15 +54,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def subject(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeEngine], DockerBuilder]:
-    def make(fake: FakeEngine) -> DockerBuilder:
-        monkeypatch.setenv("DOCKER_HOST", fake.host)
-        return DockerBuilder(find_login=lambda _: None)
-
-    return make
-
-
 Subject = Callable[[FakeEngine], DockerBuilder]
 
 

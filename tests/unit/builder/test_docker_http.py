@@ -22,15 +22,6 @@ def request_(tmp_path: Path) -> BuildRequest:
     return BuildRequest(tmp_path, (ImageRef.parse("x:1"),))
 
 
-@pytest.fixture
-def subject(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeEngine], DockerBuilder]:
-    def make(fake: FakeEngine) -> DockerBuilder:
-        monkeypatch.setenv("DOCKER_HOST", fake.host)
-        return DockerBuilder(find_login=lambda _: None)
-
-    return make
-
-
 Subject = Callable[[FakeEngine], DockerBuilder]
 
 
