@@ -16,8 +16,9 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python -m tests.demo
 
+# Two processes: what asks an engine in one (tests/conftest.py), all else beside it.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(PYTEST_ARGS)
 
 engines: $(VENV)/.installed
 	$(BIN)/python -m tests.engines install

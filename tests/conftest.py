@@ -15,6 +15,16 @@ TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 
 
+_WITHOUT_ENGINES = (Path(__file__).parent / "unit", Path(__file__).parent / "fuzz")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process of pytest-xdist what asks an engine: one of each is started, and two would disturb each other."""
+    for item in items:
+        if not any(item.path.is_relative_to(folder) for folder in _WITHOUT_ENGINES):
+            item.add_marker(pytest.mark.xdist_group("engines"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Clear DOCKER_*, proxy and BUILDR_* variables; logins come from an empty folder. Yields that folder."""

@@ -355,10 +355,14 @@ def _title(spec: RunSpec, ports: tuple[PortBinding, ...]) -> str:
 
 
 def _output_path(config: dict[str, Any], spec: RunSpec) -> str:
-    """Return the container's output folder: $BUILDR_OUTPUT_DIR of its environment, else /app/output."""
+    """Return the container's output folder: $BUILDR_OUTPUT_DIR of its environment, else ``output``.
+
+    One that is not absolute is below the image's working directory; below /app, where the image names none (Docker
+    says nothing then, podman "/").
+    """
     given = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
     path = dict(spec.environment).get("BUILDR_OUTPUT_DIR") or given.get("BUILDR_OUTPUT_DIR") or "output"
-    return path if path.startswith("/") else f"{(config.get('WorkingDir') or '/app').rstrip('/')}/{path}"
+    return path if path.startswith("/") else f"{(config.get('WorkingDir') or '').rstrip('/') or '/app'}/{path}"
 
 
 def _pieces(output: Iterable[Any]) -> Iterator[tuple[Stream, bytes]]:

@@ -66,8 +66,11 @@ def _containers(case: Case) -> Iterator[str]:
     environment = {**os.environ, **case.world.podman_settings()}
     if case.name in ("buildah", "podman"):
         for command in (["buildah", "containers", "--json"], ["podman", "ps", "--all", "--format=json"]):
-            said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-            for one in json.loads(said) or ():
+            said = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if said.returncode:  # as where one goes while it is listed
+                yield f"{command[0]} cannot list: {said.stderr.strip()}"
+                continue
+            for one in json.loads(said.stdout) or ():
                 yield f"{command[0]}'s container {one.get('containername') or one.get('Names')}"
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.events import Warned
+from buildr_jupyter.model import RunSpec
 from buildr_jupyter.runner._outputs import extract_outputs
+from buildr_jupyter.runner.docker_runner import _output_path
 
 
 def tar(*members: tuple[str, bytes, str]) -> list[bytes]:
@@ -103,3 +105,19 @@ def test_nothing_written_in_the_container_makes_no_folder_here(tmp_path: Path) -
     folder = tmp_path / "output"
     list(extract_outputs(tar(("output", tarfile.DIRTYPE, "")), folder))
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"WorkingDir": "/app"}, "/app/output"),
+        ({"WorkingDir": "/srv/"}, "/srv/output"),
+        ({"WorkingDir": ""}, "/app/output"),
+        ({"WorkingDir": "/"}, "/app/output"),  # what podman says of an image that names none
+        ({}, "/app/output"),
+        ({"Env": ["BUILDR_OUTPUT_DIR=out"], "WorkingDir": "/w"}, "/w/out"),
+        ({"Env": ["BUILDR_OUTPUT_DIR=/out"]}, "/out"),
+    ],
+)
+def test_where_the_output_is(config: dict[str, object], path: str) -> None:
+    assert _output_path(config, RunSpec("image", "name")) == path
