@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.faults import matrix
+from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
 from tests.faults.world import CASES, World
 from tests.unit.test_leaks import false_alarms
 
@@ -30,16 +31,16 @@ _HEAD = (
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--builder", action="append", choices=list(CASES), help="this one alone; may be repeated")
-    parser.add_argument("--stage", action="append", choices=matrix.STAGES)
-    parser.add_argument("--fault", action="append", choices=list(matrix.FAULTS))
+    parser.add_argument("--stage", action="append", choices=STAGES)
+    parser.add_argument("--fault", action="append", choices=list(FAULTS))
     parser.add_argument("--interrupts", type=int, default=50, help="so many for each builder")
     parser.add_argument("--write", action="store_true", help="write the counts into README.md")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [
-        row for row in matrix.rows()
-        if row.builder in (args.builder or CASES) and row.stage in (args.stage or matrix.STAGES)
-        and row.fault in (args.fault or matrix.FAULTS)
+        row for row in every_row()
+        if row.builder in (args.builder or CASES) and row.stage in (args.stage or STAGES)
+        and row.fault in (args.fault or FAULTS)
     ]  # fmt: skip
     tallies: dict[str, Counter[str]] = {row.builder: Counter() for row in wanted}
     with tempfile.TemporaryDirectory(prefix="buildr-faults-") as folder:
@@ -53,7 +54,7 @@ def main() -> int:
         finally:
             world.close()
     hurt = any(tally["run"] != tally["survived"] or tally["hurt"] for tally in tallies.values())
-    return int(hurt or (wanted == list(matrix.rows()) and not _is_calm()))
+    return int(hurt or (wanted == list(every_row()) and not _is_calm()))
 
 
 def _is_calm() -> bool:
@@ -81,12 +82,12 @@ def with_line(readme: str, builder: str, tally: Counter[str]) -> str:
     return _BLOCK.sub(written, readme)
 
 
-def run_builder(world: World, rows: list[matrix.Row], interrupts: int, counts: Counter[str]) -> None:
+def run_builder(world: World, rows: list[Row], interrupts: int, counts: Counter[str]) -> None:
     """Run the rows of one builder, printing each."""
     case = matrix.start(world, rows[0].builder)
     try:
         for row in rows:
-            why = matrix.impossible(row)
+            why = impossible(row)
             counts["impossible" if why else "run"] += 1
             if why:
                 print(f"{row!s:<44} -     cannot be: {why}", flush=True)

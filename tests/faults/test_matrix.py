@@ -14,6 +14,7 @@ from buildr_jupyter.oci.registry import Registry
 from tests.engines import EngineStartError, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
+from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
 from tests.faults.world import CASES, World
 
 
@@ -38,13 +39,13 @@ def _leave_out(why: str) -> None:
     pytest.skip(why)
 
 
-def chosen(builder: str) -> list[matrix.Row]:
+def chosen(builder: str) -> list[Row]:
     """Return a row of each stage that the builder has a part in; all builders together have every fault."""
     number = list(CASES).index(builder)
     found = []
     for place, stage in enumerate(("build", "publish", "run")):
-        rows = (row for row in matrix.rows() if (row.builder, row.stage) == (builder, stage))
-        possible = [row for row in rows if not matrix.impossible(row)]
+        rows = (row for row in every_row() if (row.builder, row.stage) == (builder, stage))
+        possible = [row for row in rows if not impossible(row)]
         found.append(possible[(number + 4 * place) % len(possible)])
     return found
 
@@ -63,16 +64,16 @@ def test_a_sample_of_rows(world: World, builder: str) -> None:
 
 
 def test_every_row_is_run_or_has_its_reason() -> None:
-    rows = list(matrix.rows())
-    assert len(rows) == len(set(rows)) == len(CASES) * len(matrix.STAGES) * len(matrix.FAULTS)
-    reasons = {matrix.impossible(row) for row in rows} - {None}
+    rows = list(every_row())
+    assert len(rows) == len(set(rows)) == len(CASES) * len(STAGES) * len(FAULTS)
+    reasons = {impossible(row) for row in rows} - {None}
     assert all(len(reason or "") > 10 for reason in reasons)
-    assert sum(matrix.impossible(row) is None for row in rows) > 180
+    assert sum(impossible(row) is None for row in rows) > 180
 
 
 def test_the_sample_has_every_fault() -> None:
     rows = [row for builder in CASES for row in chosen(builder)]
-    assert {row.fault for row in rows} == set(matrix.FAULTS)
+    assert {row.fault for row in rows} == set(FAULTS)
     assert {row.stage for row in rows} == {"build", "publish", "run"}
 
 

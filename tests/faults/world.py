@@ -285,6 +285,16 @@ class Case:
             raise Gone
         return found
 
+    def good(self) -> dict[str, Any]:
+        """Build a version without a fault; return the record. Raises AssertionError where it fails."""
+        self.write("none", 0)
+        self.say(self.words())
+        said = self.answer(120)
+        assert said["status"] == 0, "\n".join(self.heard[-15:])
+        self.threads, self.descriptors = said["threads"], said["descriptors"]
+        record: dict[str, Any] = said["record"]
+        return record
+
     def kill(self) -> None:
         """SIGKILL, as a kernel that ran out of memory gets it."""
         assert self.process
