@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.builder._containers import sweep_working
+from buildr_jupyter.builder._containers import swept
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
-from buildr_jupyter.leash import Leash, descendants, serving
+from buildr_jupyter.leash import descendants, serving
 from buildr_jupyter.ownership import Scratch
 
 __all__ = ["Service", "find", "leased", "own"]
@@ -133,15 +133,11 @@ def leased(environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
     """
     key = tuple(environ.get(name, "") for name in _SETTINGS)
     service = _take(key) or Service(environ=environ)
-    began = int(time.time())
-    with Leash() as leash:
-        leash.hold_call("buildr_jupyter.builder._containers:sweep_later", "podman", str(began))
+    with swept("podman", idle=_idle_processes):
         try:
             yield service
         except BaseException:
             service.end()
-            with contextlib.suppress(EngineError):
-                sweep_working("podman", began, idle=_idle_processes())
             raise
     with _lock:
         _idle.setdefault(key, []).append(service)

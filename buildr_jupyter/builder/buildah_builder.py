@@ -6,6 +6,7 @@ Where its images are, how it isolates a RUN and which registries it knows is bui
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output as Piece
 from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, sweep_working, tls_options
+from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, swept, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
@@ -321,13 +322,13 @@ class BuildahBuilder:
     ) -> Generator[Event, None, None]:
         """Run buildah and yield what it says as events; raise what it fails with."""
         errors: list[str] = []
-        began = time.time()
-        with Scratch(large=True) as folder:  # its own temporary files go with ours, however it ends
+        watch = swept(self.command) if state.verb == "build" else contextlib.nullcontext()
+        with watch, Scratch(large=True) as folder:  # its own temporary files go with ours, however it ends
             env = {**os.environ, **(environment or {}), "TMPDIR": str(folder)}
             pieces = follow([self.command, *arguments], cancel=cancel, env=env, hint=INSTALL)
             status = yield from through(pieces, lambda piece: self._said(state, piece, errors))
-        if status < 0 and state.verb == "build":
-            sweep_working(self.command, began)
+            if status < 0:
+                raise self._failure(state, _message(errors, status), status)
         if status:
             raise self._failure(state, _message(errors, status), status)
         yield from state.finish()

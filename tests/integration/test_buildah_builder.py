@@ -9,7 +9,9 @@ import os
 import pwd
 import secrets
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import builder
-from buildr_jupyter.errors import BuildError
+from buildr_jupyter.errors import BuildError, Cancelled
+from buildr_jupyter.events import CancelToken, LogLine
 from buildr_jupyter.model import Archive, EngineLoad, Layout, Push, Secret
 from tests.engines import containers
 from tests.integration.builders import BuildahHarness, World
@@ -172,3 +175,63 @@ def test_a_command_that_goes_wrong_is_one_error(harness: BuildahHarness, tmp_pat
     assert str(caught.value).startswith("Image build failed: ")
     with contextlib.suppress(IndexError):
         assert len(caught.value.log_tail[-1]) <= 64 * 1024
+
+
+_STOPS_EARLY = """#!/bin/sh
+[ "$1" = bud ] || exec buildah "$@"
+buildah from scratch
+exec sleep 600
+"""
+
+
+@pytest.fixture
+def stopped_early(harness: BuildahHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A buildah that ends at SIGTERM with its working container made, as the real one does while it pulls or mounts."""
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):  # a file that is named must be there
+        monkeypatch.delenv(name, raising=False)
+    command = tmp_path / "stops-early"
+    command.write_text(_STOPS_EARLY)
+    command.chmod(0o755)
+    return str(command)
+
+
+def working_containers() -> list[str]:
+    said = subprocess.run(["buildah", "containers", "--json"], check=True, capture_output=True, text=True).stdout
+    return [one["id"] for one in json.loads(said) or ()]
+
+
+def test_a_cancelled_build_leaves_no_working_container(harness: BuildahHarness, stopped_early: str) -> None:
+    before, cancel = working_containers(), CancelToken()
+    stream = builder.select(f"buildah={stopped_early}").stream_build(harness.steps("RUN true"), cancel)
+    with pytest.raises(Cancelled):
+        for event in stream:
+            if isinstance(event, LogLine) and "working-container" in event.text:
+                assert len(working_containers()) == len(before) + 1
+                cancel.set()
+    assert working_containers() == before
+
+
+def test_a_killed_process_leaves_no_working_container(
+    harness: BuildahHarness, stopped_early: str, tmp_path: Path
+) -> None:
+    before = working_containers()
+    request = harness.steps("RUN true")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom buildr_jupyter import builder\n"
+        "builder.select('buildah=' + sys.argv[1]).build('127.0.0.1/x', sys.argv[2])"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script, stopped_early, str(request.context)])
+    try:
+        assert until(lambda: len(working_containers()) == len(before) + 1)
+        child.kill()
+        assert until(lambda: working_containers() == before)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def until(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return holds()
