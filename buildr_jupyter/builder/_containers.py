@@ -23,7 +23,7 @@ from buildr_jupyter.model import BuildRequest, ImageRef
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.ownership import Scratch
 
-__all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "swept", "tls_options"]
+__all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "swept", "tls_options", "unfinished"]
 
 _HEREDOC = re.compile(r"^[ \t]*(?:RUN|COPY|ADD)\b.*<<-?[\"']?\w", re.MULTILINE | re.IGNORECASE)
 
@@ -57,10 +57,10 @@ def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def swept(command: str, *, idle: Callable[[], Collection[int]] = tuple) -> Iterator[None]:
-    """See that no working container stays where the block is broken off, or this process is killed in it.
+    """See that nothing half-made stays where the block is broken off, or this process is killed in it.
 
-    buildah that gets SIGTERM while it pulls or mounts ends at once and leaves one (1.28, measured). ``idle`` is asked
-    as ``sweep_working`` says.
+    buildah that gets SIGTERM while it pulls, mounts or commits ends at once and leaves a working container, or an image
+    without a manifest (1.28, measured). ``idle`` is asked as ``sweep_working`` says.
     """
     began = time.time()
     with Leash() as leash:
@@ -75,23 +75,43 @@ def swept(command: str, *, idle: Callable[[], Collection[int]] = tuple) -> Itera
 
 
 def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> None:
-    """Remove the working containers of a buildah or podman that was killed: made since (seconds since the epoch).
+    """Remove what a buildah or podman that was killed left: made since (seconds since the epoch).
 
-    They carry no mark of ours, so where another buildah or podman of this user works in the same store they may be its,
-    and stay; ``idle`` are services of our own that do nothing.
+    That is working containers, and images whose commit never came to the manifest, which nothing can read. They carry
+    no mark of ours, so where another buildah or podman of this user works in the same store they may be its, and stay;
+    ``idle`` are services of our own that do nothing.
     """
     if others_at_work(idle):
         return
     podman = Path(command).name == "podman"
     where = json.loads(ask([command, "info", *(["--format=json"] if podman else [])]))["store"]
     known = {name.lower(): value for name, value in where.items()}
-    folder = Path(known["graphroot"]) / f"{known['graphdrivername']}-containers"
+    store = Path(known["graphroot"])
+    folder = store / f"{known['graphdrivername']}-containers"
     listing = ["ps", "--all", "--external", "--format=json"] if podman else ["containers", "--json"]
     for found in json.loads(ask([command, *listing])) or ():
         container = str(found.get("id") or found.get("Id"))
         record = folder / container / "userdata" / "buildah.json"
         if record.exists() and record.stat().st_mtime >= since:
             ask([command, "rm", *(["--force"] if podman else []), container])
+    for image in unfinished(store / f"{known['graphdrivername']}-images", since):
+        with contextlib.suppress(EngineError):
+            ask([command, "rmi", image])
+
+
+def unfinished(folder: Path, since: float = 0.0) -> list[str]:
+    """Return the ids of images that have neither a manifest nor a name, of a containers/storage folder of images.
+
+    The names come last: an image with one is whole. Source: containers/storage, images.json.
+    """
+    try:
+        records = json.loads((folder / "images.json").read_bytes())
+    except (OSError, ValueError):
+        return []
+    broken = [
+        str(one["id"]) for one in records if not one.get("names") and "manifest" not in one.get("big-data-names", ())
+    ]
+    return [one for one in broken if not (folder / one).exists() or (folder / one).stat().st_mtime >= since]
 
 
 def sweep_later(command: str, since: str) -> None:

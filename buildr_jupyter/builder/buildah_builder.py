@@ -216,7 +216,11 @@ class BuildahBuilder:
         if request.plan is None or request.no_cache or request.pull:
             return None
         label = f"label={CONTENT_LABEL}={request.plan.content_digest}"
-        said = ask([self.command, "images", "--json", "--no-trunc", "--filter", label], cancel=cancel)
+        try:
+            said = ask([self.command, "images", "--json", "--no-trunc", "--filter", label], cancel=cancel)
+        except EngineError as error:  # one damaged image of anybody's, and it lists none
+            logger.warning("Images of the same content cannot be looked for: %s", error)
+            return None
         found = [image for image in _json(said, list, self.command) if image.get("names")]
         return str(found[0]["id"]) if found else None
 
@@ -322,7 +326,7 @@ class BuildahBuilder:
     ) -> Generator[Event, None, None]:
         """Run buildah and yield what it says as events; raise what it fails with."""
         errors: list[str] = []
-        watch = swept(self.command) if state.verb == "build" else contextlib.nullcontext()
+        watch = contextlib.nullcontext() if state.verb == "push" else swept(self.command)
         with watch, Scratch(large=True) as folder:  # its own temporary files go with ours, however it ends
             env = {**os.environ, **(environment or {}), "TMPDIR": str(folder)}
             pieces = follow([self.command, *arguments], cancel=cancel, env=env, hint=INSTALL)

@@ -74,7 +74,7 @@ def install(
     command = [
         program, "pip", "install", "--python", str(inside), "--python-version", python, "--python-platform", triple,
         "--only-binary", ":all:", "--no-compile-bytecode", "--index-strategy", "unsafe-best-match", "--no-progress",
-        *arguments, "--requirements", "requirements.txt",
+        *arguments, "--requirement", "requirements.txt",
     ]  # fmt: skip
     if wheels:
         command += ["--find-links", "wheels"]

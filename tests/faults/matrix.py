@@ -183,5 +183,8 @@ def interrupts(case: Case, count: int, seed: int = 0) -> list[str]:
             wrong.append(f"interrupt {number} after {at_s:.3f} s: status {status}, left {left}, {engine} {digest}")
         if any("Traceback (most recent call last)" in line for line in case.heard):
             wrong.append(f"interrupt {number} after {at_s:.3f} s: {case.heard[-3:]}")
-    case.good()
+    try:
+        case.good()
+    except (AssertionError, Gone, TimeoutError) as error:
+        wrong.append(f"after the interrupts: {error}")
     return wrong

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from docker.errors import NotFound
 
+from buildr_jupyter.builder._containers import unfinished
 from buildr_jupyter.errors import PublishError
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.store import Store
@@ -72,6 +73,8 @@ def _containers(case: Case) -> Iterator[str]:
                 continue
             for one in json.loads(said.stdout) or ():
                 yield f"{command[0]}'s container {one.get('containername') or one.get('Names')}"
+        images = case.world.containers.folder / "store" / "overlay-images"
+        yield from (f"half an image ({one[:12]})" for one in unfinished(images))
 
 
 def _files(case: Case) -> Iterator[str]:

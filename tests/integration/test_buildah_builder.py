@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import builder
+from buildr_jupyter.builder._containers import unfinished
 from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.events import CancelToken, LogLine
 from buildr_jupyter.model import Archive, EngineLoad, Layout, Push, Secret
@@ -179,20 +180,41 @@ def test_a_command_that_goes_wrong_is_one_error(harness: BuildahHarness, tmp_pat
 
 _STOPS_EARLY = """#!/bin/sh
 [ "$1" = bud ] || exec buildah "$@"
-buildah from scratch
+made=$(buildah commit --quiet "$(buildah from scratch)")
+python3 -c '
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+records = json.loads((folder / "images.json").read_text())
+for record in records:
+    if record["id"] == sys.argv[2]:
+        record["big-data-names"] = []
+        (folder / record["id"] / "manifest").unlink(missing_ok=True)
+(folder / "images.json").write_text(json.dumps(records))
+' "$IMAGES" "$made"
+echo stopped
 exec sleep 600
 """
 
 
 @pytest.fixture
-def stopped_early(harness: BuildahHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A buildah that ends at SIGTERM with its working container made, as the real one does while it pulls or mounts."""
+def stopped_early(
+    harness: BuildahHarness, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A buildah that ends at SIGTERM with a container and half an image, as the real one does while it commits.
+
+    Nothing of either is left after the test.
+    """
     for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):  # a file that is named must be there
         monkeypatch.delenv(name, raising=False)
+    images = world.engines.containers().folder / "store" / "overlay-images"
+    monkeypatch.setenv("IMAGES", str(images))
     command = tmp_path / "stops-early"
     command.write_text(_STOPS_EARLY)
     command.chmod(0o755)
-    return str(command)
+    before = working_containers()
+    yield str(command)
+    assert until(lambda: working_containers() == before)
+    assert until(lambda: unfinished(images) == [])
 
 
 def working_containers() -> list[str]:
@@ -200,31 +222,26 @@ def working_containers() -> list[str]:
     return [one["id"] for one in json.loads(said) or ()]
 
 
-def test_a_cancelled_build_leaves_no_working_container(harness: BuildahHarness, stopped_early: str) -> None:
+def test_a_cancelled_build_leaves_nothing_half_made(harness: BuildahHarness, stopped_early: str) -> None:
     before, cancel = working_containers(), CancelToken()
     stream = builder.select(f"buildah={stopped_early}").stream_build(harness.steps("RUN true"), cancel)
     with pytest.raises(Cancelled):
         for event in stream:
-            if isinstance(event, LogLine) and "working-container" in event.text:
+            if isinstance(event, LogLine) and event.text == "stopped":
                 assert len(working_containers()) == len(before) + 1
+                assert len(unfinished(Path(os.environ["IMAGES"]))) == 1
                 cancel.set()
-    assert working_containers() == before
 
 
-def test_a_killed_process_leaves_no_working_container(
-    harness: BuildahHarness, stopped_early: str, tmp_path: Path
-) -> None:
-    before = working_containers()
+def test_a_killed_process_leaves_nothing_half_made(harness: BuildahHarness, stopped_early: str) -> None:
     request = harness.steps("RUN true")
     script = (
-        "import sys\nfrom pathlib import Path\nfrom buildr_jupyter import builder\n"
+        "import sys\nfrom buildr_jupyter import builder\n"
         "builder.select('buildah=' + sys.argv[1]).build('127.0.0.1/x', sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", script, stopped_early, str(request.context)])
     try:
-        assert until(lambda: len(working_containers()) == len(before) + 1)
-        child.kill()
-        assert until(lambda: working_containers() == before)
+        assert until(lambda: len(unfinished(Path(os.environ["IMAGES"]))) == 1)
     finally:
         child.kill()
         child.wait()
