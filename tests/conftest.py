@@ -18,6 +18,7 @@ _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 _WITHOUT_ENGINES = (Path(__file__).parent / "unit", Path(__file__).parent / "fuzz")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one process of pytest-xdist what asks an engine: one of each is started, and two would disturb each other."""
     for item in items:
