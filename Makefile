@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 
 # Two processes: what asks an engine in one (tests/conftest.py), all else beside it.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
 
 engines: $(VENV)/.installed
 	$(BIN)/python -m tests.engines install

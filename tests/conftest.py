@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +16,19 @@ TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 
 
-_WITHOUT_ENGINES = (Path(__file__).parent / "unit", Path(__file__).parent / "fuzz")
+_WITHOUT_ENGINES = ("tests/unit/", "tests/fuzz/")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process of pytest-xdist what asks an engine: one of each is started, and two would disturb each other."""
-    for item in items:
-        if not any(item.path.is_relative_to(folder) for folder in _WITHOUT_ENGINES):
-            item.add_marker(pytest.mark.xdist_group("engines"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep in one process what asks an engine: one of each is started, and two dockerd would disturb each other."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByEngines(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0] if nodeid.startswith(_WITHOUT_ENGINES) else "engines"
+
+    return ByEngines(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
