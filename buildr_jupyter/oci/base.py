@@ -17,7 +17,8 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.oci.archive import CarefulInfo, FileSource, copy_layer, read_archive
-from buildr_jupyter.oci.image import parse_platform, read_document
+from buildr_jupyter.oci.documents import read_config, read_descriptor, read_entries
+from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.store import Store
@@ -86,7 +87,7 @@ def choose(index: Mapping[str, Any], platform: str, what: str) -> str:
     """
     wanted = parse_platform(platform)
     there = []
-    for entry in index.get("manifests") or ():
+    for entry in read_entries(index, f"the index of {what}"):
         known = entry.get("platform")
         if not known:
             return str(entry["digest"])
@@ -126,17 +127,16 @@ def from_registry(registry: Registry, ref: ImageRef, platform: str, store: Store
         manifest = registry.manifest(repository, choose(manifest.document, platform, str(ref)))
     document = manifest.document
     try:
-        described = document["config"]
-        digest, size = str(described["digest"]), int(described["size"])
-        config = read_document(_small(registry, repository, digest, size, store), f"the config of {ref}")
+        digest, size = read_descriptor(document["config"], f"the manifest of {ref}")
+        config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
         check_platform(config, platform, str(ref))
         diff_ids = config["rootfs"]["diff_ids"]
         layers = []
         for part, diff_id in zip(document["layers"], diff_ids, strict=True):
+            digest, size = read_descriptor(part, f"the manifest of {ref}")
             if part["mediaType"] not in _TYPES:
                 raise BuildError(f"Image build failed: base {ref} has a layer of type {part['mediaType']!r}")
-            kind = _TYPES[part["mediaType"]]
-            layers.append(Layer(part["digest"], diff_id, int(part["size"]), 0, kind))
+            layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
     except (KeyError, ValueError, TypeError) as error:
         raise BuildError(f"Image build failed: base {ref} is no image: {error}") from error
     return Base(str(ref), top.digest, platform, config, tuple(layers), (registry.host, repository))
@@ -196,7 +196,7 @@ def from_saved(
     using = using if using.media_type == GZIP else compressor()  # a gzip layer stays one: one kind for all
     try:
         digest, content, names = read_archive(source, lambda index: choose(index, platform, name))
-        config = read_document(content, f"the config of {name}")
+        config = read_config(content, f"the config of {name}")
         check_platform(config, platform, name)
         layers = []
         for inside in names:

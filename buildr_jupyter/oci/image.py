@@ -7,13 +7,11 @@ Configuration", "Image Manifest", "Image Index", "Pre-Defined Annotation Keys".
 from __future__ import annotations
 
 import hashlib
-import json
 import platform as host
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 
@@ -170,17 +168,6 @@ def _environment(plan: ImagePlan, inherited: Sequence[str]) -> list[str]:
     }
     values |= dict(plan.environment)
     return [f"{name}={value}" for name, value in values.items()]
-
-
-def read_document(content: bytes, what: str) -> dict[str, Any]:
-    """Return a JSON object; raises BuildError, naming ``what``, for anything else."""
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise BuildError(f"Image build failed: {what} is no JSON object")
-    return found
 
 
 @dataclass(frozen=True, slots=True)

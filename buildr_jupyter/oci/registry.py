@@ -57,15 +57,18 @@ class Manifest:
     def config_digest(self) -> str | None:
         """Digest of the config (the image id); None for an index."""
         config = self.document.get("config")
-        return config.get("digest") if isinstance(config, dict) else None
+        digest = config.get("digest") if isinstance(config, dict) else None
+        return digest if isinstance(digest, str) else None
 
     @property
     def size_bytes(self) -> int | None:
-        """Sum of the compressed layers and the config; None for an index."""
+        """Sum of the compressed layers and the config; None for an index, and where a part does not say its size."""
         config, layers = self.document.get("config"), self.document.get("layers")
         if not isinstance(config, dict) or not isinstance(layers, list):
             return None
-        return sum(int(part.get("size", 0)) for part in (config, *layers))
+        sizes = [part.get("size") if isinstance(part, dict) else None for part in (config, *layers)]
+        known = [size for size in sizes if type(size) is int and size >= 0]
+        return sum(known) if len(known) == len(sizes) else None
 
 
 def connect(

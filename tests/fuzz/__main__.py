@@ -16,6 +16,8 @@ import atheris
 with atheris.instrument_imports(include=["buildr_jupyter"]):
     from tests.fuzz import targets
 
+from tests.fuzz.mutators import MUTATORS
+
 CORPUS = Path(__file__).with_name("corpus")
 
 
@@ -41,7 +43,8 @@ def main() -> None:
         "-max_len=4096",
         "-print_final_stats=1",
     ]
-    atheris.Setup([sys.argv[0], *folders, *options, "-seed=7"], targets.TARGETS[args.target])
+    more = {"custom_mutator": MUTATORS[args.target]} if args.target in MUTATORS else {}
+    atheris.Setup([sys.argv[0], *folders, *options, "-seed=7"], targets.TARGETS[args.target], **more)
     atheris.Fuzz()
 
 

@@ -13,8 +13,11 @@ from typing import Any
 
 from buildr_jupyter import context, reference
 from buildr_jupyter.builder import _buildkit_trace, _io
+from buildr_jupyter.builder._docker_buildkit import base_names
+from buildr_jupyter.builder._docker_values import base_hosts
 from buildr_jupyter.errors import BuildError, ImageRefError, PublishError
-from buildr_jupyter.oci import _http, archive, image
+from buildr_jupyter.model import BuildRequest
+from buildr_jupyter.oci import _http, archive, base, image
 from buildr_jupyter.oci.registry import Manifest
 from buildr_jupyter.plan import CustomDockerfile, ImagePlan, canonical_json, one_line
 
@@ -57,8 +60,14 @@ def image_reference(data: bytes) -> None:
 
 
 def dockerfile(data: bytes) -> None:
-    """A value in a Dockerfile of ours is read back as it was; a Dockerfile of one's own comes back with its record."""
+    """A Dockerfile of one's own is read for its bases and comes back with its record; a value in one of ours is whole."""
     text = data.decode("utf-8", "replace")
+    folder: Any = _Folder(text)
+    request = BuildRequest(folder, (), build_args={"A": "b"})
+    names = list(base_names(request))
+    assert len(set(names)) == len(names)
+    assert not any(re.search(r"\s", name) for name in names)
+    assert all(host and "/" not in host for host in base_hosts(request))
     plan = ImagePlan(base="", python="", dockerfile=CustomDockerfile(text, (("A", text),), target=text or None))
     assert ImagePlan.from_json(json.loads(canonical_json(plan.to_json())), Path()) == plan
     label = one_line(text)
@@ -67,19 +76,80 @@ def dockerfile(data: bytes) -> None:
     assert re.sub(r"\\(.)", r"\1", quoted[1:-1]) == label
 
 
+class _Folder:
+    """A context whose every file has this text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __truediv__(self, name: str) -> _Folder:
+        return self
+
+    def read_text(self, **_: str) -> str:
+        return self._text
+
+
 def registry_answer(data: bytes) -> None:
-    """What a registry says is read or refused, whatever it is."""
+    """What a registry says is read or refused, whatever it is: an error, a manifest, an index, a base's config."""
     answer: Any = SimpleNamespace(_content_consumed=True, content=data, headers={})
     _, said = _http._said(answer)
     assert len(said) <= 202
     manifest = Manifest("sha256:" + "0" * 64, "x", data)
     assert isinstance(manifest.document, dict)
-    try:
-        image.read_document(data, "x")
+    assert manifest.config_digest is None or isinstance(manifest.config_digest, str)
+    assert manifest.size_bytes is None or manifest.size_bytes >= 0
+    with contextlib.suppress(BuildError, PublishError):
         saved: Any = SimpleNamespace(path="x", read=lambda name: data)
-        archive.read_archive(saved, lambda index: str(index["manifests"][0]["digest"]))
-    except (BuildError, PublishError):
-        pass
+        archive.read_archive(saved, lambda index: base.choose(index, "linux/amd64", "x"))
+    with contextlib.suppress(BuildError, PublishError):
+        found = base.from_registry(_Answering(data), _REF, "linux/amd64", _Held(data))  # type: ignore[arg-type]
+        titles = ["" for _ in found.layers]
+        made = image.image_config(
+            _PLAN, found.config, titles, platform="linux/amd64", created="", own_count=0, base_name="b"
+        )
+        canonical_json(image.make_image(made, found.layers, platform="linux/amd64").descriptor())
+        base.find_python(found, _Held(data), _no_layer, "3.11")  # type: ignore[arg-type]
+
+
+_REF = reference.ImageRef.parse("reg.example/base:1")
+_PLAN = ImagePlan(base="b", python="3.11")
+
+
+class _Answering:
+    """A registry that answers each question with the same bytes."""
+
+    host = "reg.example"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def manifest(self, repository: str, name: str) -> Manifest:
+        assert isinstance(name, str)
+        return Manifest("sha256:" + "0" * 64, "x", self._data)
+
+
+class _Held:
+    """A store that has every blob, and no record."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        assert isinstance(digest, str)
+        return True
+
+    def read(self, digest: str) -> bytes:
+        return self._data
+
+    def record(self, key: object) -> None:
+        canonical_json(key)
+
+    def note(self, key: object, value: object) -> None:
+        canonical_json([key, value])
+
+
+def _no_layer(layer: Any) -> Path:
+    raise BuildError("no layer is read here")
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
