@@ -12,13 +12,14 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from tests.engines import base, buildkitd, certificates, containers, dockerd, gotools, registry
 from tests.engines._process import EngineStartError, Process, again, stop
 
-__all__ = ["EngineStartError", "Engines", "sweep"]
+__all__ = ["EngineStartError", "Engines", "short_folder", "sweep"]
 
 PREFIX = "buildr-engines-"
 
@@ -178,6 +179,17 @@ def take_down(folder: Path) -> list[str]:
         dockerd.remove_bridge(bridge)
     shutil.rmtree(folder, ignore_errors=True)
     return ended
+
+
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give a folder with a short path, gone afterwards: a socket's has at most 107 bytes, podman's runroot 50."""
+    folder = Path(tempfile.mkdtemp(prefix="bt-"))
+    try:
+        yield folder
+    finally:
+        dockerd.unmount_below(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from buildr_jupyter import ownership
 from buildr_jupyter.oci.registry import Registry
-from tests.engines import EngineStartError, sweep
+from tests.engines import EngineStartError, short_folder, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
 from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
@@ -19,18 +19,19 @@ from tests.faults.world import CASES, World
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world() -> Iterator[World]:
     if os.name != "posix" or os.geteuid() != 0:
         _leave_out("small disks and engines of its own need root")
     sweep()
-    try:
-        made = World(tmp_path_factory.mktemp("f"))
-    except EngineStartError as error:
-        _leave_out(str(error))
-    try:
-        yield made
-    finally:
-        made.close()
+    with short_folder() as folder:
+        try:
+            made = World(folder)
+        except EngineStartError as error:
+            _leave_out(str(error))
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def _leave_out(why: str) -> None:

@@ -388,8 +388,8 @@ def test_an_engine_that_is_stopped_in_the_middle(
     docker_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One clear error with the step that ran and its lines; the engine that comes back builds."""
-    from tests.engines import dockerd
-    from tests.engines._process import stop
+    from tests.engines import dockerd, short_folder
+    from tests.engines._process import Process, stop
 
     folder, bridge = tmp_path / "context", f"bs{secrets.token_hex(4)}"
     folder.mkdir()
@@ -398,27 +398,29 @@ def test_an_engine_that_is_stopped_in_the_middle(
     (folder / "Dockerfile").write_text("\n".join(lines))
     (folder / "sh").chmod(0o755)
     subject = DockerBuilder("buildkit")
-    try:
-        for attempt in ("stopped", "back again"):
-            up = dockerd.bring_up(tmp_path / "engine", bridge=bridge)
-            monkeypatch.setenv("DOCKER_HOST", up.host)
-            if attempt == "stopped":
-                stopping = threading.Timer(2.5, stop, up.processes[:1])
-                stopping.start()
-                with pytest.raises(BuildError, match="^Image build failed: ") as caught:
-                    subject.build("stopped", str(folder))
-                stopping.join()
-                assert caught.value.step is not None
-                assert caught.value.step.startswith("RUN")
-                assert caught.value.log_tail == ("last words",)
-            else:
-                (folder / "Dockerfile").write_text("\n".join(lines[:2]))
-                assert DockerBuilder("buildkit").build("back", str(folder)).image_id
-            for process in up.processes:
+    processes: list[Process] = []
+    with short_folder() as place:
+        try:
+            for attempt in ("stopped", "back again"):
+                up = dockerd.bring_up(place / "engine", bridge=bridge)
+                processes = [*up.processes]
+                monkeypatch.setenv("DOCKER_HOST", up.host)
+                if attempt == "stopped":
+                    stopping = threading.Timer(2.5, stop, up.processes[:1])
+                    stopping.start()
+                    with pytest.raises(BuildError, match="^Image build failed: ") as caught:
+                        subject.build("stopped", str(folder))
+                    stopping.join()
+                    assert caught.value.step is not None
+                    assert caught.value.step.startswith("RUN")
+                    assert caught.value.log_tail == ("last words",)
+                else:
+                    (folder / "Dockerfile").write_text("\n".join(lines[:2]))
+                    assert DockerBuilder("buildkit").build("back", str(folder)).image_id
+                for process in processes:
+                    stop(process)
+                dockerd.remove_bridge(bridge)
+        finally:
+            for process in processes:
                 stop(process)
             dockerd.remove_bridge(bridge)
-    finally:
-        for process in up.processes:
-            stop(process)
-        dockerd.unmount_below(tmp_path / "engine")
-        dockerd.remove_bridge(bridge)

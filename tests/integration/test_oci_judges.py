@@ -21,7 +21,7 @@ from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Push, Requirement
 from buildr_jupyter.oci.store import Store
 from tests import demo
-from tests.engines import EngineStartError, gotools
+from tests.engines import EngineStartError, gotools, short_folder
 from tests.engines.registry import Registry
 from tests.integration.oci_images import (
     Podman,
@@ -69,9 +69,9 @@ def made(warm_store: Path, registry_http: Registry, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def pod(registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def pod(registry_http: Registry) -> Iterator[Podman]:
     """A podman of our own."""
-    with podman(tmp_path_factory.mktemp("podman"), registry_http.host) as running:
+    with short_folder() as folder, podman(folder, registry_http.host) as running:
         yield running
 
 
