@@ -98,6 +98,7 @@ def test_it_imports_where_posix_modules_are_missing() -> None:
     ]
     code = (
         "import sys\n"
+        "import IPython\n"  # here it takes what this machine has
         "for name in ('fcntl', 'pwd', 'grp', 'resource', 'termios', 'pty'): sys.modules[name] = None\n"
         "import importlib\n"
         f"for module in {modules!r}: importlib.import_module(module)\n"
