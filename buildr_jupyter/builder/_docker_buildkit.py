@@ -163,7 +163,7 @@ def post_build(client: Any, query: Mapping[str, str], body: Iterable[bytes]) -> 
 
 
 def base_names(request: BuildRequest) -> Iterator[str]:
-    """Yield the images that the Dockerfile begins from or copies from, in order: what would be pulled.
+    """Yield the images that the Dockerfile begins from or copies from, in order, each once: what would be pulled.
 
     Names with a variable are read with the build arguments and the defaults above the first FROM; one that stays
     unknown is left out.
@@ -172,11 +172,13 @@ def base_names(request: BuildRequest) -> Iterator[str]:
         text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
+    seen = set()
     if syntax := _SYNTAX.match(text):
+        seen.add(syntax[1])
         yield syntax[1]
     custom = request.plan.dockerfile if request.plan else None
     known = {**dict(_ARG.findall(text)), **dict(custom.build_args if custom else ()), **request.build_args}
-    seen, stages = set(), {"scratch"}
+    stages = {"scratch"}
     for line in FROM.finditer(text):
         name = _USE.sub(lambda use: known.get(use[1] or use[3], use[2] or "$"), line[1])
         if name.lower() not in stages and "$" not in name and name not in seen:

@@ -163,6 +163,7 @@ def test_who_offers_it() -> None:
         ("# syntax=docker/dockerfile:1\nFROM --platform=linux/amd64 a:1 as x\n", ["docker/dockerfile:1", "a:1"]),
         ("# a\n#syntax = x/y\nFROM a\n", ["x/y", "a"]),
         ("FROM a\n# syntax=no\n", ["a"]),
+        ("# syntax=a\nFROM a\nCOPY --from=a /x /y\n", ["a"]),
         ("ARG V=3.11\nFROM python:${V}-slim\nFROM $NONE\nFROM ${X:-late}\n", ["python:3.11-slim", "late"]),
         ("ARG V\nFROM python:$V\nRUN --mount=type=bind,from=tool:2,target=/t x\n", ["python:given", "tool:2"]),
     ],
