@@ -249,7 +249,8 @@ class DockerRunner:
             chunks, _ = client.get_archive(container, path)
         except NotFound:
             return ()
-        return (yield from extract_outputs(chunks, spec.output_dir))
+        with contextlib.closing(chunks):  # an engine answers nothing about a container whose archive it still gives
+            return (yield from extract_outputs(chunks, spec.output_dir))
 
     def _stop(self, client: Any, container: str) -> None:
         from docker.errors import APIError, NotFound

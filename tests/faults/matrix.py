@@ -8,6 +8,7 @@ the next build succeeds.
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ from tests.faults.world import CASES, Case, Gone, Podman, World, wait_until
 __all__ = ["Outcome", "interrupts", "run", "start"]
 
 _KEPT_SOCKETS = 75
+_WORDS = {"disk full": "no space left", "denied": "denied|not allow"}
+"""What an error must say where it is about this."""
 LIMIT_S = 150.0
 """After so long, waiting counts as for ever: Docker tries a push five times, in some 75 s, and tells so."""
 
@@ -109,6 +112,8 @@ def _listen(case: Case, row: Row, outcome: Outcome) -> None:
         outcome.seen = f"{error['type']}: {error['message'].splitlines()[0]}" if error["message"] else error["type"]
         if not error["message"].strip():
             outcome.wrong.append("an error without a sentence")
+        if not re.search(_WORDS.get(row.fault, ""), outcome.seen, re.IGNORECASE):
+            outcome.wrong.append("it does not say why")
     else:
         outcome.seen = told[-1] if told else "nothing"
     if any("Traceback (most recent call last)" in line for line in case.heard):

@@ -191,6 +191,14 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert sorted(event.text.split("'")[1] for event in events if isinstance(event, Warned)) == ["fifo", "link"]
 
 
+def test_output_files_that_cannot_be_written_are_told(runner: DockerRunner, image: str, tmp_path: Path) -> None:
+    """More than fits into a socket is on its way then; that is what is told, and the container goes."""
+    (tmp_path / "sub").write_text("a file")
+    code = "import os; os.mkdir('output/sub'); open('output/sub/big', 'wb').write(bytes(30 << 20))"
+    with pytest.raises(RunError, match=r"output files cannot be copied to .*: (Not a directory|File exists)"):
+        run(runner, image, code, output_dir=tmp_path)
+
+
 @pytest.mark.parametrize("how", ["token", "close", "interrupt"])
 def test_cancel(runner: DockerRunner, image: str, client: APIClient, how: str) -> None:
     seconds = f"{1000 + secrets.randbelow(8000)}.{secrets.randbelow(10**6):06d}"
