@@ -22,7 +22,7 @@ from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.leash import Leash
-from buildr_jupyter.ownership import Scratch
+from buildr_jupyter.ownership import Scratch, abandon
 
 __all__ = ["HOME", "Container", "Room", "Root"]
 
@@ -82,14 +82,21 @@ class Container:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Room]:
-        """Give the room; at the end the container is removed, running or not."""
+        """Give the room; at its end the container is removed, running or not (by the next sweep, if the engine is gone)."""
         with Leash() as self._leash:
             try:
                 yield self
             finally:
                 if self._container is not None:
-                    with contextlib.suppress(EngineError), translate(self._client):
-                        self._client.remove_container(self._container, force=True, v=True)
+                    self._remove(self._container)
+
+    def _remove(self, container: str) -> None:
+        try:
+            with translate(self._client):
+                self._client.remove_container(container, force=True, v=True)
+        except EngineError:
+            if address := getattr(self._client, "buildr_address", None):
+                abandon(address.url, container, 0.0)
 
     def run(
         self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
@@ -138,7 +145,7 @@ class Container:
             chunks, _ = self._client.get_archive(self._container, MADE)
         except NotFound:
             return False
-        with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+        with contextlib.closing(chunks), tempfile.TemporaryDirectory(dir=into.parent) as scratch:
             with tarfile.open(fileobj=_Stream(chunks), mode="r|") as tar:
                 for member in tar:
                     _take(tar, member, Path(scratch))
