@@ -82,7 +82,7 @@ class Container:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Room]:
-        """Give the room; at its end the container is removed, running or not (by the next sweep, if the engine is gone)."""
+        """Give the room; its container is removed at the end (by the next sweep, where the engine is gone)."""
         with Leash() as self._leash:
             try:
                 yield self
