@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from buildr_jupyter.builder._command import Lines, Output, follow
+from buildr_jupyter.builder._docker_errors import BROKEN_OFF
 from buildr_jupyter.builder._docker_http import interruptible
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
@@ -31,6 +32,7 @@ HOME = "/kaniko/buildr"
 CONTEXT = f"{HOME}/context"
 MADE = f"{HOME}/made"
 """What the executor makes lies here."""
+_END_WAIT_S = 2.0
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _ENVIRONMENT = {"HOME": "/root", "USER": "root", "DOCKER_CONFIG": HOME, "PATH": "/usr/local/bin:/kaniko"}
 _CERTIFICATES = {"SSL_CERT_FILE": f"{HOME}/ca-bundle.crt"}
@@ -132,6 +134,10 @@ class Container:
                     yield from lines.rest()
                 if cancel.is_set():
                     raise Cancelled("the work was cancelled")
+                if _runs_on(client, container):
+                    raise EngineError(
+                        f"kaniko's output ended in the middle: {BROKEN_OFF}", hint="buildr doctor asks it"
+                    )
                 state = client.wait(container)
             finally:
                 undo()
@@ -208,6 +214,15 @@ class Root:
             return False
         shutil.move(found, into)
         return True
+
+
+def _runs_on(client: Any, container: str) -> bool:
+    """Tell whether the executor works although its output ended; who ends gets a moment to do so."""
+    from requests.exceptions import RequestException
+
+    with contextlib.suppress(RequestException):
+        client.wait(container, timeout=_END_WAIT_S)
+    return _running(client, container)
 
 
 def _running(client: Any, container: str) -> bool:

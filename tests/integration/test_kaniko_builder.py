@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import builder
-from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable
-from buildr_jupyter.events import CancelToken
+from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineError, EngineUnavailable
+from buildr_jupyter.events import CancelToken, LogLine
 from buildr_jupyter.model import Archive, EngineLoad, Layout, Push
 from buildr_jupyter.ownership import TEMPORARY
-from tests.engines import gotools
+from tests.engines import gotools, short_folder
 from tests.engines.fixtures import _or_skip
+from tests.faults.valve import Valve
 from tests.integration.builders import KanikoHarness, World
 from tests.integration.test_builder_contract import build, collect, wait_until, world
 
@@ -128,3 +129,20 @@ def test_a_base_that_no_registry_has(harness: KanikoHarness, world: World) -> No
     with pytest.raises(BuildError, match="not found") as caught:
         collect(subject.stream_base(f"{world.open.host}/nothing:1", platform=None, pull=False, cancel=CancelToken()))
     assert caught.value.hint
+
+
+def test_a_connection_that_breaks_off_ends_the_build(
+    harness: KanikoHarness, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with short_folder() as folder, contextlib.closing(_valve(world, folder)) as valve:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{valve.path}")
+        stream = harness.builder().stream_build(harness.steps("RUN echo begun; sleep 600"), CancelToken())
+        with pytest.raises(EngineError, match="the engine broke the connection off"):
+            for event in stream:
+                if isinstance(event, LogLine) and event.text == "begun":
+                    valve.reset()
+    assert world.client.containers(all=True, filters={"label": "io.buildr.owner"}) == []
+
+
+def _valve(world: World, folder: Path) -> Valve:
+    return Valve(world.engines.docker().host.removeprefix("unix://"), folder / "d.sock")
