@@ -306,7 +306,8 @@ class _Record:
     failed_line: int | None = None
     duration_s: float | None = None
     started: float = 0.0
-    at: float = 0.0
+    run: CellRun | None = None
+    """As it was last told, so that what each build keeps of the history is shared."""
 
 
 @dataclass
@@ -397,7 +398,7 @@ class KernelHistory:
         return _with_last_output([self._cell_run(record) for record in runs])
 
     def _cell_run(self, record: _Record) -> CellRun:
-        return CellRun(
+        run = CellRun(
             source=record.source,
             transformed=transform(record.source),
             id=record.id,
@@ -408,6 +409,10 @@ class KernelHistory:
             stale="deleted" if record.id in self.deleted else None,
             stdout=self._printed(record.count),
         )
+        if run != record.run:
+            record.run = run
+        assert record.run is not None
+        return record.run
 
     def _printed(self, count: int | None) -> str | None:
         """Return what a run printed, and its value; None where IPython (before 9) keeps no outputs, or had none."""
