@@ -14,6 +14,7 @@ from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
 from tests.integration.builders import World
+from tests.integration.test_buildah_builder import working_containers
 from tests.integration.test_builder_contract import world
 from tests.integration.test_docker_pipeline import cli_run, notebook
 
@@ -50,15 +51,12 @@ def test_a_build_that_breaks_off_leaves_no_working_container(
         monkeypatch.setenv(name, value)
     for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):  # a file that is named must be there
         monkeypatch.delenv(name)
+    store = made.folder / "store"
+    before = working_containers(store)
     waiting = _podman_service.own()  # of this process too, and it may stay
     with pytest.raises(KeyboardInterrupt), _podman_service.leased():
         subprocess.run(["buildah", "from", "scratch"], check=True, stdout=subprocess.PIPE)  # as a build makes one
-        assert _working()
+        assert len(working_containers(store)) == len(before) + 1
         raise KeyboardInterrupt
-    assert _working() == []
+    assert working_containers(store) == before
     assert waiting is _podman_service.own()
-
-
-def _working() -> list[dict[str, object]]:
-    said = subprocess.run(["buildah", "containers", "--json"], check=True, capture_output=True, text=True).stdout
-    return json.loads(said) or []
