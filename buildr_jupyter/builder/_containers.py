@@ -74,15 +74,15 @@ def swept(command: str, *, idle: Callable[[], Collection[int]] = tuple) -> Itera
             raise
 
 
-def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> None:
-    """Remove what a buildah or podman that was killed left: made since (seconds since the epoch).
+def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> bool:
+    """Remove what a killed buildah or podman left, made since (seconds since the epoch); tell whether that could be.
 
     That is working containers, and images whose commit never came to the manifest, which nothing can read. They carry
     no mark of ours, so where another buildah or podman of this user works in the same store they may be its, and stay;
     ``idle`` are services of our own that do nothing.
     """
     if others_at_work(idle):
-        return
+        return False
     podman = Path(command).name == "podman"
     where = json.loads(ask([command, "info", *(["--format=json"] if podman else [])]))["store"]
     known = {name.lower(): value for name, value in where.items()}
@@ -97,6 +97,7 @@ def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> 
     for image in unfinished(store / f"{known['graphdrivername']}-images", since):
         with contextlib.suppress(EngineError):
             ask([command, "rmi", image])
+    return True
 
 
 def unfinished(folder: Path, since: float = 0.0) -> list[str]:
@@ -117,9 +118,8 @@ def unfinished(folder: Path, since: float = 0.0) -> list[str]:
 def sweep_later(command: str, since: str) -> None:
     """Do it for a process that was killed, as soon as its services are gone, too."""
     deadline = time.monotonic() + _LATER_S
-    while others_at_work() and time.monotonic() < deadline:
+    while not sweep_working(command, float(since)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    sweep_working(command, float(since))
 
 
 def others_at_work(idle: Collection[int] = ()) -> bool:
