@@ -241,15 +241,23 @@ def _remove_container(client: Any, container: str, lock: Path) -> None:
             os.close(handle)
 
 
-def abandon(address: str, container: str, since: float) -> None:
+def abandon(client: Any, container: str, since: float = 0.0) -> None:
     """Note a container that could not be removed, because its engine went away; the next sweep of that engine does.
 
+    ``client`` is the connection to that engine; one without an address, which is not ours, notes nothing.
     ``container`` is its id or the beginning of it, ``since`` when it had not been made yet (seconds since the epoch).
     """
+    address = _address(client)
+    if address is None:
+        return
     with contextlib.suppress(OSError):
         folder = _abandoned()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{container}.json").write_text(json.dumps({"address": address, "since": since}), encoding="utf-8")
+
+
+def _address(client: Any) -> str | None:
+    return getattr(getattr(client, "buildr_address", None), "url", None)
 
 
 def _abandoned() -> Path:
@@ -265,7 +273,7 @@ def _sweep_abandoned(client: Any) -> None:
     """
     from docker.errors import NotFound
 
-    address = getattr(getattr(client, "buildr_address", None), "url", None)
+    address = _address(client)
     for note in _abandoned().glob("*.json"):
         known = json.loads(note.read_text(encoding="utf-8"))
         if known["address"] != address:

@@ -14,7 +14,7 @@ from buildr_jupyter.errors import BuildrError, EngineError
 from buildr_jupyter.limits import read_limits
 from buildr_jupyter.sockets import connections_of, shut
 
-__all__ = ["Watched", "interruptible", "only_logins"]
+__all__ = ["Watched", "interruptible", "only_logins", "state_within"]
 
 
 class Watched:
@@ -151,3 +151,12 @@ def only_logins(logins: dict[str, dict[str, str]]) -> Any:
             return dict(logins)
 
     return OnlyThese({"auths": dict(logins)})
+
+
+def state_within(client: Any, container: str, seconds: float) -> dict[str, Any]:
+    """Return the State of a container as soon as it has ended, or when so long has passed."""
+    from requests.exceptions import RequestException
+
+    with contextlib.suppress(RequestException):
+        client.wait(container, timeout=seconds)
+    return client.inspect_container(container).get("State") or {}

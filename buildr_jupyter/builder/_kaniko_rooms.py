@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from buildr_jupyter.builder._command import Lines, Output, follow
 from buildr_jupyter.builder._docker_errors import BROKEN_OFF
-from buildr_jupyter.builder._docker_http import interruptible
+from buildr_jupyter.builder._docker_http import interruptible, state_within
 from buildr_jupyter.engine import translate
 from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events import CancelToken
@@ -97,8 +97,7 @@ class Container:
             with translate(self._client):
                 self._client.remove_container(container, force=True, v=True)
         except EngineError:
-            if address := getattr(self._client, "buildr_address", None):
-                abandon(address.url, container, 0.0)
+            abandon(self._client, container)
 
     def run(
         self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
@@ -134,7 +133,7 @@ class Container:
                     yield from lines.rest()
                 if cancel.is_set():
                     raise Cancelled("the work was cancelled")
-                if _runs_on(client, container):
+                if state_within(client, container, _END_WAIT_S).get("Running"):  # who ends gets a moment to do so
                     raise EngineError(
                         f"kaniko's output ended in the middle: {BROKEN_OFF}", hint="buildr doctor asks it"
                     )
@@ -214,15 +213,6 @@ class Root:
             return False
         shutil.move(found, into)
         return True
-
-
-def _runs_on(client: Any, container: str) -> bool:
-    """Tell whether the executor works although its output ended; who ends gets a moment to do so."""
-    from requests.exceptions import RequestException
-
-    with contextlib.suppress(RequestException):
-        client.wait(container, timeout=_END_WAIT_S)
-    return _running(client, container)
 
 
 def _running(client: Any, container: str) -> bool:

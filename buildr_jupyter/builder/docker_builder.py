@@ -456,5 +456,5 @@ class DockerBuilder:
 
 def _abandon_step(client: Any, state: DockerStream) -> None:
     """Note the classic builder's container: its engine went away, or fell silent, before it could remove it."""
-    if state.container and (address := getattr(client, "buildr_address", None)):
-        abandon(address.url, state.container, state.since)
+    if state.container:
+        abandon(client, state.container, state.since)

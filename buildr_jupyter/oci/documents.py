@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from buildr_jupyter.errors import BuildError
 
-__all__ = ["read_config", "read_descriptor", "read_entries"]
+__all__ = ["is_size", "read_config", "read_descriptor", "read_entries"]
 
 
 def read_config(content: bytes, what: str) -> dict[str, Any]:
@@ -22,9 +22,8 @@ def read_config(content: bytes, what: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(content)
-        json.dumps(
-            found, ensure_ascii=False, allow_nan=False
-        ).encode()  # half a surrogate, or infinity: not JSON for all
+        # Half a surrogate, or infinity, is JSON for Python alone.
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -53,9 +52,14 @@ def read_descriptor(descriptor: Any, what: str) -> tuple[str, int]:
     """Return digest and size (bytes) of a descriptor. Raises BuildError."""
     if isinstance(descriptor, dict):
         digest, size = descriptor.get("digest"), descriptor.get("size")
-        if isinstance(digest, str) and type(size) is int and size >= 0:
+        if isinstance(digest, str) and is_size(size):
             return digest, size
     raise _not_so(what, "digest or size")
+
+
+def is_size(value: object) -> TypeGuard[int]:
+    """Tell whether a value is a size in bytes."""
+    return type(value) is int and value >= 0
 
 
 def _not_so(what: str, member: str) -> BuildError:

@@ -20,6 +20,7 @@ import urllib3
 from buildr_jupyter.credentials import Login
 from buildr_jupyter.errors import PublishError, RegistryCertificate, RegistryUnreachable
 from buildr_jupyter.oci._http import Connection, Patience, known_ca
+from buildr_jupyter.oci.documents import is_size
 
 __all__ = ["Manifest", "Patience", "Registry", "connect"]
 
@@ -66,9 +67,8 @@ class Manifest:
         config, layers = self.document.get("config"), self.document.get("layers")
         if not isinstance(config, dict) or not isinstance(layers, list):
             return None
-        sizes = [part.get("size") if isinstance(part, dict) else None for part in (config, *layers)]
-        known = [size for size in sizes if type(size) is int and size >= 0]
-        return sum(known) if len(known) == len(sizes) else None
+        sizes: list[Any] = [part.get("size") if isinstance(part, dict) else None for part in (config, *layers)]
+        return sum(sizes) if all(map(is_size, sizes)) else None
 
 
 def connect(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from buildr_jupyter.builder._docker_http import interruptible
+from buildr_jupyter.builder._docker_http import interruptible, state_within
 from buildr_jupyter.engine import connect, translate
 from buildr_jupyter.errors import Cancelled, RunError
 from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
@@ -154,12 +154,8 @@ class DockerRunner:
 
     def _runs_on(self, client: Any, container: str, cancel: CancelToken) -> bool:
         """Tell whether the container runs although its output ended; what ends with it gets a second to do so."""
-        from requests.exceptions import RequestException
-
         _raise_if(cancel)
-        with contextlib.suppress(RequestException):
-            client.wait(container, timeout=_WAIT_S)
-        return bool((client.inspect_container(container).get("State") or {}).get("Running"))
+        return bool(state_within(client, container, _WAIT_S).get("Running"))
 
     # -- its life
 
@@ -191,8 +187,7 @@ class DockerRunner:
             finally:
                 self._remove(client, container)
         except NoConnection:
-            if address := getattr(client, "buildr_address", None):
-                abandon(address.url, container, 0.0)
+            abandon(client, container)
             raise
 
     def _create(self, client: Any, spec: RunSpec, marks: dict[str, str]) -> str:
@@ -229,12 +224,8 @@ class DockerRunner:
 
     def _wait(self, client: Any, container: str, cancel: CancelToken) -> dict[str, Any]:
         """Return the State of the container once it has ended; its output has ended before, as a rule."""
-        from requests.exceptions import RequestException
-
         while True:
-            with contextlib.suppress(RequestException):
-                client.wait(container, timeout=_WAIT_S)
-            state: dict[str, Any] = client.inspect_container(container).get("State") or {}
+            state = state_within(client, container, _WAIT_S)
             if not state.get("Running"):
                 return state
             _raise_if(cancel)

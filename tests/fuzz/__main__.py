@@ -16,7 +16,7 @@ import atheris
 with atheris.instrument_imports(include=["buildr_jupyter"]):
     from tests.fuzz import targets
 
-from tests.fuzz.mutators import MUTATORS
+from tests.fuzz.mutators import JSON_TARGETS, change_json
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -43,7 +43,7 @@ def main() -> None:
         "-max_len=4096",
         "-print_final_stats=1",
     ]
-    more = {"custom_mutator": MUTATORS[args.target]} if args.target in MUTATORS else {}
+    more = {"custom_mutator": change_json} if args.target in JSON_TARGETS else {}
     atheris.Setup([sys.argv[0], *folders, *options, "-seed=7"], targets.TARGETS[args.target], **more)
     atheris.Fuzz()
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["MUTATORS", "change_json"]
+__all__ = ["JSON_TARGETS", "change_json"]
 
 _RAW = 0.2
 """So often an input is changed as bytes all the same."""
@@ -88,5 +88,5 @@ def _places(container: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(container[key])
 
 
-MUTATORS = {"registry_answer": change_json, "stream": change_json, "trace": change_json}
+JSON_TARGETS = {"registry_answer", "stream", "trace"}
 """The targets whose inputs are JSON."""

@@ -197,8 +197,8 @@ def test_what_a_gone_engine_could_not_remove_is_removed_when_it_answers() -> Non
     """But neither what runs, nor what was there before, nor in another engine."""
     since = 1_700_000_000.0  # 2023-11-14T22:13:20Z
     for name in ("ended", "runs", "older", "gone"):
-        ownership.abandon("unix:///a.sock", name, since)
-    ownership.abandon("unix:///b.sock", "elsewhere", since)
+        ownership.abandon(Answering("unix:///a.sock"), name, since)
+    ownership.abandon(Answering("unix:///b.sock"), "elsewhere", since)
     later, before = "2023-11-15T00:00:00", "2023-11-14T00:00:00"
     engine = Answering(
         "unix:///a.sock", ended=(later, False), runs=(later, True), older=(before, False), elsewhere=(later, False)
