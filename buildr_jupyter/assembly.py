@@ -9,7 +9,7 @@ import fnmatch
 import os
 import platform as host
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from buildr_jupyter import context, guard, indexes
 from buildr_jupyter.cell.program import ExportOptions, Program, export
 from buildr_jupyter.cell.source import CellRun
+from buildr_jupyter.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.errors import FileRefused, OptionError
 from buildr_jupyter.events import Warned
 from buildr_jupyter.installed import Installed, Interpreter
@@ -102,7 +103,7 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     found = resolve(imports, installed, markers=markers, given=given)
     settings = indexes.read_settings(environ, home=Path.home())
     files = {entry.path: entry for entry in (*found.modules, *entries, *standin)}
-    files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include))
+    files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include, options.exclude))
     kept = {path: e for path, e in files.items() if path == "app/main.py" or not _excluded(path, options.exclude)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
     warnings = [*found.warnings, *(program.warnings if program else ())]
@@ -180,7 +181,7 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
         base="",
         python="",
         platforms=options.platforms,
-        files=tuple(sorted(_iter_included(source.folder, options.include), key=lambda entry: entry.path)),
+        files=tuple(sorted(_iter_included(source.folder, options.include, ()), key=lambda entry: entry.path)),
         environment=options.environment,
         dockerfile=CustomDockerfile(body, secrets=_secret_ids(options)),
         notebook=source.notebook,
@@ -193,9 +194,11 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
 def _custom_dockerfile(options: Options, folder: Path) -> CustomDockerfile | None:
     if options.dockerfile is None:
         return None
-    path = folder / Path(options.dockerfile).expanduser()
+    path = Path(os.path.normpath(folder.absolute() / Path(options.dockerfile).expanduser()))
+    root = folder.absolute() if path.is_relative_to(folder.absolute()) else path.parent
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_beneath(path, root) as stream:
+            text = stream.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise OptionError(
@@ -224,40 +227,42 @@ def _excluded(path: str, patterns: Sequence[str]) -> bool:
     )
 
 
-def _iter_included(folder: Path, patterns: Sequence[str]) -> Iterator[FileEntry]:
-    """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order."""
-    root = folder.resolve()
+def _iter_included(folder: Path, patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[FileEntry]:
+    """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order.
+
+    A path below the notebook's folder may be a link within it. Any other path was named by the user, who may then mean
+    nothing beside it: the file itself, and what lies in the folder itself.
+    """
     for pattern in patterns:
         named = Path(pattern).expanduser()
-        found = (
-            [folder / named]
-            if (folder / named).exists()
-            else sorted(folder.glob(pattern))
-            if not named.is_absolute()
-            else []
-        )
+        if (folder / named).exists():
+            found = [folder / named]
+        else:
+            found = [] if named.is_absolute() else sorted(folder.glob(pattern))
         if not found:
             raise FileRefused(
                 f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
             )
         for path in found:
-            for file in _iter_files(path):
-                real = file.resolve()
-                inside = (
-                    real.relative_to(root) if real.is_relative_to(root) else Path(os.path.relpath(file, path.parent))
-                )
-                yield FileEntry.from_path(f"app/{inside.as_posix()}", real, why=f"--include {pattern}")
+            yield from _iter_named(Path(os.path.normpath(path)), folder, f"--include {pattern}", excluded)
 
 
-def _iter_files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path).as_posix()
-        if file.is_file() and not guard.never_included(inside):
-            if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
-                raise FileRefused(
-                    f"{inside} in {path.name} is a link out of the folder", hint="name its target with --include"
-                )
-            yield file
+def _iter_named(path: Path, folder: Path, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:
+    home = folder.absolute()
+    inside = path.is_relative_to(home)
+    root, base = (home, home) if inside else (path if path.is_dir() else path.parent, path.parent)
+    if path.is_dir() and not path.is_symlink():
+        top = path
+
+        def skip(relative: str) -> bool:
+            target = f"app/{(top / relative).relative_to(base).as_posix()}"
+            return guard.never_included(relative) or _excluded(target, excluded)
+
+        files: Iterable[Path] = iter_files(path, root, skip=skip)
+    elif path.is_dir():
+        real = resolve_beneath(path, root)
+        files = (path / file.relative_to(real) for file in iter_files(real, root, skip=guard.never_included))
+    else:
+        files = (path,)
+    for file in files:
+        yield file_entry(f"app/{file.relative_to(base).as_posix()}", file, root, why=why)

@@ -14,6 +14,8 @@ from typing import Any
 
 from buildr_jupyter import __version__, settings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
+from buildr_jupyter.events import Warned
+from buildr_jupyter.notebook_line import LeftOut, allowed_part
 from buildr_jupyter.option import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 
 __all__ = ["main", "make_parser"]
@@ -126,39 +128,38 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
 
     runs = runs_up_to(notebook, index)
     known = {option.field for option in OPTIONS}
-    given = {name: value for name, value in vars(args).items() if name in known}
-    line = _merge_line(runs[-1].source, given)
-    found = settings.gather(
-        line=line, environ=os.environ, pyproject=settings.find_pyproject(notebook.folder), site=settings.site_files()
-    )
+    given = {name: value for name, value in vars(args).items() if name in known and value is not None}
+    site = tuple(settings.read_site(path) for path in settings.site_files())
+    project = settings.read_project(notebook.folder, owners=settings.trusted_owners(site))
+    sources: dict[str, Any] = {"environ": os.environ, "site": site}
+    bases = settings.gather(line=given, **sources).get("allow_base")
+    line, left_out = _allowed_line(runs[-1].source, bases.value if bases else ())
+    found = settings.gather(line=line | given, project=project, **sources)
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=notebook.folder)
     source = CellSource(tuple(runs), runs[-1], notebook.folder, notebook.name, None, siblings)
-    return Job(source, options, interpreter, dict(os.environ), notebook_path=notebook.folder / notebook.name)
+    warnings = [warning for file in (project, *site) for warning in file.warnings]
+    if left_out:
+        warnings.append(
+            Warned(
+                f"{notebook.name}, cell {index}: its line is read from a file and may not set "
+                + ", ".join(str(one) for one in left_out),
+                hint="give them on the command line, if you want them",
+            )
+        )
+    path = notebook.folder / notebook.name
+    return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
 
 
-def _merge_line(source: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the cell's own line under those of the command line.
-
-    The notebook may be a stranger's: what sends or runs something counts only when the command line says it too.
-    """
+def _allowed_line(source: str, bases: Sequence[str]) -> tuple[dict[str, Any], tuple[LeftOut, ...]]:
+    """Return the options that count of the cell's own line, with the image's name under ``name``, and what does not."""
     from buildr_jupyter.cell.source import header_and_body
 
     header, _ = header_and_body(source)
     words = split_line(header.removeprefix("%%containerize")) if header else []
-    said = vars(make_line_parser().parse_args(words))
-    careful = {option.field for option in OPTIONS if option.repeat}
-    own = {name: value for name, value in said.items() if name not in careful and value is not None}
-    own["include"] = [path for path in said.get("include") or () if not _leaves_folder(path)] or None
-    if _leaves_folder(said.get("dockerfile") or ""):
-        own.pop("dockerfile", None)
-    for name in ("help", "login", "notebook", "detach", "keep", "status"):
-        own.pop(name, None)
-    return own | {name: value for name, value in given.items() if value is not None}
-
-
-def _leaves_folder(path: str) -> bool:
-    parts = Path(path).parts
-    return Path(path).is_absolute() or path.startswith("~") or ".." in parts
+    kept, left_out = allowed_part(vars(make_line_parser().parse_args(words)), bases)
+    if "name" not in kept and "image" in kept:
+        kept["name"] = kept.pop("image")
+    return kept, left_out
 
 
 def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:

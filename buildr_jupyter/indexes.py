@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from buildr_jupyter.confined import file_entry
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.model import FileEntry, Requirement
 
@@ -73,8 +74,8 @@ class IndexSettings:
         for folder in self.folders:
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if any(_satisfies(path.name, pin.text) for pin in pins) and path.name not in found:
-                    found[path.name] = FileEntry.from_path(
-                        f"wheels/{path.name}", path, mode=0o644, why="a local find-links folder"
+                    found[path.name] = file_entry(
+                        f"wheels/{path.name}", path, folder, mode=0o644, why="a local find-links folder"
                     )
         return tuple(found.values())
 

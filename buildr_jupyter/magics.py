@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, Unicode
+from traitlets import Bool, List, Unicode
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from buildr_jupyter.background import Build
     from buildr_jupyter.cell.source import CellRun, KernelHistory
+    from buildr_jupyter.events import Warned
     from buildr_jupyter.model import BuildResult
     from buildr_jupyter.option import Options
     from buildr_jupyter.pipeline import Job
@@ -48,6 +49,9 @@ class ContainerizeMagics(Magics, Configurable):
     publish = Bool(None, allow_none=True, help="push every image").tag(config=True)
     builder = Unicode(None, allow_none=True, help="what builds the image").tag(config=True)
     base = Unicode(None, allow_none=True, help="base image").tag(config=True)
+    allow_base = List(
+        Unicode(), None, allow_none=True, help="repositories that a notebook file may take as its base"
+    ).tag(config=True)
     python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
@@ -59,6 +63,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
+        self._setting_warnings: tuple[Warned, ...] = ()
         self.builds = Builds(shell, self._write)
 
     @no_var_expand
@@ -155,7 +160,8 @@ class ContainerizeMagics(Magics, Configurable):
             notebook=name,
             namespace=self.shell.user_ns,
         )
-        return Job(source, options, Interpreter.current(), dict(os.environ), notebook_path=path)
+        interpreter, warnings = Interpreter.current(), self._setting_warnings
+        return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
         from buildr_jupyter.cell.source import mark_stale, read_notebook
@@ -185,13 +191,12 @@ class ContainerizeMagics(Magics, Configurable):
 
         said = {option.field: getattr(self, option.field) for option in settings.SETTINGS}
         config = {name: value for name, value in said.items() if value != self._from_files.get(name)}
+        site = tuple(settings.read_site(path) for path in settings.site_files())
+        folder = (self._notebook()[0] or self.folder / "x").parent
+        project = settings.read_project(folder, owners=settings.trusted_owners(site))
+        self._setting_warnings = tuple(warning for file in (project, *site) for warning in file.warnings)
         return settings.gather(
-            line=args,
-            config=config,
-            environ=os.environ,
-            ipython=self._from_files,
-            pyproject=settings.find_pyproject((self._notebook()[0] or self.folder / "x").parent),
-            site=settings.site_files(),
+            line=args, config=config, environ=os.environ, ipython=self._from_files, project=project, site=site
         )
 
     def _show_settings(self, args: dict[str, Any]) -> None:
@@ -200,6 +205,7 @@ class ContainerizeMagics(Magics, Configurable):
         found = self._gather(args)
         rows = [found.get(o.field) or Setting(o.field, None, "not set") for o in SETTINGS]
         self._write("".join(f"{row.name:<12} {row.value!s:<30} {row.origin}\n" for row in rows))
+        self._write("".join(f"warning: {warning.text}\n" for warning in self._setting_warnings))
 
     def _login(self, host: str) -> None:
         from buildr_jupyter.doors import log_in

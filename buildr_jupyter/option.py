@@ -61,11 +61,9 @@ class Option:
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     setting: bool = False
-    """May be set by %config, the environment and the settings files as well."""
-    project: bool = True
-    """A project's pyproject.toml may set it (where ``setting``)."""
-    repeat: bool = False
-    """Counts only when the command line repeats it: the notebook's line may be a stranger's."""
+    """May be set by %config, the environment and the site's settings file as well."""
+    project: bool = False
+    """A project's pyproject.toml may set it: what describes the image and reaches nothing."""
 
     @property
     def field(self) -> str:
@@ -74,43 +72,49 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("name", "the image's name; may hold registry, repository and tag", metavar="NAME"),
+    Option("name", "the image's name; may hold registry, repository and tag", metavar="NAME", project=True),
     Option(
         "repository",
         "registry and repository in front of the name: ghcr.io/me",
         metavar="REPO",
         setting=True,
-        repeat=True,
     ),
     Option("tag", "tag of the image, 'latest' if none; may be repeated", "list", metavar="TAG"),
-    Option("publish", "push the image", "flag", setting=True, project=False, repeat=True),
-    Option("run", "run the image here and show what it prints", "flag", repeat=True),
+    Option("publish", "push the image", "flag", setting=True),
+    Option("run", "run the image here and show what it prints", "flag"),
     Option("here", "run the cell in the kernel too", "flag"),
     Option("builder", "what builds the image", metavar="SPEC", setting=True),
-    Option("base", "base image; python:X.Y-slim of the kernel's version if none", metavar="IMAGE", setting=True),
-    Option("python", "Python version in the image; the kernel's if none", metavar="X.Y", setting=True),
-    Option("requirement", "a further requirement, or another version of one; may be repeated", "list", metavar="REQ"),
-    Option("apt", "a Debian package to install; may be repeated", "list", metavar="PACKAGE"),
     Option(
-        "include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH", repeat=True
+        "base",
+        "base image; python:X.Y-slim of the kernel's version if none",
+        metavar="IMAGE",
+        setting=True,
+        project=True,
     ),
+    Option(
+        "allow-base",
+        "a repository that a notebook file's own --base may name; may be repeated",
+        "list",
+        metavar="REPO",
+        setting=True,
+    ),
+    Option("python", "Python version in the image; the kernel's if none", metavar="X.Y", setting=True, project=True),
+    Option("requirement", "a further requirement, or another version of one; may be repeated", "list", metavar="REQ"),
+    Option("apt", "a Debian package to install; may be repeated", "list", metavar="PACKAGE", project=True),
+    Option("include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH"),
     Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
     Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
     Option("env", "set in the image; may be repeated", "list", metavar="K=V"),
-    Option(
-        "run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]", repeat=True
-    ),
+    Option("run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]"),
     Option(
         "port",
         "open a port of the container on 127.0.0.1 while it runs; may be repeated",
         "list",
         metavar="[HOST:]PORT",
     ),
-    Option(
-        "mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]", repeat=True
-    ),
+    Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
     Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
@@ -120,37 +124,29 @@ OPTIONS: tuple[Option, ...] = (
         "what steps of a --dockerfile may read while they run: id=ID, and src=FILE or env=NAME; may be repeated",
         "list",
         metavar="SPEC",
-        repeat=True,
     ),
-    Option(
-        "ssh", "an ssh agent for steps of a --dockerfile; may be repeated", "list", metavar="ID[=SOCKET]", repeat=True
-    ),
+    Option("ssh", "an ssh agent for steps of a --dockerfile; may be repeated", "list", metavar="ID[=SOCKET]"),
     Option(
         "cache-from",
         "look for steps made elsewhere: IMAGE, or BuildKit's type=…; may be repeated",
         "list",
         metavar="SPEC",
-        repeat=True,
     ),
-    Option(
-        "cache-to", "keep the steps for others: BuildKit's type=…; may be repeated", "list", metavar="SPEC", repeat=True
-    ),
-    Option("context", "write the context folder here", metavar="DIR", repeat=True),
+    Option("cache-to", "keep the steps for others: BuildKit's type=…; may be repeated", "list", metavar="SPEC"),
+    Option("context", "write the context folder here", metavar="DIR"),
     Option(
         "output",
         "write the image too: FILE.tar, which docker, podman and skopeo load, or DIR as an OCI layout",
         metavar="PATH",
-        repeat=True,
     ),
-    Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True),
+    Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True, project=True),
     Option(
         "allow-secret",
         "let the named finding of the leak guard pass; may be repeated",
         "list",
         metavar="NAME",
-        repeat=True,
     ),
-    Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True),
+    Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True, project=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
     Option("check", "run the exported program here first and compare what it prints", "flag"),
     Option("no-cache", "build every step again", "flag"),

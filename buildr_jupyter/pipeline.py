@@ -55,6 +55,8 @@ class Job:
     executor: str = "docker"
     notebook_path: Path | None = None
     """Where the notebook is, for the key of its context folder; in no image."""
+    warnings: tuple[Warned, ...] = ()
+    """What was learned before: settings files and options of the notebook's line that do not count."""
 
     @property
     def refs(self) -> tuple[ImageRef, ...]:
@@ -113,7 +115,8 @@ def prepare(job: Job) -> Assembly:
     """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show."""
     job.options.check_publish()
     with _stage("export"):
-        return assemble(job.source, job.options, job.interpreter, job.environ)
+        assembly = assemble(job.source, job.options, job.interpreter, job.environ)
+    return replace(assembly, warnings=(*job.warnings, *assembly.warnings)) if job.warnings else assembly
 
 
 def findings(job: Job, assembly: Assembly) -> list[Warned]:

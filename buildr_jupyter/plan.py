@@ -64,16 +64,6 @@ class FileEntry:
         """Return an entry for bytes that are at hand."""
         return cls(path, mode, len(content), hashlib.sha256(content).hexdigest(), lambda: BytesIO(content), why)
 
-    @classmethod
-    def from_path(cls, path: str, source: Path, *, mode: int | None = None, why: str = "") -> FileEntry:
-        """Return an entry for a file on disk, hashed now; raises OSError where it cannot be read."""
-        with source.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size_bytes = stream.tell()
-        if mode is None:
-            mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
-        return cls(path, mode, size_bytes, sha256, lambda: source.open("rb"), why)
-
 
 @dataclass(frozen=True, slots=True)
 class ImportUse:

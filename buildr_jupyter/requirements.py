@@ -18,15 +18,17 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Pep508
 from packaging.utils import canonicalize_name
 
-from buildr_jupyter.errors import OptionError, RequirementError
+from buildr_jupyter.confined import file_entry, iter_files, open_beneath
+from buildr_jupyter.errors import RequirementError
 from buildr_jupyter.events import Warned
 from buildr_jupyter.installed import Distribution, Installed, Located
 from buildr_jupyter.model import FileEntry, ImportUse, Requirement
+from buildr_jupyter.requirement_text import parse_requirement
 from buildr_jupyter.wheels import local_wheel
 
 __all__ = ["Requirements", "analyze_imports", "resolve", "target_markers"]
 
-LIKELY = {
+OWNERS = {
     "attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "Crypto": "pycryptodome", "cv2": "opencv-python",
     "dateutil": "python-dateutil", "docx": "python-docx", "dotenv": "python-dotenv", "fitz": "PyMuPDF",
     "git": "GitPython", "google.cloud.storage": "google-cloud-storage",
@@ -37,7 +39,8 @@ LIKELY = {
     "sklearn": "scikit-learn", "slugify": "python-slugify", "socks": "PySocks", "umap": "umap-learn",
     "usb": "pyusb", "wx": "wxPython", "Xlib": "python-xlib", "yaml": "PyYAML", "zmq": "pyzmq",
 }  # fmt: skip
-"""Only for the hint of an error: the likely distribution of a module that is *not* installed."""
+"""Modules whose name is not their distribution's, and the distribution that is known to own them (on the package
+index); asked only for a module that is *not* installed."""
 
 REMOVED = {
     (3, 12): {"asynchat", "asyncore", "distutils", "imp", "smtpd"},
@@ -114,7 +117,7 @@ def resolve(
 
     ``given`` are (requirement, why) of the user's own: ``--requirement`` and ``%pip install`` lines; a version given
     there wins over the installed one. Raises RequirementError for a module that nothing supplies and OptionError for
-    a given line that is no requirement.
+    a given text that is no requirement (``parse_requirement``).
     """
     work = _Work(installed, markers)
     for text, why in given:
@@ -134,16 +137,7 @@ def resolve(
 
 
 def _add_given(work: _Work, text: str, why: str) -> None:
-    if text.startswith("-"):
-        work.lines[text] = why
-        return
-    try:
-        requirement = Pep508(text)
-    except InvalidRequirement as error:
-        raise OptionError(
-            f"requirement {text!r} ({why}) is not a requirement: {str(error).splitlines()[0]}",
-            hint="write it as for pip: name, name==1.2 or 'name[extra]>=1'",
-        ) from error
+    requirement = parse_requirement(text, why)
     key = canonicalize_name(requirement.name)
     work.given[key] = (requirement, why)
     if key in work.installed.distributions:
@@ -158,18 +152,12 @@ def _add_import(work: _Work, use: ImportUse) -> None:
             work.warnings.append(Warned(f"{use.origin}: module {use.module} is not in Python {gone} any more"))
         return
     located = installed.locate(use.module)
-    if located is None and "." in use.module and use.module not in LIKELY:
+    if located is None and "." in use.module and use.module not in OWNERS:
         located = installed.locate(use.module.rpartition(".")[0])  # an attribute that its parent makes at run time
     if located is None:
-        if use.optional:
-            return
-        if installed.interpreter.stand_in:
-            _add_unknown(work, use)
-            return
-        raise RequirementError(
-            f"{use.origin}: module {use.module!r} is not installed in {installed.interpreter}",
-            hint=f"install it first: %pip install {_likely(use.module)}",
-        )
+        if not use.optional:
+            _add_missing(work, use)
+        return
     targets = [located]
     named = (installed.locate(f"{use.module}.{name}") for name in use.names if name != "*")
     targets += [submodule for submodule in named if submodule]
@@ -177,14 +165,29 @@ def _add_import(work: _Work, use: ImportUse) -> None:
         _add_located(work, target, use)
 
 
-def _add_unknown(work: _Work, use: ImportUse) -> None:
-    """The notebook's own kernel is not here: take the likely distribution, without a version, and say so."""
-    name = _likely(use.module)
-    work.lines.setdefault(name, f"{use.module} in {use.origin}; not installed in {work.installed.interpreter}")
-    text = (
-        f"{use.origin}: module {use.module} is not in {work.installed.interpreter}; {name} is taken without a version"
-    )
-    work.warnings.append(Warned(text, hint="name the notebook's kernel with --kernel"))
+def _add_missing(work: _Work, use: ImportUse) -> None:
+    """Take the distribution of a module that is not installed here from what the user named, or refuse.
+
+    Where the notebook's own kernel is not here, the one distribution that is known to own the module is taken, without
+    a version, and that is said. A distribution is never guessed from a module's name: anybody may have published it.
+    """
+    interpreter, known = work.installed.interpreter, _owner_by_table(use.module)
+    absent = [key for key in work.given if key not in work.installed.distributions]
+    if absent:
+        text = f"{use.origin}: module {use.module} is not installed here; it is taken to come from {', '.join(absent)}"
+        work.warnings.append(Warned(text))
+    elif interpreter.stand_in and known:
+        work.lines.setdefault(known, f"{use.module} in {use.origin}; not installed in {interpreter}")
+        text = f"{use.origin}: module {use.module} is not in {interpreter}; {known} is taken without a version"
+        work.warnings.append(Warned(text, hint="name the notebook's kernel with --kernel"))
+    else:
+        raise RequirementError(
+            f"{use.origin}: module {use.module!r} is not installed in {interpreter}",
+            hint=f"install it first: %pip install {known}"
+            if known and not interpreter.stand_in
+            else "install the distribution that has it, or name it with --requirement"
+            + (", or name the notebook's kernel with --kernel" if interpreter.stand_in else ""),
+        )
 
 
 def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
@@ -283,7 +286,7 @@ def _pin(work: _Work, key: str, why: str) -> tuple[str, str]:
             work.warnings.append(
                 Warned(
                     f"{distribution.name} {distribution.version} is a local build of {public}",
-                    "name its index with --requirement '--extra-index-url URL'",
+                    "name the index that has it in PIP_EXTRA_INDEX_URL",
                 )
             )
     return f"{key}=={distribution.version}", why
@@ -298,13 +301,10 @@ def _removed_in(module: str, python: str) -> str | None:
     return None
 
 
-def _likely(module: str) -> str:
-    """Return the likely distribution of a module that is not installed."""
+def _owner_by_table(module: str) -> str | None:
+    """Return the distribution that is known to own a module which is not installed, None where none is."""
     parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        if name := LIKELY.get(".".join(parts[:length])):
-            return name
-    return parts[0].replace("_", "-")
+    return next((name for n in range(len(parts), 0, -1) if (name := OWNERS.get(".".join(parts[:n])))), None)
 
 
 # Local modules -------------------------------------------------------------------------------------------------------
@@ -377,13 +377,14 @@ def _add_local(work: _Work, located: Located, why: str) -> None:
         work.seen_files.add(path)
         _add_file(work, path, located.root, why)
         if path.name == f"__init__{path.suffix}":
-            for data in _iter_data_files(path.parent):
+            for data in _iter_data_files(path.parent, located.root):
                 _add_file(work, data, located.root, f"data of package {path.parent.name}")
         if path.suffix != ".py":
             continue
         relative = path.relative_to(located.root).with_suffix("")
         parts = relative.parts[:-1]
-        source = path.read_bytes()
+        with open_beneath(path, located.root) as stream:
+            source = stream.read()
         try:
             uses = analyze_imports(source, relative.as_posix() + ".py", package=".".join(parts))
         except (SyntaxError, ValueError) as error:
@@ -408,21 +409,24 @@ def _package_inits(located: Located) -> Iterator[Path]:
 
 
 def _add_whole_package(work: _Work, package: Path, root: Path) -> None:
-    for path in sorted(package.rglob("*.py")):
-        if "__pycache__" not in path.parts and path not in work.seen_files:
+    for path in iter_files(package, root, skip=_is_hidden):
+        if path.suffix == ".py" and path not in work.seen_files:
             module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
             _add_local(work, Located(module, path, root), f"package {package.name} imports by name")
 
 
-def _iter_data_files(package: Path) -> Iterator[Path]:
-    for path in sorted(package.rglob("*")):
-        parts = path.relative_to(package).parts
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
-        if path.is_file() and not path.is_symlink() and not hidden and path.suffix not in (".py", ".pyc", ".ipynb"):
+def _iter_data_files(package: Path, root: Path) -> Iterator[Path]:
+    for path in iter_files(package, root, skip=_is_hidden):
+        if path.suffix not in (".py", ".pyc", ".ipynb"):
             yield path
+
+
+def _is_hidden(relative: str) -> bool:
+    name = relative.rpartition("/")[2]
+    return name.startswith(".") or name == "__pycache__"
 
 
 def _add_file(work: _Work, path: Path, root: Path, why: str) -> None:
     name = f"app/{path.relative_to(root).as_posix()}"
     if name not in work.modules:
-        work.modules[name] = FileEntry.from_path(name, path, mode=0o644, why=why)
+        work.modules[name] = file_entry(name, path, root, mode=0o644, why=why)

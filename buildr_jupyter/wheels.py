@@ -9,6 +9,7 @@ import io
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from buildr_jupyter.confined import file_entry
 from buildr_jupyter.errors import RequirementError
 from buildr_jupyter.installed import Distribution
 from buildr_jupyter.model import FileEntry
@@ -26,7 +27,7 @@ def local_wheel(distribution: Distribution, source: Path) -> FileEntry:
     """
     why = f"{distribution.name} {distribution.version} was installed from a file, not from an index"
     if source.suffix == ".whl" and source.is_file():
-        return FileEntry.from_path(f"wheels/{source.name}", source, mode=0o644, why=why)
+        return file_entry(f"wheels/{source.name}", source, source.parent, mode=0o644, why=why)
     name, content = pack(distribution)
     return FileEntry.from_bytes(f"wheels/{name}", content, why=why)
 

@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from buildr_jupyter.cell.pip_lines import PipLine, read_magic, read_shell
+
 __all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
 
 _FALL_AWAY = frozenset(
@@ -90,7 +92,6 @@ _FOREIGN = frozenset(
         "writefile",
     ]
 )
-_PIP = re.compile(r"\s*(?:python3?\s+-m\s+|uv\s+)?pip3?\s+install\s+(?P<rest>.*)")
 _VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
 
 
@@ -101,7 +102,9 @@ class Translated:
     source: str
     """Plain Python with the line numbers of the cell; what cannot be translated still says ``get_ipython()``."""
     requirements: tuple[tuple[str, int], ...] = ()
-    """(requirement, 1-based line) from ``%pip install`` and ``!pip install``."""
+    """(requirement by name, 1-based line) from ``%pip install`` and ``!pip install``."""
+    passed_over: tuple[tuple[str, int], ...] = ()
+    """(what such a line names in another way, 1-based line)."""
     foreign: str | None = None
     """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
     captured: bool = False
@@ -134,14 +137,18 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
         if name in ("writefile", "file"):
             return Translated(_writes(arguments, body), foreign=name)
         return Translated(source if name not in _FOREIGN else "", foreign=name)
-    requirements: list[tuple[str, int]] = []
+    installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node)):
-            text = _expression(method, [_text(argument) for argument in node.args], node.lineno, requirements)
+            text = _expression(method, [_text(argument) for argument in node.args], node.lineno, installed)
             if text is not None:
                 edits.append((node, text))
-    return Translated(edited(source, edits), tuple(requirements))
+    return Translated(
+        edited(source, edits),
+        requirements=tuple((text, line) for found, line in installed for text in found.requirements),
+        passed_over=tuple((text, line) for found, line in installed for text in found.passed_over),
+    )
 
 
 def _writes(arguments: str, body: str) -> str:
@@ -178,33 +185,30 @@ def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _expression(method: str, args: list[str | None], line: int, requirements: list[tuple[str, int]]) -> str | None:
+def _expression(method: str, args: list[str | None], line: int, installed: list[tuple[PipLine, int]]) -> str | None:
     """Return the plain expression for one call of the kernel; None where there is none."""
     first = args[0] if args else None
     if first is None:
         return None
     if method in ("system", "getoutput", "getoutputs"):
-        if pip := _PIP.fullmatch(first):
-            requirements.extend((text, line) for text in _pip_arguments(pip["rest"]))
+        if pip := read_shell(first):
+            installed.append((pip, line))
             return "None"
         command = _formatted(first)
         if method == "system":
             return f'__import__("subprocess").run({command}, shell=True) and None'
         return f'__import__("subprocess").getoutput({command}).splitlines()'
     if method == "run_line_magic":
-        return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, requirements)
+        return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, installed)
     return None
 
 
-def _line_magic(name: str, rest: str, line: int, requirements: list[tuple[str, int]]) -> str | None:
+def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, int]]) -> str | None:
     if name in _FALL_AWAY:
         return "None"
     if name in ("pip", "conda", "mamba", "uv"):
-        words = rest.split()
-        if name == "uv" and words[:1] == ["pip"]:
-            words = words[1:]
-        if words[:1] == ["install"]:
-            requirements.extend((text, line) for text in _pip_arguments(" ".join(words[1:])))
+        if found := read_magic(name, rest):
+            installed.append((found, line))
         return "None"
     if name == "time":
         return rest
@@ -227,24 +231,6 @@ def _line_magic(name: str, rest: str, line: int, requirements: list[tuple[str, i
             # What the file defines is the notebook's from then on.
             return f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
     return None
-
-
-def _pip_arguments(rest: str) -> list[str]:
-    try:
-        words = shlex.split(rest, comments=True)
-    except ValueError:
-        words = rest.split()
-    found, skip = [], False
-    for word in words:
-        if skip or word in ("&&", "||", ";", "|", ">"):
-            skip = not skip if skip else skip
-            if not skip and word in ("&&", "||", ";", "|", ">"):
-                break
-        elif word in ("-r", "-c", "-i", "-f", "--index-url", "--extra-index-url", "--find-links", "-t", "--target"):
-            skip = True
-        elif not word.startswith("-"):
-            found.append(word)
-    return found
 
 
 def _formatted(text: str) -> str:

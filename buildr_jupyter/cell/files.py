@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.cell.knowledge import FILE_READERS
+from buildr_jupyter.confined import file_entry
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.model import FileEntry
 
@@ -104,8 +105,11 @@ def carry_files(
                     f"{use.origin}: {use.path!r} has {size:,} bytes, more than {limit_bytes:,}",
                     hint=f"carry it all the same with --include {use.path}, or give it at run time with --mount",
                 )
+            why = f"read by {use.origin}"
             target = "app/" + PurePosixPath(_relative(found, folder.absolute(), base)).as_posix()
-            entries.setdefault(target, FileEntry.from_path(target, found, why=f"read by {use.origin}"))
+            entries.setdefault(
+                target, file_entry(target, found, found.parent if found.resolve() in included else base, why=why)
+            )
     return [entries[name] for name in sorted(entries)], rewritten
 
 

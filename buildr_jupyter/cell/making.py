@@ -126,6 +126,13 @@ class Making(Carried):
                 self.captured, self.display_captured = translated.captured, translated.display_captured
             for text, line in translated.requirements:
                 self.requirements.append((text, f"{self.title(number)}, line {line}"))
+            for text, line in translated.passed_over:
+                self.warnings.append(
+                    Warned(
+                        f"{self.title(number)}, line {line}: {text} is not carried: the image gets the packages that "
+                        "the program imports, as they are in the kernel"
+                    )
+                )
             self.sources[number] = translated.source
             body = self.bodies[number] = parsed(translated.source).body
             if number != self.last and run.status == "error" and run.failed_line:

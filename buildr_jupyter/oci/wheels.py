@@ -23,6 +23,14 @@ from buildr_jupyter.plan import FileEntry
 __all__ = ["install", "uv_platform"]
 
 _TRIPLES = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
+_PASSED = frozenset(
+    (
+        "PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "UV_CACHE_DIR",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC", "SYSTEMROOT", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA",
+        "USERPROFILE",
+    )
+)  # fmt: skip
+"""All that uv gets of this process's environment: a requirement can name no variable that is not there."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _NO_ROOM = "No space left on device"
 _NO_WHEEL = re.compile(
@@ -64,7 +72,7 @@ def install(
     target = folder / "environment"
     program = _uv()
     _run(
-        [program, "venv", "--quiet", "--no-project", "--python", sys.executable, str(target)],
+        [program, "--no-config", "venv", "--quiet", "--no-project", "--python", sys.executable, str(target)],
         environment,
         folder,
         cancel,
@@ -72,9 +80,9 @@ def install(
     )
     inside = target / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     command = [
-        program, "pip", "install", "--python", str(inside), "--python-version", python, "--python-platform", triple,
-        "--only-binary", ":all:", "--no-compile-bytecode", "--index-strategy", "unsafe-best-match", "--no-progress",
-        *arguments, "--requirement", "requirements.txt",
+        program, "--no-config", "pip", "install", "--python", str(inside), "--python-version", python,
+        "--python-platform", triple, "--only-binary", ":all:", "--no-compile-bytecode", "--index-strategy",
+        "unsafe-best-match", "--no-progress", *arguments, "--requirement", "requirements.txt",
     ]  # fmt: skip
     if wheels:
         command += ["--find-links", "wheels"]
@@ -95,10 +103,7 @@ def _uv() -> str:
 
 def _settings(build_args: Mapping[str, str], folder: Path) -> tuple[dict[str, str], list[str]]:
     """Return uv's environment and arguments for the index settings that came with the request."""
-    environment = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "UV_", "VIRTUAL_ENV", "PYTHON")) or name == "UV_CACHE_DIR"
-    }  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith("LC_")}
     packed = build_args.get("FTP_PROXY", "")
     settings = json.loads(zlib.decompress(base64.b64decode(packed[7:]))) if packed.startswith("buildr:") else {}
     environment |= {name: value for name, value in build_args.items() if name != "FTP_PROXY"}

@@ -120,9 +120,13 @@ def test_json_goes_on_after_a_failed_cell_and_prints_one_line_for_each(tmp_path:
 def test_a_kernel_that_is_not_installed_is_replaced_and_said(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nimport not_installed_anywhere\nprint(1)", kernel="someones-kernel")
     status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
+    assert status == 1
+    assert "module 'not_installed_anywhere' is not installed in" in err
+    assert "or name it with --requirement, or name the notebook's kernel with --kernel" in err
+    status, _, err = run("export", str(path), "--out", str(tmp_path / "out"), "--requirement", "the-dist")
     assert status == 0
-    assert "not_installed_anywhere is not in" in err
-    assert (tmp_path / "out" / "requirements.txt").read_text() == "not-installed-anywhere\n"
+    assert "not_installed_anywhere is not installed here; it is taken to come from the-dist" in err
+    assert (tmp_path / "out" / "requirements.txt").read_text() == "the-dist\n"
 
 
 def test_doctor_says_what_is_missing_and_what_to_do(tmp_path: Path) -> None:

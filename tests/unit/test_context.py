@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildr_jupyter import context
+from buildr_jupyter.confined import file_entry
 from buildr_jupyter.errors import ContextError
 from buildr_jupyter.model import CustomDockerfile, FileEntry, ImagePlan, Requirement
 
@@ -160,7 +161,7 @@ def test_a_file_that_changes_between_plan_and_write_fails_and_leaves_the_old_fol
     source = tmp_path / "data.csv"
     source.write_text("one")
     folder = context.write_folder(plan(), tmp_path / "out")
-    entry = FileEntry.from_path("app/data.csv", source)
+    entry = file_entry("app/data.csv", source, source.parent)
     source.write_text("two")
     with pytest.raises(ContextError, match=r"'app/data\.csv' changed"):
         context.write_folder(plan(files=(entry,)), folder)

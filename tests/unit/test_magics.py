@@ -138,7 +138,8 @@ def test_settings_are_shown_with_their_origin(
     shell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BUILDR_BASE", "env/base:1")
-    (tmp_path / "pyproject.toml").write_text('[tool.buildr]\nplatform = "linux/arm64"\nbase = "loses"\n')
+    loses = "loses@sha256:" + "0" * 64
+    (tmp_path / "pyproject.toml").write_text(f'[tool.buildr]\nplatform = "linux/arm64"\nbase = "{loses}"\n')
     run(shell, "%config ContainerizeMagics.repository = 'reg.example/me'")
     capsys.readouterr()
     run(shell, "%containerize")

@@ -129,18 +129,33 @@ def test_one_module_in_two_distributions_takes_the_one_whose_bytes_are_there(sit
     assert pins(given) == ["opencv-python==4.1"]
 
 
-def test_a_missing_module_is_named_with_its_likely_distribution(site: Site) -> None:
+def test_a_missing_module_is_named_with_the_distribution_that_is_known_to_own_it(site: Site) -> None:
     with pytest.raises(RequirementError, match="cell 3, line 1: module 'sklearn.svm'") as raised:
         resolve([use("sklearn.svm")], installed(site), markers=MARKERS)
     assert raised.value.hint == "install it first: %pip install scikit-learn"
     assert pins(resolve([use("sklearn.svm", optional=True)], installed(site), markers=MARKERS)) == []
 
 
-def test_where_the_notebooks_own_kernel_is_missing_a_likely_name_is_taken_and_said(site: Site) -> None:
+def test_where_the_notebooks_own_kernel_is_missing_a_known_owner_is_taken_and_said(site: Site) -> None:
     stand_in = Installed(replace(Interpreter.current(), paths=(str(site.path),), stand_in=True))
-    found = resolve([use("sklearn.svm"), use("some_lib")], stand_in, markers=MARKERS)
-    assert pins(found) == ["scikit-learn", "some-lib"]
+    found = resolve([use("sklearn.svm")], stand_in, markers=MARKERS)
+    assert pins(found) == ["scikit-learn"]
     assert "is taken without a version" in found.warnings[0].text
+
+
+def test_no_distribution_is_guessed_from_the_name_of_a_module(site: Site) -> None:
+    for interpreter in (Interpreter.current(), replace(Interpreter.current(), paths=(), stand_in=True)):
+        with pytest.raises(RequirementError, match="some_lib") as raised:
+            resolve([use("some_lib")], Installed(interpreter), markers=MARKERS)
+        assert "some-lib" not in f"{raised.value} {raised.value.hint}"
+        assert "some_lib" not in str(raised.value.hint)
+
+
+def test_a_distribution_that_the_user_names_may_have_a_module_that_is_not_installed(site: Site) -> None:
+    given = [("the-dist>=1", "--requirement")]
+    found = resolve([use("some_lib")], installed(site), markers=MARKERS, given=given)
+    assert pins(found) == ["the-dist>=1"]
+    assert "module some_lib is not installed here; it is taken to come from the-dist" in found.warnings[0].text
 
 
 def test_the_standard_library_needs_nothing_but_a_shadow_of_it_comes_along(site: Site, tmp_path: Path) -> None:

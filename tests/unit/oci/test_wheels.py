@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
 import tarfile
 import threading
 import time
@@ -53,6 +54,27 @@ def test_a_wheel_of_the_plan_is_installed_without_any_index(tmp_path: Path) -> N
         tmp_path / "w", "./wheels/demo-1.0-py3-none-any.whl", files=files, build_args=packed(PIP_NO_INDEX="1")
     )
     assert (site / "demo" / "__init__.py").read_text() == "x = 1\n"
+
+
+def test_uv_gets_neither_this_environment_nor_the_settings_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary is a uv.toml above the folder and an index in the environment; a look at uv itself shows it works."""
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "demo-1.0-py3-none-any.whl").write_bytes(wheel())
+    (tmp_path / "uv.toml").write_text(f'find-links = ["{links}"]\nno-index = true\n')
+    monkeypatch.setenv("MY_SECRET", "s3cret")
+    control = subprocess.run(
+        [wheels._uv(), "pip", "install", "--target", str(tmp_path / "t"), "demo"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert control.returncode == 0, control.stderr
+    with pytest.raises(BuildError):
+        install(tmp_path / "w", "demo==1.0", build_args=packed(PIP_NO_INDEX="1"))
+    environment, _ = wheels._settings({}, tmp_path)
+    assert "MY_SECRET" not in environment
+    assert set(environment) <= {*wheels._PASSED, *(name for name in environment if name.startswith("LC_"))}
 
 
 def test_only_a_source_is_refused_with_those_that_can(tmp_path: Path) -> None:
