@@ -10,7 +10,7 @@ import os
 import platform as host
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from buildr_jupyter.events import Warned
 from buildr_jupyter.installed import Installed, Interpreter
 from buildr_jupyter.model import CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
 from buildr_jupyter.option import Options
+from buildr_jupyter.requirement_text import parse_requirement
 from buildr_jupyter.requirements import analyze_imports, resolve, target_markers
 
-__all__ = ["Assembly", "CellSource", "ScriptSource", "Source", "assemble", "default_name"]
+__all__ = ["Assembly", "CellSource", "ContextSource", "ScriptSource", "Source", "assemble", "default_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,14 @@ class ScriptSource:
     folder: Path
 
 
-Source = CellSource | ScriptSource
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    """A context folder, built as it stands."""
+
+    folder: Path
+
+
+Source = CellSource | ScriptSource | ContextSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ def default_name(source: Source) -> str:
     """Return the image's name where nobody gave one: the notebook's, with the cell's where it has several."""
     if isinstance(source, ScriptSource):
         return _slug(source.path.stem)
+    if isinstance(source, ContextSource):
+        return _slug(source.folder.name)
     name = _slug(Path(source.notebook).stem) if source.notebook else "notebook"
     if source.siblings > 1:
         tags = [tag for tag in source.target.tags if not tag.startswith("buildr:")]
@@ -87,6 +97,8 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
 
     Raises ExportError and its kin (a name, value, module or file that cannot be carried) and OptionError.
     """
+    if isinstance(source, ContextSource):
+        return _context(source, options, environ)
     python = options.python or interpreter.minor
     if options.dockerfile is None and (options.secrets or options.ssh):
         raise OptionError(
@@ -128,6 +140,28 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     return Assembly(plan, settings, program, tuple(warnings))
 
 
+_OF_THE_PLAN = ("base", "python", "requirements", "apt", "include", "exclude", "params", "environment", "dockerfile")
+
+
+def _context(source: ContextSource, options: Options, environ: Mapping[str, str]) -> Assembly:
+    """The folder says what the image is; an option that would change that is refused."""
+    if said := [name for name in _OF_THE_PLAN if getattr(options, name)]:
+        raise OptionError(
+            f"--from-context: {', '.join(said)} would change what stands in the folder",
+            hint="edit its Dockerfile, requirements.txt or app/, or build the notebook",
+        )
+    if not source.folder.is_dir():
+        raise OptionError(
+            f"--from-context {str(source.folder)!r}: no such folder", hint="buildr export NOTEBOOK --out DIR makes one"
+        )
+    plan = context.read_folder(source.folder)
+    for requirement in plan.requirements:
+        if not requirement.text.startswith("./wheels/"):
+            parse_requirement(requirement.text, f"{source.folder.name}/requirements.txt")
+    plan = replace(plan, platforms=options.platforms or plan.platforms)
+    return Assembly(plan, indexes.read_settings(environ, home=Path.home()))
+
+
 def _cell_label(cell: CellRun | None) -> str | None:
     """Return the cell's nbformat id, else its index; a front end's own kind of id may hold a path, and stays here."""
     if cell is None:
@@ -138,7 +172,7 @@ def _cell_label(cell: CellRun | None) -> str | None:
 
 
 def _program_of(
-    source: Source, options: Options
+    source: CellSource | ScriptSource, options: Options
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
         content = source.path.read_bytes()

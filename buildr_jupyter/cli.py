@@ -15,6 +15,7 @@ from typing import Any
 from buildr_jupyter import __version__, settings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.events import Warned
+from buildr_jupyter.failures import ClosedOutput, report_failure
 from buildr_jupyter.notebook_line import LeftOut, allowed_part
 from buildr_jupyter.option import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 
@@ -30,11 +31,15 @@ def make_parser() -> OptionParser:
     export = commands.add_parser("export", help="write a cell's context folder; needs no engine")
     _add_notebook(export)
     export.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
+    export.add_argument("--json", action="store_true", help="one JSON line on standard output")
     export.add_argument("--explain", action="store_true", help="show each name, requirement and file with its reason")
     add_options(export, name=False)
 
-    build = commands.add_parser("build", help="build the images of a notebook's cells")
-    _add_notebook(build)
+    build = commands.add_parser("build", help="build the images of a notebook's cells, or a context folder")
+    _add_notebook(build, optional=True)
+    build.add_argument(
+        "--from-context", metavar="DIR", help="build what stands in this context folder, instead of a notebook"
+    )
     build.add_argument("--json", action="store_true", help="one JSON line for each cell on standard output")
     add_options(build, name=False)
 
@@ -50,26 +55,32 @@ def make_parser() -> OptionParser:
     rebase.add_argument("--output", metavar="PATH", help="write it to FILE.tar or into a folder, too")
     rebase.add_argument("--load", action="store_true", help="load it into the engine, too")
     rebase.add_argument("--publish", action="store_true", help="push it, too")
+    rebase.add_argument("--json", action="store_true")
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
     login.add_argument("host")
     login.add_argument("-u", "--username")
     login.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    commands.add_parser("logout", help="forget a registry's login").add_argument("host")
+    login.add_argument("--json", action="store_true")
+    logout = commands.add_parser("logout", help="forget a registry's login")
+    logout.add_argument("host")
+    logout.add_argument("--json", action="store_true")
     cache = commands.add_parser(
         "cache", help="show, verify or prune what is kept: context folders, layers of builder oci"
     )
     cache.add_argument("action", nargs="?", choices=("show", "verify", "prune"), default="show")
     for name, text in (("enable", "have the magic in every notebook"), ("disable", "take that back")):
-        place = commands.add_parser(name, help=text).add_mutually_exclusive_group()
+        switch = commands.add_parser(name, help=text)
+        switch.add_argument("--json", action="store_true")
+        place = switch.add_mutually_exclusive_group()
         place.add_argument("--user", action="store_true", help="for this user's default profile")
         place.add_argument("--sys-prefix", action="store_true", help="for this environment (the default)")
     return parser
 
 
-def _add_notebook(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("notebook", metavar="NOTEBOOK")
+def _add_notebook(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument("notebook", metavar="NOTEBOOK", nargs="?" if optional else None)
     parser.add_argument(
         "--cell", metavar="SEL", help="0-based index, id:… or tag:…; without it every %%%%containerize cell"
     )
@@ -77,27 +88,37 @@ def _add_notebook(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, 1 (build, push or run failed), 2 (wrong use), 130 (interrupted)."""
-    from buildr_jupyter.display import print_error
+    """Run the command; return its exit status: 0, 1 (build, push or run failed), 2 (wrong use), 130 (interrupted).
 
+    Standard output that cannot be written is status 1, like every other failure.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words
+    if sys.stdout is None:  # closed by the shell: >&-
+        sys.stdout = ClosedOutput()
     try:
-        args = make_parser().parse_args(argv)
-        return _COMMANDS[args.command](args)
-    except BuildrError as error:
-        print_error(error, sys.stderr)
-        return error.exit_status
+        args = make_parser().parse_args(words)
+        status = _COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         sys.stderr.write("buildr: interrupted\n")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
         return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+        return report_failure(error, as_json=as_json, command=words[0] if words else "")
 
 
 def _jobs(args: argparse.Namespace) -> list[Any]:
     """Return a job for each chosen cell; what is wrong with one of them is raised before any build."""
     from buildr_jupyter.cell import source as cells
 
+    if getattr(args, "from_context", None):
+        return [_context_job(args)]
+    if args.notebook is None:
+        raise OptionError("buildr build: no notebook is named", hint="buildr build NOTEBOOK, or --from-context DIR")
     notebook = cells.read_notebook(args.notebook)
     indices = cells.select_cells(notebook, args.cell)
     containerized = cells.select_cells(notebook, None) if len(indices) == 1 and _has_containerize(notebook) else indices
@@ -109,10 +130,36 @@ def _jobs(args: argparse.Namespace) -> list[Any]:
             if str(ref) in taken:
                 raise OptionError(
                     f"{notebook.name}: cells {taken[str(ref)]} and {index} would both make {ref}",
-                    hint="give each a --name on its line, or choose one with --cell",
+                    hint="write a name behind %%containerize on one of the lines, or choose one cell with --cell",
                 )
             taken[str(ref)] = index
     return jobs
+
+
+def _context_job(args: argparse.Namespace) -> Any:
+    """Return the job that builds a context folder as it stands, by options and settings of this user alone."""
+    from buildr_jupyter.assembly import ContextSource
+    from buildr_jupyter.installed import Interpreter
+    from buildr_jupyter.pipeline import Job
+
+    if args.notebook is not None or args.cell is not None:
+        raise OptionError(
+            f"--from-context {args.from_context}: a notebook or cell is named as well",
+            hint="build the one or the other",
+        )
+    folder = Path.cwd() / args.from_context
+    found = settings.gather(line=_given(args), environ=os.environ, site=_site())
+    options = make_options({name: setting.value for name, setting in found.items()}, base_folder=Path.cwd())
+    return Job(ContextSource(folder), options, Interpreter.current(), dict(os.environ))
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    known = {option.field for option in OPTIONS}
+    return {name: value for name, value in vars(args).items() if name in known and value is not None}
+
+
+def _site() -> tuple[settings.SettingsFile, ...]:
+    return tuple(settings.read_site(path) for path in settings.site_files())
 
 
 def _has_containerize(notebook: Any) -> bool:
@@ -127,9 +174,7 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     from buildr_jupyter.pipeline import Job
 
     runs = runs_up_to(notebook, index)
-    known = {option.field for option in OPTIONS}
-    given = {name: value for name, value in vars(args).items() if name in known and value is not None}
-    site = tuple(settings.read_site(path) for path in settings.site_files())
+    given, site = _given(args), _site()
     project = settings.read_project(notebook.folder, owners=settings.trusted_owners(site))
     sources: dict[str, Any] = {"environ": os.environ, "site": site}
     bases = settings.gather(line=given, **sources).get("allow_base")
@@ -194,22 +239,27 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
 
 def _export(args: argparse.Namespace) -> int:
     from buildr_jupyter import context, pipeline
-    from buildr_jupyter.display import clean_text, render_explanation
+    from buildr_jupyter.display import clean_text, make_plan_record, render_explanation
+    from buildr_jupyter.doors import cell_of
 
     jobs = _jobs(args)
     if len(jobs) > 1:
         raise NotebookError(
             f"{args.notebook}: {len(jobs)} cells begin with %%containerize", hint="choose one with --cell"
         )
-    assembly = pipeline.prepare(jobs[0])
+    (job,) = jobs
+    assembly = pipeline.prepare(job, Path.cwd() / args.out)
     folder = context.write_folder(assembly.plan, Path(args.out))
-    if args.explain or jobs[0].options.dry_run:
+    explain = args.explain or job.options.dry_run
+    if args.json or job.options.ui == "json":
+        sys.stdout.write(make_plan_record(cell_of(job), assembly, context=folder) + "\n")
+    elif explain:
         sys.stdout.write(render_explanation(assembly))
-    if jobs[0].options.check:
-        from buildr_jupyter.doors import check_program
+    if job.options.check:
+        from buildr_jupyter.proof import check_program
 
-        sys.stdout.write(check_program(assembly, jobs[0]))
-    for warning in (*assembly.warnings, *pipeline.findings(jobs[0], assembly)):
+        sys.stderr.write(check_program(assembly, job.source, job.interpreter) + "\n")
+    for warning in (*assembly.warnings, *pipeline.findings(job, assembly)):
         sys.stderr.write(f"warning: {clean_text(warning.text)}\n")
     sys.stderr.write(f"exported to {folder}\n")
     return 0
@@ -225,7 +275,9 @@ def _build(args: argparse.Namespace) -> int:
         started = time.monotonic()
         try:
             if job.options.dry_run:
-                sys.stdout.write(display.render_explanation(pipeline.prepare(job)))
+                assembly = pipeline.prepare(job)
+                record = display.make_plan_record(cell_of(job), assembly) + "\n"
+                sys.stdout.write(record if as_json else display.render_explanation(assembly))
                 continue
             outcome: Any = pipeline.drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
@@ -275,7 +327,17 @@ def _rebase(args: argparse.Namespace) -> int:
         args.image, args.base, tag=args.tag, output=args.output, load=args.load, publish=args.publish,
         say=sys.stderr.write,
     )  # fmt: skip
+    if args.json:
+        return _done(args, image=result.image, image_id=result.image_id, digest=result.digest)
     sys.stdout.write(f"{result.image} {result.image_id or ''}".rstrip() + "\n")
+    return 0
+
+
+def _done(args: argparse.Namespace, **facts: Any) -> int:
+    """Print the JSON line of a command that succeeded, where one is wanted; return status 0."""
+    if args.json:
+        record = {"schema": 1, "command": args.command, "status": "ok", **facts, "error": None}
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     return 0
 
 
@@ -294,7 +356,7 @@ def _login(args: argparse.Namespace) -> int:
     if args.password_stdin and not (password and args.username):
         raise OptionError("login: --password-stdin wants --username and a password on standard input")
     sys.stderr.write(log_in(args.host, args.username, password) + "\n")
-    return 0
+    return _done(args, host=args.host)
 
 
 def _logout(args: argparse.Namespace) -> int:
@@ -302,7 +364,7 @@ def _logout(args: argparse.Namespace) -> int:
 
     removed = credentials.logout(args.host)
     sys.stderr.write(f"logged out of {args.host}\n" if removed else f"there was no login for {args.host}\n")
-    return 0
+    return _done(args, host=args.host, removed=bool(removed))
 
 
 def _cache(args: argparse.Namespace) -> int:
@@ -348,16 +410,17 @@ def _store(action: str) -> int:
 def _enable(args: argparse.Namespace) -> int:
     from buildr_jupyter import startup
 
-    sys.stderr.write(f"%%containerize is in every notebook now: {startup.enable(user=args.user)}\n")
-    return 0
+    path = startup.enable(user=args.user)
+    sys.stderr.write(f"%%containerize is in every notebook now: {path}\n")
+    return _done(args, file=str(path))
 
 
 def _disable(args: argparse.Namespace) -> int:
     from buildr_jupyter import startup
 
     path = startup.disable(user=args.user)
-    sys.stderr.write(f"taken away: {path}\n" if path else "there was nothing of ours to take away\n")
-    return 0
+    sys.stderr.write(f"removed: {path}\n" if path else "there was nothing to remove\n")
+    return _done(args, file=str(path) if path else None)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

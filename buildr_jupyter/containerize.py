@@ -72,7 +72,7 @@ class Containerize:
         if not self.package.name and not self.package.repository:
             raise OptionError("package: neither name nor repository is given", hint="add 'name': 'myapp'")
         self._options = make_options(package_values(self.package, self.runtime), base_folder=Path.cwd())
-        self._options.check_publish()
+        self._options.check_publish(by_docker_rules=True)
         self.image = str(self._options.refs(Path.cwd().name.lower() or "app")[0])
 
     def __call__(self, func: F) -> F:
@@ -109,7 +109,13 @@ class Containerize:
         environ = dict(os.environ)
         source = _source_of(func)
         job = pipeline.Job(
-            source, options, Interpreter.current(), environ, builder=self.builder, executor=self.runtime.executor
+            source,
+            options,
+            Interpreter.current(),
+            environ,
+            builder=self.builder,
+            executor=self.runtime.executor,
+            by_docker_rules=True,
         )
         window = QuietWindow() if self.package.quiet else TextWindow(_write_progress, log=self.package.verbose)
         return pipeline.drive(job, [window])

@@ -11,12 +11,14 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from buildr_jupyter import __version__
+from buildr_jupyter.confined import file_entry, iter_files
 from buildr_jupyter.errors import ContextError
-from buildr_jupyter.model import FileEntry, ImagePlan
+from buildr_jupyter.model import CustomDockerfile, FileEntry, ImagePlan, Requirement
 from buildr_jupyter.ownership import half_of
 from buildr_jupyter.plan import HOME, VENV, image_labels, one_line
 
@@ -25,10 +27,13 @@ __all__ = [
     "cache_key",
     "image_labels",
     "iter_rendered",
+    "own_dockerfile",
     "quote_value",
+    "read_folder",
     "render_dockerfile",
     "render_dockerignore",
     "render_script_dockerfile",
+    "with_own_dockerfile",
     "write_folder",
 ]
 
@@ -63,7 +68,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
     """
     if plan.dockerfile is not None:
         return plan.dockerfile.text
-    lines = [f"{MARKER} {__version__}. Take this line out to keep changes of your own."]
+    lines = [f"{MARKER} {__version__}. Remove this line to keep your own changes."]
     base = plan.base
     if plan.system_packages:
         packages = " ".join(plan.system_packages)
@@ -102,7 +107,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
 def render_script_dockerfile(base: str, exec_file: str, *, with_requirements: bool) -> str:
     """Return a Dockerfile for a folder with a script in it, to be built with that folder as the context."""
     lines = [
-        f"{MARKER} {__version__}. Take this line out to keep changes of your own.",
+        f"{MARKER} {__version__}. Remove this line to keep your own changes.",
         f"FROM {base}",
         f"RUN install -d -m 0775 /app /app/output {HOME}",
         f'ENV HOME={quote_value(HOME)} PYTHONUNBUFFERED="1" BUILDR_IN_CONTAINER="1" BUILDR_OUTPUT_DIR="/app/output"',
@@ -149,7 +154,7 @@ def iter_rendered(plan: ImagePlan) -> Iterator[FileEntry]:
     yield FileEntry.from_bytes("Dockerfile", render_dockerfile(plan).encode())
     yield FileEntry.from_bytes(".dockerignore", render_dockerignore().encode())
     yield FileEntry.from_bytes("requirements.txt", render_requirements(plan).encode())
-    if plan.requirements and plan.dockerfile is None:
+    if plan.requirements and "install.py" in render_dockerfile(plan):
         script = resources.files("buildr_jupyter").joinpath("install.py").read_bytes()
         yield FileEntry.from_bytes("install.py", script)
     record = json.dumps(plan.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
@@ -174,6 +179,73 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
     except OSError as error:
         raise ContextError(f"context folder {str(folder)!r} cannot be written: {error.strerror}") from error
     return folder
+
+
+def own_dockerfile(folder: Path) -> str | None:
+    """Return the text of a Dockerfile in ``folder`` that its user keeps: one that does not begin with ``MARKER``.
+
+    None where there is no Dockerfile, or one that is made anew from the plan each time.
+    """
+    try:
+        text = (folder / "Dockerfile").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if text.startswith(MARKER) else text
+
+
+def with_own_dockerfile(plan: ImagePlan, folder: Path) -> ImagePlan:
+    """Return the plan with the Dockerfile that the user keeps in ``folder``, where there is one and none was named."""
+    if plan.dockerfile is not None or not (folder / "buildr.json").is_file():
+        return plan
+    text = own_dockerfile(folder)
+    return plan if text is None else replace(plan, dockerfile=CustomDockerfile(text))
+
+
+def read_folder(folder: Path) -> ImagePlan:
+    """Return the plan of a context folder as it stands now: what was edited in it counts.
+
+    The files are those under ``app/`` and ``wheels/``, hashed anew, the requirements those of ``requirements.txt``;
+    names, base and Python come from ``buildr.json``. A Dockerfile that is not exactly what the plan renders is a
+    custom one. A folder without a ``buildr.json`` is a Dockerfile and nothing else that is known. Raises ContextError.
+    """
+    plan = written = ImagePlan.from_folder(folder)
+    if not (folder / "buildr.json").is_file():
+        return plan
+    kept = {entry.path: entry for entry in plan.all_files}
+    found = []
+    for part in ("app", "wheels"):
+        for path in iter_files(folder / part, folder) if (folder / part).is_dir() else ():
+            name = path.relative_to(folder).as_posix()
+            known = kept.get(name)
+            found.append(
+                file_entry(name, path, folder, mode=known.mode if known else None, why=known.why if known else "added")
+            )
+    reasons = {requirement.text: requirement for requirement in plan.requirements}
+    lines = [line.strip() for line in _text(folder / "requirements.txt").splitlines()]
+    plan = replace(
+        plan,
+        files=tuple(e for e in found if e.path.startswith("app/") and not e.path.startswith("app/state/")),
+        state=tuple(e for e in found if e.path.startswith("app/state/")),
+        wheels=tuple(e for e in found if e.path.startswith("wheels/")),
+        requirements=tuple(
+            reasons.get(line) or Requirement(line, "requirements.txt")
+            for line in lines
+            if line and not line.startswith("#")
+        ),
+    )
+    text = _text(folder / "Dockerfile")
+    if plan.dockerfile is None and text and text != render_dockerfile(written):
+        plan = replace(plan, dockerfile=CustomDockerfile(text))
+    return plan
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContextError(f"context folder {str(path.parent)!r}: {path.name} cannot be read: {error}") from error
 
 
 def _check_ours(folder: Path) -> None:

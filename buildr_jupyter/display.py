@@ -8,16 +8,18 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.assembly import Assembly
 from buildr_jupyter.context import render_dockerfile
 from buildr_jupyter.errors import BuildrError, Cancelled
 from buildr_jupyter.events import BuildState, Event, LogLine, RunOutput, StepUpdate, TransferUpdate, Warned
-from buildr_jupyter.model import BuildResult
+from buildr_jupyter.model import BuildResult, FileNote
 
 __all__ = [
-    "QuietWindow", "TextWindow", "clean_text", "make_record", "render_explanation", "render_result_html",
+    "QuietWindow", "TextWindow", "clean_text", "error_fields", "make_plan_record", "make_record",
+    "render_explanation", "render_result_html",
     "render_result_text", "show_size", "show_title", "write_output",
 ]  # fmt: skip
 
@@ -225,14 +227,37 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
     if result is not None:
         record |= _result_fields(result)
     if failed is not None:
-        record["error"] = {
-            "type": type(failed).__name__,
-            "message": clean_text(str(failed)) or ("interrupted" if isinstance(failed, KeyboardInterrupt) else ""),
-            "hint": getattr(failed, "hint", None),
-            "step": getattr(failed, "step", None),
-            "log_tail": [clean_text(line) for line in getattr(failed, "log_tail", ())] or None,
-        }
+        record["error"] = error_fields(failed)
     return json.dumps(record, ensure_ascii=False)
+
+
+def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Path | None = None) -> str:
+    """Return the JSON line of a cell that was exported or only planned: as ``make_record``, and ``dockerfile``.
+
+    ``context`` is the folder that was written, None for ``--dry-run``.
+    """
+    plan = assembly.plan
+    notes = tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files)
+    planned = BuildResult("", requirements=plan.requirements, names=plan.names, files=notes, context=context)
+    record = json.loads(make_record(cell, planned)) | {
+        "stage": "export",
+        "image": None,
+        "content_digest": plan.content_digest,
+        "dockerfile": render_dockerfile(plan),
+        "warnings": [clean_text(warning.text) for warning in assembly.warnings],
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """Return the ``error`` field of a record: type, message, hint, step, log_tail; unknown is None."""
+    return {
+        "type": type(error).__name__,
+        "message": clean_text(str(error)) or ("interrupted" if isinstance(error, KeyboardInterrupt) else ""),
+        "hint": getattr(error, "hint", None),
+        "step": getattr(error, "step", None),
+        "log_tail": [clean_text(line) for line in getattr(error, "log_tail", ())] or None,
+    }
 
 
 def _status_of(failed: BaseException | None) -> str:
@@ -256,7 +281,12 @@ def _result_fields(result: BuildResult) -> dict[str, Any]:
         "files": [{"path": f.path, "bytes": f.bytes, "why": f.why} for f in result.files],
         "pushed": list(result.pushed),
         "archive": str(result.archive) if result.archive else None,
-        "run": result.run and {"exit_code": result.run.exit_code, "stdout_tail": result.run.stdout_tail},
+        "run": result.run
+        and {
+            "exit_code": result.run.exit_code,
+            "stdout_tail": result.run.stdout_tail,
+            "log_tail": [clean_text(line) for line in result.run.log_tail],
+        },
     }
 
 

@@ -84,6 +84,8 @@ class BuildrError(Exception):
     exit_status = 1
     stage: str | None = None
     """The pipeline's stage in which it happened; the pipeline sets it."""
+    result: object = None
+    """The ``BuildResult`` of what was made before it failed, None where there is nothing."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

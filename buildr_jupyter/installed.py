@@ -54,6 +54,8 @@ class Interpreter:
     stdlib_names: frozenset[str]
     builtin_names: frozenset[str]
     machine: str
+    executable: str | None = None
+    """The command that starts it; in no plan and no record."""
     stand_in: bool = False
     """It is not the notebook's own, which is not installed here: what it lacks the notebook's may have."""
 
@@ -69,6 +71,7 @@ class Interpreter:
             frozenset(sys.stdlib_module_names),
             frozenset(sys.builtin_module_names),
             platform.machine(),
+            sys.executable,
         )
 
     @classmethod
@@ -94,6 +97,7 @@ class Interpreter:
             frozenset(said["names"]),
             frozenset(said["builtins"]),
             said["machine"],
+            executable[0],
         )
 
     @property

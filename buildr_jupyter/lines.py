@@ -17,7 +17,7 @@ _KINDS = {
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind)
 }
-_SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code")
+_SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
 
 

@@ -119,17 +119,15 @@ class ContainerizeMagics(Magics, Configurable):
         from buildr_jupyter import display, pipeline
 
         options = job.options
-        if options.dry_run or options.check:
+        if options.dry_run:
             assembly = pipeline.prepare(job)
-            if options.dry_run:
-                self._write(display.render_explanation(assembly))
-                self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
+            self._write(display.render_explanation(assembly))
+            self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
             if options.check:
-                from buildr_jupyter.doors import check_program
+                from buildr_jupyter.proof import check_program
 
-                self._write(check_program(assembly, job))
-            if options.dry_run:
-                return None
+                self._write(check_program(assembly, job.source, job.interpreter) + "\n")
+            return None
         self._warn_same_reference(job)
         if options.ui != "json":
             return self.builds.start(job, line, keep=keep) if detach else self.builds.run(job, line)

@@ -137,6 +137,8 @@ class _Masker:
             found.args = tuple(self.text(said) if isinstance(said, str) else said for said in found.args)
             if isinstance(found, BuildrError):
                 found.hint = found.hint and self.text(found.hint)
+                if isinstance(found.result, BuildResult):
+                    found.result = self.result(found.result)
             for name in ("step", "log_tail"):
                 said = getattr(found, name, None)
                 if isinstance(said, str):

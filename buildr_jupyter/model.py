@@ -133,6 +133,13 @@ class Refusal:
         return f"{self.what}: {self.why}"
 
 
+INTERPRETER_BASE = "kernel"
+"""The base that is made from this very interpreter."""
+INTERPRETER_BASE_REFUSAL = Refusal(
+    f"--base {INTERPRETER_BASE}", "this builder takes bases from registries and stores only", ("oci",)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PortBinding:
     """A port of the container opened on this machine."""
@@ -185,6 +192,8 @@ class RunResult:
     """With the host ports that were chosen."""
     outputs: tuple[Path, ...] = ()
     """Files copied back, sorted."""
+    log_tail: tuple[str, ...] = ()
+    """The last lines of standard output and standard error, as they came, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -270,14 +270,25 @@ class Options:
         tags = self.tags or ((ref.tag,) if ref.tag else ("latest",))
         return tuple(ref.with_tag(tag) for tag in dict.fromkeys(tags))
 
-    def check_publish(self) -> None:
-        """Raise OptionError where a push would go to a registry that nobody named."""
-        named = self.repository or (self.name and "/" in self.name)
-        if self.publish and not named:
+    def check_publish(self, *, by_docker_rules: bool = False) -> None:
+        """Raise OptionError where a push would go to a registry that nobody named.
+
+        ``by_docker_rules``: a repository without a registry is one on Docker Hub, as in the seed's decorator.
+        """
+        if not self.publish or self.refs("image")[0].registry:
+            return
+        said = self.repository or (self.name if self.name and "/" in self.name else None)
+        if said and by_docker_rules:
+            return
+        if said:
             raise OptionError(
-                "--publish: no registry or repository is named, and nothing is sent to a default one",
-                hint="--repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
+                f"--publish: {said!r} names no registry, and nothing is sent to a default one",
+                hint=f"put the registry in front: --repository docker.io/{said.strip('/').split('/')[0]}",
             )
+        raise OptionError(
+            "--publish: no registry or repository is named, and nothing is sent to a default one",
+            hint="--repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
+        )
 
 
 def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:

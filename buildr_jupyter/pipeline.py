@@ -7,10 +7,11 @@ draws windows and hears interrupts.
 from __future__ import annotations
 
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,10 +19,21 @@ from typing import Any, Protocol
 from buildr_jupyter import builder as builders
 from buildr_jupyter import context, guard, leaving, ownership
 from buildr_jupyter import runner as runners
-from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
+from buildr_jupyter.assembly import Assembly, ContextSource, Source, assemble, default_name
+from buildr_jupyter.builder.auto_builder import AutoBuilder
 from buildr_jupyter.engine import connect
 from buildr_jupyter.errors import BuildBusy, BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
-from buildr_jupyter.events import BuildState, CancelToken, Event, Finished, Stage, StageUpdate, Warned
+from buildr_jupyter.events import (
+    BuildState,
+    CancelToken,
+    Event,
+    Finished,
+    RunOutput,
+    Stage,
+    StageUpdate,
+    StepUpdate,
+    Warned,
+)
 from buildr_jupyter.installed import Interpreter
 from buildr_jupyter.masking import masked_events
 from buildr_jupyter.model import (
@@ -35,9 +47,11 @@ from buildr_jupyter.model import (
     Layout,
     Output,
     Push,
+    RunResult,
     RunSpec,
 )
 from buildr_jupyter.option import Options
+from buildr_jupyter.proof import check_program
 
 __all__ = ["Job", "Window", "drive", "findings", "prepare", "stream", "stream_more"]
 
@@ -55,6 +69,8 @@ class Job:
     executor: str = "docker"
     notebook_path: Path | None = None
     """Where the notebook is, for the key of its context folder; in no image."""
+    by_docker_rules: bool = False
+    """A repository without a registry is one on Docker Hub: what the seed's decorator means by it."""
     warnings: tuple[Warned, ...] = ()
     """What was learned before: settings files and options of the notebook's line that do not count."""
 
@@ -80,6 +96,7 @@ class Window(Protocol):
         ...
 
 
+_TAIL_LINES, _TAIL_CHARACTERS = 20, 8192
 _active: dict[str, BuildState] = {}
 _active_lock = threading.Lock()
 
@@ -111,12 +128,21 @@ def _stage(name: Stage) -> Generator[None, None, None]:
         raise
 
 
-def prepare(job: Job) -> Assembly:
-    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show."""
-    job.options.check_publish()
+def prepare(job: Job, folder: Path | None = None) -> Assembly:
+    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show.
+
+    A Dockerfile that the user keeps in the context folder ``folder`` is taken as it stands, and that is said.
+    """
+    job.options.check_publish(by_docker_rules=job.by_docker_rules)
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
-    return replace(assembly, warnings=(*job.warnings, *assembly.warnings)) if job.warnings else assembly
+    warnings = [*job.warnings, *assembly.warnings]
+    plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
+    if plan is not assembly.plan:
+        warnings.append(
+            Warned(f"{folder}/Dockerfile is your own, for its first line is gone: it is built as it stands")
+        )
+    return replace(assembly, plan=plan, warnings=tuple(warnings))
 
 
 def findings(job: Job, assembly: Assembly) -> list[Warned]:
@@ -127,6 +153,8 @@ def findings(job: Job, assembly: Assembly) -> list[Warned]:
 
 def context_folder(job: Job) -> Path:
     """Return where the context of this job is kept: ``--context``, else a folder of the user's cache."""
+    if isinstance(job.source, ContextSource):
+        return job.source.folder
     if job.options.context:
         return job.options.context
     from platformdirs import user_cache_path
@@ -156,12 +184,15 @@ def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Ass
     """Do what needs the kernel: find the program and look for what must not leave; return the plan."""
     ownership.sweep()
     yield StageUpdate("export", "running")
-    assembly = prepare(job)
+    assembly = prepare(job, context_folder(job))
     yield StageUpdate("export", "done")
     with _stage("guard"):
         guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
     yield StageUpdate("guard", "done")
     yield from assembly.warnings
+    if job.options.check:
+        with _stage("export"):
+            yield StepUpdate("check", check_program(assembly, job.source, job.interpreter), status="done")
     if cancel.is_set():
         raise Cancelled("cancelled before the build began")
     return assembly
@@ -178,16 +209,16 @@ def stream_rest(
     with _stage("build"):
         result = yield from _stream_build(job, assembly, refs, cancel)
     if job.options.publish:
-        with _stage("publish"):
-            result = yield from _stream_publish(job, result, refs, cancel)
+        try:
+            with _stage("publish"):
+                result = yield from _stream_publish(job, result, refs, cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
         leaving.said(job.notebook_path, refs)
-    if job.options.run and _can_run(job):
+    result = replace(result, duration_s=time.monotonic() - started)
+    if job.options.run:
         with _stage("run"):
             result = yield from _stream_run(job, result, cancel)
-    elif job.options.run:
-        yield Warned(
-            "nothing here can run the image: no engine answers", hint="install Docker or podman and load it there"
-        )
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
@@ -223,6 +254,9 @@ def _stream_build(
 ) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("build", "running")
     builder, plan = _builder(job), assembly.plan
+    if isinstance(builder, AutoBuilder):
+        builder.suit(lambda one: _request(job, assembly, plan, one))
+    _check_refusals(job, builder, _request(job, assembly, plan, builder))
     if plan.base:
         platform = job.options.platforms[0] if job.options.platforms else None
         name, pull, find = plan.base, job.options.pull, getattr(builder, "stream_auto_base", None)
@@ -231,32 +265,14 @@ def _stream_build(
         else:
             digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
         plan = replace(plan, base=name, base_digest=digest)
-    folder = context.write_folder(plan, context_folder(job))
-    request = BuildRequest(
-        context=folder,
-        refs=(*refs, refs[0].with_tag(plan.content_tag)),
-        plan=plan,
-        outputs=_outputs(job, builder, (*refs, refs[0].with_tag(plan.content_tag))),
-        no_cache=job.options.no_cache,
-        platforms=job.options.platforms,
-        build_args=assembly.settings.build_args() if plan.requirements or plan.dockerfile else {},
-        network="host" if assembly.settings.on_loopback else None,
-        labels=dict(context.image_labels(plan)) if plan.dockerfile else {},
-        secrets=job.options.secrets,
-        ssh=job.options.ssh,
-        cache_from=job.options.cache_from,
-        cache_to=job.options.cache_to,
-    )
+    if not isinstance(job.source, ContextSource):
+        context.write_folder(plan, context_folder(job))
+    request = _request(job, assembly, plan, builder)
     if assembly.settings.on_loopback:
         yield Warned(
             "the package index or proxy is on this machine's loopback: the install step uses the host's network"
         )
-    if refusals := builder.refusals(request):
-        able = sorted({name for refusal in refusals for name in refusal.builders})
-        raise BuildRefused(
-            f"builder {job.options.builder!r} cannot build this: {'; '.join(str(r) for r in refusals)}",
-            hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
-        )
+    _check_refusals(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
     yield StageUpdate("build", "cached" if result.cached else "done")
     return replace(
@@ -264,11 +280,42 @@ def _stream_build(
         image=str(refs[0]),
         builder=getattr(builder, "name", job.options.builder),
         content_digest=plan.content_digest,
-        context=folder,
+        context=request.context,
         requirements=plan.requirements,
         names=plan.names,
         files=tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files),
         warnings=assembly.warnings,
+    )
+
+
+def _check_refusals(job: Job, builder: builders.Builder, request: BuildRequest) -> None:
+    """Raise BuildRefused where the builder cannot do what is asked."""
+    if refusals := builder.refusals(request):
+        able = sorted({name for refusal in refusals for name in refusal.builders})
+        raise BuildRefused(
+            f"builder {job.options.builder!r} cannot build this: {'; '.join(str(r) for r in refusals)}",
+            hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
+        )
+
+
+def _request(job: Job, assembly: Assembly, plan: ImagePlan, builder: builders.Builder) -> BuildRequest:
+    """Return what this builder is asked for; the folder may not be written yet."""
+    refs = (*job.refs, job.refs[0].with_tag(plan.content_tag))
+    options, settings = job.options, assembly.settings
+    return BuildRequest(
+        context=context_folder(job),
+        refs=refs,
+        plan=plan,
+        outputs=_outputs(job, builder, refs),
+        no_cache=options.no_cache,
+        platforms=options.platforms,
+        build_args=settings.build_args() if plan.requirements or plan.dockerfile else {},
+        network="host" if settings.on_loopback else None,
+        labels=dict(context.image_labels(plan)) if plan.dockerfile else {},
+        secrets=options.secrets,
+        ssh=options.ssh,
+        cache_from=options.cache_from,
+        cache_to=options.cache_to,
     )
 
 
@@ -279,7 +326,7 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
     One that pushes while it builds is told at once; the others push afterwards.
     """
     keeps = getattr(builder, "keeps_images", False)
-    into_engine = not keeps or (job.options.run and _can_run(job))
+    into_engine = not keeps or (job.options.run and _engine_answers())
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:
         found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
@@ -295,8 +342,10 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
 
 def _can_run(job: Job) -> bool:
     """Tell whether an engine answers; only a builder that needs none leaves that open."""
-    if not getattr(job.builder, "keeps_images", False):
-        return True
+    return not getattr(_builder(job), "keeps_images", False) or _engine_answers()
+
+
+def _engine_answers() -> bool:
     try:
         connect().close()
     except EngineUnavailable:
@@ -322,6 +371,12 @@ def _stream_publish(
 
 def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("run", "running")
+    if not _can_run(job):
+        way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"
+        raise _with(result, RunError(
+            f"{result.image} was built and not run: no engine answers here",
+            hint=f"start Docker or podman and run it again, or take it to one: {way}",
+        ))  # fmt: skip
     options = job.options
     environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
     spec = RunSpec(
@@ -338,15 +393,41 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
     runner: Any = runners.select(job.executor)
     if where := getattr(_builder(job), "engine_with_images", None):
         runner.docker_client = where()
-    ended = yield from runner.stream_run(spec, cancel)
+    try:
+        ended = yield from _with_tail(runner.stream_run(spec, cancel))
+    except BuildrError as error:
+        raise _with(result, error) from error.__cause__
+    result = replace(result, run=ended)
     if ended.exit_code:
-        raise RunError(
+        raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",
             hint="its output above says why; the image is there all the same",
             exit_code=ended.exit_code,
-        )
+            log_tail=ended.log_tail,
+        ))  # fmt: skip
     yield StageUpdate("run", "done")
-    return replace(result, run=ended)
+    return result
+
+
+def _with_tail(run: Generator[Event, None, RunResult]) -> Generator[Event, None, RunResult]:
+    """Yield the events of a run, and return its result with the last lines that the container wrote."""
+    text = ""
+    with closing(run):
+        while True:
+            try:
+                event = next(run)
+            except StopIteration as stop:
+                ended: RunResult = stop.value
+                return replace(ended, log_tail=tuple(text.splitlines()[-_TAIL_LINES:]))
+            if isinstance(event, RunOutput):
+                text = (text + event.text)[-_TAIL_CHARACTERS:]
+            yield event
+
+
+def _with(result: BuildResult, error: BuildrError) -> BuildrError:
+    """Return the error with what was made before it."""
+    error.result = result
+    return error
 
 
 _END = object()

@@ -33,20 +33,21 @@ def main() -> int:
     """Run the demo; return an exit status."""
     with ExitStack() as stack:
         report = doctor.examine(dict(os.environ))
-        place = "in the engine that answered"
+        place, can_run = "in the engine that answered", report.can_run
         if not report.can_run:
             engine = _private_engine(stack)
             if engine is None and not report.can_build:
                 print(report.render())
                 return 1
             if engine is None:
-                place = "in the archive named above: docker load, podman load and skopeo take it"
+                place = "in the archive named above, built and not run: docker load, podman load and skopeo take it"
             else:
                 os.environ["DOCKER_HOST"] = engine
                 place = f"in an engine that was started for this demo ({engine}) and ends with it"
+                can_run = True
         for name in ("JPY_SESSION_NAME", "JPY_PARENT_PID"):
             os.environ.pop(name, None)
-        return _execute(place)
+        return _execute(place, run=can_run)
 
 
 def _private_engine(stack: ExitStack) -> str | None:
@@ -61,8 +62,12 @@ def _private_engine(stack: ExitStack) -> str | None:
         return None
 
 
-def _execute(place: str) -> int:
+def _execute(place: str, *, run: bool) -> int:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    if not run:
+        for cell in notebook.cells:
+            if cell.source.startswith("%%containerize"):
+                cell.source = cell.source.replace(" --run", "", 1)
     client = Streaming(
         notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from buildr_jupyter.builder._buildkit_session import can_serve
 from buildr_jupyter.builder._containers import has_heredoc
 from buildr_jupyter.builder._docker_buildkit import secrets_of
-from buildr_jupyter.model import Archive, BuildRequest, Layout, Refusal
+from buildr_jupyter.model import INTERPRETER_BASE, INTERPRETER_BASE_REFUSAL, Archive, BuildRequest, Layout, Refusal
 
 __all__ = ["docker_refusals"]
 
@@ -17,6 +17,8 @@ def docker_refusals(
 ) -> list[Refusal]:
     """Return the refusals; ``lacks_heredocs`` tells why here-documents are not known, None where they are."""
     found = []
+    if request.plan and request.plan.base == INTERPRETER_BASE:
+        found.append(INTERPRETER_BASE_REFUSAL)
     platforms = request.platforms or (request.plan.platforms if request.plan else ())
     if len(platforms) > 1:
         found.append(Refusal("several platforms", "the engine builds for one at a time", ("buildkit", "oci")))

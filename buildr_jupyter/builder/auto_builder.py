@@ -1,4 +1,5 @@
-"""The builder of a machine that nobody described: its engine where one answers, else the one that needs none."""
+"""Automatic choice of a builder: the engine where one answers, else the one that needs none; another where that one
+cannot build what is asked and the other can."""
 
 from __future__ import annotations
 
@@ -7,11 +8,14 @@ from typing import Any
 
 from buildr_jupyter.builder import Builder, select
 from buildr_jupyter.engine import connect
-from buildr_jupyter.errors import EnginePermission, EngineUnavailable
+from buildr_jupyter.errors import BuildrError, EnginePermission, EngineUnavailable
 from buildr_jupyter.events import CancelToken, Event, StepUpdate
 from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
 
 __all__ = ["AutoBuilder"]
+
+_OTHERS = ("oci", "buildkit", "podman", "buildah")
+"""In this order they are asked where the first choice cannot do it."""
 
 
 class AutoBuilder:
@@ -20,6 +24,7 @@ class AutoBuilder:
     def __init__(self, *, open_engine: Callable[[], Any] = connect) -> None:
         self._open_engine = open_engine
         self._chosen: Builder | None = None
+        self._why = ""
         self.name = "auto"
 
     @property
@@ -31,7 +36,7 @@ class AutoBuilder:
             except EnginePermission:
                 raise
             except EngineUnavailable:
-                self.name = "oci"
+                self.name, self._why = "oci", "no engine answers"
                 self._chosen = select("oci")
             else:
                 self.name = "docker"
@@ -41,10 +46,40 @@ class AutoBuilder:
         assert self._chosen is not None
         return self._chosen
 
+    def suit(self, request_for: Callable[[Builder], BuildRequest]) -> None:
+        """Choose another builder where the first choice cannot build the request and another here can.
+
+        ``request_for`` gives the request as one builder would get it. An engine that answers is never passed over for
+        what it can do. Raises as ``chosen``.
+        """
+        if not (refusals := self.chosen.refusals(request_for(self.chosen))):
+            return
+        for name in _OTHERS:
+            other: Any = select(name)
+            try:
+                other.probe()
+                able = name != self.name and not other.refusals(request_for(other))
+            except BuildrError:
+                continue
+            if able:
+                self._why = f"{self.name} cannot build {', '.join(refusal.what for refusal in refusals)}"
+                self.name, self._chosen = name, other
+                return
+
     @property
     def keeps_images(self) -> bool:
         """Whether images stay in a store of ours: then outputs are what is asked for, and nothing else."""
         return bool(getattr(self.chosen, "keeps_images", False))
+
+    @property
+    def pushes_while_building(self) -> bool:
+        """Whether the chosen one pushes while it builds."""
+        return bool(getattr(self.chosen, "pushes_while_building", False))
+
+    @property
+    def engine_with_images(self) -> Any:
+        """What gives the engine that has the chosen one's images, None where it is the usual one."""
+        return getattr(self.chosen, "engine_with_images", None)
 
     def probe(self) -> str:
         """Return which one it takes here. Raises as ``chosen``."""
@@ -90,5 +125,5 @@ class AutoBuilder:
         return self.chosen.publish(img)
 
     def _say(self) -> Generator[Event, None, None]:
-        if self.chosen and self.name == "oci":
-            yield StepUpdate("builder", "builder: oci, as no engine answers", status="done")
+        if self.chosen and self._why:
+            yield StepUpdate("builder", f"builder: {self.name}, as {self._why}", status="done")

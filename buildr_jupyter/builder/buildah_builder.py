@@ -32,7 +32,19 @@ from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
 from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Output, Push, Refusal
+from buildr_jupyter.model import (
+    INTERPRETER_BASE,
+    INTERPRETER_BASE_REFUSAL,
+    Archive,
+    BuildRequest,
+    BuildResult,
+    EngineLoad,
+    ImageRef,
+    Layout,
+    Output,
+    Push,
+    Refusal,
+)
 from buildr_jupyter.ownership import Scratch, half_of
 from buildr_jupyter.plan import CONTENT_LABEL
 
@@ -110,6 +122,8 @@ class BuildahBuilder:
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what this buildah cannot do of the request."""
         found = []
+        if request.plan and request.plan.base == INTERPRETER_BASE:
+            found.append(INTERPRETER_BASE_REFUSAL)
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
             found.append(Refusal("several platforms", "one image is made at a time here", ("buildkit", "oci")))

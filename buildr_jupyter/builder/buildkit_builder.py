@@ -46,7 +46,18 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events import CancelToken, Event, StepUpdate
 from buildr_jupyter.limits import read_limits
 from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
+from buildr_jupyter.model import (
+    INTERPRETER_BASE,
+    INTERPRETER_BASE_REFUSAL,
+    Archive,
+    BuildRequest,
+    BuildResult,
+    EngineLoad,
+    ImageRef,
+    Layout,
+    Push,
+    Refusal,
+)
 from buildr_jupyter.ownership import Scratch
 
 __all__ = ["BuildkitBuilder"]
@@ -112,6 +123,8 @@ class BuildkitBuilder:
 
     def refusals(self, request: BuildRequest) -> list[Refusal]:
         """Return what BuildKit cannot do of the request."""
+        if request.plan and request.plan.base == INTERPRETER_BASE:
+            return [INTERPRETER_BASE_REFUSAL]
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
             why = "an engine takes one platform; push them, or write an archive"

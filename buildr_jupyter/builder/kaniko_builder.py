@@ -41,7 +41,18 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
+from buildr_jupyter.model import (
+    INTERPRETER_BASE,
+    INTERPRETER_BASE_REFUSAL,
+    Archive,
+    BuildRequest,
+    BuildResult,
+    EngineLoad,
+    ImageRef,
+    Layout,
+    Push,
+    Refusal,
+)
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.oci.base import explain
 from buildr_jupyter.oci.registry import Manifest, Registry
@@ -135,8 +146,8 @@ class KanikoBuilder:
             found.append(Refusal("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
         if request.cache_from or request.cache_to:
             found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
-        if request.plan and request.plan.base == "kernel":
-            found.append(Refusal("--base kernel", "kaniko takes bases from registries only", ("oci",)))
+        if request.plan and request.plan.base == INTERPRETER_BASE:
+            found.append(INTERPRETER_BASE_REFUSAL)
         if not request.outputs:
             found.append(Refusal("a build that goes nowhere", "kaniko has no image store: --publish or --output", ()))
         return found

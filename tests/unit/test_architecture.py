@@ -18,10 +18,10 @@ FLOORS = {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
         "runner",
     },
-    "hall": {"assembly", "leaving", "pipeline", "background", "kept"},
+    "hall": {"assembly", "leaving", "proof", "pipeline", "background", "kept"},
     "windows": {"display", "widgets", "pane", "terminal"},
     "doors": {
-        "doors", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",
+        "doors", "failures", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",
     },
 }  # fmt: skip
 ORDER = ["ground", "rooms", "hall", "windows", "doors"]
@@ -106,12 +106,3 @@ def test_it_imports_where_posix_modules_are_missing() -> None:
     )
     answer = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert answer.stdout.strip() == "all", answer.stderr
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_modules_stay_readable(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 460, "split it where two people would edit for different reasons"
-    for node in ast.walk(ast.parse("\n".join(lines))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno <= 65, f"{node.name} is long"

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -174,3 +175,110 @@ def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
     command = f"{sys.executable} -m buildr_jupyter build {path} --dry-run | true"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
     assert "Traceback" not in ran.stderr
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_run_that_did_not_happen_is_no_success(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize app\nprint(1)")
+    status, out, _ = run("build", str(path), "--run", "--json", "--base", "kernel")
+    (record,) = records(out)
+    assert (status, record["status"], record["stage"], record["run"]) == (1, "failed", "run", None)
+    assert record["image"] == "app:latest"
+    assert Path(record["archive"]).is_file()
+    assert "was built and not run: no engine answers here" in record["error"]["message"]
+    assert record["archive"] in record["error"]["hint"]
+
+
+def test_the_check_runs_before_a_build_and_stops_it(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize app\nprint(1)\nraise SystemExit(3)")
+    status, out, err = run("build", str(path), "--check", "--json", "--base", "kernel")
+    (record,) = records(out)
+    assert (status, record["stage"], record["image"]) == (1, "export", None)
+    assert "--check: the program ended with status 3" in record["error"]["message"]
+    path = notebook(tmp_path, "%%containerize app\nprint(1)")
+    status, out, err = run("build", str(path), "--check", "--base", "kernel")
+    assert status == 0, err
+    assert "check: the program ended with status 0" in err
+
+
+def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize app\nprint(1)")
+    status, out, _ = run("build", str(path), "--dry-run", "--json")
+    (record,) = records(out)
+    assert (status, record["status"], record["image"], record["context"]) == (0, "ok", None, None)
+    assert record["dockerfile"].startswith("# Made by buildr_jupyter")
+    assert [file["path"] for file in record["files"]] == ["app/main.py"]
+    status, out, _ = run("export", str(path), "--json", "--out", str(tmp_path / "out"), "--check")
+    (record,) = records(out)
+    assert (status, record["context"]) == (0, str(tmp_path / "out"))
+    for argv in (["doctor"], ["logout", "reg.example"]):
+        status, out, _ = run(*argv, "--json")
+        assert status == 0
+        assert all(record for record in records(out))
+
+
+@pytest.mark.parametrize(
+    ("argv", "kind", "status"),
+    [
+        (["build", "gone.ipynb"], "NotebookError", 2),
+        (["export", "gone.ipynb", "--out", "x"], "NotebookError", 2),
+        (["build", "gone.ipynb", "--no-such-option"], "OptionError", 2),
+        (["build"], "OptionError", 2),
+        (["inspect", "Not An Image"], "ImageRefError", 2),
+        (["rebase", "app", "--base", "x"], None, None),
+        (["login", "https://reg.example/x"], "OptionError", 2),
+        (["nonsense"], "OptionError", 2),
+    ],
+)
+def test_every_failure_is_one_line_of_json(argv: list[str], kind: str | None, status: int | None) -> None:
+    got, out, err = run(*argv, "--json")
+    (record,) = records(out)
+    assert got == (status or got) != 0
+    assert record["status"] == "failed"
+    assert record["error"]["type"] == (kind or record["error"]["type"])
+    assert record["error"]["message"]
+    assert record["error"]["message"].splitlines()[0] in err
+    assert "Traceback" not in err
+
+
+def test_an_edited_dockerfile_is_kept_and_built(tmp_path: Path) -> None:
+    path, out = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "out"
+    assert run("export", str(path), "--out", str(out))[0] == 0
+    dockerfile = out / "Dockerfile"
+    lines = dockerfile.read_text().splitlines(keepends=True)
+    assert "Remove this line to keep your own changes" in lines[0]
+    dockerfile.write_text("".join(lines) + "# with the first line there, this goes\n")
+    assert run("export", str(path), "--out", str(out))[0] == 0
+    assert dockerfile.read_text() == "".join(lines)
+    dockerfile.write_text("".join(lines[1:]) + "ENV MINE=1\n")
+    status, _, err = run("export", str(path), "--out", str(out))
+    assert status == 0
+    assert dockerfile.read_text().endswith("ENV MINE=1\n")
+    assert "is your own, for its first line is gone" in err
+    status, out_text, _ = run("build", str(path), "--context", str(out), "--builder", "oci", "--json")
+    assert "a Dockerfile: its commands need an engine" in records(out_text)[0]["error"]["message"]
+    assert dockerfile.read_text().endswith("ENV MINE=1\n")
+
+
+def test_a_context_folder_is_built_as_it_stands(tmp_path: Path) -> None:
+    path, folder = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "ctx"
+    assert run("export", str(path), "--out", str(folder), "--base", "kernel")[0] == 0
+    before = json.loads((folder / "buildr.json").read_text())["content_digest"]
+    (folder / "app" / "main.py").write_text("print('edited')\n")
+    (folder / "app" / "extra.txt").write_text("new")
+    status, out, err = run("build", "--from-context", str(folder), "--name", "mine", "--json")
+    (record,) = records(out)
+    assert (status, record["image"]) == (0, "mine:latest"), err
+    assert {file["path"]: file["bytes"] for file in record["files"]} == {"app/main.py": 16, "app/extra.txt": 3}
+    assert (folder / "app" / "main.py").read_text() == "print('edited')\n"
+    inspected = json.loads(run("inspect", "mine", "--json")[1])
+    assert inspected["labels"]["io.buildr.content-digest"] != before
+    (folder / "requirements.txt").write_text("-e .\n")
+    status, _, err = run("build", "--from-context", str(folder))
+    assert status == 2
+    assert "is an option of an installer" in err
+    assert run("build", "--from-context", str(tmp_path / "none"))[0] == 2
+    assert run("build", "--from-context", str(folder), "--apt", "git")[0] == 2

@@ -98,7 +98,12 @@ def test_nothing_is_pushed_to_a_registry_that_nobody_named() -> None:
         with pytest.raises(OptionError, match="no registry or repository") as raised:
             parse(line).check_publish()
         assert "BUILDR_REPOSITORY" in (raised.value.hint or "")
-    parse("me/app --publish").check_publish()
+    for line in ("me/app --publish", "app --repository me --publish", "x --repository me/team --publish"):
+        with pytest.raises(OptionError, match="names no registry") as raised:
+            parse(line).check_publish()
+        hint = (raised.value.hint or "").partition(": ")[2]
+        parse(f"app --publish {hint}").check_publish()
+        parse(line).check_publish(by_docker_rules=True)
     parse("app --repository ghcr.io/me --publish").check_publish()
 
 
