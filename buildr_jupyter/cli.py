@@ -101,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return status
+    except SystemExit as stop:  # --help and --version
+        return _flushed(int(stop.code or 0))
     except KeyboardInterrupt:
         sys.stderr.write("buildr: interrupted\n")
         return 130
@@ -109,6 +111,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         return report_failure(error, as_json=as_json, command=words[0] if words else "")
+
+
+def _flushed(status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return report_failure(error, as_json=False, command="")
+    return status
 
 
 def _jobs(args: argparse.Namespace) -> list[Any]:
@@ -191,7 +201,7 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
                 hint="give them on the command line, if you want them",
             )
         )
-    path = notebook.folder / notebook.name
+    path = Path.cwd() / args.notebook
     return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
 
 

@@ -29,6 +29,10 @@ def file_entry(path: str, source: Path, root: Path, *, mode: int | None = None, 
     execute it says. Raises FileRefused for a link out of ``root`` and for what is no regular file, OSError where it
     cannot be read.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise FileRefused(f"file name {source.name!r} is not UTF-8", hint="rename the file") from None
     with open_beneath(source, root) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         size_bytes = stream.tell()

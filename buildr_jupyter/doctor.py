@@ -71,7 +71,7 @@ def examine(environ: Mapping[str, str]) -> Report:
     checks += [_builder(ability) for ability in survey(names())]
     checks.append(_logins())
     checks.append(_tool("uv", "pip install uv makes resolving for other platforms faster"))
-    free = shutil.disk_usage(Path.home()).free
+    free = shutil.disk_usage(_nearest(Path.home())).free
     few = free < 2_000_000_000
     checks.append(
         Check(
@@ -131,3 +131,8 @@ def _logins() -> Check:
 def _tool(name: str, advice: str) -> Check:
     path = shutil.which(name)
     return Check(name, path is not None, path or "not installed", None if path else advice)
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())

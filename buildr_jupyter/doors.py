@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from buildr_jupyter.assembly import CellSource
-from buildr_jupyter.errors import OptionError
+from buildr_jupyter.errors import CredentialError, OptionError
 from buildr_jupyter.pipeline import Job
 
 __all__ = ["cell_of", "log_in"]
@@ -34,8 +35,17 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
         raise OptionError(
             f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path"
         )
-    user = user or ask(f"Username for {host}: ")
-    password = password or getpass.getpass(f"Password for {user} at {host}: ")
+    try:
+        user = user or ask(f"Username for {host}: ")
+        if not password:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                password = getpass.getpass(f"Password for {user} at {host}: ")
+    except (EOFError, getpass.GetPassWarning):
+        raise CredentialError(
+            f"login: there is nobody here to ask for the login of {host}",
+            hint=f"buildr login {host} --username NAME --password-stdin < FILE",
+        ) from None
 
     def verify(login: credentials.Login) -> None:
         with contextlib.closing(registry.connect(host, login)) as asked:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
 from buildr_jupyter.limits import read_limits
@@ -103,9 +104,18 @@ def _default_url() -> str:
     return "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
 
 
+def _has_readable_port(host: str) -> bool:
+    """Tell whether host and port of an address can be read: a port is a number below 65536."""
+    try:
+        parts = urlsplit(host)
+        return parts.scheme in ("unix", "npipe") or parts.port is not None or not parts.netloc.endswith(":")
+    except ValueError:
+        return False
+
+
 def _from_host(host: str, env: Mapping[str, str]) -> Address:
     scheme, separator, rest = host.partition("://")
-    if not separator or scheme not in _SCHEMES or not rest:
+    if not separator or scheme not in _SCHEMES or not rest or not _has_readable_port(host):
         raise EngineUnavailable(
             f"DOCKER_HOST={host!r} is not the address of an engine",
             hint="write it as unix:///path/docker.sock or tcp://host:2376",
@@ -134,6 +144,8 @@ def _from_context(name: str, folder: Path) -> Address:
         host = endpoint["Host"]
         if not isinstance(host, str):
             raise TypeError("Host is not a text")
+        if not _has_readable_port(host):
+            raise ValueError(f"{host!r} is not the address of an engine")
     except FileNotFoundError:
         raise EngineUnavailable(
             f"docker context {name!r} is not there", hint="docker context ls lists them; docker context use default"

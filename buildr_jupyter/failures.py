@@ -50,7 +50,8 @@ def explain(error: Exception) -> BuildrError:
 
 def report_failure(error: Exception, *, as_json: bool, command: str) -> int:
     """Write the error to standard error and, for ``--json``, its line to standard output; return the exit status."""
-    shown = explain(error)
+    shown = _output_failure() if isinstance(error, OSError) else None
+    shown = shown or explain(error)
     if os.environ.get(DEBUG) and shown is not error:
         traceback.print_exception(error)
     if sys.stderr is not None:
@@ -73,6 +74,18 @@ def _record(error: BuildrError, command: str) -> str:
         "schema": 1, "command": clean_text(command), "status": "failed", "error": error_fields(error),
     }  # fmt: skip
     return json.dumps(record, ensure_ascii=False)
+
+
+def _output_failure() -> BuildrError | None:
+    """Return the error where it is standard output that takes nothing more, None where it does."""
+    try:
+        sys.stdout.write("")
+        sys.stdout.flush()
+    except OSError as error:
+        return BuildrError(
+            f"standard output cannot be written: {error.strerror}", hint="give it a file or a pipe that takes it"
+        )
+    return None
 
 
 def _discard_output() -> None:

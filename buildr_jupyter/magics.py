@@ -179,7 +179,8 @@ class ContainerizeMagics(Magics, Configurable):
         if not said or not str(said).endswith(".ipynb"):
             return None, None
         path = self.folder / str(said)
-        return (path if path.is_file() else None), path.name
+        name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return (path if path.is_file() else None), name
 
     def _values(self, args: dict[str, Any]) -> dict[str, Any]:
         return {name: setting.value for name, setting in self._gather(args).items()}

@@ -96,7 +96,7 @@ def _simple_commands(command: str) -> list[list[str]]:
             skip = False
         elif token in _SEPARATORS:
             commands.append([])
-        elif token[0] in "<>" or token.startswith("&>"):
+        elif token.startswith(("<", ">", "&>")):
             if commands[-1] and commands[-1][-1].isdigit():
                 commands[-1].pop()  # the descriptor in front of a redirection
             skip = True

@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shlex
+import stat
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ __all__ = [
     "Notebook",
     "header_and_body",
     "mark_stale",
+    "parse_notebook",
     "ran_here",
     "read_notebook",
     "runs_up_to",
@@ -70,7 +73,7 @@ class Notebook:
     """A notebook file, read."""
 
     name: str
-    """File name: ``analysis.ipynb``."""
+    """File name: ``analysis.ipynb``; what is not UTF-8 in it is replaced."""
     folder: Path
     runs: tuple[CellRun, ...]
     """The code cells in document order; ``index`` counts the others too."""
@@ -123,83 +126,168 @@ def transform(source: str) -> str | None:
 
 
 def read_notebook(path: Path | str) -> Notebook:
-    """Return the notebook in the file ``path``: nbformat 3 to 4.5; nothing of it is executed.
+    """Return the notebook in the file ``path``: nbformat 3 to 4.5, in Python; nothing of it is executed.
 
-    Raises NotebookError, which names the file and says what is wrong with it.
+    What decides about the program (cells and their text) must be as the format says; other parts that are not are
+    taken as absent. Raises NotebookError, which names the file and says what is wrong with it.
     """
     path = Path(path)
-    document = _read_document(path)
+    return parse_notebook(_read_file(path), path)
+
+
+def parse_notebook(content: bytes, path: Path) -> Notebook:
+    """Return the notebook whose file ``path`` has this content; raises as ``read_notebook``."""
+    name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    document = _document(content, name)
+    metadata = _mapping(document.get("metadata"))
+    spec, info = _mapping(metadata.get("kernelspec")), _mapping(metadata.get("language_info"))
+    language = _text(info.get("name")) or _text(spec.get("language")) or "python"
+    if not language.lower().startswith(("python", "ipython")):
+        article = "an" if language in ("R", "F", "S") or language[0] in "AEIOaeio" else "a"
+        kernel = f" (kernel {spec['name']})" if _text(spec.get("name")) else ""
+        raise NotebookError(
+            f"{name} is {article} {language} notebook{kernel}: only Python cells become images",
+            hint="choose a notebook with a Python kernel",
+        )
     with collector_paused():
-        runs = [_run(cell, index) for index, cell in enumerate(document["cells"]) if cell.get("cell_type") == "code"]
-    metadata = document.get("metadata") or {}
-    spec = metadata.get("kernelspec") or {}
-    language = (metadata.get("language_info") or {}).get("name") or spec.get("language") or "python"
+        runs = [
+            _run(cell, index, name) for index, cell in enumerate(document["cells"]) if cell.get("cell_type") == "code"
+        ]
     return Notebook(
-        name=path.name,
+        name=name,
         folder=path.parent.absolute(),
         runs=tuple(runs),
-        kernelspec=spec.get("name"),
+        kernelspec=_text(spec.get("name")) or None,
         language=language,
-        cell_count=len(document.get("cells", ())),
-        modified_at=path.stat().st_mtime,
+        cell_count=len(document["cells"]),
+        modified_at=path.stat().st_mtime if path.exists() else None,
     )
 
 
-def _run(cell: Mapping[str, Any], index: int) -> CellRun:
-    metadata = cell.get("metadata") or {}
-    source = cell.get("source") or ""
-    source = source if isinstance(source, str) else "".join(source)
-    outputs = [output for output in cell.get("outputs") or () if isinstance(output, Mapping)]
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    """Return a text of the format, which may stand in pieces; empty for anything else."""
+    if isinstance(value, list) and all(isinstance(piece, str) for piece in value):
+        return "".join(value)
+    return value if isinstance(value, str) else ""
+
+
+def _run(cell: Mapping[str, Any], index: int, name: str) -> CellRun:
+    said = cell.get("source")
+    source = _text(said)
+    if not source and said not in (None, "", []):
+        raise NotebookError(
+            f"{name}: cell {index} is broken: its source is neither a text nor a list of texts",
+            hint="open the notebook in Jupyter and save it again",
+        )
+    metadata = _mapping(cell.get("metadata"))
+    outputs = _mappings(cell.get("outputs"))
+    tags = metadata.get("tags")
+    count = cell.get("execution_count")
+    count = count if isinstance(count, int) and not isinstance(count, bool) else None
     failed, line = _failure(outputs)
     return CellRun(
         source=source,
         transformed=transform(source),
         id=cell.get("id") if isinstance(cell.get("id"), str) else None,
         index=index,
-        count=cell.get("execution_count"),
-        status="error" if failed else ("ok" if outputs or cell.get("execution_count") else None),
+        count=count,
+        status="error" if failed else ("ok" if outputs or count else None),
         failed_line=line,
-        tags=tuple(tag for tag in metadata.get("tags") or () if isinstance(tag, str)),
+        tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
         stdout=_printed(outputs) if outputs else None,
     )
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _read_file(path: Path) -> bytes:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise NotebookError(f"{path.name}: is no regular file", hint="name a notebook file")
+        return path.read_bytes()
     except FileNotFoundError:
         raise NotebookError(f"{path.name}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise NotebookError(f"{path.name}: cannot be read: {error}") from error
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotebookError(f"{path.name}: not a notebook, for it is not JSON: {error}") from error
+
+
+def _document(content: bytes, name: str) -> dict[str, Any]:
+    raw = _parse_json(content, name)
     if not isinstance(raw, dict) or not isinstance(raw.get("nbformat"), int):
-        raise NotebookError(f"{path.name}: not a notebook: it has no nbformat version")
+        raise NotebookError(f"{name}: not a notebook: it has no nbformat version")
     version = raw["nbformat"]
     if version not in (3, 4):
-        raise NotebookError(f"{path.name}: notebook format {version} is not known", hint="formats 3 to 4.5 are read")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if version == 3:
+        raise NotebookError(f"{name}: notebook format {version} is not known", hint="formats 3 to 4.5 are read")
+    if version == 3:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 import nbformat as formats  # takes a second: for the format that needs a conversion only
 
                 nbformat: Any = formats
                 raw = nbformat.convert(nbformat.from_dict(raw), 4)
-    except Exception as error:
-        raise NotebookError(f"{path.name}: broken notebook of format {version}: {error}") from error
+        except Exception as error:
+            raise NotebookError(f"{name}: broken notebook of format {version}: {error}") from error
     cells = raw.get("cells")
     if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells):
-        raise NotebookError(f"{path.name}: broken notebook: it has no list of cells")
+        raise NotebookError(f"{name}: broken notebook: it has no list of cells")
     return dict(raw)
+
+
+def _parse_json(content: bytes, name: str) -> Any:
+    """Return the JSON value of a notebook file; an error tells the usual accidents apart."""
+    if not content.strip():
+        raise NotebookError(
+            f"{name} is empty ({len(content)} bytes)", hint="save the notebook, or take it from a backup"
+        )
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
+        raise NotebookError(
+            f"{name} is UTF-16 or UTF-32, and a notebook is UTF-8",
+            hint=f"save it again as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shlex.quote(name)}",
+        )
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise NotebookError(f"{name}: the file is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (ValueError, RecursionError) as error:
+        if converted := _text_form(content, name):
+            kind, command = converted
+            raise NotebookError(f"{name} is {kind}, not a notebook file", hint=f"convert it: {command}") from error
+        marker = re.search(rb"^(?:<{7}|>{7}|={7})(?: |\r?$)", content, re.MULTILINE)
+        if marker is not None:
+            line = content.count(b"\n", 0, marker.start()) + 1
+            raise NotebookError(
+                f"{name}: the file has the marks of a merge conflict, the first at line {line}",
+                hint="resolve the conflict: nbdime merges notebooks, git checkout --ours or --theirs takes one side",
+            ) from error
+        why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise NotebookError(f"{name}: not a notebook, for it is not JSON: {why}") from error
+
+
+def _text_form(content: bytes, name: str) -> tuple[str, str] | None:
+    """Return what a notebook as text is, and the command that converts it; None for another text."""
+    quoted, stem = shlex.quote(name), shlex.quote(Path(name).stem + ".ipynb")
+    if name.endswith(".qmd"):
+        return "a Quarto document", f"quarto convert {quoted}"
+    if name.endswith(".py") and re.search(rb"^import marimo\b", content, re.MULTILINE):
+        return "a marimo notebook", f"marimo export ipynb {quoted} -o {stem}"
+    if name.endswith((".py", ".md", ".Rmd")):
+        return "a jupytext file, or another text", f"jupytext --to ipynb {quoted}"
+    return None
 
 
 def _failure(outputs: Sequence[Mapping[str, Any]]) -> tuple[bool, int | None]:
     for output in outputs:
         if output.get("output_type") == "error":
-            text = _ANSI.sub("", "\n".join(str(line) for line in output.get("traceback") or ()))
+            said = output.get("traceback")
+            lines = said if isinstance(said, list) else []
+            text = _ANSI.sub("", "\n".join(str(line) for line in lines))
             # The first arrow is the frame of the cell itself; later ones are those that it called.
             found = _RAISED_AT.search(text)
             return True, int(found.group(1)) if found else None
@@ -209,13 +297,10 @@ def _failure(outputs: Sequence[Mapping[str, Any]]) -> tuple[bool, int | None]:
 def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     for output in outputs:
-        text: Any = ""
         if output.get("output_type") == "stream" and output.get("name") == "stdout":
-            text = output.get("text") or ""
+            parts.append(_text(output.get("text")))
         elif output.get("output_type") in ("execute_result", "pyout"):
-            text = (output.get("data") or {}).get("text/plain") or ""
-            text = (text if isinstance(text, str) else "".join(text)) + "\n"
-        parts.append(text if isinstance(text, str) else "".join(text))
+            parts.append(_text(_mapping(output.get("data")).get("text/plain")) + "\n")
     return "".join(parts)
 
 

@@ -9,6 +9,7 @@ specification 1.1, "Image Layout".
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -26,6 +27,10 @@ from buildr_jupyter.ownership import fresh, sweep_folder
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system without locks answers; it is then as on Windows."""
 
 
 class DamagedBlob(BuildError):
@@ -225,7 +230,11 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from error
         with stream:
-            fcntl.flock(stream, functools.reduce(operator.or_, (getattr(fcntl, kind) for kind in kinds)))
+            try:
+                fcntl.flock(stream, functools.reduce(operator.or_, (getattr(fcntl, kind) for kind in kinds)))
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
             yield
 
     # -- images by name

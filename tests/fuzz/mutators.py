@@ -20,7 +20,8 @@ _NAMES = (
     "variant", "annotations", "rootfs", "diff_ids", "history", "created", "created_by", "empty_layer", "Env", "Labels",
     "User", "WorkingDir", "Config", "Layers", "RepoTags", "urls", "errors", "code", "message", "detail", "token",
     "stream", "error", "errorDetail", "aux", "ID", "status", "id", "progressDetail", "current", "total",
-    "vertexes", "statuses", "logs", "warnings", "vertex", "name", "inputs", "started", "completed", "cached", "data",
+    "cells", "cell_type", "source", "outputs", "metadata", "tags", "execution_count", "kernelspec", "language_info",
+    "output_type", "text", "traceback", "nbformat", "vertexes", "statuses", "logs", "warnings", "vertex", "name", "inputs", "started", "completed", "cached", "data",
 )  # fmt: skip
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 0.5, 1e308, "", "x", "\x00", "\n", "\x1b[2J", "\u202e", "\ud800",
@@ -88,5 +89,5 @@ def _places(container: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(container[key])
 
 
-JSON_TARGETS = {"registry_answer", "stream", "trace"}
+JSON_TARGETS = {"notebook_file", "registry_answer", "stream", "trace"}
 """The targets whose inputs are JSON."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from buildr_jupyter import context, reference
+from buildr_jupyter import context, notebook_line, option, reference
 from buildr_jupyter.builder import _buildkit_trace, _io
 from buildr_jupyter.builder._docker_buildkit import base_names
 from buildr_jupyter.builder._docker_values import base_hosts
-from buildr_jupyter.errors import BuildError, ImageRefError, PublishError
+from buildr_jupyter.cell import pip_lines, program, source
+from buildr_jupyter.errors import BuildError, ExportError, ImageRefError, NotebookError, OptionError, PublishError
 from buildr_jupyter.model import BuildRequest
 from buildr_jupyter.oci import _http, archive, base, image
 from buildr_jupyter.oci.registry import Manifest
@@ -152,12 +153,41 @@ def _no_layer(layer: Any) -> Path:
     raise BuildError("no layer is read here")
 
 
+def notebook_file(data: bytes) -> None:
+    """A notebook file is read and its chosen cell exported, or refused with a reason; nothing of it runs."""
+    try:
+        found = source.parse_notebook(data, Path("nb.ipynb"))
+        index = source.select_cells(found, None)[0]
+        runs = source.runs_up_to(found, index)
+        program.export(runs, runs[-1], program.ExportOptions(), folder=None, notebook="nb.ipynb")
+    except (NotebookError, ExportError):
+        return
+
+
+def command_line(data: bytes) -> None:
+    """The line of a cell is split, parsed and held against the rules, or refused; so are shell lines of pip."""
+    text = data.decode("utf-8", "replace")
+    pip_lines.read_shell(text)
+    try:
+        said = vars(option.make_line_parser().parse_args(option.split_line(text)))
+    except OptionError:
+        return
+    kept, _ = notebook_line.allowed_part(said, ("python",))
+    assert not {"publish", "run", "builder", "check", "mount", "context", "output"} & set(kept)
+    with contextlib.suppress(OptionError):
+        for one in option.make_options(kept, base_folder=Path("/nowhere")).requirements:
+            assert not one.lstrip().startswith("-")
+            assert "${" not in one
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "stream": stream,
     "trace": trace,
     "image_reference": image_reference,
     "dockerfile": dockerfile,
     "registry_answer": registry_answer,
+    "notebook_file": notebook_file,
+    "command_line": command_line,
 }
 
 
@@ -176,5 +206,9 @@ def plant(name: str) -> None:
         reference._PATH = re.compile(r"[^:@]*", re.DOTALL)
     elif name == "dockerfile":
         context.quote_value = lambda value: '"' + value.replace('"', '\\"') + '"'
+    elif name == "notebook_file":
+        source._mapping = lambda value: value or {}
+    elif name == "command_line":
+        notebook_line.RULES["mount"] = notebook_line.RULES["tag"]  # type: ignore[index]
     else:
         _http._NO_DOCUMENT = (ValueError,)

@@ -80,6 +80,13 @@ def test_a_link_that_is_put_in_afterwards_is_refused_when_the_file_is_read(folde
         entry.open()
 
 
+def test_a_name_that_is_not_utf8_is_refused(folder: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(folder) + b"/b\xffd.csv"))
+    path.write_text("x")
+    with pytest.raises(FileRefused, match="is not UTF-8"):
+        planned(folder, "1", include=["."])
+
+
 def test_what_is_no_regular_file_is_refused_and_nothing_waits(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(FileRefused, match="no regular file"):
