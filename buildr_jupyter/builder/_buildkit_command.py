@@ -12,7 +12,7 @@ from pathlib import Path
 from buildr_jupyter.builder._buildkit_stream import BuildkitStream
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import exit_code_of
-from buildr_jupyter.builder._docker_values import FROM, METADATA
+from buildr_jupyter.dockerfile_parse import base_of_step
 from buildr_jupyter.errors import BuildrError, EngineUnavailable
 from buildr_jupyter.model import Archive, BuildRequest, EngineLoad, Layout, Push
 
@@ -129,6 +129,5 @@ def failure_of(
     if _NO_DAEMON.search(message) and not running:
         message = f"the connection to buildkitd at {address} broke off: {message}"
     title = step.title if step else None
-    found_base = FROM.match(title or "") or METADATA.match(title or "")
-    base = found_base[1] if found_base else next((one for one in bases if running and one in message), None)
+    base = base_of_step(title) or next((one for one in bases if running and one in message), None)
     return build_error(message, step=title, exit_code=exit_code_of(message), tail=state.tail, base=base)

@@ -9,23 +9,18 @@ import base64
 import contextlib
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._command import ask
-from buildr_jupyter.builder._docker_buildkit import base_names
-from buildr_jupyter.errors import EngineError, ImageRefError
+from buildr_jupyter.errors import EngineError
 from buildr_jupyter.leash import Leash
-from buildr_jupyter.model import BuildRequest, ImageRef
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.ownership import Scratch
 
-__all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "swept", "tls_options", "unfinished"]
-
-_HEREDOC = re.compile(r"^[ \t]*(?:RUN|COPY|ADD)\b.*<<-?[\"']?\w", re.MULTILINE | re.IGNORECASE)
+__all__ = ["auth_json", "authfile", "swept", "tls_options", "unfinished"]
 
 
 def auth_json(logins: Iterable[credentials.Login]) -> str:
@@ -154,20 +149,3 @@ def tls_options(host: str) -> list[str]:
     if found is not None:
         return ["--cert-dir", str(found.parent)]
     return ["--tls-verify=false"] if is_local(host) else []
-
-
-def base_images(request: BuildRequest) -> list[ImageRef]:
-    """Return what ``base_names`` finds as references, in its order, each once. Raises ContextError as it does."""
-    found = []
-    for name in base_names(request):
-        with contextlib.suppress(ImageRefError):
-            found.append(ImageRef.parse(name).tagged())
-    return list(dict.fromkeys(found))
-
-
-def has_heredoc(request: BuildRequest) -> bool:
-    """Tell whether the Dockerfile has a here-document."""
-    try:
-        return _HEREDOC.search((request.context / request.dockerfile).read_text(encoding="utf-8")) is not None
-    except (OSError, UnicodeDecodeError):
-        return False

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,20 +19,13 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder._buildkit_filesync import SharedFolder
 from buildr_jupyter.builder._buildkit_session import Offer, can_serve, open_session
-from buildr_jupyter.builder._docker_values import FROM
+from buildr_jupyter.builder._dockerfile import read_dockerfile
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, mounted, read_secrets, ssh_agents
 from buildr_jupyter.engine import Address
-from buildr_jupyter.errors import BuildRefused, ContextError
+from buildr_jupyter.errors import BuildRefused
 from buildr_jupyter.model import BuildRequest
 
-__all__ = ["base_names", "offers_buildkit", "post_build", "query_of", "secrets_of", "served", "with_mounts"]
-
-_SYNTAX = re.compile(r"\A(?:[ \t]*#[^\n]*\n)*?[ \t]*#[ \t]*syntax[ \t]*=[ \t]*(\S+)", re.IGNORECASE)
-_ARG = re.compile(r"^[ \t]*ARG[ \t]+(\w+)=[\"']?([^\s\"']+)", re.IGNORECASE | re.MULTILINE)
-_USE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
-_COPY_FROM = re.compile(
-    r"^[ \t]*(?:COPY|ADD)[ \t].*?--from=(\S+)|--mount=[^ \t]*\bfrom=([^,\s]+)", re.IGNORECASE | re.MULTILINE
-)
+__all__ = ["offers_buildkit", "post_build", "query_of", "secrets_of", "served", "with_mounts"]
 
 
 def offers_buildkit(client: Any, environ: Mapping[str, str] = os.environ) -> bool:
@@ -56,8 +48,7 @@ def lacks_heredocs(client: Any, request: BuildRequest) -> str | None:
 
     It came with Dockerfile 1.4, which is inside of engines since 23.0; a ``# syntax=`` line fetches it into older ones.
     """
-    text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    if re.match(r"\s*#\s*syntax\s*=", text):
+    if read_dockerfile(request).syntax:
         return None
     version = str(client.version().get("Version", ""))
     major = version.partition(".")[0]
@@ -160,33 +151,3 @@ def post_build(client: Any, query: Mapping[str, str], body: Iterable[bytes]) -> 
     )
     stream: Iterable[bytes] = client._stream_helper(response, decode=False)
     return stream
-
-
-def base_names(request: BuildRequest) -> Iterator[str]:
-    """Yield the images that the Dockerfile begins from or copies from, in order, each once: what would be pulled.
-
-    Names with a variable are read with the build arguments and the defaults above the first FROM; one that stays
-    unknown is left out.
-    """
-    try:
-        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
-    seen = set()
-    if syntax := _SYNTAX.match(text):
-        seen.add(syntax[1])
-        yield syntax[1]
-    custom = request.plan.dockerfile if request.plan else None
-    known = {**dict(_ARG.findall(text)), **dict(custom.build_args if custom else ()), **request.build_args}
-    stages = {"scratch"}
-    for line in FROM.finditer(text):
-        name = _USE.sub(lambda use: known.get(use[1] or use[3], use[2] or "$"), line[1])
-        if name.lower() not in stages and "$" not in name and name not in seen:
-            seen.add(name)
-            yield name
-        stages.add((line[2] or "scratch").lower())
-    for copied in _COPY_FROM.findall(text):
-        name = copied[0] or copied[1]
-        if name.lower() not in stages and not name.isdigit() and "$" not in name and name not in seen:
-            seen.add(name)
-            yield name

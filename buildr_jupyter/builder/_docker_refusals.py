@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from buildr_jupyter.builder._buildkit_session import can_serve
-from buildr_jupyter.builder._containers import has_heredoc
 from buildr_jupyter.builder._docker_buildkit import secrets_of
+from buildr_jupyter.builder._dockerfile import has_heredoc
 from buildr_jupyter.model import INTERPRETER_BASE, INTERPRETER_BASE_REFUSAL, Archive, BuildRequest, Layout, Refusal
 
 __all__ = ["docker_refusals"]

@@ -1,21 +1,17 @@
-"""What a request and the engine's answers hold: registries of the bases, logins in docker's form, digests, sizes."""
+"""What the engine's API takes and answers: build options, logins in docker's form, digests, sizes."""
 
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 from buildr_jupyter import credentials
-from buildr_jupyter.errors import ContextError, CredentialError, ImageRefError, PublishError
+from buildr_jupyter.errors import CredentialError, PublishError
 from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import BuildRequest, ImageRef
 
 __all__ = [
-    "FROM",
-    "METADATA",
     "auth_config",
-    "base_hosts",
     "compressed_bytes",
     "digest_of",
     "fits",
@@ -24,34 +20,6 @@ __all__ = [
 ]
 
 logger = masked_logger(logging.getLogger(__name__))
-
-FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
-METADATA = re.compile(r"load metadata for (\S+)")
-_COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
-
-
-def base_hosts(request: BuildRequest) -> set[str]:
-    """Return the registries that the Dockerfile's stages are taken from; names that hold a variable are left out."""
-    try:
-        text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
-    hosts, stages = set(), {"scratch"}
-    for line in FROM.finditer(text):
-        if line[1].lower() not in stages:
-            hosts.update(_host_of(line[1]))
-        stages.add((line[2] or "scratch").lower())
-    for name in _COPY_FROM.findall(text):
-        if name.lower() not in stages and not name.isdigit():
-            hosts.update(_host_of(name))
-    return hosts
-
-
-def _host_of(name: str) -> set[str]:
-    try:
-        return {ImageRef.parse(name).registry_host}
-    except ImageRefError:
-        return set()
 
 
 def classic_options(request: BuildRequest) -> dict[str, Any]:

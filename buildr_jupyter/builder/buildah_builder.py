@@ -21,13 +21,15 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output as Piece
 from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, swept, tls_options
+from buildr_jupyter.builder._containers import authfile, swept, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
-from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
+from buildr_jupyter.builder._docker_values import compressed_bytes
+from buildr_jupyter.builder._dockerfile import base_images, has_heredoc
 from buildr_jupyter.builder._engine_load import load
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import read_secrets, ssh_agents
+from buildr_jupyter.dockerfile_parse import base_of_step
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
 from buildr_jupyter.events import CancelToken, Event, TransferUpdate
@@ -379,13 +381,12 @@ class BuildahBuilder:
         logger.error("Build failed: %s", message)
         title = state.step_title
         found = _STATUS.search(message)
-        from_line = FROM.match(title or "")
         return build_error(
             message,
             step=title,
             exit_code=int(found[1]) if found and title else (128 - status if status < 0 else None),
             tail=tuple(state.tail),
-            base=state.base or (from_line[1] if from_line else None),
+            base=state.base or base_of_step(title),
         )
 
     def _inspect(self, image: str, cancel: CancelToken) -> dict[str, Any] | None:

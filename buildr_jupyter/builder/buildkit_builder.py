@@ -26,9 +26,10 @@ from buildr_jupyter.builder._buildkit_stream import BuildkitStream
 from buildr_jupyter.builder._buildkit_trace import DecodeError, decode_json
 from buildr_jupyter.builder._command import ask, follow
 from buildr_jupyter.builder._containers import auth_json
-from buildr_jupyter.builder._docker_buildkit import base_names, with_mounts
+from buildr_jupyter.builder._docker_buildkit import with_mounts
 from buildr_jupyter.builder._docker_stream import said_of
-from buildr_jupyter.builder._docker_values import base_hosts, compressed_bytes
+from buildr_jupyter.builder._docker_values import compressed_bytes
+from buildr_jupyter.builder._dockerfile import base_images, base_names
 from buildr_jupyter.builder._engine_load import load
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
@@ -202,7 +203,13 @@ class BuildkitBuilder:
     def _solve(self, request: BuildRequest, cancel: CancelToken, started: float) -> Generator[Event, None, BuildResult]:
         pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
         logins: list[credentials.Login | None] = []
-        for host in sorted({*base_hosts(request), *(ref.registry_host for ref in pushes), *_cache_hosts(request)}):
+        for host in sorted(
+            {
+                *(ref.registry_host for ref in base_images(request)),
+                *(ref.registry_host for ref in pushes),
+                *_cache_hosts(request),
+            }
+        ):
             logins += [(yield from self._login(host))]
         wanted, dockerfile = with_mounts(request, secrets=True)
         environment = dict(self._environ)

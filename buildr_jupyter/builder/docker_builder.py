@@ -18,7 +18,6 @@ from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._buildkit_filesync import SharedFolder
 from buildr_jupyter.builder._context import Sent, iter_context, raise_if
 from buildr_jupyter.builder._docker_buildkit import (
-    base_names,
     lacks_heredocs,
     offers_buildkit,
     post_build,
@@ -31,10 +30,7 @@ from buildr_jupyter.builder._docker_http import interruptible, only_logins
 from buildr_jupyter.builder._docker_refusals import docker_refusals
 from buildr_jupyter.builder._docker_stream import DockerStream, described, error_of
 from buildr_jupyter.builder._docker_values import (
-    FROM,
-    METADATA,
     auth_config,
-    base_hosts,
     classic_options,
     compressed_bytes,
     digest_of,
@@ -42,8 +38,10 @@ from buildr_jupyter.builder._docker_values import (
     number_of,
     text_of,
 )
+from buildr_jupyter.builder._dockerfile import base_images, base_names
 from buildr_jupyter.builder._io import decode_documents, iter_lines
 from buildr_jupyter.builder._logins import stream_login
+from buildr_jupyter.dockerfile_parse import base_of_step
 from buildr_jupyter.engine import connect, describe, translate
 from buildr_jupyter.errors import (
     BuildError,
@@ -222,7 +220,7 @@ class DockerBuilder:
         newer ones are wanted: it knows mirrors, and registries with TLS on 127.0.0.1, which its BuildKit does not.
         """
         logins = {}
-        for host in sorted(base_hosts(request)):
+        for host in sorted({ref.registry_host for ref in base_images(request)}):
             logins[host] = yield from self._login(host)
         _, dockerfile = with_mounts(request, secrets=True)
         folder = SharedFolder(request, dockerfile)
@@ -321,13 +319,12 @@ class DockerBuilder:
             return publish_error(message, host, logged_in=logged_in)
         logger.error("Build failed: %s", message)
         title = state.step_title
-        from_line = FROM.match(title or "") or METADATA.match(title or "")
         return build_error(
             message,
             step=title,
             exit_code=code,
             tail=state.tail,
-            base=state.base or (from_line[1] if from_line else None),
+            base=state.base or (base_of_step(title)),
         )
 
     def _stream(
@@ -432,7 +429,7 @@ class DockerBuilder:
         if not hasattr(client, "buildr_address"):
             return  # a client that was given is used as it is
         logins = {}
-        for host in sorted(base_hosts(request)):
+        for host in sorted({ref.registry_host for ref in base_images(request)}):
             if login := (yield from self._login(host)):
                 logins[credentials.server_address(host)] = auth_config(login)
         client._auth_configs = only_logins(logins)

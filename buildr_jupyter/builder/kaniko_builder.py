@@ -22,16 +22,17 @@ from typing import Any
 from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output, through
-from buildr_jupyter.builder._containers import auth_json, base_images, has_heredoc
+from buildr_jupyter.builder._containers import auth_json
 from buildr_jupyter.builder._context import iter_context
 from buildr_jupyter.builder._docker_buildkit import secrets_of
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
-from buildr_jupyter.builder._docker_values import FROM
+from buildr_jupyter.builder._dockerfile import base_images, has_heredoc
 from buildr_jupyter.builder._engine_load import load
 from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, MADE, Container, Room, Root
 from buildr_jupyter.builder._kaniko_stream import KanikoStream
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.dockerfile_parse import base_of_step
 from buildr_jupyter.engine import connect as connect_engine
 from buildr_jupyter.errors import (
     BuildError,
@@ -288,13 +289,12 @@ class KanikoBuilder:
             logger.error("Push failed: %s", message)
             return publish_error(message, host, logged_in=False)
         logger.error("Build failed: %s", message)
-        from_line = FROM.match(state.step_title or "")
         return build_error(
             message,
             step=state.step_title,
             exit_code=code,
             tail=state.tail,
-            base=from_line[1] if from_line else (None if state.step_title else state.base),
+            base=base_of_step(state.step_title) or (None if state.step_title else state.base),
         )
 
     # -- what came of it

@@ -16,7 +16,7 @@ import pytest
 from docker import APIClient
 
 from buildr_jupyter import builder, context, credentials, engine
-from buildr_jupyter.builder import _docker_buildkit
+from buildr_jupyter.builder import _docker_buildkit, _dockerfile
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, EngineVersion, OptionError
 from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, StepUpdate, TransferUpdate, Warned
@@ -381,7 +381,7 @@ def test_custom_dockerfile_of_a_plan(subject: DockerBuilder, tmp_path: Path, bas
     request = BuildRequest(folder, (ImageRef.parse("bk-custom:1"),), plan=plan, no_cache=True)
     events, _ = build(subject, request)
     assert lines_of(events) == ["in one"]
-    assert list(_docker_buildkit.base_names(request)) == [base_image]
+    assert list(_dockerfile.base_names(request)) == [base_image]
 
 
 def test_an_engine_that_is_stopped_in_the_middle(

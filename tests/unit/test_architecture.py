@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
     "ground": {
-        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "confined", "notebook_line", "requirement_text", "__init__",
+        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "confined", "notebook_line", "requirement_text", "dockerfile_parse", "__init__",
     },
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import context
-from buildr_jupyter.builder._docker_buildkit import base_names, offers_buildkit, query_of, with_mounts
+from buildr_jupyter.builder._docker_buildkit import offers_buildkit, query_of, with_mounts
+from buildr_jupyter.builder._dockerfile import base_names
 from buildr_jupyter.builder._io import iter_lines
 from buildr_jupyter.builder._mounts import mounted, read_secrets, ssh_agents
 from buildr_jupyter.builder.docker_builder import DockerBuilder
@@ -161,7 +162,8 @@ def test_who_offers_it() -> None:
     [
         ("FROM a\nFROM a AS b\nFROM b\nFROM scratch\nCOPY --from=c/d /x /y\nCOPY --from=0 /x /y\n", ["a", "c/d"]),
         ("# syntax=docker/dockerfile:1\nFROM --platform=linux/amd64 a:1 as x\n", ["docker/dockerfile:1", "a:1"]),
-        ("# a\n#syntax = x/y\nFROM a\n", ["x/y", "a"]),
+        ("# a\n#syntax = x/y\nFROM a\n", ["a"]),
+        ("#syntax = x/y\nFROM a\n", ["x/y", "a"]),
         ("FROM a\n# syntax=no\n", ["a"]),
         ("# syntax=a\nFROM a\nCOPY --from=a /x /y\n", ["a"]),
         ("ARG V=3.11\nFROM python:${V}-slim\nFROM $NONE\nFROM ${X:-late}\n", ["python:3.11-slim", "late"]),
