@@ -17,7 +17,13 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.oci.archive import CarefulInfo, FileSource, copy_layer, read_archive
-from buildr_jupyter.oci.documents import read_config, read_descriptor, read_entries
+from buildr_jupyter.oci.documents import (
+    DamagedDocument,
+    read_config,
+    read_descriptor,
+    read_entries,
+    read_image_manifest,
+)
 from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.registry import Registry
@@ -125,27 +131,27 @@ def from_registry(registry: Registry, ref: ImageRef, platform: str, store: Store
         if "manifests" not in manifest.document:
             break
         manifest = registry.manifest(repository, choose(manifest.document, platform, str(ref)))
-    document = manifest.document
-    try:
-        digest, size = read_descriptor(document["config"], f"the manifest of {ref}")
-        config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
-        check_platform(config, platform, str(ref))
-        diff_ids = config["rootfs"]["diff_ids"]
-        layers = []
-        for part, diff_id in zip(document["layers"], diff_ids, strict=True):
-            digest, size = read_descriptor(part, f"the manifest of {ref}")
-            if part["mediaType"] not in _TYPES:
-                raise BuildError(f"Image build failed: base {ref} has a layer of type {part['mediaType']!r}")
-            layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise BuildError(f"Image build failed: base {ref} is no image: {error}") from error
+    described, parts = read_image_manifest(manifest.document, f"base {ref}")
+    digest, size = read_descriptor(described, f"the manifest of {ref}")
+    config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
+    check_platform(config, platform, str(ref))
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    if len(diff_ids) != len(parts):
+        raise DamagedDocument(f"base {ref} is damaged: it has {len(parts)} layers, its config {len(diff_ids)}")
+    layers = []
+    for part, diff_id in zip(parts, diff_ids, strict=True):
+        digest, size = read_descriptor(part, f"the manifest of {ref}")
+        if part["mediaType"] not in _TYPES:
+            raise DamagedDocument(f"base {ref} has a layer of type {part['mediaType']!r}, which cannot be read here")
+        layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
     return Base(str(ref), top.digest, platform, config, tuple(layers), (registry.host, repository))
 
 
 def _small(registry: Registry, repository: str, digest: str, size: int, store: Store) -> bytes:
     if not store.has(digest, size):
+        content = registry.document(repository, digest, size)
         with store.writing() as (out, keep):
-            registry.download(repository, digest, size, out)
+            out.write(content)
             keep(digest)
     return store.read(digest)
 

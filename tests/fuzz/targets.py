@@ -17,7 +17,7 @@ from buildr_jupyter.builder._docker_buildkit import base_names
 from buildr_jupyter.builder._docker_values import base_hosts
 from buildr_jupyter.errors import BuildError, ImageRefError, PublishError
 from buildr_jupyter.model import BuildRequest
-from buildr_jupyter.oci import _http, archive, base, image
+from buildr_jupyter.oci import _answers, archive, base, image
 from buildr_jupyter.oci.registry import Manifest
 from buildr_jupyter.plan import CustomDockerfile, ImagePlan, canonical_json, one_line
 
@@ -92,7 +92,7 @@ class _Folder:
 def registry_answer(data: bytes) -> None:
     """What a registry says is read or refused, whatever it is: an error, a manifest, an index, a base's config."""
     answer: Any = SimpleNamespace(_content_consumed=True, content=data, headers={})
-    _, said = _http._said(answer)
+    said = _answers._read(answer, 1.0).words
     assert len(said) <= 202
     manifest = Manifest("sha256:" + "0" * 64, "x", data)
     assert isinstance(manifest.document, dict)
@@ -177,4 +177,4 @@ def plant(name: str) -> None:
     elif name == "dockerfile":
         context.quote_value = lambda value: '"' + value.replace('"', '\\"') + '"'
     else:
-        _http._NO_DOCUMENT = (ValueError,)
+        _answers.NO_DOCUMENT = (ValueError,)
