@@ -7,7 +7,6 @@ The original is archived; its maintained forks take the same flags: name an imag
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import re
@@ -44,6 +43,7 @@ from buildr_jupyter.masking import masked_logger
 from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Refusal
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.oci.base import explain
+from buildr_jupyter.oci.documents import DamagedDocument, read_config, read_descriptor, read_image_manifest
 from buildr_jupyter.oci.registry import Manifest, Registry
 from buildr_jupyter.oci.registry import connect as connect_registry
 from buildr_jupyter.ownership import Scratch, half_of, labels, sweep_containers
@@ -363,12 +363,13 @@ def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:
 
 def _content_of(registry: Registry, ref: ImageRef, manifest: Manifest) -> str | None:
     """Return the content digest that an image in a registry says it was made from."""
-    if manifest.config_digest is None:
-        return None
-    config = io.BytesIO()
-    registry.download(ref.registry_path, manifest.config_digest, int(manifest.document["config"]["size"]), config)
-    labels = (json.loads(config.getvalue()).get("config") or {}).get("Labels") or {}
-    found = labels.get(CONTENT_LABEL)
+    try:
+        described, _ = read_image_manifest(manifest.document, str(ref))
+        digest, size = read_descriptor(described, f"the manifest of {ref}")
+        config = read_config(registry.document(ref.registry_path, digest, size), f"the config of {ref}")
+    except DamagedDocument:
+        return None  # it is not what this build made
+    found = ((config.get("config") or {}).get("Labels") or {}).get(CONTENT_LABEL)
     return found if isinstance(found, str) else None
 
 

@@ -176,8 +176,11 @@ class FileSource:
         """Return a stream of the content under this name."""
         if self._tar is None:
             path = self.path / name
-            inside = path.resolve().is_relative_to(self.path.resolve())  # no link and no .. leads out of it
-            return path.open("rb") if inside and path.is_file() else None
+            try:
+                inside = path.resolve().is_relative_to(self.path.resolve())  # no link and no .. leads out of it
+                return path.open("rb") if inside and path.is_file() else None
+            except (OSError, ValueError, RuntimeError):  # a name that no file has, links that go round
+                return None
         member = self._members.get(name)
         for _ in range(8):
             if member is None or not (member.issym() or member.islnk()):
@@ -237,7 +240,10 @@ def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) ->
         config = source.read(described["Config"])
         if config is None:
             raise broken
-        return None, config, list(described["Layers"])
+        names = list(described["Layers"])
+        if not all(isinstance(name, str) for name in names):
+            raise broken
+        return None, config, names
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise broken from error
 

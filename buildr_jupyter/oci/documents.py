@@ -124,8 +124,8 @@ def read_descriptor(descriptor: Any, what: str) -> tuple[str, int]:
 
 
 def is_size(value: object) -> TypeGuard[int]:
-    """Tell whether a value is a size in bytes."""
-    return type(value) is int and value >= 0
+    """Tell whether a value is a size in bytes: 64 bits with a sign, as the specification says."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _not_so(what: str, member: str) -> DamagedDocument:
@@ -164,6 +164,7 @@ _PLATFORM = ("os", "architecture", "variant")
 _CONFIG: dict[str, Callable[[object], bool]] = {
     "os": _is_text, "architecture": _is_text, "variant": _is_text, "history": _are_objects,
     "config": _is_object, "config.Env": _are_texts, "config.Labels": _is_object_of_texts,
+    "config.Entrypoint": _are_texts, "config.Cmd": _are_texts, "config.User": _is_text, "config.WorkingDir": _is_text,
     "config.ExposedPorts": _is_object, "rootfs": _is_object, "rootfs.diff_ids": _are_texts,
 }  # fmt: skip
 """Each member that is used, the outer before the inner; what is not there is left alone, too."""

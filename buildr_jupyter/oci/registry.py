@@ -123,7 +123,7 @@ class Registry(Connection):
 
         Raises PublishError where there is none or where its content is not what the digest says; else as ``ping``.
         """
-        what = f"{repository}:{reference}"
+        what = f"{repository}:{_reference(reference)}"
         answer = self.ask(
             "GET", f"{repository}/manifests/{reference}", scope=_pull(repository), what=what,
             headers={"Accept": ", ".join(MANIFEST_TYPES)},
@@ -266,6 +266,7 @@ class Registry(Connection):
 
         Raises PublishError for a blob that is missing, of another size or of another digest; else as ``ping``.
         """
+        _reference(digest)
         attempt = done = mark = 0
         digester = hashlib.sha256()
         while True:
@@ -357,6 +358,13 @@ class Registry(Connection):
         index = {"schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "manifests": [*kept, entry]}
         self.put_manifest(repository, tag, json.dumps(index, sort_keys=True).encode(), MANIFEST_TYPES[0])
         return digest
+
+
+def _reference(text: str) -> str:
+    """Return a tag or a digest; a registry's document names others, and a path is none."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}", text):
+        raise PublishError(f"{text[:200]!r} is neither a tag nor a digest", hint="name another image")
+    return text
 
 
 def _status(error: PublishError, method: str, status: int, code: str) -> PublishError:

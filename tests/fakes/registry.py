@@ -102,6 +102,7 @@ class FakeRegistry:
 class _Handler(BaseHTTPRequestHandler):
     registry: FakeRegistry
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body follows its head at once
 
     def log_message(self, *_: object) -> None:
         pass
