@@ -109,5 +109,7 @@ class _Watched:
                 if deadline.expired:
                     raise TooSlow(_SLOW) from error
                 raise
+        if deadline.expired:  # the end of the connection counts as the end of the fields
+            raise TooSlow(_SLOW)
         response.buildr_socket = sock
         return response
