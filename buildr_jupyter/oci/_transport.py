@@ -110,6 +110,7 @@ class _Watched:
                     raise TooSlow(_SLOW) from error
                 raise
         if deadline.expired:  # the end of the connection counts as the end of the fields
+            response.close()
             raise TooSlow(_SLOW)
         response.buildr_socket = sock
         return response
