@@ -257,7 +257,8 @@ class OciBuilder:
         if known is not None and (image := self._remembered(known, base, platform)):
             yield StepUpdate("image", "image", status="cached")
             return image, True
-        python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer, cancel), plan.python)
+        locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
+        python = find_python(base, self.store, locate, plan.python, cancelled_check(cancel.is_set))
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = packages.environment_layer(self.store, python.bin, plan.python, self._using, folders)
