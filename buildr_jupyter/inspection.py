@@ -156,7 +156,7 @@ def _of_registry(name: str) -> list[dict[str, Any]]:
     if ref.registry is None:
         return []
     host, path, wanted = ref.registry_host, ref.registry_path, ref.digest or ref.local_tag
-    with contextlib.closing(connect_registry(host, credentials.find(f"{host}/{path}"))) as registry:
+    with contextlib.closing(connect_registry(host, credentials.find(ref.location))) as registry:
         if registry.digest(path, wanted) is None:
             return []
         try:

@@ -15,7 +15,7 @@ __all__ = [
     "FROM",
     "METADATA",
     "auth_config",
-    "base_hosts",
+    "base_locations",
     "compressed_bytes",
     "digest_of",
     "fits",
@@ -30,28 +30,33 @@ METADATA = re.compile(r"load metadata for (\S+)")
 _COPY_FROM = re.compile(r"^\s*(?:COPY|ADD)\s.*?--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
-def base_hosts(request: BuildRequest) -> set[str]:
-    """Return the registries that the Dockerfile's stages are taken from; names that hold a variable are left out."""
+def base_locations(request: BuildRequest) -> dict[str, str]:
+    """Return the registries that the Dockerfile's stages are taken from, each with the first repository there.
+
+    An engine is told one login for a registry. Names that hold a variable are left out.
+    """
     try:
         text = (request.context / request.dockerfile).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ContextError(f"{request.dockerfile} cannot be read: {error.strerror}", hint="check its mode") from error
-    hosts, stages = set(), {"scratch"}
+    found: dict[str, str] = {}
+    stages = {"scratch"}
     for line in FROM.finditer(text):
         if line[1].lower() not in stages:
-            hosts.update(_host_of(line[1]))
+            found = {**_location_of(line[1]), **found}
         stages.add((line[2] or "scratch").lower())
     for name in _COPY_FROM.findall(text):
         if name.lower() not in stages and not name.isdigit():
-            hosts.update(_host_of(name))
-    return hosts
+            found = {**_location_of(name), **found}
+    return found
 
 
-def _host_of(name: str) -> set[str]:
+def _location_of(name: str) -> dict[str, str]:
     try:
-        return {ImageRef.parse(name).registry_host}
+        ref = ImageRef.parse(name)
     except ImageRefError:
-        return set()
+        return {}
+    return {ref.registry_host: ref.location}
 
 
 def classic_options(request: BuildRequest) -> dict[str, Any]:

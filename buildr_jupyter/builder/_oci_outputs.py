@@ -110,7 +110,7 @@ class Outputs:
         Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
         """
         cancelled_check(cancel.is_set)()
-        registry, repository, tag = self._registry(ref.registry_host).until(cancel), ref.registry_path, ref.local_tag
+        registry, repository, tag = self._registry(ref.location).until(cancel), ref.registry_path, ref.local_tag
         try:
             if ask_first and registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")

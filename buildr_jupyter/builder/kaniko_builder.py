@@ -153,7 +153,7 @@ class KanikoBuilder:
         ref = ImageRef.parse(base).tagged()
         if ref.digest:
             return ref.digest
-        login = yield from self._login(ref.registry_host)
+        login = yield from self._login(ref.location)
         try:
             with contextlib.closing(connect_registry(ref.registry_host, login)) as registry:
                 digest = registry.until(cancel).digest(ref.registry_path, ref.local_tag)
@@ -218,20 +218,19 @@ class KanikoBuilder:
         if platforms:
             order.arguments.append(f"--custom-platform={platforms[0]}")
         _name_outputs(request, order.arguments)
-        order.hosts = {ref.registry_host for ref in base_images(request)}
-        order.hosts |= {output.ref.registry_host for output in request.outputs if isinstance(output, Push)}
-        logins = []
+        refs = [*base_images(request), *(output.ref for output in request.outputs if isinstance(output, Push))]
+        order.hosts = {ref.registry_host for ref in refs}
+        logins = {}
+        for location in sorted({ref.location for ref in refs}):
+            logins[location] = yield from self._login(location)
         for number, host in enumerate(sorted(order.hosts)):
-            login = yield from self._login(host)
-            if login is not None:
-                logins.append(login)
             if authority := known_ca(host):
                 name = f"{HOME}/authority-{number}.crt"
                 order.files[name] = authority.read_bytes()
                 order.arguments.append(f"--registry-certificate={host}={name}")
             elif is_local(host):
                 order.arguments.append(f"--insecure-registry={host}")
-        if logins:
+        if any(logins.values()):
             order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
         return order
 
@@ -295,7 +294,7 @@ class KanikoBuilder:
             return None
         found = None
         for output in pushes:
-            login = yield from self._login(output.ref.registry_host)
+            login = yield from self._login(output.ref.location)
             try:
                 with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
                     if registry.digest(output.ref.registry_path, output.ref.local_tag) is None:
@@ -322,7 +321,7 @@ class KanikoBuilder:
             result = replace(result, image_id=_image_id(saved))
         for output in request.outputs:
             if isinstance(output, Push):
-                login = yield from self._login(output.ref.registry_host)
+                login = yield from self._login(output.ref.location)
                 with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
                     manifest = registry.manifest(output.ref.registry_path, output.ref.local_tag)
                 result = _pushed(result, request, manifest)
@@ -337,8 +336,8 @@ class KanikoBuilder:
                 result = replace(result, archive=output.path)
         return result
 
-    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        return (yield from stream_login(self._find_login, host))
+    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+        return (yield from stream_login(self._find_login, name))
 
 
 def _said(state: KanikoStream, piece: Output) -> list[Event]:

@@ -14,7 +14,7 @@ from typing import Any
 from buildr_jupyter import context, reference
 from buildr_jupyter.builder import _buildkit_trace, _io
 from buildr_jupyter.builder._docker_buildkit import base_names
-from buildr_jupyter.builder._docker_values import base_hosts
+from buildr_jupyter.builder._docker_values import base_locations
 from buildr_jupyter.errors import BuildError, ImageRefError, PublishError
 from buildr_jupyter.model import BuildRequest
 from buildr_jupyter.oci import _answers, archive, base, image
@@ -67,7 +67,7 @@ def dockerfile(data: bytes) -> None:
     names = list(base_names(request))
     assert len(set(names)) == len(names)
     assert not any(re.search(r"\s", name) for name in names)
-    assert all(host and "/" not in host for host in base_hosts(request))
+    assert all(host and "/" not in host for host in base_locations(request))
     plan = ImagePlan(base="", python="", dockerfile=CustomDockerfile(text, (("A", text),), target=text or None))
     assert ImagePlan.from_json(json.loads(canonical_json(plan.to_json())), Path()) == plan
     label = one_line(text)
