@@ -289,7 +289,7 @@ class TestHelper:
         assert says in str(caught.value)
         assert SECRET not in repr(caught.value) + str(caught.value.hint)
 
-    @pytest.mark.parametrize("name", ["../evil", "/bin/sh", "a b", "", "-x", "a;b", "ü"])
+    @pytest.mark.parametrize("name", ["../evil", "/bin/sh", "a b", "-x", "a;b", "ü"])
     def test_odd_names_are_refused(self, docker: Callable[..., None], name: str) -> None:
         docker(credHelpers={"reg.example": name})
         with pytest.raises(CredentialError, match="is refused"):
