@@ -23,7 +23,16 @@ from buildr_jupyter.model import BuildRequest, ImageRef
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.ownership import Scratch
 
-__all__ = ["auth_json", "authfile", "base_images", "has_heredoc", "swept", "tls_options", "unfinished"]
+__all__ = [
+    "auth_json",
+    "authfile",
+    "base_images",
+    "has_heredoc",
+    "isolation_options",
+    "swept",
+    "tls_options",
+    "unfinished",
+]
 
 _HEREDOC = re.compile(r"^[ \t]*(?:RUN|COPY|ADD)\b.*<<-?[\"']?\w", re.MULTILINE | re.IGNORECASE)
 
@@ -161,6 +170,16 @@ def tls_options(host: str) -> list[str]:
     if found is not None:
         return ["--cert-dir", str(found.parent)]
     return ["--tls-verify=false"] if is_local(host) else []
+
+
+def isolation_options(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what keeps a RUN in its root where buildah's isolation is a chroot, which root walks out of.
+
+    Without the right to chroot it cannot. What remains: such a step sees and may signal this user's other processes;
+    only a runtime (``BUILDAH_ISOLATION=oci``) has namespaces for that. Source: buildah-build(1), "--isolation".
+    """
+    chroot = environ.get("BUILDAH_ISOLATION", "").strip().lower() == "chroot"
+    return ["--cap-drop=CAP_SYS_CHROOT"] if chroot else []
 
 
 def base_images(request: BuildRequest) -> list[ImageRef]:

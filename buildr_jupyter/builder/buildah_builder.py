@@ -21,7 +21,7 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output as Piece
 from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, swept, tls_options
+from buildr_jupyter.builder._containers import authfile, base_images, has_heredoc, isolation_options, swept, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import FROM, compressed_bytes
@@ -260,6 +260,7 @@ class BuildahBuilder:
             options += ["--network", request.network]
         if platform := _platform(request):
             options += ["--platform", platform]
+        options += isolation_options()
         if request.no_cache:
             options.append("--no-cache")
         if request.pull and not any(tls_options(ref.registry_host) for ref in base_images(request)):

@@ -14,44 +14,20 @@ import pytest
 from buildr_jupyter.builder import _confined
 from buildr_jupyter.builder._kaniko_rooms import Room, Root
 from buildr_jupyter.events import CancelToken
+from tests.fakes.escape import compiled
 
 BUSYBOX = shutil.which("busybox") or ""
 _needs_root = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0 or not BUSYBOX, reason="needs root on Linux, and busybox-static"
+    sys.platform != "linux" or os.geteuid() != 0 or not BUSYBOX or not shutil.which("gcc"),
+    reason="needs root on Linux, busybox-static and gcc",
 )
 pytestmark = _needs_root
-
-ESCAPE_C = r"""
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-int main(int argc, char **argv) {
-    mkdir("/deeper", 0700);
-    int here = open("/", O_RDONLY);
-    if (chroot("/deeper")) { puts("no chroot"); return 1; }
-    if (fchdir(here)) { puts("no fchdir"); return 1; }
-    for (int i = 0; i < 64; i++) if (chdir("..")) break;
-    if (chroot(".")) { puts("no way"); return 1; }
-    int file = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (file < 0) { puts("not there"); return 1; }
-    if (write(file, "escaped", 7) != 7) return 1;
-    puts("escaped");
-    return 0;
-}
-"""
 
 
 @pytest.fixture(scope="session")
 def escape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The way out of a chroot that root has, as a static program."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    assert compiler, "the control needs a C compiler"
-    folder = tmp_path_factory.mktemp("escape")
-    (folder / "escape.c").write_text(ESCAPE_C)
-    subprocess.run([compiler, "-static", "-o", str(folder / "escape"), str(folder / "escape.c")], check=True)
-    return folder / "escape"
+    return compiled(tmp_path_factory.mktemp("escape"))
 
 
 @pytest.fixture
