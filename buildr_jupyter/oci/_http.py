@@ -36,7 +36,7 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.limits import read_limits
-from buildr_jupyter.oci._addresses import is_inward, is_local, origin_of, same_host
+from buildr_jupyter.oci._addresses import Origin, is_inward, is_local, origin_of, same_host
 from buildr_jupyter.oci._answers import NO_DOCUMENT, is_web_page, read_body, refusal, retry_after_s, web_page
 from buildr_jupyter.oci._logins import Authorization
 from buildr_jupyter.oci._transport import Adapter, InwardPeer, TooSlow
@@ -274,7 +274,7 @@ class Connection:
                 hint="tell its owner: a registry elsewhere has no business there",
             )
         if origin.scheme == "https" or (
-            origin.scheme == "http" and (is_local(origin.netloc) or origin.netloc in _plain_hosts())
+            origin.scheme == "http" and (is_local(origin.netloc) or origin in _plain_origins())
         ):
             return url
         raise RegistryUnreachable(
@@ -351,7 +351,7 @@ class Connection:
             if self._shared.base is not None:
                 return self._shared.base
             base = f"https://{host}/v2/"
-            if is_local(host) or host in _plain_hosts():
+            if is_local(host) or origin_of(f"http://{host}") in _plain_origins():
                 try:
                     self.send("GET", base, {}).close()
                 except RegistryCertificate:
@@ -388,9 +388,10 @@ def known_ca(host: str) -> Path | None:
     return None
 
 
-def _plain_hosts() -> set[str]:
-    """Return the hosts that ``$BUILDR_PLAIN_HTTP`` (separated by commas) lets be spoken to without TLS."""
-    return {one.strip() for one in os.environ.get("BUILDR_PLAIN_HTTP", "").split(",") if one.strip()}
+def _plain_origins() -> set[Origin | None]:
+    """Return the hosts (with a port or without) that ``$BUILDR_PLAIN_HTTP`` (separated by commas) lets be spoken to without TLS."""
+    given = os.environ.get("BUILDR_PLAIN_HTTP", "").split(",")
+    return {origin_of(f"http://{one.strip()}") for one in given if one.strip()}
 
 
 def _netloc(host: str) -> str:

@@ -233,6 +233,19 @@ def test_a_plain_registry_cannot_send_the_login_elsewhere(monkeypatch: pytest.Mo
         assert other.requests == []
 
 
+@pytest.mark.parametrize("given", ["plain.example:80", "plain.example", " PLAIN.example , other.example"])
+def test_plain_http_in_other_spellings(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDR_PLAIN_HTTP", given)
+    registry = Registry("reg.example")
+    registry._shared.base = "https://reg.example/v2/"
+    with contextlib.closing(registry):
+        for url in ("http://plain.example/x", "http://plain.example:80/x"):
+            assert registry.checked(url) == url
+        for url in ("http://plain.example:81/x", "http://reg.example/x"):
+            with pytest.raises(RegistryUnreachable, match="not encrypted"):
+                registry.checked(url)
+
+
 # -- names that lead to this machine
 
 
