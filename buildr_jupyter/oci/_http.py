@@ -389,7 +389,7 @@ def known_ca(host: str) -> Path | None:
 
 
 def _plain_origins() -> set[Origin | None]:
-    """Return the hosts (with a port or without) that ``$BUILDR_PLAIN_HTTP`` (separated by commas) lets be spoken to without TLS."""
+    """Return the hosts, with a port or without, that ``$BUILDR_PLAIN_HTTP`` (``a,b``) lets be spoken to without TLS."""
     given = os.environ.get("BUILDR_PLAIN_HTTP", "").split(",")
     return {origin_of(f"http://{one.strip()}") for one in given if one.strip()}
 
