@@ -21,6 +21,7 @@ from buildr_jupyter.oci.documents import (
     DamagedDocument,
     read_config,
     read_descriptor,
+    read_engine_image,
     read_entries,
     read_image_manifest,
 )
@@ -122,6 +123,10 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
             image = client.inspect_image(wanted)
         except ImageNotFound:
             return None
+    try:
+        image = read_engine_image(image, f"what the engine says of {wanted}")
+    except DamagedDocument as error:
+        raise EngineError(error.fault, hint="buildr doctor asks the engine who it is") from error
     config = image.get("Config") or {}
     return {
         "image": name,

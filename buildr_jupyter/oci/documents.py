@@ -13,8 +13,15 @@ from typing import Any, TypeGuard
 from buildr_jupyter.errors import BuildError
 
 __all__ = [
-    "MAX_DOCUMENT_BYTES", "DamagedDocument", "is_size", "read_config", "read_descriptor", "read_entries",
-    "read_image_manifest", "read_object",
+    "MAX_DOCUMENT_BYTES",
+    "DamagedDocument",
+    "is_size",
+    "read_config",
+    "read_descriptor",
+    "read_engine_image",
+    "read_entries",
+    "read_image_manifest",
+    "read_object",
 ]  # fmt: skip
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -100,6 +107,19 @@ def read_config(content: bytes, what: str) -> dict[str, Any]:
     return found
 
 
+def read_engine_image(document: Any, what: str) -> dict[str, Any]:
+    """Return what an engine says of an image, its members of the types that are used here.
+
+    Source: Docker Engine API 1.44, "ImageInspect".
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("Id"), str):
+        raise _not_so(what, "Id")
+    for path, fits in _ENGINE_IMAGE.items():
+        if not fits(_member(document, path)):
+            raise _not_so(what, path)
+    return document
+
+
 def read_entries(index: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     """Return the entries of an index, each with a ``digest``, and a ``platform`` or none: a thousand at most."""
     found = index.get("manifests") or []
@@ -160,6 +180,12 @@ def _is_object_of_texts(value: object) -> bool:
     return value is None or (isinstance(value, dict) and all(isinstance(one, str) for one in value.values()))
 
 
+_ENGINE_IMAGE: dict[str, Callable[[object], bool]] = {
+    "RepoTags": _are_texts, "RepoDigests": _are_texts, "Os": _is_text, "Architecture": _is_text,
+    "Size": lambda value: value is None or is_size(value), "RootFS": _is_object, "RootFS.Layers": _are_texts,
+    "Config": _is_object, "Config.Env": _are_texts, "Config.Labels": _is_object_of_texts,
+    "Config.Entrypoint": lambda value: _are_texts(value) or _is_text(value), "Config.User": _is_text,
+}  # fmt: skip
 _PLATFORM = ("os", "architecture", "variant")
 _CONFIG: dict[str, Callable[[object], bool]] = {
     "os": _is_text, "architecture": _is_text, "variant": _is_text, "history": _are_objects,
