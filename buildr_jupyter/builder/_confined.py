@@ -121,7 +121,7 @@ def drop_rights() -> None:
 
 
 def _give_up_terminal() -> None:
-    """A step that has the terminal of whoever started us could type into it."""
+    """A step that has the terminal of the caller could type into it."""
     terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _libc.ioctl(terminal, ctypes.c_ulong(_TIOCNOTTY), 0)

@@ -38,7 +38,7 @@ class Deadline:
         self.ends_at = time.monotonic() + self._seconds
 
     def expire(self) -> None:
-        """Shut the connection down: whoever reads from it gets an error or an end."""
+        """Shut the connection down: a reader gets an error or an end."""
         self.expired = True
         if self._sock is not None:
             with contextlib.suppress(OSError):

@@ -242,7 +242,7 @@ class CarefulInfo(tarfile.TarInfo):
 
 
 class Bounded(io.RawIOBase):
-    """A stream that is read as far as it goes: whoever reads on after its end, or seeks beyond, gets an error.
+    """A stream that is read as far as it goes: reading on after its end, or seeking beyond, is an error.
 
     tarfile skips what a header says in blocks until they are read, and reads a sparse file's map until it is whole,
     both without looking whether anything comes. ``check`` is called for each block and may raise to stop.

@@ -155,7 +155,7 @@ def test_a_blob_that_is_damaged(tmp_path: Path, kind: str, damage: str) -> None:
 
 @pytest.mark.parametrize("kind", [GZIP, ZSTD])
 def test_a_cancel_ends_a_layer_of_gigabytes(tmp_path: Path, kind: str) -> None:
-    """A blob of some megabytes that unpacks to gigabytes is read until somebody says stop."""
+    """A blob of some megabytes that unpacks to gigabytes is read until it is cancelled."""
     store = Store(tmp_path / "store")
     head = pax(size=str(1 << 40)) + block("x")
     if kind == GZIP:
