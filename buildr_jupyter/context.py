@@ -87,7 +87,7 @@ def render_dockerfile(plan: ImagePlan) -> str:
             "WORKDIR /install",
             *(['COPY ["wheels/", "./wheels/"]'] if plan.wheels else []),
             'COPY ["install.py", "requirements.txt", "./"]',
-            f'RUN ["python3", "install.py", "{VENV}"]',
+            f"RUN {json.dumps(['python3', 'install.py', VENV, plan.base])}",
             "",
         ]
     lines += [f"FROM {base}", "USER 0:0", f"RUN install -d -m 0775 {plan.workdir} {plan.workdir}/output {HOME}"]

@@ -16,7 +16,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Login:
     """An OAuth2 refresh token in the place of user and password, empty for most registries."""
     source: str = ""
     """What it was read from: ``docker's config.json``, ``docker-credential-pass`` …"""
+    namespace: str = ""
+    """What of the registry it is for: ``team``; empty for all of it."""
 
     def __post_init__(self) -> None:
         remember(self.password, self.identity_token, f"{self.user}:{self.password}" if self.password else "")
@@ -70,15 +72,18 @@ def own_file() -> Path:
     return user_config_path("buildr", appauthor=False) / "auth.json"
 
 
-def find(host: str) -> Login | None:
-    """Return the login for a registry's host, None where nobody knows one.
+def find(name: str) -> Login | None:
+    """Return the login for a registry's host, or for a repository (``host/team/app``); None where nobody knows one.
+
+    In a file the longest key counts that the repository begins with (containers-auth.json(5)): ``host/team/app``, then
+    ``host/team``, then ``host``.
 
     Raises CredentialError for a file that cannot be read, or a helper that is missing, fails or does not answer.
     """
-    host = _canonical(host)
+    host, namespace = _split(name)
     for file in _files():
         config = _read(file.path)
-        if config and (found := _from_config(config, host, file.title)):
+        if config and (found := _from_config(config, host, namespace, file.title)):
             return found
     return None
 
@@ -227,27 +232,50 @@ def _table(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _canonical(key: str) -> str:
-    """Return the host that a key of a login file means; keys are hosts, addresses or (podman) repositories."""
-    host = re.sub(r"^https?://", "", key.strip())
+    """Return what a key of a login file means, in one form: a host, or a host and a namespace."""
+    host, namespace = _split(key)
+    return f"{host}/{namespace}" if namespace else host
+
+
+def _split(key: str) -> tuple[str, str]:
+    """Return host and namespace that a key means: a host, a repository, or an address, whose path says nothing."""
+    plain = re.sub(r"^https?://", "", key.strip(), flags=re.IGNORECASE)
     for suffix in ("/v1/", "/v2/", "/v1", "/v2", "/"):
-        host = host.removesuffix(suffix)
-    return "docker.io" if host in _HUB else host
+        plain = plain.removesuffix(suffix)
+    host, _, namespace = plain.partition("/")
+    if plain != key.strip() and "://" in key:
+        namespace = ""
+    host = host.lower()
+    return "docker.io" if host in _HUB else host, namespace.strip("/")
+
+
+def _helper_of(config: dict[str, Any], host: str) -> str | None:
+    """Return the helper that a file names for a host."""
+    for key, helper in _table(config, "credHelpers").items():
+        if _split(key) == (host, "") and isinstance(helper, str) and helper:
+            return helper
+    return None
 
 
 def _helper_for(config: dict[str, Any], host: str) -> str | None:
-    for key, helper in _table(config, "credHelpers").items():
-        if _canonical(key) == host:
-            return str(helper)
+    if helper := _helper_of(config, host):
+        return helper
     store = config.get("credsStore")
     return store if isinstance(store, str) and store else None
 
 
-def _from_config(config: dict[str, Any], host: str, source: str) -> Login | None:
-    for key, helper in _table(config, "credHelpers").items():
-        if _canonical(key) == host:
-            return _from_helper(str(helper), host)
-    for key, entry in _table(config, "auths").items():
-        if _canonical(key) == host and (found := _from_entry(entry, host, source)):
+def _from_config(config: dict[str, Any], host: str, namespace: str, source: str) -> Login | None:
+    entries = [(_split(key), entry) for key, entry in _table(config, "auths").items()]
+    parts = namespace.split("/") if namespace else []
+    for count in range(len(parts), 0, -1):
+        wanted = host, "/".join(parts[:count])
+        for key, entry in entries:
+            if key == wanted and (found := _from_entry(entry, host, source)):
+                return replace(found, namespace=wanted[1])
+    if helper := _helper_of(config, host):
+        return _from_helper(helper, host)
+    for key, entry in entries:
+        if key == (host, "") and (found := _from_entry(entry, host, source)):
             return found
     store = config.get("credsStore")
     return _from_helper(store, host) if isinstance(store, str) and store else None
@@ -274,10 +302,22 @@ def _from_entry(entry: Any, host: str, source: str) -> Login | None:
 
 # -- helpers
 
+_NOTHING_STORED = re.compile(
+    r"(?<![-\w])(?:credentials?|item|entry|element|login|account|password)(?![-\w])[^\n]*\bnot\b[^\n]*\b(?:found|exist|stored)"
+    r"|\bno\s+(?:(?:stored|saved|such|matching|known|secret)\s+)*(?:credentials?|logins?|items?|entry|entries|accounts?)\b"
+    r"|\bnothing\b[^\n]*\bstored|\bnot logged in\b|\bunsupported registry|\bregistry\b[^\n]*\bnot supported",
+    re.IGNORECASE,
+)
+"""How helpers say that they have no login for a host: the protocol has no code for it, each has words of its own.
+
+A program or a key that is not found is another thing. Source: docker-credential-helpers ``credentials/error.go``,
+osxkeychain, wincred, secretservice; Docker Desktop; docker-credential-gcr and -ecr-login.
+"""
+
 
 def _from_helper(helper: str, host: str) -> Login | None:
     answer = _ask_helper(helper, "get", server_address(host), host)
-    if answer is None:
+    if answer is None or not answer.strip():
         return None
     try:
         entry = json.loads(answer)
@@ -325,8 +365,7 @@ def _ask_helper(helper: str, verb: str, given: str, host: str) -> str | None:
         raise CredentialError(f"credential helper {program} for {host} cannot be run: {error.strerror}") from None
     if done.returncode == 0:
         return done.stdout.decode("utf-8", "replace")
-    said = done.stdout.decode("utf-8", "replace").lower()
-    if verb == "get" and ("credentials not found" in said or "not found in native keychain" in said):
+    if verb == "get" and _NOTHING_STORED.search((done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")):
         return None
     raise CredentialError(
         f"credential helper {program} failed for {host} (exit status {done.returncode})",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,21 @@ from buildr_jupyter.builder._oci_outputs import image_of
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.display import clean_text, show_size
 from buildr_jupyter.engine import connect, translate
-from buildr_jupyter.errors import BuildError, EngineError, OptionError
+from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events import CancelToken, Warned
 from buildr_jupyter.model import Archive, BuildResult, EngineLoad, ImageRef, Layout, Output, Push
 from buildr_jupyter.oci.base import Base
 from buildr_jupyter.oci.contents import packages_in
+from buildr_jupyter.oci.documents import (
+    DamagedDocument,
+    read_config,
+    read_descriptor,
+    read_engine_image,
+    read_entries,
+    read_image_manifest,
+)
 from buildr_jupyter.oci.image import Image
-from buildr_jupyter.oci.registry import Manifest
+from buildr_jupyter.oci.registry import Manifest, Registry
 from buildr_jupyter.oci.registry import connect as connect_registry
 from buildr_jupyter.oci.store import DamagedBlob, Store
 
@@ -54,14 +60,19 @@ def list_images(store: Store | None = None) -> list[dict[str, Any]]:
     return rows + kept
 
 
+_MAX_DEPTH, _MAX_PLATFORMS = 4, 64
+"""How far and how wide an index is followed; none that exists goes near it."""
+
+
 def _kept(store: Store) -> Iterator[dict[str, Any]]:
     for known in store.images():
         try:
             made, _ = image_of(known, store)
-        except (DamagedBlob, KeyError, TypeError, AssertionError):
+            configs = [read_config(image.config, "its config").get("config") or {} for image in made.images]
+        except (DamagedBlob, DamagedDocument):
             continue  # a blob of it was taken out; a build makes it anew
-        for image in made.images:
-            labels = (json.loads(image.config).get("config") or {}).get("Labels") or {}
+        for image, config in zip(made.images, configs, strict=True):
+            labels = config.get("Labels") or {}
             yield {
                 "image_id": image.image_id, "tags": [str(known["name"])], "unpacked_bytes": image.unpacked_bytes,
                 "labels": labels, "place": "store",
@@ -112,6 +123,10 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
             image = client.inspect_image(wanted)
         except ImageNotFound:
             return None
+    try:
+        image = read_engine_image(image, f"what the engine says of {wanted}")
+    except DamagedDocument as error:
+        raise EngineError(error.fault, hint="buildr doctor asks the engine who it is") from error
     config = image.get("Config") or {}
     return {
         "image": name,
@@ -146,20 +161,34 @@ def _of_registry(name: str) -> list[dict[str, Any]]:
     if ref.registry is None:
         return []
     host, path, wanted = ref.registry_host, ref.registry_path, ref.digest or ref.local_tag
-    with contextlib.closing(connect_registry(host, credentials.find(host))) as registry:
+    with contextlib.closing(connect_registry(host, credentials.find(ref.location))) as registry:
         if registry.digest(path, wanted) is None:
             return []
-        top = registry.manifest(path, wanted)
-        listed = top.document.get("manifests")
-        digests = [str(one["digest"]) for one in listed if "platform" in one] if isinstance(listed, list) else []
-        manifests = [registry.manifest(path, digest) for digest in digests] if digests else [top]
-        rows = []
-        for manifest in manifests:
-            described = manifest.document["config"]
-            config = io.BytesIO()
-            registry.download(path, str(described["digest"]), int(described["size"]), config)
-            rows.append(_registry_row(name, str(ref), manifest, json.loads(config.getvalue())))
-    return rows
+        try:
+            rows = []
+            for manifest in _manifests(registry, path, registry.manifest(path, wanted), str(ref)):
+                described, _ = read_image_manifest(manifest.document, str(ref))
+                digest, size = read_descriptor(described, f"the manifest of {ref}")
+                config = read_config(registry.document(path, digest, size), f"the config of {ref}")
+                rows.append(_registry_row(name, str(ref), manifest, config))
+        except DamagedDocument as error:
+            raise PublishError(f"registry {host}: {error.fault}", hint="name another image") from error
+        return rows
+
+
+def _manifests(registry: Registry, path: str, top: Manifest, what: str) -> list[Manifest]:
+    """Return the manifests of the images that an index names, or the one that it is; an attestation is no image."""
+    found, indexes = [], [top]
+    for _ in range(_MAX_DEPTH):
+        entries = [e for one in indexes for e in read_entries(one.document, f"the index of {what}")]
+        found += [one for one in indexes if "manifests" not in one.document]
+        images = [str(e["digest"]) for e in entries if (e.get("platform") or {}).get("os") != "unknown"]
+        if len(images) > _MAX_PLATFORMS:
+            raise DamagedDocument(f"{what} is damaged: its index names {len(images)} images")
+        indexes = [registry.manifest(path, digest) for digest in dict.fromkeys(images)]
+        if not indexes:
+            return found
+    raise DamagedDocument(f"{what} is damaged: its indexes name indexes without end")
 
 
 def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, Any]) -> dict[str, Any]:
@@ -181,8 +210,7 @@ def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
     """Return a row for each platform's image of this name, id or digest."""
     rows: list[dict[str, Any]] = []
     for known in store.images():
-        ids = {str(known.get("manifest"))} | {one[k] for one in known.get("images", ()) for k in ("config", "manifest")}
-        if known.get("name") != wanted and wanted not in ids:
+        if wanted not in _names(known):
             continue
         made, bases = image_of(known, store)
         for image, base in zip(made.images, bases, strict=True):
@@ -195,8 +223,17 @@ def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
+def _names(known: dict[str, Any]) -> set[str]:
+    """Return name, digest and ids of what the store noted, as far as it is what we note."""
+    images = known.get("images")
+    listed = [one for one in images if isinstance(one, dict)] if isinstance(images, list) else []
+    return {str(one) for one in (known.get("name"), known.get("manifest"))} | {
+        str(one.get(kind)) for one in listed for kind in ("config", "manifest")
+    }
+
+
 def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[str, Any]:
-    document = json.loads(image.config)
+    document = read_config(image.config, f"the config of {tag}")
     config = document.get("config") or {}
     labels = config.get("Labels") or {}
     packages: set[tuple[str, str]] = set()

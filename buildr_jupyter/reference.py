@@ -86,6 +86,11 @@ class ImageRef:
             return f"library/{self.path}"
         return self.path
 
+    @property
+    def location(self) -> str:
+        """Registry and repository in the registry's own terms, as a login is looked up: ``docker.io/library/x``."""
+        return f"{self.registry_host}/{self.registry_path}"
+
     def with_tag(self, tag: str) -> ImageRef:
         """Return the same repository under another tag, without a digest."""
         if not _TAG.fullmatch(tag):

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from buildr_jupyter import credentials
@@ -20,33 +20,47 @@ from buildr_jupyter.leash import Leash
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.ownership import Scratch
 
-__all__ = ["auth_json", "authfile", "swept", "tls_options", "unfinished"]
+__all__ = [
+    "auth_json",
+    "authfile",
+    "isolation_options",
+    "swept",
+    "tls_options",
+    "unfinished",
+]
 
 
-def auth_json(logins: Iterable[credentials.Login]) -> str:
-    """Return logins as docker's and podman's files hold them."""
+def auth_json(logins: Mapping[str, credentials.Login | None]) -> str:
+    """Return logins as docker's and podman's files hold them; ``logins`` is by repository (``host/team/app``).
+
+    A login for a part of a registry stands under the whole repository: kaniko looks for that or for the host only.
+    """
     table: dict[str, dict[str, str]] = {}
-    for login in logins:
+    for location, login in logins.items():
+        if login is None:
+            continue
         text = f"{login.user}:{login.password}".encode()
         entry = {"auth": base64.b64encode(text).decode()}
         if login.identity_token:
             entry["identitytoken"] = login.identity_token
-        table[credentials.server_address(login.host)] = entry
+        keys = [location] if login.namespace else [credentials.server_address(login.host)]
+        if login.namespace and login.host == "docker.io":
+            keys.append(f"index.{location}")
+        table |= dict.fromkeys(keys, entry)
     return json.dumps({"auths": table})
 
 
 @contextlib.contextmanager
-def authfile(logins: Iterable[credentials.Login | None]) -> Iterator[list[str]]:
-    """Give ``--authfile FILE`` with these logins, and no others, while the context lasts.
+def authfile(logins: Mapping[str, credentials.Login | None]) -> Iterator[list[str]]:
+    """Give ``--authfile FILE`` with these logins (by repository), and no others, while the context lasts.
 
     The file is for this user only, and gone afterwards. It is given without logins, too: the command's own default
     may name a file that is not there, which it refuses.
     """
-    known = [login for login in logins if login is not None]
     with Scratch() as folder:
         file = folder / "auth.json"
         file.touch(mode=0o600)
-        file.write_text(auth_json(known), encoding="utf-8")
+        file.write_text(auth_json(logins), encoding="utf-8")
         yield ["--authfile", str(file)]
 
 
@@ -149,3 +163,13 @@ def tls_options(host: str) -> list[str]:
     if found is not None:
         return ["--cert-dir", str(found.parent)]
     return ["--tls-verify=false"] if is_local(host) else []
+
+
+def isolation_options(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what keeps a RUN in its root where buildah's isolation is a chroot, which root walks out of.
+
+    Without the right to chroot it cannot. What remains: such a step sees and may signal this user's other processes;
+    only a runtime (``BUILDAH_ISOLATION=oci``) has namespaces for that. Source: buildah-build(1), "--isolation".
+    """
+    chroot = environ.get("BUILDAH_ISOLATION", "").strip().lower() == "chroot"
+    return ["--cap-drop=CAP_SYS_CHROOT"] if chroot else []

@@ -78,6 +78,8 @@ _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"failed to reach build target"), "name a stage of the Dockerfile (FROM … AS NAME)"),
     (re.compile(r"Cannot locate specified Dockerfile"), "there must be a Dockerfile in the context folder"),
 )  # fmt: skip
+_INSTALL = re.compile(r"buildr: (base \S+ .*): ([^:]*(?::\S[^:]*)*)$")
+"""What install.py says in the image where the base takes no packages: why, and what to do."""
 _CUT_OFF = re.compile(r"connection reset|\bEOF\b|malformed HTTP response|HTTP request to an HTTPS server")
 _NO_BASE = re.compile(
     r"pull access denied|manifest unknown|manifest for \S+ not found|repository \S+ not found|does not exist|not found",
@@ -92,6 +94,9 @@ def build_error(
 
     ``base`` is the image that the failing step pulls, None for a step that pulls none.
     """
+    if (refused := next((found for line in tail if (found := _INSTALL.search(line))), None)) is not None:
+        message, hint = refused.groups()
+        return BuildError(f"Image build failed: {message}", hint=hint, step=step, exit_code=exit_code, log_tail=tail)
     hint = _base_hint(message, base) if base else None
     if hint is None:
         hint = next((text for pattern, text in _BUILD_HINTS if pattern.search(message)), None)

@@ -8,7 +8,7 @@ from buildr_jupyter.dockerfile_parse import Dockerfile, parse_dockerfile
 from buildr_jupyter.errors import ContextError, ImageRefError
 from buildr_jupyter.model import BuildRequest, ImageRef
 
-__all__ = ["base_images", "base_names", "has_heredoc", "read_dockerfile"]
+__all__ = ["base_images", "base_locations", "base_names", "has_heredoc", "read_dockerfile"]
 
 
 def read_dockerfile(request: BuildRequest) -> Dockerfile:
@@ -33,6 +33,11 @@ def base_images(request: BuildRequest) -> list[ImageRef]:
         with contextlib.suppress(ImageRefError):
             found.append(ImageRef.parse(name).tagged())
     return list(dict.fromkeys(found))
+
+
+def base_locations(request: BuildRequest) -> dict[str, str]:
+    """Return the registries of ``base_images``, each with the first repository there: an engine is told one login."""
+    return {ref.registry_host: ref.location for ref in reversed(base_images(request))}
 
 
 def has_heredoc(request: BuildRequest) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from buildr_jupyter.builder import _confined
 from buildr_jupyter.builder._command import Lines, Output, follow
 from buildr_jupyter.builder._docker_errors import BROKEN_OFF
 from buildr_jupyter.builder._docker_http import interruptible, state_within
@@ -36,25 +37,6 @@ _END_WAIT_S = 2.0
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _ENVIRONMENT = {"HOME": "/root", "USER": "root", "DOCKER_CONFIG": HOME, "PATH": "/usr/local/bin:/kaniko"}
 _CERTIFICATES = {"SSL_CERT_FILE": f"{HOME}/ca-bundle.crt"}
-# "$1" is the root; the executor and its arguments follow. What a RUN expects of a machine, as mounts, which the
-# executor leaves alone; all of them end with the namespace.
-_SCRIPT = """\
-set -e
-root=$1; shift
-mount -t proc proc "$root/proc"
-mount -t tmpfs -o mode=755,size=1m tmpfs "$root/dev"
-for name in null zero full random urandom tty; do
-  touch "$root/dev/$name"
-  mount --bind "/dev/$name" "$root/dev/$name"
-done
-ln -s /proc/self/fd "$root/dev/fd"
-mkdir "$root/dev/shm"
-mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
-for name in resolv.conf hosts; do
-  [ ! -e "/etc/$name" ] || mount --bind "/etc/$name" "$root/etc/$name"
-done
-exec chroot "$root" /kaniko/executor "$@"
-"""
 
 
 class Room(Protocol):
@@ -159,7 +141,10 @@ class Container:
 
 
 class Root:
-    """A throw-away root folder, with namespaces of its own; the executor is a file of this machine."""
+    """A throw-away root folder, with namespaces of its own; the executor is a file of this machine.
+
+    The steps of a build run as root in it: ``_confined`` says what keeps them there.
+    """
 
     def __init__(
         self, executor: Path, *, files: Mapping[str, bytes], context: Iterable[bytes], cancel: CancelToken
@@ -182,7 +167,10 @@ class Root:
                 "Image build failed: kaniko's executor needs root on Linux for a root folder of its own",
                 hint="name an image of it and an engine runs it: --builder kaniko=IMAGE",
             )
-        with Scratch() as self._root:
+        with Scratch() as folder:  # for this user only; the root in it is for all users that steps run as
+            self._root = folder / "root"
+            self._root.mkdir(mode=0o755)
+            self._root.chmod(0o755)
             for name in ("proc", "dev", "etc", "root", "tmp", "kaniko", HOME[1:], CONTEXT[1:]):
                 (self._root / name).mkdir(exist_ok=True)
             for name in ("etc/resolv.conf", "etc/hosts"):
@@ -201,7 +189,8 @@ class Root:
     ) -> Generator[Output, None, int]:
         """Run the executor in the root."""
         namespaces = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
-        command = [*namespaces, "sh", "-c", _SCRIPT, "sh", str(self._root), *arguments]
+        confined = [sys.executable, "-I", "-S", _confined.__file__, str(self._root)]
+        command = [*namespaces, *confined, "/kaniko/executor", *arguments]
         path = {"PATH": f"{_ENVIRONMENT['PATH']}:/usr/sbin:/usr/bin:/sbin:/bin"}
         env = {**_ENVIRONMENT, **path, **_CERTIFICATES, **environment}
         return (yield from follow(command, cancel=cancel, env=env, hint="unshare is in Debian's package util-linux"))

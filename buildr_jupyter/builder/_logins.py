@@ -11,10 +11,13 @@ from buildr_jupyter.events import Event, Warned
 __all__ = ["stream_login"]
 
 
-def stream_login(find_login: Callable[[str], Login | None], host: str) -> Generator[Event, None, Login | None]:
-    """Return the login for a registry, None where nobody knows one or where it cannot be read, which is said."""
+def stream_login(find_login: Callable[[str], Login | None], name: str) -> Generator[Event, None, Login | None]:
+    """Return the login for a registry or a repository (``host/team/app``).
+
+    None where nobody knows one, or where it cannot be read, which is said.
+    """
     try:
-        return find_login(host)
+        return find_login(name)
     except CredentialError as error:
-        yield Warned(f"no login for {host}: {error}", error.hint)
+        yield Warned(f"no login for {name.partition('/')[0]}: {error}", error.hint)
         return None

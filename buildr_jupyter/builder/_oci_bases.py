@@ -116,7 +116,7 @@ class Bases:
         host = ref.registry_host
         if self._silent.get(host, -_FORGET_S) > self._clock() - _FORGET_S:
             raise RegistryUnreachable(f"registry {host} did not answer a moment ago", hint="is the network up?")
-        with contextlib.closing(self._open_registry(host, LOOK_UP_S)) as registry:
+        with contextlib.closing(self._open_registry(ref.location, LOOK_UP_S)) as registry:
             try:
                 found = bases.from_registry(registry.until(cancel), ref, platform, self.store)
                 return replace(found, name=str(ref))
@@ -169,7 +169,7 @@ class Bases:
         """Return where the bytes of a layer are; a base's come from its registry when they are first needed."""
         if self.store.has(layer.digest, layer.size_bytes) or base.registry is None:
             return self.store.path(layer.digest)
-        with contextlib.closing(self._open_registry(base.registry[0], None)) as registry:
+        with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
             check = cancelled_check(cancel.is_set)
             return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
 
@@ -179,7 +179,7 @@ class Bases:
         if not missing or base.registry is None:
             return
         check = cancelled_check(cancel.is_set)
-        with contextlib.closing(self._open_registry(base.registry[0], None)) as registry:
+        with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
 
             def one(layer: Layer, say: Callable[[Event], None]) -> None:
                 item = layer.digest.removeprefix("sha256:")[:12]

@@ -27,7 +27,7 @@ from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_o
 from buildr_jupyter.oci.layer import ZSTD, Layer
 from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
-from buildr_jupyter.oci.store import Store
+from buildr_jupyter.oci.store import DamagedBlob, Store
 from buildr_jupyter.oci.transfer import ASK_BYTES, Blob, push_blobs
 from buildr_jupyter.plan import canonical_json
 
@@ -42,15 +42,21 @@ _GONE = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
 
 
 def image_of(known: dict[str, Any], store: Store) -> tuple[Published, list[Base]]:
-    """Return what the store noted of an image; raises DamagedBlob where its config or manifest is gone."""
+    """Return what the store noted of an image; raises DamagedBlob where part of it is damaged or gone."""
     images, found = [], []
-    for one in known["images"]:
-        layers = tuple(Layer.from_json(layer) for layer in one["layers"])
-        images.append(Image(store.read(one["config"]), store.read(one["manifest"]), layers, one["platform"]))
-        base = Base.from_json(one["base"])
-        assert base is not None
-        found.append(base)
-    return Published(tuple(images), store.read(known["manifest"]) if known["index"] else None), found
+    try:
+        for one in known["images"]:
+            layers = tuple(Layer.from_json(layer) for layer in one["layers"])
+            images.append(Image(store.read(one["config"]), store.read(one["manifest"]), layers, one["platform"]))
+            base = Base.from_json(one["base"])
+            if base is None:
+                raise KeyError("base")
+            found.append(base)
+        return Published(tuple(images), store.read(known["manifest"]) if known["index"] else None), found
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedBlob(
+            f"Image build failed: the store's record of {known.get('name')} is damaged", hint="build it again"
+        ) from error
 
 
 class Outputs:
@@ -104,7 +110,7 @@ class Outputs:
         Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
         """
         cancelled_check(cancel.is_set)()
-        registry, repository, tag = self._registry(ref.registry_host).until(cancel), ref.registry_path, ref.local_tag
+        registry, repository, tag = self._registry(ref.location).until(cancel), ref.registry_path, ref.local_tag
         try:
             if ask_first and registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")

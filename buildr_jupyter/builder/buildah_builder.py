@@ -21,7 +21,7 @@ from buildr_jupyter import credentials
 from buildr_jupyter.builder import drain
 from buildr_jupyter.builder._command import Output as Piece
 from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, swept, tls_options
+from buildr_jupyter.builder._containers import authfile, isolation_options, swept, tls_options
 from buildr_jupyter.builder._docker_errors import build_error, publish_error
 from buildr_jupyter.builder._docker_stream import DockerStream
 from buildr_jupyter.builder._docker_values import compressed_bytes
@@ -150,10 +150,10 @@ class BuildahBuilder:
         if known is None or not _fits(known, platform):
             name = str(ref) if ref.registry else f"docker.io/{ref.registry_path}{str(ref)[len(ref.name) :]}"
             wanted = [*(["--platform", platform] if platform else []), *(["--policy", "always"] if pull else [])]
-            login = yield from self._login(ref.registry_host)
+            login = yield from self._login(ref.location)
             state = DockerStream("pull", clock=self._clock)
             state.base = base
-            with authfile([login]) as auth:
+            with authfile({ref.location: login}) as auth:
                 command = ["pull", *auth, *tls_options(ref.registry_host), *wanted, name]
                 yield from self._follow(command, state, cancel)
             known = self._inspect(name, cancel) or {}
@@ -205,10 +205,10 @@ class BuildahBuilder:
             raise PublishError(
                 f"Image push failed: {ref} does not exist locally", hint="build the image first, with this builder"
             )
-        login = yield from self._login(ref.registry_host)
+        login = yield from self._login(ref.location)
         state = DockerStream("push", clock=self._clock)
         state.registry = ref.registry_host, login is not None
-        with authfile([login]) as auth, Scratch() as folder:
+        with authfile({ref.location: login}) as auth, Scratch() as folder:
             digest_file = folder / "digest"
             options = [*auth, *tls_options(ref.registry_host), "--digestfile", str(digest_file)]
             target = f"docker://{ref.registry_host}/{ref.registry_path}:{ref.tag}"
@@ -246,9 +246,9 @@ class BuildahBuilder:
             if tls_options(ref.registry_host):  # bud takes one such option for all registries: pulled one by one
                 yield from self.stream_base(str(ref), platform=_platform(request), pull=request.pull, cancel=cancel)
         logins = {}
-        for host in sorted({ref.registry_host for ref in bases}):
-            logins[host] = yield from self._login(host)
-        with authfile(logins.values()) as auth, Scratch() as folder:
+        for location in sorted({ref.location for ref in bases}):
+            logins[location] = yield from self._login(location)
+        with authfile(logins) as auth, Scratch() as folder:
             id_file = folder / "image-id"
             options, environment = self._build_options(request)
             options += _mounts(request, folder)
@@ -276,6 +276,7 @@ class BuildahBuilder:
             options += ["--network", request.network]
         if platform := _platform(request):
             options += ["--platform", platform]
+        options += isolation_options()
         if request.no_cache:
             options.append("--no-cache")
         if request.pull and not any(tls_options(ref.registry_host) for ref in base_images(request)):
@@ -328,7 +329,7 @@ class BuildahBuilder:
         state = DockerStream("push", clock=self._clock)
         state.registry = "", False
         named = f"{target}:{result.image}" if target.startswith("docker-archive:") else f"{target}:{_tag(result.image)}"
-        with authfile([]) as auth:
+        with authfile({}) as auth:
             yield from self._follow(["push", *auth, str(result.image_id), named], state, cancel)
 
     # -- the command
@@ -398,8 +399,8 @@ class BuildahBuilder:
             raise
         return _json(said, dict, self.command)  # type: ignore[no-any-return]
 
-    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        return (yield from stream_login(self._find_login, host))
+    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+        return (yield from stream_login(self._find_login, name))
 
 
 def _mounts(request: BuildRequest, folder: Path) -> list[str]:

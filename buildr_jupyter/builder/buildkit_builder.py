@@ -29,7 +29,7 @@ from buildr_jupyter.builder._containers import auth_json
 from buildr_jupyter.builder._docker_buildkit import with_mounts
 from buildr_jupyter.builder._docker_stream import said_of
 from buildr_jupyter.builder._docker_values import compressed_bytes
-from buildr_jupyter.builder._dockerfile import base_images, base_names
+from buildr_jupyter.builder._dockerfile import base_locations, base_names
 from buildr_jupyter.builder._engine_load import load
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
@@ -144,7 +144,7 @@ class BuildkitBuilder:
         from buildr_jupyter.oci.registry import connect as connect_registry
 
         ref = ImageRef.parse(base).tagged()
-        login = yield from self._login(ref.registry_host)
+        login = yield from self._login(ref.location)
         try:
             with contextlib.closing(connect_registry(ref.registry_host, login, timeout_s=5)) as asked:
                 found = asked.digest(ref.registry_path, str(ref.digest or ref.tag))
@@ -203,14 +203,9 @@ class BuildkitBuilder:
     def _solve(self, request: BuildRequest, cancel: CancelToken, started: float) -> Generator[Event, None, BuildResult]:
         pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
         logins: list[credentials.Login | None] = []
-        for host in sorted(
-            {
-                *(ref.registry_host for ref in base_images(request)),
-                *(ref.registry_host for ref in pushes),
-                *_cache_hosts(request),
-            }
-        ):
-            logins += [(yield from self._login(host))]
+        named = {**_cache_locations(request), **base_locations(request)} | {r.registry_host: r.location for r in pushes}
+        for _, location in sorted(named.items()):
+            logins += [(yield from self._login(location))]
         wanted, dockerfile = with_mounts(request, secrets=True)
         environment = dict(self._environ)
         # What is missing is said here, in our words, before anything is sent; the values go from file to daemon.
@@ -222,7 +217,8 @@ class BuildkitBuilder:
             if dockerfile is not None:
                 (folder / request.dockerfile).write_bytes(dockerfile)
             (folder / "docker").mkdir(mode=0o700)
-            (folder / "docker" / "config.json").write_text(auth_json([one for one in logins if one]), encoding="utf-8")
+            known = {one.host: replace(one, namespace="") for one in logins if one}  # it is asked by host alone
+            (folder / "docker" / "config.json").write_text(auth_json(known), encoding="utf-8")
             environment["DOCKER_CONFIG"] = str(folder / "docker")
             command = build_command(
                 wanted, folder, command=[self.command, *self._where()], dockerfile=dockerfile is not None,
@@ -332,18 +328,19 @@ class BuildkitBuilder:
             steps=tuple(steps.values()),
         )
 
-    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        return (yield from stream_login(self._find_login, host))
+    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+        return (yield from stream_login(self._find_login, name))
 
 
-def _cache_hosts(request: BuildRequest) -> set[str]:
-    """Return the registries of ``--cache-from`` and ``--cache-to``."""
-    found = set()
+def _cache_locations(request: BuildRequest) -> dict[str, str]:
+    """Return the registries of ``--cache-from`` and ``--cache-to``, each with a repository there."""
+    found = {}
     for given in (*request.cache_from, *request.cache_to):
         parts = dict(part.partition("=")[::2] for part in given.split(","))
         name = parts.get("ref") or (given if "=" not in given else "")
         if name:
-            found.add(ImageRef.parse(name).registry_host)
+            ref = ImageRef.parse(name)
+            found[ref.registry_host] = ref.location
     return found
 
 

@@ -38,7 +38,7 @@ from buildr_jupyter.builder._docker_values import (
     number_of,
     text_of,
 )
-from buildr_jupyter.builder._dockerfile import base_images, base_names
+from buildr_jupyter.builder._dockerfile import base_locations, base_names
 from buildr_jupyter.builder._io import decode_documents, iter_lines
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.dockerfile_parse import base_of_step
@@ -138,7 +138,7 @@ class DockerBuilder:
         if known is None or not fits(known, platform):
             ref = ImageRef.parse(base).tagged()
             state = DockerStream("pull", clock=self._clock)
-            login = yield from self._login(ref.registry_host)
+            login = yield from self._login(ref.location)
             tag = ref.digest or ref.tag
             options = {"tag": tag, "stream": True, "platform": platform, "auth_config": auth_config(login)}
             yield from self._stream(client, state, lambda: client.pull(ref.name, **options), cancel, base=base)
@@ -220,8 +220,8 @@ class DockerBuilder:
         newer ones are wanted: it knows mirrors, and registries with TLS on 127.0.0.1, which its BuildKit does not.
         """
         logins = {}
-        for host in sorted({ref.registry_host for ref in base_images(request)}):
-            logins[host] = yield from self._login(host)
+        for host, location in sorted(base_locations(request).items()):
+            logins[host] = yield from self._login(location)
         _, dockerfile = with_mounts(request, secrets=True)
         folder = SharedFolder(request, dockerfile)
         with served(client, request, logins, self._find_login, folder) as session:
@@ -266,7 +266,7 @@ class DockerBuilder:
                 f"Image push failed: {img} has no tag", hint="a digest cannot be pushed by name: give a tag"
             )
         client = self._client()
-        login = yield from self._login(ref.registry_host)
+        login = yield from self._login(ref.location)
         state = DockerStream("push", clock=self._clock)
         options = {"tag": ref.tag, "stream": True, "auth_config": auth_config(login)}
         yield from self._stream(
@@ -417,8 +417,8 @@ class DockerBuilder:
                 hint="write one, or name the folder that has it",
             )
 
-    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        return (yield from stream_login(self._find_login, host))
+    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+        return (yield from stream_login(self._find_login, name))
 
     def _send_logins(self, client: Any, request: BuildRequest) -> Generator[Event, None, None]:
         """Give the client the logins for the registries of the base images, and no others.
@@ -429,8 +429,8 @@ class DockerBuilder:
         if not hasattr(client, "buildr_address"):
             return  # a client that was given is used as it is
         logins = {}
-        for host in sorted({ref.registry_host for ref in base_images(request)}):
-            if login := (yield from self._login(host)):
+        for host, location in sorted(base_locations(request).items()):
+            if login := (yield from self._login(location)):
                 logins[credentials.server_address(host)] = auth_config(login)
         client._auth_configs = only_logins(logins)
 

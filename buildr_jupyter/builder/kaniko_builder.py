@@ -7,7 +7,6 @@ The original is archived; its maintained forks take the same flags: name an imag
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import re
@@ -56,6 +55,7 @@ from buildr_jupyter.model import (
 )
 from buildr_jupyter.oci._http import is_local, known_ca
 from buildr_jupyter.oci.base import explain
+from buildr_jupyter.oci.documents import DamagedDocument, read_config, read_descriptor, read_image_manifest
 from buildr_jupyter.oci.registry import Manifest, Registry
 from buildr_jupyter.oci.registry import connect as connect_registry
 from buildr_jupyter.ownership import Scratch, half_of, labels, sweep_containers
@@ -165,7 +165,7 @@ class KanikoBuilder:
         ref = ImageRef.parse(base).tagged()
         if ref.digest:
             return ref.digest
-        login = yield from self._login(ref.registry_host)
+        login = yield from self._login(ref.location)
         try:
             with contextlib.closing(connect_registry(ref.registry_host, login)) as registry:
                 digest = registry.until(cancel).digest(ref.registry_path, ref.local_tag)
@@ -230,20 +230,19 @@ class KanikoBuilder:
         if platforms:
             order.arguments.append(f"--custom-platform={platforms[0]}")
         _name_outputs(request, order.arguments)
-        order.hosts = {ref.registry_host for ref in base_images(request)}
-        order.hosts |= {output.ref.registry_host for output in request.outputs if isinstance(output, Push)}
-        logins = []
+        refs = [*base_images(request), *(output.ref for output in request.outputs if isinstance(output, Push))]
+        order.hosts = {ref.registry_host for ref in refs}
+        logins = {}
+        for location in sorted({ref.location for ref in refs}):
+            logins[location] = yield from self._login(location)
         for number, host in enumerate(sorted(order.hosts)):
-            login = yield from self._login(host)
-            if login is not None:
-                logins.append(login)
             if authority := known_ca(host):
                 name = f"{HOME}/authority-{number}.crt"
                 order.files[name] = authority.read_bytes()
                 order.arguments.append(f"--registry-certificate={host}={name}")
             elif is_local(host):
                 order.arguments.append(f"--insecure-registry={host}")
-        if logins:
+        if any(logins.values()):
             order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
         return order
 
@@ -306,7 +305,7 @@ class KanikoBuilder:
             return None
         found = None
         for output in pushes:
-            login = yield from self._login(output.ref.registry_host)
+            login = yield from self._login(output.ref.location)
             try:
                 with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
                     if registry.digest(output.ref.registry_path, output.ref.local_tag) is None:
@@ -333,7 +332,7 @@ class KanikoBuilder:
             result = replace(result, image_id=_image_id(saved))
         for output in request.outputs:
             if isinstance(output, Push):
-                login = yield from self._login(output.ref.registry_host)
+                login = yield from self._login(output.ref.location)
                 with contextlib.closing(connect_registry(output.ref.registry_host, login)) as registry:
                     manifest = registry.manifest(output.ref.registry_path, output.ref.local_tag)
                 result = _pushed(result, request, manifest)
@@ -348,8 +347,8 @@ class KanikoBuilder:
                 result = replace(result, archive=output.path)
         return result
 
-    def _login(self, host: str) -> Generator[Event, None, credentials.Login | None]:
-        return (yield from stream_login(self._find_login, host))
+    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+        return (yield from stream_login(self._find_login, name))
 
 
 def _said(state: KanikoStream, piece: Output) -> list[Event]:
@@ -374,12 +373,13 @@ def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:
 
 def _content_of(registry: Registry, ref: ImageRef, manifest: Manifest) -> str | None:
     """Return the content digest that an image in a registry says it was made from."""
-    if manifest.config_digest is None:
-        return None
-    config = io.BytesIO()
-    registry.download(ref.registry_path, manifest.config_digest, int(manifest.document["config"]["size"]), config)
-    labels = (json.loads(config.getvalue()).get("config") or {}).get("Labels") or {}
-    found = labels.get(CONTENT_LABEL)
+    try:
+        described, _ = read_image_manifest(manifest.document, str(ref))
+        digest, size = read_descriptor(described, f"the manifest of {ref}")
+        config = read_config(registry.document(ref.registry_path, digest, size), f"the config of {ref}")
+    except DamagedDocument:
+        return None  # it is not what this build made
+    found = ((config.get("config") or {}).get("Labels") or {}).get(CONTENT_LABEL)
     return found if isinstance(found, str) else None
 
 

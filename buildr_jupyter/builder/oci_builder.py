@@ -257,7 +257,8 @@ class OciBuilder:
         if known is not None and (image := self._remembered(known, base, platform)):
             yield StepUpdate("image", "image", status="cached")
             return image, True
-        python = find_python(base, self.store, lambda layer: self.bases.locate(base, layer, cancel), plan.python)
+        locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
+        python = find_python(base, self.store, locate, plan.python, cancelled_check(cancel.is_set))
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = packages.environment_layer(self.store, python.bin, plan.python, self._using, folders)
@@ -393,19 +394,21 @@ class OciBuilder:
 
     # -- registries
 
-    def _open_registry(self, host: str, timeout_s: float | None) -> Registry:
+    def _open_registry(self, location: str, timeout_s: float | None) -> Registry:
+        host = location.partition("/")[0]
         patience = replace(self._patience, retries=1) if timeout_s and timeout_s <= 2 else self._patience
-        return connect(host, self._login(host), timeout_s=timeout_s, patience=patience)
+        return connect(host, self._login(location), timeout_s=timeout_s, patience=patience)
 
-    def registry(self, host: str) -> Registry:
-        """Return a client for a registry, the same one for each push: its connections stay open."""
-        login = self._login(host)
+    def registry(self, location: str) -> Registry:
+        """Return a client for a repository's registry, the same one for each push with the same login."""
+        host = location.partition("/")[0]
+        login = self._login(location)
         if (host, login) not in self._registries:
             self._registries[host, login] = connect(host, login, patience=self._patience)
         return self._registries[host, login]
 
-    def _login(self, host: str) -> credentials.Login | None:
-        return self._find_login(host)
+    def _login(self, location: str) -> credentials.Login | None:
+        return self._find_login(location)
 
     def close(self) -> None:
         """Close the connections; the builder can still be used."""

@@ -1,13 +1,16 @@
 """Requests to a registry: base address, login, tokens, retries, redirects; nothing of what is asked.
 
-Source: docker/distribution ``docs/spec/auth/token.md`` and ``oauth.md`` (tokens); RFC 9110 (Retry-After, redirects).
+A login goes to the registry that it is for, and to the token service that this registry itself names; nothing that a
+redirect leads to gets a login or a token, or is asked what it wants. What a registry says is trusted so far where
+nobody on the way can change it: over TLS, or on this machine's loopback. A registry that the user lets be spoken to
+without TLS (``BUILDR_PLAIN_HTTP``) gets the login itself, but it cannot send it to another host.
+
+Source: docker/distribution ``docs/spec/auth/token.md`` and ``oauth.md`` (tokens); RFC 9110 (challenges, redirects).
 """
 
 from __future__ import annotations
 
-import base64
 import copy
-import json
 import os
 import random
 import re
@@ -15,12 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from buildr_jupyter import __version__
 from buildr_jupyter.credentials import Login
@@ -28,32 +31,28 @@ from buildr_jupyter.errors import (
     Cancelled,
     PublishError,
     RegistryCertificate,
-    RegistryDenied,
     RegistryUnauthorized,
     RegistryUnreachable,
 )
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.limits import read_limits
-from buildr_jupyter.oci._addresses import is_inward, is_local, same_host
+from buildr_jupyter.oci._addresses import Origin, is_inward, is_local, origin_of, same_host
+from buildr_jupyter.oci._answers import NO_DOCUMENT, is_web_page, read_body, refusal, retry_after_s, web_page
+from buildr_jupyter.oci._logins import Authorization
+from buildr_jupyter.oci._transport import Adapter, InwardPeer, TooSlow
 from buildr_jupyter.sockets import connections_of, shut
 
 __all__ = ["Connection", "Patience", "is_local", "known_ca"]
 
-_CHALLENGE = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)="((?:[^"\\]|\\.)*)"|([A-Za-z][A-Za-z0-9_-]*)=([^\s,"]+)')
 _REDIRECTS = 5
-_MAX_TOKEN_BYTES = 1 << 20
-_NO_DOCUMENT = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError, HTTPError)
-"""What reading an answer as JSON raises where it is none."""
+_CHALLENGES = 2
+"""So many may be answered for one request: an old token may be over, and of two schemes one may be of no use."""
 _SMALL_BODY = 64 * 1024
 _CONNECTIONS = 8
 _LONGEST_WAIT_S = 30.0
 _AGAIN = (429, 500, 502, 503, 504)
-_HINTS = {
-    "DENIED": "ask its owner for the right to push there; some registries want the repository made first",
-    "NAME_UNKNOWN": "make the repository in the registry first, or mend its name",
-    "MANIFEST_INVALID": "the registry does not take this kind of image: is it old, or does it want Docker's own types?",
-    "TOOMANYREQUESTS": "wait, or log in: most registries give more to those they know",
-}
+_IS_IT_UP = "check the name, and whether it is up"
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,8 @@ class Patience:
     """What waits in the place of the clock; ``cancel`` is looked at after it."""
     cancel: CancelToken | None = None
     """Ends a wait at once when it is set."""
+    now: Callable[[], float] = time.time
+    """Seconds since the epoch: ``Retry-After`` may be a date."""
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Cancelled where that was cancelled."""
@@ -84,22 +85,21 @@ class Patience:
             raise Cancelled("the work with a registry was cancelled")
 
     def wait_s(self, attempt: int, retry_after: str | None = None) -> float:
-        """Return how long to wait before the attempt after ``attempt`` (0-based)."""
-        if retry_after and retry_after.strip().isdigit():
-            return min(float(retry_after), _LONGEST_WAIT_S)
+        """Return how long to wait before the attempt after ``attempt`` (0-based); never longer than half a minute."""
+        if (asked_s := retry_after_s(retry_after, self.now())) is not None:
+            return min(asked_s, _LONGEST_WAIT_S)
         return min(self.first_wait_s * float(2**attempt) * (1 + random.random() / 4), _LONGEST_WAIT_S)  # noqa: S311
 
 
 class _Shared:
     """What a client and its views have in common: connections, and what was learnt of the registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, login: Login | None) -> None:
+        self.authorization = Authorization(login)
         self.session = requests.Session()  # its pool of connections serves several threads
         self.lock = threading.RLock()
         self.base: str | None = None
         self.answered = False
-        self.tokens: dict[str, str] = {}
-        self.basic = False
 
 
 class Connection:
@@ -116,15 +116,19 @@ class Connection:
     ) -> None:
         limits = read_limits()
         self._timeout_s = min(limits.connect_s, timeout_s or limits.connect_s), timeout_s or limits.read_s
+        self.answer_s = timeout_s or limits.read_s
+        """An answer that is a document is there as a whole after so many seconds."""
         self.host = host
         self.patience = patience or Patience()
-        self._login = login
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._shared = _Shared()
+        self._shared = _Shared(login)
         self._open: list[Any] = []
         self._session = self._shared.session
-        self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        # none is kept: a cookie would go to every port of a host
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = Adapter(answer_s=self.answer_s, may_be_inward=self._may_be_inward, pool_maxsize=_CONNECTIONS)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
         self._session.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
         self._session.headers["Accept-Encoding"] = "identity"  # a digest is that of the bytes as they travel
         self._session.trust_env = not is_local(host)  # no proxy stands between this machine and itself
@@ -172,9 +176,14 @@ class Connection:
                     raise
                 self.patience.pause(self.patience.wait_s(attempt))
             else:
+                if answer.status_code == 200 and is_web_page(answer):
+                    with answer:
+                        raise web_page(self.host)
                 if answer.ok or answer.status_code in accept:
                     return answer
                 with answer:
+                    if answer.status_code == 401 and not self._ours(answer.url):
+                        raise self._wants_its_own(answer.url)
                     if not again or answer.status_code not in _AGAIN or attempt >= self.patience.retries:
                         raise self.refused(answer, what)
                     wait_s = self.patience.wait_s(attempt, answer.headers.get("Retry-After"))
@@ -190,24 +199,37 @@ class Connection:
         headers: Mapping[str, str] | None,
         data: Callable[[], Any] | None,
     ) -> requests.Response:
-        url = urljoin(self._shared.base or self._find_base(), path)
+        url = urljoin(self.base, path)
         tried: set[str] = set()
-        while True:
+        """What was sent as Authorization and refused."""
+        for _ in range(_CHALLENGES):
             sent = self._authorized(url, headers, scope)
-            answer = self._follow(method, url, sent, headers, data)
-            if answer.status_code != 401 or not self._ours(url):
+            answer, ours = self._follow(method, url, sent, headers, data)
+            if answer.status_code != 401 or not ours:
                 return answer
-            used = sent.get("Authorization", "")
+            tried.add(sent.get("Authorization", ""))
             try:
-                again = used not in tried and self._log_in(answer, scope, used)
+                again = self._shared.authorization.answer(self, answer, scope, tried)
             except BaseException:
                 answer.close()
                 raise
-            tried.add(used)
             if not again:
-                with answer:
-                    raise self.refused(answer, what)
+                return answer
             answer.close()
+        return self._follow(method, url, self._authorized(url, headers, scope), headers, data)[0]
+
+    def _wants_its_own(self, url: str) -> RegistryUnauthorized:
+        """Return the error of an address that a redirect led to, and that asks for a login."""
+        origin = origin_of(url)
+        there = origin.netloc if origin else url
+        return RegistryUnauthorized(
+            f"registry {self.host} sends to {there}, which wants a login of its own: none is sent there",
+            hint=f"name the image by {there}, and log in: buildr login {there}",
+        )
+
+    def _authorized(self, url: str, headers: Mapping[str, str] | None, scope: str) -> dict[str, str]:
+        field = self._shared.authorization.field(scope) if self._ours(url) else None
+        return {**(headers or {}), **({"Authorization": field} if field else {})}
 
     def _follow(
         self,
@@ -216,86 +238,122 @@ class Connection:
         sent: Mapping[str, str],
         bare: Mapping[str, str] | None,
         data: Callable[[], Any] | None,
-    ) -> requests.Response:
-        """Send, and follow redirects; another host gets neither login nor token."""
+    ) -> tuple[requests.Response, bool]:
+        """Send, and follow redirects; another host gets neither login nor token.
+
+        Return the answer, and whether it is this registry's own: a challenge of anything else is not answered.
+        """
+        ours = self._ours(url)
         for _ in range(_REDIRECTS):
-            answer = self._send(method, url, sent, data() if data else None)
+            answer = self.send(method, url, sent, data() if data else None)
             target = answer.headers.get("Location")
             if answer.status_code not in (301, 302, 303, 307, 308) or not target:
-                return answer
+                return answer, ours
             answer.close()
-            following = urljoin(url, target)
-            if urlsplit(following).netloc != urlsplit(url).netloc or urlsplit(following).scheme != urlsplit(url).scheme:
-                sent = dict(bare or {})
-            url = self.checked(following)
-        raise RegistryUnreachable(f"registry {self.host} sends from one address to the next without end")
+            following = self.checked(urljoin(url, target))
+            if origin_of(following) != origin_of(url):
+                sent, ours = dict(bare or {}), False
+            url = following
+        raise RegistryUnreachable(
+            f"registry {self.host} sends from one address to the next without end",
+            hint="name the registry by the address that it sends to",
+        )
 
     def checked(self, url: str) -> str:
         """Return an address that the registry named, absolute; refuse one that would leave TLS for another host."""
-        url = urljoin(self._shared.base or "", url)
-        parts = urlsplit(url)
-        allowed = same_host(parts.netloc, self.host) or (is_local(parts.netloc) and is_local(self.host))
-        if is_inward(parts.hostname or "") and not allowed:
+        url = urljoin(self.base, url)
+        origin = origin_of(url)
+        if origin is None:
             raise RegistryUnreachable(
-                f"registry {self.host} sends to {parts.netloc}, an address of this machine or its surroundings",
-                hint="a registry elsewhere has no business there",
+                f"registry {self.host} sends to {url[:200]!r}, which names no host",
+                hint="tell its owner: its configuration is wrong",
             )
-        if parts.scheme == "https" or (
-            parts.scheme == "http" and (is_local(parts.netloc) or parts.netloc in _plain_hosts())
+        if is_inward(origin.host) and not self._may_be_inward(origin.host):
+            raise RegistryUnreachable(
+                f"registry {self.host} sends to {origin.netloc}, an address of this machine or its surroundings",
+                hint="tell its owner: a registry elsewhere has no business there",
+            )
+        if origin.scheme == "https" or (
+            origin.scheme == "http" and (is_local(origin.netloc) or origin in _plain_origins())
         ):
             return url
         raise RegistryUnreachable(
-            f"registry {self.host} sends to {parts.scheme}://{parts.netloc}, which is not encrypted",
-            hint="its configuration is wrong",
+            f"registry {self.host} sends to {origin.scheme}://{origin.netloc}, which is not encrypted",
+            hint="tell its owner: its configuration is wrong",
         )
 
-    def _ours(self, url: str) -> bool:
-        base, asked = urlsplit(self._shared.base or ""), urlsplit(url)
-        return (base.scheme, base.netloc) == (asked.scheme, asked.netloc)
+    def _may_be_inward(self, host: str) -> bool:
+        """Tell whether a host may be this machine: the registry that the user named, or all where that is loopback."""
+        return same_host(_netloc(host), _address_of(self.host)) or (is_local(_netloc(host)) and is_local(self.host))
 
-    def _send(
+    def _ours(self, url: str) -> bool:
+        return origin_of(url) == origin_of(self.base)
+
+    def send(
         self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
     ) -> requests.Response:
+        """Send one request and return its answer, without following redirects. Raises PublishError's kinds."""
         try:
             with connections_of(self._session, self._open):
                 answer = self._session.request(
                     method, url, headers=dict(headers), data=data, params=params, timeout=self._timeout_s,
                     verify=self._verify, stream=True, auth=_NoNetrc(), allow_redirects=False,
                 )  # fmt: skip
-        except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate" in str(error).lower():
-                raise RegistryCertificate(
-                    f"the certificate of registry {self.host} is not trusted here",
-                    hint=f"put its authority into ~/.config/docker/certs.d/{self.host}/ca.crt",
-                ) from error
-            raise RegistryUnreachable(f"registry {self.host}: TLS failed", hint="does it speak plain http?") from error
-        except requests.exceptions.Timeout as error:
+        except requests.exceptions.RequestException as error:
+            raise self._unreachable(error) from error
+        except (OSError, ValueError) as error:
             raise RegistryUnreachable(
-                f"registry {self.host} does not answer in {self._timeout_s[1]:.0f} s",
-                hint="is the name right, and is it up?",
-            ) from error
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            raise RegistryUnreachable(
-                f"registry {self.host} cannot be reached: {_why(error)}", hint="is the name right, and is it up?"
+                f"registry {self.host} cannot be reached: {_why(error)}", hint=_IS_IT_UP
             ) from error
         self._shared.answered = True
         length = answer.headers.get("Content-Length", "")
         small = length.isdigit() and int(length) <= _SMALL_BODY
         packed = answer.headers.get("Content-Encoding", "identity") != "identity"
         if method == "HEAD" or (small and not packed and not (method == "GET" and answer.ok)):
-            _ = answer.content  # a connection whose answer was read to its end serves the next request
+            self._use_up(answer)
         return answer
 
-    def _find_base(self) -> str:
-        """Return the base URL: https, or http where this machine itself or a host named by the user speaks no TLS."""
-        host = "registry-1.docker.io" if self.host in ("docker.io", "index.docker.io") else self.host
+    def _use_up(self, answer: requests.Response) -> None:
+        """Read a small body to its end: then the connection serves the next request."""
+        try:
+            answer._content, answer._content_consumed = read_body(answer, _SMALL_BODY, self.answer_s), True
+        except NO_DOCUMENT:
+            answer._content, answer._content_consumed = b"", True
+            answer.close()
+
+    def _unreachable(self, error: requests.exceptions.RequestException) -> PublishError:
+        """Return the error of a request that got no answer."""
+        if (inward := _cause(error, InwardPeer)) is not None:
+            return RegistryUnreachable(
+                f"registry {self.host} sends by a name to {inward}, an address of this machine or its surroundings",
+                hint="tell its owner: a registry elsewhere has no business there",
+            )
+        if _cause(error, TooSlow) is not None or isinstance(error, requests.exceptions.Timeout):
+            return RegistryUnreachable(f"registry {self.host} does not answer in {self.answer_s:.0f} s", hint=_IS_IT_UP)
+        if isinstance(error, requests.exceptions.SSLError):
+            if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate" in str(error).lower():
+                return RegistryCertificate(
+                    f"the certificate of registry {self.host} is not trusted here",
+                    hint=f"put its authority into ~/.config/docker/certs.d/{self.host}/ca.crt",
+                )
+            return RegistryUnreachable(
+                f"registry {self.host}: TLS failed", hint=f"set BUILDR_PLAIN_HTTP={self.host} if it speaks plain http"
+            )
+        return RegistryUnreachable(f"registry {self.host} cannot be reached: {_why(error)}", hint=_IS_IT_UP)
+
+    @property
+    def base(self) -> str:
+        """The base URL: https, or http where this machine itself or a host named by the user speaks no TLS."""
+        host = _address_of(self.host)
+        if (known := self._shared.base) is not None:
+            return known
         with self._shared.lock:
             if self._shared.base is not None:
                 return self._shared.base
             base = f"https://{host}/v2/"
-            if is_local(host) or host in _plain_hosts():
+            if is_local(host) or origin_of(f"http://{host}") in _plain_origins():
                 try:
-                    self._send("GET", base, {}).close()
+                    self.send("GET", base, {}).close()
                 except RegistryCertificate:
                     raise
                 except RegistryUnreachable:
@@ -303,89 +361,11 @@ class Connection:
             self._shared.base = base
         return base
 
-    # -- login
-
-    def _authorized(self, url: str, headers: Mapping[str, str] | None, scope: str) -> dict[str, str]:
-        sent = dict(headers or {})
-        if not self._ours(url):
-            return sent
-        if token := self._shared.tokens.get(scope):
-            sent["Authorization"] = f"Bearer {token}"
-        elif self._shared.basic and self._login:
-            sent["Authorization"] = _basic(self._login)
-        return sent
-
-    def _log_in(self, answer: requests.Response, scope: str, used: str) -> bool:
-        """Do what a 401 asks for; tell whether it is worth asking again. ``used`` is what was refused."""
-        scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
-        if scheme.lower() == "basic":
-            self._shared.basic = self._login is not None
-            return self._shared.basic and not used.startswith("Basic ")
-        if scheme.lower() != "bearer":
-            return False
-        asked = {a or c: re.sub(r"\\(.)", r"\1", b) or d for a, b, c, d in _CHALLENGE.findall(rest)}
-        if not asked.get("realm"):
-            return False
-        with self._shared.lock:
-            known = self._shared.tokens.get(scope)
-            if known is None or used == f"Bearer {known}":  # else another thread has just got a fresh one
-                self._shared.tokens[scope] = self._token(asked, scope)
-        return True
-
-    def _token(self, asked: dict[str, str], scope: str) -> str:
-        realm = self.checked(asked["realm"])
-        if urlsplit(realm).scheme != "https" and not is_local(urlsplit(realm).netloc) and self._login:
-            raise RegistryUnreachable(
-                f"registry {self.host} wants the login sent to {realm} without TLS", hint="its configuration is wrong"
-            )
-        params: list[tuple[str, str]] = [("service", asked["service"])] if asked.get("service") else []
-        params += [("scope", one) for one in (scope or asked.get("scope", "")).split(" ") if one]
-        headers = {}
-        data = None
-        if self._login and self._login.identity_token:
-            data = {
-                **dict(params),
-                **({"scope": scope} if scope else {}),
-                "grant_type": "refresh_token",
-                "refresh_token": self._login.identity_token,
-                "client_id": "buildr",
-            }
-        elif self._login:
-            headers["Authorization"] = _basic(self._login)
-        try:
-            with self._send(
-                "POST" if data else "GET", realm, headers, data=data, params=None if data else params
-            ) as answer:
-                if answer.status_code in (401, 403):
-                    raise self.refused(answer, "the login")
-                answer.raise_for_status()
-                loaded = json.loads(_start(answer, _MAX_TOKEN_BYTES))
-                token = loaded.get("token") or loaded.get("access_token")
-        except (requests.exceptions.RequestException, *_NO_DOCUMENT) as error:
-            raise RegistryUnreachable(f"registry {self.host}: no token from {realm}: {_why(error)}") from error
-        return str(token or "")
-
     def refused(self, answer: requests.Response, what: str) -> PublishError:
         """Return the error of an answer that is no success."""
-        code, said = _said(answer)
-        status = answer.status_code
-        made: PublishError
-        if status == 401:
-            how = "refuses the login" if self._login else "wants a login"
-            made = RegistryUnauthorized(f"registry {self.host} {how}{said}", hint=f"buildr login {self.host}")
-        elif status == 403:
-            made = RegistryDenied(
-                f"registry {self.host} does not allow {what}{said}",
-                hint=_HINTS.get(code or "", "ask its owner for the right"),
-            )
-        elif status == 429 or status >= 500:
-            made = RegistryUnreachable(
-                f"registry {self.host} answered {status}{said}", hint=_HINTS.get(code or "", "try again later")
-            )
-        else:
-            made = PublishError(f"registry {self.host} answered {status} for {what}{said}", hint=_HINTS.get(code or ""))
-        made.method, made.status, made.code = answer.request.method, status, code
-        return made
+        return refusal(
+            answer, self.host, what, logged_in=self._shared.authorization.login is not None, answer_s=self.answer_s
+        )
 
 
 class _NoNetrc(requests.auth.AuthBase):
@@ -408,33 +388,30 @@ def known_ca(host: str) -> Path | None:
     return None
 
 
-def _plain_hosts() -> set[str]:
-    """Return the hosts that ``$BUILDR_PLAIN_HTTP`` (separated by commas) lets be spoken to without TLS."""
-    return {one.strip() for one in os.environ.get("BUILDR_PLAIN_HTTP", "").split(",") if one.strip()}
+def _plain_origins() -> set[Origin | None]:
+    """Return the hosts, with a port or without, that ``$BUILDR_PLAIN_HTTP`` (``a,b``) lets be spoken to without TLS."""
+    given = os.environ.get("BUILDR_PLAIN_HTTP", "").split(",")
+    return {origin_of(f"http://{one.strip()}") for one in given if one.strip()}
 
 
-def _start(answer: requests.Response, limit: int) -> bytes:
-    """Return the first bytes of an answer, unpacked piece by piece: a bomb is not unpacked any further."""
-    if answer._content_consumed:
-        return answer.content
-    found: bytes = answer.raw.read(limit, decode_content=True)
-    return found
+def _netloc(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _basic(login: Login) -> str:
-    return "Basic " + base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+def _address_of(host: str) -> str:
+    """Return where a registry is asked: Docker Hub's is not its name."""
+    return "registry-1.docker.io" if host in ("docker.io", "index.docker.io") else host
 
 
-def _said(answer: requests.Response) -> tuple[str | None, str]:
-    """Return the registry's first code, and its own words, at most 200 characters, with a colon before them."""
-    try:
-        text = _start(answer, 16_384)
-        errors = json.loads(text)["errors"]
-        words = "; ".join(str(error.get("message") or error.get("code")) for error in errors)
-        code = str(errors[0]["code"]) if errors and errors[0].get("code") else None
-    except _NO_DOCUMENT:
-        return None, ""
-    return code, f": {words[:200]}" if words else ""
+def _cause(error: BaseException, kind: type[_Error]) -> _Error | None:
+    """Return the error of a kind that an error was made of, None where it was not."""
+    seen: list[object] = [error]
+    for one in seen:
+        if isinstance(one, kind):
+            return one
+        if isinstance(one, BaseException) and len(seen) < 50:
+            seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return None
 
 
 def _why(error: Exception) -> str:

@@ -11,25 +11,30 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from buildr_jupyter.errors import BuildError, Cancelled
+from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
+from buildr_jupyter.oci.documents import MAX_DOCUMENT_BYTES
 from buildr_jupyter.oci.image import Published, digest_of
 from buildr_jupyter.ownership import half_of
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
+__all__ = ["UNREADABLE", "Bounded", "CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
 
 Locate = Callable[[str], Path]
 """Digest to the file that has its bytes."""
 _MAX_MEMBERS = 20_000
-_MAX_DOCUMENT_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 1 << 20
+_MAX_SIZE = 1 << 62
+_EMPTY_READS = 2
+"""So often a tar without its two blocks of zeros is asked for more."""
 _REF_NAME = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
 
@@ -146,22 +151,32 @@ def _add(tar: tarfile.TarFile, path: str, size: int, stream: IO[bytes]) -> None:
     tar.addfile(info, stream)
 
 
+UNREADABLE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, MemoryError, OverflowError)
+"""What reading a damaged archive raises, compressed or not."""
+
+
 class FileSource:
     """An image in a file or a folder, read blob by blob: ``open(path)`` of what is inside, None where it is not."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._tar: tarfile.TarFile | None = None
+        self._raw: IO[bytes] | None = None
         if not path.is_dir():
             try:
-                self._tar = tarfile.open(path, tarinfo=CarefulInfo)  # noqa: SIM115 - closed by close()
+                self._raw = path.open("rb")
+                bounded: Any = Bounded(self._raw, check)
+                self._tar = tarfile.open(fileobj=bounded, tarinfo=CarefulInfo)  # noqa: SIM115 - closed by close()
                 self._members = {}
                 for number, member in enumerate(self._tar):
+                    check()
                     if number >= _MAX_MEMBERS:
                         raise tarfile.ReadError(f"it has more than {_MAX_MEMBERS:,} files")
                     self._members[member.name.removeprefix("./")] = member
-            except (tarfile.TarError, OSError, EOFError) as error:
+            except BaseException as error:
                 self.close()
+                if not isinstance(error, UNREADABLE):
+                    raise
                 raise BuildError(
                     f"Image build failed: base {str(path)!r} is no image: {error}",
                     hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
@@ -171,13 +186,18 @@ class FileSource:
         """Close the file."""
         if self._tar:
             self._tar.close()
+        if self._raw:
+            self._raw.close()
 
     def open(self, name: str) -> IO[bytes] | None:
         """Return a stream of the content under this name."""
         if self._tar is None:
             path = self.path / name
-            inside = path.resolve().is_relative_to(self.path.resolve())  # no link and no .. leads out of it
-            return path.open("rb") if inside and path.is_file() else None
+            try:
+                inside = path.resolve().is_relative_to(self.path.resolve())  # no link and no .. leads out of it
+                return path.open("rb") if inside and path.is_file() else None
+            except (OSError, ValueError, RuntimeError):  # a name that no file has, links that go round
+                return None
         member = self._members.get(name)
         for _ in range(8):
             if member is None or not (member.issym() or member.islnk()):
@@ -191,19 +211,73 @@ class FileSource:
         stream = self.open(name)
         if stream is None:
             return None
-        with stream:
-            content = stream.read(_MAX_DOCUMENT_BYTES + 1)
-        return content if len(content) <= _MAX_DOCUMENT_BYTES else None
+        try:
+            with stream:
+                content = stream.read(MAX_DOCUMENT_BYTES + 1)
+        except UNREADABLE:
+            return None
+        return content if len(content) <= MAX_DOCUMENT_BYTES else None
 
 
 class CarefulInfo(tarfile.TarInfo):
-    """A header that is read only where it has the size of one: a long name has thousands of bytes, not gigabytes."""
+    """A header that is read only where it is one: a long name has thousands of bytes, not gigabytes, none is negative.
+
+    What the standard library raises for a damaged one (the map of a sparse file, a number that is none) is a ReadError.
+    """
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES[:2])
         if self.type in extended and self.size > _MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header of it is too large")
-        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]
+        if self.size < 0:
+            raise tarfile.ReadError("a header of it has a negative size")
+        begin = tar.offset
+        try:
+            found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        except (ValueError, IndexError, OverflowError, UnicodeError, TypeError, RecursionError) as error:
+            raise tarfile.ReadError(f"a header of it is damaged: {error}") from error
+        if not 0 <= found.size < _MAX_SIZE or not begin <= tar.offset < _MAX_SIZE:
+            raise tarfile.ReadError("a header of it has a size that nothing has")
+        return found
+
+
+class Bounded(io.RawIOBase):
+    """A stream that is read as far as it goes: reading on after its end, or seeking beyond, is an error.
+
+    tarfile skips what a header says in blocks until they are read, and reads a sparse file's map until it is whole,
+    both without looking whether anything comes. ``check`` is called for each block and may raise to stop.
+    """
+
+    def __init__(self, stream: IO[bytes], check: Callable[[], None]) -> None:
+        self._stream, self._check, self._empty = stream, check, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._check()
+        try:
+            block = self._stream.read(size)
+        except BuildrError:
+            raise
+        except Exception as error:  # each library that unpacks has errors of its own
+            raise tarfile.ReadError(f"it is damaged: {error}") from error
+        if not block and size:
+            self._empty += 1
+            if self._empty > _EMPTY_READS:
+                raise tarfile.ReadError("it ends early: its headers say more than there is")
+        return block
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._check()
+        self._empty = 0
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) -> tuple[str | None, bytes, list[str]]:
@@ -237,7 +311,10 @@ def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) ->
         config = source.read(described["Config"])
         if config is None:
             raise broken
-        return None, config, list(described["Layers"])
+        names = list(described["Layers"])
+        if not all(isinstance(name, str) for name in names):
+            raise broken
+        return None, config, names
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise broken from error
 
@@ -265,7 +342,7 @@ def copy_layer(
                     unpacked += len(block)
             while path_like.read(1 << 20):
                 pass
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error, tarfile.TarError) as error:
             raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
         return f"sha256:{path_like.hash.hexdigest()}", f"sha256:{diff.hexdigest()}", path_like.size, unpacked
     if head == _ZSTD_HEAD[:2]:
@@ -276,19 +353,29 @@ def copy_layer(
         stream.seek(0)
         stream, head = ZstdDecompressor().stream_reader(stream, read_across_frames=True), b""
     packer = compress()
-    block = head + stream.read(1 << 20)
-    while block:
+    bounded: Any = Bounded(stream, check)
+    for block in _blocks(bounded, head):
         check()
         diff.update(block)
         unpacked += len(block)
         packed = packer.compress(block)
         blob.update(packed)
         size += out.write(packed)
-        block = stream.read(1 << 20)
     packed = packer.flush()
     blob.update(packed)
     size += out.write(packed)
     return f"sha256:{blob.hexdigest()}", f"sha256:{diff.hexdigest()}", size, unpacked
+
+
+def _blocks(stream: IO[bytes], head: bytes) -> Iterator[bytes]:
+    """Yield what is in a layer. Raises BuildError for one that is damaged."""
+    try:
+        block = head + stream.read(1 << 20)
+        while block:
+            yield block
+            block = stream.read(1 << 20)
+    except tarfile.TarError as error:
+        raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
 
 
 _ZSTD_HEAD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1

@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
-from buildr_jupyter.oci.archive import CarefulInfo, FileSource, copy_layer, read_archive
-from buildr_jupyter.oci.documents import read_config, read_descriptor, read_entries
+from buildr_jupyter.oci.archive import Bounded, CarefulInfo, FileSource, copy_layer, read_archive
+from buildr_jupyter.oci.documents import (
+    DamagedDocument,
+    read_config,
+    read_descriptor,
+    read_entries,
+    read_image_manifest,
+)
 from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.registry import Registry
@@ -125,27 +131,27 @@ def from_registry(registry: Registry, ref: ImageRef, platform: str, store: Store
         if "manifests" not in manifest.document:
             break
         manifest = registry.manifest(repository, choose(manifest.document, platform, str(ref)))
-    document = manifest.document
-    try:
-        digest, size = read_descriptor(document["config"], f"the manifest of {ref}")
-        config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
-        check_platform(config, platform, str(ref))
-        diff_ids = config["rootfs"]["diff_ids"]
-        layers = []
-        for part, diff_id in zip(document["layers"], diff_ids, strict=True):
-            digest, size = read_descriptor(part, f"the manifest of {ref}")
-            if part["mediaType"] not in _TYPES:
-                raise BuildError(f"Image build failed: base {ref} has a layer of type {part['mediaType']!r}")
-            layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise BuildError(f"Image build failed: base {ref} is no image: {error}") from error
+    described, parts = read_image_manifest(manifest.document, f"base {ref}")
+    digest, size = read_descriptor(described, f"the manifest of {ref}")
+    config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
+    check_platform(config, platform, str(ref))
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    if len(diff_ids) != len(parts):
+        raise DamagedDocument(f"base {ref} is damaged: it has {len(parts)} layers, its config {len(diff_ids)}")
+    layers = []
+    for part, diff_id in zip(parts, diff_ids, strict=True):
+        digest, size = read_descriptor(part, f"the manifest of {ref}")
+        if part["mediaType"] not in _TYPES:
+            raise DamagedDocument(f"base {ref} has a layer of type {part['mediaType']!r}, which cannot be read here")
+        layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
     return Base(str(ref), top.digest, platform, config, tuple(layers), (registry.host, repository))
 
 
 def _small(registry: Registry, repository: str, digest: str, size: int, store: Store) -> bytes:
     if not store.has(digest, size):
+        content = registry.document(repository, digest, size)
         with store.writing() as (out, keep):
-            registry.download(repository, digest, size, out)
+            out.write(content)
             keep(digest)
     return store.read(digest)
 
@@ -192,7 +198,7 @@ def from_saved(
     path: Path, name: str, platform: str, store: Store, using: Compressor, check: Callable[[], None]
 ) -> Base:
     """Return the base in a file or folder without looking whether it is known; its name is ``name``."""
-    source = FileSource(path)
+    source = FileSource(path, check)
     using = using if using.media_type == GZIP else compressor()  # a gzip layer stays one: one kind for all
     try:
         digest, content, names = read_archive(source, lambda index: choose(index, platform, name))
@@ -217,11 +223,14 @@ def from_saved(
 # -- the Python in a base
 
 
-def find_python(base: Base, store: Store, locate: Callable[[Layer], Path], python: str) -> Python:
+def find_python(
+    base: Base, store: Store, locate: Callable[[Layer], Path], python: str, check: Callable[[], None] = lambda: None
+) -> Python:
     """Return the interpreter of the base; it must be of version ``python``.
 
-    The official images say it in their environment; of others the layers are read, once for each digest. Raises
-    BuildRefused for a base without Python, or with another version.
+    The official images say it in their environment; of others the layers are read, once for each digest;
+    ``check`` is called on the way and may raise to stop. Raises BuildRefused for a base without Python, or with another
+    version, BuildError for a layer that cannot be read.
     """
     key = ["python-of", [layer.diff_id for layer in base.layers], 1]
     known = store.record(key)
@@ -231,7 +240,7 @@ def find_python(base: Base, store: Store, locate: Callable[[Layer], Path], pytho
     if found is None and said and _OFFICIAL in environment.get("PATH", ""):
         found = [Python(_OFFICIAL, said[0])]
     if found is None:
-        found = _scan(base, locate, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"))
+        found = _scan(base, locate, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"), check)
         store.note(key, [[one.bin, one.version] for one in found])
     for one in found:
         if one.version == python:
@@ -244,11 +253,11 @@ def find_python(base: Base, store: Store, locate: Callable[[Layer], Path], pytho
     raise BuildRefused(f"Image build failed: base {base.name} has no Python", hint="name a Python image with --base")
 
 
-def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str]) -> list[Python]:
+def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str], check: Callable[[], None]) -> list[Python]:
     """Return the interpreters in the layers, those first that PATH finds first; of a virtual environment none."""
     names: set[str] = set()
     for layer in base.layers:
-        with opened_layer(locate(layer), layer) as tar:
+        with opened_layer(locate(layer), layer, check) as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # it keeps each header that it has read
                 name = "/" + member.name.removeprefix("./").strip("/")
@@ -268,8 +277,11 @@ def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str]) -> list[
 
 
 @contextlib.contextmanager
-def opened_layer(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
-    """Give the tar of a compressed layer, to be read from its beginning on; raises BuildError for one that is none."""
+def opened_layer(path: Path, layer: Layer, check: Callable[[], None] = lambda: None) -> Iterator[tarfile.TarFile]:
+    """Give the tar of a compressed layer, to be read from its beginning on; raises BuildError for one that is none.
+
+    It is read as far as the blob goes, whatever its headers say; ``check`` is called on the way and may raise to stop.
+    """
     try:
         with path.open("rb") as raw:
             stream: IO[bytes] = raw
@@ -279,10 +291,13 @@ def opened_layer(path: Path, layer: Layer) -> Iterator[tarfile.TarFile]:
                 stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             elif layer.media_type == GZIP:
                 stream = _fast_gzip(raw)
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=CarefulInfo) as tar:
+            bounded: Any = Bounded(stream, check)
+            with tarfile.open(fileobj=bounded, mode="r|", tarinfo=CarefulInfo) as tar:
                 yield tar
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-        raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
+    except (tarfile.TarError, EOFError, OverflowError) as error:
+        raise BuildError(
+            f"Image build failed: a layer of the base cannot be read: {error}", hint="name another base with --base"
+        ) from error
 
 
 def _fast_gzip(raw: IO[bytes]) -> IO[bytes]:

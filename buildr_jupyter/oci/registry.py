@@ -6,21 +6,26 @@ Source: OCI distribution specification 1.1, "Pull", "Push", "Resuming a push", "
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import requests
 import urllib3
 
 from buildr_jupyter.credentials import Login
-from buildr_jupyter.errors import PublishError, RegistryCertificate, RegistryUnreachable
+from buildr_jupyter.errors import PublishError, RegistryUnreachable
+from buildr_jupyter.oci._answers import read_body, web_page
+from buildr_jupyter.oci._deadlines import Deadline
 from buildr_jupyter.oci._http import Connection, Patience, known_ca
-from buildr_jupyter.oci.documents import is_size
+from buildr_jupyter.oci._transport import socket_of
+from buildr_jupyter.oci._upload import Sending
+from buildr_jupyter.oci.documents import MAX_DOCUMENT_BYTES, is_size, read_entries
 
 __all__ = ["Manifest", "Patience", "Registry", "connect"]
 
@@ -34,6 +39,8 @@ CHUNK_BYTES = 64 * 1024 * 1024
 """A larger blob goes up in chunks of this size, so that a break costs one of them at most."""
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _READ = 1 << 20
+_SLOWEST = 1 << 16
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +115,15 @@ class Registry(Connection):
         with answer:
             if answer.status_code == 404:
                 return None
-            found = answer.headers.get("Docker-Content-Digest")
-        return found or self.manifest(repository, reference).digest
+            found = answer.headers.get("Docker-Content-Digest", "")
+        return found if DIGEST.fullmatch(found) else self.manifest(repository, reference).digest
 
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return the manifest of a tag or a digest, its digest computed here.
 
         Raises PublishError where there is none or where its content is not what the digest says; else as ``ping``.
         """
-        what = f"{repository}:{reference}"
+        what = f"{repository}:{_reference(reference)}"
         answer = self.ask(
             "GET", f"{repository}/manifests/{reference}", scope=_pull(repository), what=what,
             headers={"Accept": ", ".join(MANIFEST_TYPES)},
@@ -124,7 +131,7 @@ class Registry(Connection):
         with answer:
             if answer.status_code == 404:
                 raise _status(PublishError(f"registry {self.host} has no {what}"), "GET", 404, "MANIFEST_UNKNOWN")
-            content = answer.raw.read(_MAX_MANIFEST_BYTES + 1, decode_content=True)
+            content = self._document(answer, _MAX_MANIFEST_BYTES + 1, what)
             media_type = answer.headers.get("Content-Type", "").partition(";")[0]
         if len(content) > _MAX_MANIFEST_BYTES:
             raise PublishError(f"registry {self.host} gave a manifest of {what} above {_MAX_MANIFEST_BYTES:,} bytes")
@@ -132,6 +139,35 @@ class Registry(Connection):
         if reference.startswith("sha256:") and reference != digest:
             raise PublishError(f"registry {self.host} gave another manifest than {what}")
         return Manifest(digest, media_type, content)
+
+    def _document(self, answer: requests.Response, limit: int, what: str) -> bytes:
+        """Return the body of an answer, ``limit`` bytes at most. Raises RegistryUnreachable."""
+        try:
+            content = read_body(answer, limit, self.answer_s)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise RegistryUnreachable(
+                f"registry {self.host} broke off {what}, or was too slow: it had {self.answer_s:.0f} s",
+                hint="try again",
+            ) from error
+        if content.lstrip()[:1] == b"<":
+            raise web_page(self.host, f" to {what}")
+        return content
+
+    def document(self, repository: str, digest: str, size_bytes: int) -> bytes:
+        """Return a small blob, an image's config, checked against its digest.
+
+        Raises PublishError where ``size_bytes`` (the manifest's word) is no document's, before anything is asked; else
+        as ``download``.
+        """
+        if size_bytes > MAX_DOCUMENT_BYTES:
+            raise PublishError(
+                f"registry {self.host}: {digest} is said to have {size_bytes:,} bytes; a document has at most"
+                f" {MAX_DOCUMENT_BYTES:,}",
+                hint="name another image: this one is damaged, or made to harm",
+            )
+        out = io.BytesIO()
+        self.download(repository, digest, size_bytes, out)
+        return out.getvalue()
 
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
         """Put a manifest under a tag or its digest and return its digest; its blobs must be there.
@@ -175,16 +211,16 @@ class Registry(Connection):
         """
         if size_bytes >= ask_bytes and self.has_blob(repository, digest):
             return "exists"
-        location = self._begin(repository, digest, mount_from)
+        location = self.begin(repository, digest, mount_from)
         if location is None:
             return "mounted"
-        sending = _Sending(self, repository, digest, size_bytes, open_blob, progress, chunk_bytes)
+        sending = Sending(self, repository, digest, size_bytes, open_blob, progress, chunk_bytes)
         sending.run(location)
         return "done"
 
     def mount(self, repository: str, digest: str, mount_from: str) -> bool:
         """Mount a blob of another repository of this registry; tell whether that went."""
-        location = self._begin(repository, digest, mount_from)
+        location = self.begin(repository, digest, mount_from)
         if location is not None:
             self.ask(
                 "DELETE",
@@ -196,7 +232,7 @@ class Registry(Connection):
             ).close()
         return location is None
 
-    def _begin(self, repository: str, digest: str, mount_from: str | None) -> str | None:
+    def begin(self, repository: str, digest: str, mount_from: str | None) -> str | None:
         """Return the address of a new upload, None where the blob was mounted instead."""
         query = f"?{urlencode({'mount': digest, 'from': mount_from})}" if mount_from else ""
         scope = _push(repository) + (f" {_pull(mount_from)}" if mount_from else "")
@@ -207,7 +243,7 @@ class Registry(Connection):
             )  # fmt: skip
         except PublishError as error:
             if mount_from and error.status is not None and 400 <= error.status < 500:
-                return self._begin(repository, digest, None)  # the mount was refused, not the push
+                return self.begin(repository, digest, None)  # the mount was refused, not the push
             raise
         with answer:
             if answer.status_code == 201 and mount_from:
@@ -230,9 +266,9 @@ class Registry(Connection):
 
         Raises PublishError for a blob that is missing, of another size or of another digest; else as ``ping``.
         """
-        attempt = 0
+        _reference(digest)
+        attempt = done = mark = 0
         digester = hashlib.sha256()
-        done = 0
         while True:
             headers = {"Range": f"bytes={done}-"} if done else {}
             answer = self.ask(
@@ -242,23 +278,23 @@ class Registry(Connection):
                 if answer.status_code == 404:
                     raise _status(PublishError(f"registry {self.host} has no {digest}"), "GET", 404, "BLOB_UNKNOWN")
                 if done and answer.status_code != 206:  # it knows no ranges: from the start
-                    digester, done = hashlib.sha256(), 0
+                    digester, done, mark = hashlib.sha256(), 0, 0
                     out.seek(0)
                     out.truncate()
-                begun = done
-                try:
-                    while block := answer.raw.read(_READ):
-                        digester.update(block)
-                        out.write(block)
-                        done += len(block)
-                        if done > size_bytes:
-                            raise PublishError(f"registry {self.host} sends more of {digest} than its manifest says")
-                        progress(done)
-                except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, ConnectionError):
-                    pass
+                for block in self._blocks(answer, size_bytes - done):
+                    digester.update(block)
+                    out.write(block)
+                    done += len(block)
+                    if done > size_bytes:
+                        raise PublishError(
+                            f"registry {self.host} sends more of {digest} than its manifest says",
+                            hint="name another image: this one is damaged",
+                        )
+                    progress(done)
             if done == size_bytes:
                 break
-            attempt = 0 if done > begun else attempt
+            if done - mark >= _READ:  # it gets on: what breaks off after each byte does not
+                attempt, mark = 0, done
             if attempt >= self.patience.retries:
                 raise RegistryUnreachable(
                     f"registry {self.host} broke off {digest} after {done} of {size_bytes} bytes", hint="try again"
@@ -267,6 +303,28 @@ class Registry(Connection):
             attempt += 1
         if f"sha256:{digester.hexdigest()}" != digest:
             raise PublishError(f"registry {self.host} gave other bytes than {digest}")
+
+    def _blocks(self, answer: requests.Response, left: int) -> Iterator[bytes]:
+        """Yield what comes of a blob, and a byte more where there is more; end where it breaks off or trickles.
+
+        At least ``_SLOWEST`` bytes must come in the time of a whole answer.
+        """
+        with Deadline(socket_of(answer), self.answer_s) as deadline:
+            since = 0
+            while left >= 0:
+                self.patience.check()
+                try:
+                    block = answer.raw.read(min(_SLOWEST, left + 1))
+                except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException, OSError):
+                    return
+                if not block:
+                    return
+                yield block
+                left -= len(block)
+                since += len(block)
+                if since >= _SLOWEST:
+                    deadline.extend()
+                    since = 0
 
     # -- referrers
 
@@ -285,7 +343,7 @@ class Registry(Connection):
                 return digest
         tag = subject.replace(":", "-")
         try:
-            known = self.manifest(repository, tag).document.get("manifests", [])
+            known = read_entries(self.manifest(repository, tag).document, f"the list of referrers {tag}")
         except PublishError as error:
             if error.status != 404:
                 raise
@@ -302,132 +360,11 @@ class Registry(Connection):
         return digest
 
 
-class _Sending:
-    """One blob on its way up."""
-
-    def __init__(
-        self,
-        registry: Registry,
-        repository: str,
-        digest: str,
-        size_bytes: int,
-        open_blob: Callable[[], IO[bytes]],
-        progress: Callable[[int], None],
-        chunk_bytes: int,
-    ) -> None:
-        self.registry, self.repository, self.digest = registry, repository, digest
-        self.size_bytes, self.open_blob, self.progress = size_bytes, open_blob, progress
-        self.chunk_bytes = chunk_bytes
-
-    def run(self, location: str) -> None:
-        """Send all; after a break ask where the upload stands, or begin another."""
-        offset, attempt, patience = 0, 0, self.registry.patience
-        while True:
-            try:
-                while offset < self.size_bytes and (offset or self.size_bytes > self.chunk_bytes):
-                    location, offset = self._chunk(location, offset)
-                self._close(location, offset)
-                return
-            except RegistryCertificate:
-                raise
-            except PublishError as error:
-                passing = isinstance(error, RegistryUnreachable) or error.status in (404, 416)
-                if not passing or attempt >= patience.retries:
-                    raise
-                patience.pause(patience.wait_s(attempt))
-                attempt += 1
-                if self.registry.has_blob(self.repository, self.digest):
-                    return
-                location, offset = self._where(location)
-
-    def _request(self, method: str, location: str, offset: int, length: int) -> requests.Response:
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-        if method == "PATCH":
-            headers["Content-Range"] = f"{offset}-{offset + length - 1}"
-        opened: list[IO[bytes]] = []
-
-        def body() -> Any:
-            for stream in opened:
-                stream.close()
-            opened[:] = [self.open_blob()]
-            opened[0].seek(offset)
-            return _Body(opened[0], length, offset, self.progress, self.registry.patience.check)
-
-        try:
-            return self.registry.ask(
-                method, location, scope=_push(self.repository), what=self.repository, headers=headers,
-                data=body if length else None, accept=(), again=False,
-            )  # fmt: skip
-        finally:
-            for stream in opened:
-                stream.close()
-
-    def _chunk(self, location: str, offset: int) -> tuple[str, int]:
-        length = min(self.chunk_bytes, self.size_bytes - offset)
-        with self._request("PATCH", location, offset, length) as answer:
-            following = self.registry.checked(answer.headers.get("Location") or location)
-            if smallest := answer.headers.get("OCI-Chunk-Min-Length"):
-                self.chunk_bytes = max(self.chunk_bytes, int(smallest) if smallest.isdigit() else 0)
-            taken = _taken(answer.headers.get("Range"))
-        return following, taken if taken is not None else offset + length
-
-    def _close(self, location: str, offset: int) -> None:
-        parts = urlsplit(location)
-        query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", self.digest)])
-        url = urlunsplit(parts._replace(query=query))
-        with self._request("PUT", url, offset, self.size_bytes - offset) as answer:
-            said = answer.headers.get("Docker-Content-Digest", self.digest)
-        if said != self.digest:
-            raise PublishError(f"registry {self.registry.host} says {said} of a blob that is {self.digest}")
-        self.progress(self.size_bytes)
-
-    def _where(self, location: str) -> tuple[str, int]:
-        """Return where the upload goes on, and at which byte; a new one where the old is gone."""
-        try:
-            with self.registry.ask(
-                "GET", location, scope=_push(self.repository), what="an upload", accept=()
-            ) as answer:
-                taken = _taken(answer.headers.get("Range"))
-                following = self.registry.checked(answer.headers.get("Location") or location)
-            if taken is not None and taken <= self.size_bytes:
-                return following, taken
-        except PublishError as error:
-            if error.status is None or isinstance(error, RegistryUnreachable):
-                raise
-        begun = self.registry._begin(self.repository, self.digest, None)
-        assert begun is not None
-        return begun, 0
-
-
-class _Body:
-    """A part of a blob as the body of a request: of known length, told as it goes."""
-
-    def __init__(
-        self, stream: IO[bytes], length: int, offset: int, progress: Callable[[int], None], check: Callable[[], None]
-    ) -> None:
-        self._stream, self._left, self._length, self._check = stream, length, length, check
-        self._offset, self._progress, self._told = offset, progress, offset
-
-    def __len__(self) -> int:
-        return self._length
-
-    def read(self, size: int = -1) -> bytes:
-        self._check()
-        block = self._stream.read(min(self._left, size) if size >= 0 else self._left)
-        self._left -= len(block)
-        at = self._offset + self._length - self._left
-        if at - self._told >= _READ:
-            self._told = at
-            self._progress(at)
-        return block
-
-
-def _taken(header: str | None) -> int | None:
-    """Return how many bytes an upload has, as ``Range: 0-N`` says it; ``0-0`` of nothing counts as one or none."""
-    found = re.fullmatch(r"(?:bytes=)?0-(\d+)", header or "")
-    if not found:
-        return None
-    return int(found[1]) + 1 if int(found[1]) else 0
+def _reference(text: str) -> str:
+    """Return a tag or a digest; a registry's document names others, and a path is none."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}", text):
+        raise PublishError(f"{text[:200]!r} is neither a tag nor a digest", hint="name another image")
+    return text
 
 
 def _status(error: PublishError, method: str, status: int, code: str) -> PublishError:

@@ -27,6 +27,7 @@ PACKAGES = {
     "qemu-aarch64-static": "qemu-user-static",
     "chromium": "chromium",
     "busybox": "busybox-static",
+    "gcc": "build-essential",
 }
 """Program to Debian package."""
 

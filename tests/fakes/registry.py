@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -69,6 +70,10 @@ class FakeRegistry:
         """Uploads are sent to this host:port."""
         self.refuse_mount = False
         self.refuse_type = ""
+        self.rule: Callable[[_Handler], bool] | None = None
+        """Sees each request first: it answers (``handler.answer``) and returns True, or leaves it to the registry."""
+        self.challenges: list[str] = []
+        """WWW-Authenticate fields of each 401, in the place of the usual one; ``{host}`` is this registry."""
         self.token_uses: int | None = None
         """A token is good for so many requests."""
         self._uses: dict[str, int] = {}
@@ -97,6 +102,7 @@ class FakeRegistry:
 class _Handler(BaseHTTPRequestHandler):
     registry: FakeRegistry
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body follows its head at once
 
     def log_message(self, *_: object) -> None:
         pass
@@ -110,6 +116,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def answer(self, status: int, body: bytes = b"", fields: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer a request of a rule, with any fields; a Content-Length comes by itself."""
+        self._drain()
+        self.send_response(status)
+        for name, value in fields:
+            self.send_header(name, value)
+        if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _challenge(self, usual: str) -> None:
+        fields = self.registry.challenges or [usual]
+        body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
+        self.answer(401, body, [("WWW-Authenticate", one.replace("{host}", self.registry.host)) for one in fields])
 
     def _error(self, status: int, code: str, message: str, **headers: str) -> None:
         body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
@@ -127,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(registry.status, "UNKNOWN", "as it was told to")
             return False
         if registry.auth == "basic" and given != "Basic " + base64.b64encode(registry.login.encode()).decode():
-            self._error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Basic realm="fake"')
+            self._challenge('Basic realm="fake"')
             return False
         token = given.removeprefix("Bearer ")
         if registry.auth == "bearer" and registry.token_uses is not None and token in registry.tokens:
@@ -135,9 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             if registry._uses[token] > registry.token_uses:
                 registry.tokens.discard(token)
         if registry.auth == "bearer" and token not in registry.tokens:
-            self._drain()
-            realm = f'Bearer realm="http://{registry.host}/token",service="fake",scope="repository:x:pull"'
-            self._error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate=realm)
+            self._challenge(f'Bearer realm="http://{registry.host}/token",service="fake",scope="repository:x:pull"')
             return False
         if registry.denied == "all" or (registry.denied and self.command not in ("GET", "HEAD")):
             self._error(403, "DENIED", "requested access to the resource is denied")
@@ -160,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.registry.connections.add(self.client_address)
         self.registry.requests.append((self.command, self.path, dict(self.headers)))
+        if self.registry.rule is not None and self.registry.rule(self):
+            return
         if url.path == "/token":
             self._token()
             return

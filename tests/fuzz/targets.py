@@ -13,11 +13,11 @@ from typing import Any
 
 from buildr_jupyter import context, notebook_line, option, reference
 from buildr_jupyter.builder import _buildkit_trace, _io
-from buildr_jupyter.builder._dockerfile import base_images, base_names
+from buildr_jupyter.builder._dockerfile import base_locations, base_names
 from buildr_jupyter.cell import pip_lines, program, source
 from buildr_jupyter.errors import BuildError, ExportError, ImageRefError, NotebookError, OptionError, PublishError
 from buildr_jupyter.model import BuildRequest
-from buildr_jupyter.oci import _http, archive, base, image
+from buildr_jupyter.oci import _answers, archive, base, image
 from buildr_jupyter.oci.registry import Manifest
 from buildr_jupyter.plan import CustomDockerfile, ImagePlan, canonical_json, one_line
 
@@ -67,7 +67,7 @@ def dockerfile(data: bytes) -> None:
     names = list(base_names(request))
     assert len(set(names)) == len(names)
     assert not any(re.search(r"\s", name) for name in names)
-    assert all(host and "/" not in host for host in (ref.registry_host for ref in base_images(request)))
+    assert all(host and "/" not in host for host in base_locations(request))
     plan = ImagePlan(base="", python="", dockerfile=CustomDockerfile(text, (("A", text),), target=text or None))
     assert ImagePlan.from_json(json.loads(canonical_json(plan.to_json())), Path()) == plan
     label = one_line(text)
@@ -92,7 +92,7 @@ class _Folder:
 def registry_answer(data: bytes) -> None:
     """What a registry says is read or refused, whatever it is: an error, a manifest, an index, a base's config."""
     answer: Any = SimpleNamespace(_content_consumed=True, content=data, headers={})
-    _, said = _http._said(answer)
+    said = _answers._read(answer, 1.0).words
     assert len(said) <= 202
     manifest = Manifest("sha256:" + "0" * 64, "x", data)
     assert isinstance(manifest.document, dict)
@@ -210,4 +210,4 @@ def plant(name: str) -> None:
     elif name == "command_line":
         notebook_line.RULES["mount"] = notebook_line.RULES["tag"]  # type: ignore[index]
     else:
-        _http._NO_DOCUMENT = (ValueError,)
+        _answers.NO_DOCUMENT = (ValueError,)

@@ -21,8 +21,9 @@ from buildr_jupyter import builder
 from buildr_jupyter.builder._containers import unfinished
 from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.events import CancelToken, LogLine
-from buildr_jupyter.model import Archive, EngineLoad, Layout, Push, Secret
+from buildr_jupyter.model import Archive, BuildRequest, EngineLoad, ImageRef, Layout, Push, Requirement, Secret
 from tests.engines import containers
+from tests.fakes.escape import compiled
 from tests.integration.builders import BuildahHarness, World
 from tests.integration.test_builder_contract import build, wait_until, world
 
@@ -249,3 +250,38 @@ def test_a_killed_process_leaves_nothing_half_made(harness: BuildahHarness, stop
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_step_stays_in_its_root(harness: BuildahHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a chroot as isolation root walks out of it: buildah by itself is the control."""
+    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    canary = tmp_path / "canary"
+    canary.write_text("untouched")
+    folder = tmp_path / "context"
+    folder.mkdir()
+    compiled(folder)
+    (folder / "Dockerfile").write_text(f'FROM scratch\nCOPY escape /escape\nRUN ["/escape", "{canary}"]\n')
+    request = BuildRequest(folder, (ImageRef.parse("escape:1"),), outputs=(), no_cache=True)
+    with pytest.raises(BuildError):
+        build(harness.builder(), request)
+    assert canary.read_text() == "untouched"
+    subprocess.run(["buildah", "bud", "--no-cache", str(folder)], check=True, capture_output=True)
+    assert canary.read_text() == "escaped"
+
+
+PIN = (Requirement("six==1.16.0"),)
+
+
+def test_a_base_that_sends_packages_elsewhere(harness: BuildahHarness, world: World) -> None:
+    _, made = build(harness.builder(), harness.steps("ENV PIP_USER=1 PIP_TARGET=/elsewhere PIP_NO_DEPS=1"))
+    request = harness.program("import six; print(six.__version__)", requirements=PIN, base=made.image)
+    _, result = build(harness.builder(), request)
+    assert world.run(result.image) == "1.16.0\n"
+
+
+def test_a_base_without_pip(harness: BuildahHarness) -> None:
+    gone = "RUN rm -rf /usr/lib/python3/dist-packages/pip* /usr/lib/python3.11/ensurepip /usr/share/python-wheels/pip-*"
+    _, made = build(harness.builder(), harness.steps(gone))
+    with pytest.raises(BuildError, match=f"base {made.image} has no pip") as caught:
+        build(harness.builder(), harness.program("import six", requirements=PIN, base=made.image))
+    assert caught.value.hint == "take one with pip, or --base python:3.11-slim"

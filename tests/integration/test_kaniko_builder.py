@@ -43,7 +43,10 @@ def local() -> builder.Builder:
 def left_over() -> list[str]:
     """Return mounts and folders of roots."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if TEMPORARY in line]
-    return [*mounts, *(path.parent.name for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*/kaniko"))]
+    return [
+        *mounts,
+        *(path.parent.parent.name for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*/root/kaniko")),
+    ]
 
 
 def test_an_executable_builds_in_a_root_of_its_own(

@@ -83,6 +83,75 @@ def test_docker_config(docker: Callable[..., None], key: str, host: str) -> None
     assert credentials.find("other.example") is None
 
 
+@pytest.mark.parametrize(
+    ("keys", "name", "wanted"),
+    [
+        (["reg.example/team"], "reg.example/team/app", "reg.example/team"),
+        (["reg.example/team"], "reg.example/teams/app", None),
+        (["reg.example/team"], "reg.example", None),
+        (["reg.example", "reg.example/team", "reg.example/team/app"], "reg.example/team/app", "reg.example/team/app"),
+        (["reg.example/team/app", "reg.example/team", "reg.example"], "reg.example/team/other", "reg.example/team"),
+        (["reg.example/team", "reg.example"], "reg.example/else/app", "reg.example"),
+        (["reg.example:5000/team/"], "reg.example:5000/team/app", "reg.example:5000/team"),
+        (["docker.io/team", "https://index.docker.io/v1/"], "docker.io/team/app", "docker.io/team"),
+        (["docker.io/team", "https://index.docker.io/v1/"], "docker.io/library/x", "docker.io"),
+        (["index.docker.io/v1/"], "docker.io/library/x", "docker.io"),
+        (["https://reg.example/team"], "reg.example/other/app", "reg.example"),
+        (["https://reg.example/v1/some/path"], "reg.example", "reg.example"),
+        (["HTTPS://Reg.Example"], "reg.example/x", "reg.example"),
+        (["[::1]:5000/team"], "[::1]:5000/team/x", "[::1]:5000/team"),
+    ],
+)
+@pytest.mark.parametrize("podman", [True, False])
+def test_the_longest_key_wins(
+    files: Path, docker: Callable[..., None], keys: list[str], name: str, wanted: str | None, podman: bool
+) -> None:
+    auths = {key: auth(key.replace(":", "-")) for key in keys}
+    if podman:
+        (files / "podman.json").write_text(json.dumps({"auths": auths}))
+    else:
+        docker(auths=auths)
+    found = credentials.find(name)
+    assert (found and "/".join(filter(None, (found.host, found.namespace)))) == wanted
+    if found and wanted and wanted in keys:
+        assert found.user == wanted.replace(":", "-")
+
+
+def test_an_empty_entry_of_a_namespace_is_none(docker: Callable[..., None]) -> None:
+    docker(auths={"reg.example/team": {}, "reg.example": auth("whole")})
+    found = credentials.find("reg.example/team/app")
+    assert found
+    assert (found.user, found.namespace) == ("whole", "")
+
+
+def test_a_namespace_and_logout(docker: Callable[..., None], files: Path) -> None:
+    credentials.login("reg.example", "own", "x")
+    own = json.loads((files / "own" / "auth.json").read_text())
+    own["auths"]["reg.example/team"] = auth("team")
+    (files / "own" / "auth.json").write_text(json.dumps(own))
+    assert credentials.hosts() == [("reg.example", "buildr login"), ("reg.example/team", "buildr login")]
+    assert credentials.logout("reg.example")
+    assert credentials.find("reg.example") is None
+    assert credentials.find("reg.example/team/x")
+
+
+def test_logins_for_other_tools() -> None:
+    from buildr_jupyter.builder._containers import auth_json
+
+    logins = {
+        "reg.example/team/app": Login("reg.example", "t", "p", namespace="team"),
+        "reg.example/other/app": Login("reg.example", "u", "p"),
+        "docker.io/me/x": Login("docker.io", "h", "p", namespace="me"),
+        "none.example/x": None,
+    }
+    assert sorted(json.loads(auth_json(logins))["auths"]) == [
+        "docker.io/me/x",
+        "index.docker.io/me/x",
+        "reg.example",
+        "reg.example/team/app",
+    ]
+
+
 def test_identity_token(docker: Callable[..., None]) -> None:
     docker(auths={"reg.example": {**auth("00000000-0000", ""), "identitytoken": SECRET}})
     found = credentials.find("reg.example")
@@ -116,6 +185,52 @@ def test_order(files: Path, docker: Callable[..., None]) -> None:
 
 
 class TestHelper:
+    NOTHING = (
+        "credentials not found in native keychain", "No stored credential for https://reg.example", "Credentials not found",
+        "The specified item could not be found in the keychain.", "Element not found.", "no credentials found for reg.example",
+        "No such secret item at path: /org/freedesktop/secrets", "no stored credentials", "The credential could not be found",
+        "registry reg.example is not supported by this helper", "Item does not exist", "not logged in to reg.example",
+        "error getting credentials - err: exit status 1, out: `credentials not found`", "no matching credentials",
+        "Unsupported registry: reg.example", "credential for reg.example not found", "There is no login for this server", "password entry was not found",
+    )  # fmt: skip
+    FAILURES = (
+        'exec: "pass": executable file not found in $PATH', "gpg: decryption failed: No secret key", "pass store is uninitialized",
+        "Cannot autolaunch D-Bus without X11 $DISPLAY", "The keychain is locked", "connection refused", "", "NoCredentialProviders: no valid providers",
+        "User interaction is not allowed.", "gpg: command not found",
+        "docker-credential-other: executable not found",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("said", NOTHING)
+    @pytest.mark.parametrize("stream", ["stdout", "stderr"])
+    def test_nothing_is_stored(
+        self, docker: Callable[..., None], helper: Callable[..., Path], said: str, stream: str
+    ) -> None:
+        helper(f"print({said!r}, file=sys.{stream}); sys.exit(1)")
+        docker(credsStore="fake")
+        assert credentials.find("reg.example/team/app") is None
+
+    @pytest.mark.parametrize("said", FAILURES)
+    def test_a_failure_is_one(self, docker: Callable[..., None], helper: Callable[..., Path], said: str) -> None:
+        helper(f"print({said!r}); sys.exit(1)")
+        docker(credsStore="fake")
+        with pytest.raises(CredentialError, match="failed for reg.example"):
+            credentials.find("reg.example")
+
+    @pytest.mark.parametrize(
+        "code", ["", "print()", "print('{}')", "print(json.dumps({'Username': '', 'Secret': ''}))"]
+    )
+    def test_an_empty_answer_is_none(self, docker: Callable[..., None], helper: Callable[..., Path], code: str) -> None:
+        helper(code)
+        docker(credsStore="fake")
+        assert credentials.find("reg.example") is None
+
+    @pytest.mark.parametrize("named", [None, "", 7, ["x"]])
+    def test_a_helper_that_is_no_name(self, docker: Callable[..., None], named: object) -> None:
+        docker(credHelpers={"reg.example": named}, credsStore=named, auths={"reg.example": auth("u")})
+        found = credentials.find("reg.example")
+        assert found
+        assert found.user == "u"
+
     GOOD = f"print(json.dumps({{'ServerURL': given, 'Username': 'h', 'Secret': {SECRET!r}}}))"
 
     def test_for_the_host(self, docker: Callable[..., None], helper: Callable[[str], Path]) -> None:
@@ -174,7 +289,7 @@ class TestHelper:
         assert says in str(caught.value)
         assert SECRET not in repr(caught.value) + str(caught.value.hint)
 
-    @pytest.mark.parametrize("name", ["../evil", "/bin/sh", "a b", "", "-x", "a;b", "ü"])
+    @pytest.mark.parametrize("name", ["../evil", "/bin/sh", "a b", "-x", "a;b", "ü"])
     def test_odd_names_are_refused(self, docker: Callable[..., None], name: str) -> None:
         docker(credHelpers={"reg.example": name})
         with pytest.raises(CredentialError, match="is refused"):

@@ -234,7 +234,7 @@ class TestPublish:
     def test_sends_the_login(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with FakeEngine(push=PUSHED) as fake:
             monkeypatch.setenv("DOCKER_HOST", fake.host)
-            DockerBuilder(find_login=lambda host: Login(host, "u", "p:ä")).publish("127.0.0.1:9/x:1")
+            DockerBuilder(find_login=lambda name: Login(name.partition("/")[0], "u", "p:ä")).publish("127.0.0.1:9/x:1")
         (headers,) = [headers for _, path, _, headers in fake.requests if path.endswith("/push")]
         assert json.loads(base64.urlsafe_b64decode(headers["X-Registry-Auth"])) == {
             "username": "u",
@@ -278,8 +278,9 @@ def test_logins_of_the_bases_and_no_others(folder: Path, monkeypatch: pytest.Mon
     )
     asked = []
 
-    def find(host: str) -> Login | None:
-        asked.append(host)
+    def find(name: str) -> Login | None:
+        asked.append(name)
+        host = name.partition("/")[0]
         if host == "docker.io":
             raise CredentialError("helper is broken")
         return Login(host, "u", "p")
@@ -288,7 +289,7 @@ def test_logins_of_the_bases_and_no_others(folder: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("DOCKER_HOST", fake.host)
         request = BuildRequest(folder, (ImageRef.parse("x:1"),))
         state = BuildState().apply_all(DockerBuilder(find_login=find).stream_build(request, CancelToken()))
-    assert asked == ["docker.io", "reg.example", "reg2.example"]
+    assert asked == ["docker.io/library/python", "reg.example/a", "reg2.example/b"]
     assert [warning.text for warning in state.warnings] == ["no login for docker.io: helper is broken"]
     (headers,) = [headers for _, path, _, headers in fake.requests if path == "/build"]
     assert sorted(json.loads(base64.urlsafe_b64decode(headers["X-Registry-Config"]))) == ["reg.example", "reg2.example"]

@@ -206,7 +206,7 @@ def test_mounts_of_our_own_dockerfile(tmp_path: Path) -> None:
     (line,) = [line for line in text.decode().splitlines() if line not in plain.splitlines()]
     assert line == (
         "RUN --mount=type=cache,id=buildr-pip,target=/var/cache/buildr/pip,sharing=locked"
-        ' --mount=type=secret,id=buildr-index ["python3", "install.py", "/opt/venv"]'
+        ' --mount=type=secret,id=buildr-index ["python3", "install.py", "/opt/venv", "python:3.11-slim"]'
     )
     unchanged, text = with_mounts(request, secrets=False)
     assert unchanged == request

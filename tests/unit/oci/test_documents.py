@@ -9,7 +9,7 @@ import pytest
 
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.base import choose
-from buildr_jupyter.oci.documents import read_config, read_descriptor, read_entries
+from buildr_jupyter.oci.documents import read_config, read_descriptor, read_engine_image, read_entries
 from buildr_jupyter.oci.registry import Manifest
 
 WHOLE: dict[str, Any] = {
@@ -72,3 +72,25 @@ def test_a_descriptor_of_the_wrong_shape(descriptor: object) -> None:
 
 def test_a_descriptor() -> None:
     assert read_descriptor({"digest": "d", "size": 0, "urls": []}, "it") == ("d", 0)
+
+
+ENGINE: dict[str, Any] = {
+    "Id": "sha256:0", "RepoTags": ["x:1"], "RepoDigests": None, "Os": "linux", "Size": 7, "RootFS": {"Layers": ["a"]},
+    "Config": {"Env": ["A=b"], "Labels": {"l": "v"}, "Entrypoint": ["x"], "User": ""}, "GraphDriver": {},
+}  # fmt: skip
+
+
+def test_what_an_engine_says_comes_back_as_it_is() -> None:
+    assert read_engine_image(ENGINE, "it") == ENGINE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"Id": 7}, {"RepoTags": "x"}, {"RepoTags": [1]}, {"Size": -1}, {"Size": 10**400}, {"RootFS": []}, {"RootFS": {"Layers": 1}},
+     {"Config": []}, {"Config": {"Labels": [1]}}, {"Config": {"Env": [None]}}, {"Os": 1}],
+)  # fmt: skip
+def test_an_engine_that_says_something_else(change: dict[str, Any]) -> None:
+    with pytest.raises(BuildError, match="it is damaged"):
+        read_engine_image({**ENGINE, **change}, "it")
+    with pytest.raises(BuildError, match="it is damaged"):
+        read_engine_image([ENGINE], "it")

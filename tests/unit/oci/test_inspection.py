@@ -16,6 +16,7 @@ from buildr_jupyter.errors import EngineUnavailable, OptionError
 from buildr_jupyter.events import CancelToken
 from buildr_jupyter.model import BuildRequest, FileEntry, ImagePlan, ImageRef, Requirement
 from buildr_jupyter.oci.store import Store
+from tests.fakes.registry import FakeRegistry
 
 
 @pytest.fixture
@@ -82,3 +83,26 @@ def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(inspection, "_of_engine", lambda _name, _wanted: None)
     with pytest.raises(OptionError, match="neither in the engine nor in the store"):
         inspection.inspect("nobody:1", store)
+
+
+def test_a_login_for_a_namespace_is_used(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two teams of one registry, each with a login of its own; without one the registry refuses."""
+    import base64
+
+    from buildr_jupyter.errors import RegistryUnauthorized
+    from tests.unit.oci.test_malformed_documents import image
+
+    with FakeRegistry(auth="basic", user="team", password="horse") as fake:
+        image(fake)
+        for (_, reference), kept in list(fake.manifests.items()):
+            fake.manifests["team/x", reference] = fake.manifests["other/x", reference] = kept
+        auths = {
+            f"{fake.host}/{name}": {"auth": base64.b64encode(f"{name}:horse".encode()).decode()}
+            for name in ("team", "other")
+        }
+        (tmp_path / "auth.json").write_text(json.dumps({"auths": auths}))
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+        assert [row["platform"] for row in inspection.inspect(f"{fake.host}/team/x:1", store)] == ["linux/amd64"]
+        for name in ("other/x", "x"):
+            with pytest.raises(RegistryUnauthorized):
+                inspection.inspect(f"{fake.host}/{name}:1", store)
