@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import IO, Any
 
 __all__ = ["DAMAGED", "kind_of", "members"]
 
@@ -50,7 +50,7 @@ def members(kind: str, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     elif kind == "tar":
         yield from _in_tar(stream)
     else:
-        with _OPENERS[kind](stream) as inner:
+        with _opened(kind, stream) as inner:
             yield "", inner
 
 
@@ -87,9 +87,9 @@ def _zstd(stream: IO[bytes]) -> Any:
     raise ValueError("nothing here reads zstd")
 
 
-_OPENERS: dict[str, Any] = {
-    "gzip": lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
-    "bzip2": lambda stream: bz2.BZ2File(stream, "rb"),  # noqa: SIM115 - members() closes it
-    "xz": lambda stream: lzma.LZMAFile(stream, "rb"),
-    "zstd": lambda stream: cast("IO[bytes]", _zstd(stream)),
-}
+def _opened(kind: str, stream: IO[bytes]) -> Any:
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=stream, mode="rb")
+    if kind == "bzip2":
+        return bz2.BZ2File(stream, "rb")
+    return lzma.LZMAFile(stream, "rb") if kind == "xz" else _zstd(stream)
