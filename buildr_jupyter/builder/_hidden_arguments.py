@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from buildr_jupyter import leaks, masking
-from buildr_jupyter.context import quote_value
 from buildr_jupyter.errors import OptionError
 
 __all__ = ["Hidden", "hide"]
@@ -58,7 +57,10 @@ def hide(dockerfile: str, arguments: Mapping[str, str], environ: Mapping[str, st
         for name in proxies
         for variable in (name.upper(), name.lower())
     )
-    text = "".join(_changed(one, mounts, others) for one in _instructions(dockerfile))
+    found = _ESCAPE.match(dockerfile)
+    escape = found[1] if found else "\\"
+    quoted = {name: _quoted(value, escape) for name, value in others.items()}
+    text = "".join(_changed(one, mounts, quoted) for one in _instructions(dockerfile, escape))
     return Hidden(text, kept, {_id(name): value for name, value in proxies.items()})
 
 
@@ -80,16 +82,20 @@ def _changed(instruction: str, mounts: str, arguments: Mapping[str, str]) -> str
         return instruction[: head.end()] + mounts + instruction[head.end() :]
     if head and word == "ARG":
         return instruction[: head.end()] + _DECLARED.sub(
-            lambda found: f"{found[1]}={quote_value(arguments[found[1]])}" if found[1] in arguments else found[0],
+            lambda found: f"{found[1]}={arguments[found[1]]}" if found[1] in arguments else found[0],
             instruction[head.end() :],
         )
     return instruction
 
 
-def _instructions(dockerfile: str) -> Iterator[str]:
+def _quoted(value: str, escape: str) -> str:
+    for sign in (escape, '"', "$"):
+        value = value.replace(sign, escape + sign)
+    return f'"{value}"'
+
+
+def _instructions(dockerfile: str, escape: str) -> Iterator[str]:
     """Yield the instructions with all their lines, and comments and empty lines between them, each as it is."""
-    found = _ESCAPE.match(dockerfile)
-    escape = found[1] if found else "\\"
     lines = iter(dockerfile.splitlines(keepends=True))
     for first in lines:
         taken = line = first
