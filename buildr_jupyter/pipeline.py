@@ -135,6 +135,12 @@ def context_folder(job: Job) -> Path:
     )
 
 
+def write_context(plan: ImagePlan, job: Job) -> Path:
+    """Write the context of this job; one that the user named is as open as the umask says."""
+    folder = context_folder(job)
+    return context.write_folder(plan, folder, private=job.options.context is None or ownership.in_cache(folder))
+
+
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
 
@@ -228,7 +234,7 @@ def _stream_build(
         else:
             digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
         plan = replace(plan, base=name, base_digest=digest)
-    folder = context.write_folder(plan, context_folder(job))
+    folder = write_context(plan, job)
     request = BuildRequest(
         context=folder,
         refs=(*refs, refs[0].with_tag(plan.content_tag)),
@@ -255,6 +261,8 @@ def _stream_build(
             hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
         )
     result = yield from builder.stream_build(request, cancel)
+    if result.archive:
+        ownership.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
     return replace(
         result,
@@ -286,7 +294,10 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
         from platformdirs import user_cache_path
 
         ref = job.refs[0]
-        found.append(Archive(user_cache_path("buildr") / "archives" / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
+        folder = user_cache_path("buildr") / "archives"
+        with suppress(OSError):  # the builder says that it cannot write there
+            ownership.private_folder(folder)
+        found.append(Archive(folder / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
     return tuple(found)
 
 

@@ -4,6 +4,9 @@
 inputs, ``images/…`` which manifest a name has. Everything gets its name by rename when it is whole, so that neither a
 kill nor a full disk leaves half a blob, and any number of processes may work in one store. Source: OCI image
 specification 1.1, "Image Layout".
+
+A store is for its user only, whatever the umask, unless it is made in a folder that was there and that others may
+enter: then it is as open as the umask says.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildrError
 from buildr_jupyter.oci.layer import Layer
-from buildr_jupyter.ownership import fresh, sweep_folder
+from buildr_jupyter.ownership import fresh, in_cache, private_folder, sweep_folder
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
@@ -66,6 +69,7 @@ class Store:
         self.folder = folder or default_folder()
         self._sound: dict[str, int] = {}
         self._ready = False
+        self._shared = False
 
     # -- blobs
 
@@ -125,12 +129,11 @@ class Store:
         """
         try:
             self._prepare()
-            with fresh(self.folder / "half", "half-") as half:
+            with fresh(self.folder / "half", "half-", shared=self._shared) as half:
                 done: list[str] = []
                 with half.open("wb") as out:
                     yield out, done.append
                 if done:
-                    half.chmod(0o644)
                     stamp = half.stat().st_mtime_ns
                     half.replace(self.path(done[0]))
                     self._sound[done[0]] = stamp  # its digest was made of what was written
@@ -146,14 +149,21 @@ class Store:
     def _prepare(self) -> None:
         if self._ready and (self.folder / "half").is_dir():
             return
+        self._shared = self._is_shared()
         for name in ("blobs/sha256", "records", "images", "half", "locks"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            path = self.folder / name
+            path.mkdir(parents=True, exist_ok=True) if self._shared else private_folder(path)
         marker = self.folder / "oci-layout"
         if not marker.exists():
             self._write(marker, b'{"imageLayoutVersion":"1.0.0"}')
             self._write(self.folder / "index.json", b'{"schemaVersion":2,"manifests":[]}')
         sweep_folder(self.folder / "half", "")  # what killed builds left
         self._ready = True
+
+    def _is_shared(self) -> bool:
+        with contextlib.suppress(OSError):
+            return not in_cache(self.folder) and bool(self.folder.stat().st_mode & 0o077)
+        return False
 
     # -- what was made from which inputs
 
@@ -221,10 +231,11 @@ class Store:
             return
         try:
             self._prepare()
-            stream = (self.folder / "locks" / name).open("w")
+            handle = os.open(self.folder / "locks" / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC,
+                             0o666 if self._shared else 0o600)  # fmt: skip
         except OSError as error:
             raise self._unwritable(error) from error
-        with stream:
+        with open(handle, "wb") as stream:  # noqa: PTH123 - a descriptor
             fcntl.flock(stream, functools.reduce(operator.or_, (getattr(fcntl, kind) for kind in kinds)))
             yield
 
@@ -325,7 +336,7 @@ class Store:
         return sorted((self.folder / "blobs" / "sha256").glob("*"))
 
     def _write(self, path: Path, content: bytes) -> None:
-        with fresh(self.folder / "half", "half-") as half:
+        with fresh(self.folder / "half", "half-", shared=self._shared) as half:
             half.write_bytes(content)
             half.replace(path)
 
