@@ -17,6 +17,7 @@ import hashlib
 import json
 import operator
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,11 @@ from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.ownership import fresh, in_cache, private_folder, sweep_folder
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
+__all__ = ["DamagedBlob", "Prunable", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MAX_DOCUMENT_BYTES = 16 << 20
 
 
 class DamagedBlob(BuildError):
@@ -51,6 +56,16 @@ class StoreInfo:
     blobs: int
     size_bytes: int
     images: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """What can be taken out of the store."""
+
+    images: tuple[str, ...]
+    """Names."""
+    paths: tuple[Path, ...]
+    size_bytes: int
 
 
 def default_folder() -> Path:
@@ -295,30 +310,64 @@ class Store:
         """Take one blob out, because it turned out damaged."""
         self.path(digest).unlink(missing_ok=True)
 
-    def prune(self, *, older_than_s: float = 0.0, now: float | None = None) -> int:
-        """Take out everything that was last written more than ``older_than_s`` seconds ago; return the bytes freed.
+    def prunable(self, *, older_than_s: float = 0.0, images: bool = True, now: float | None = None) -> Prunable:
+        """Return what ``prune`` would take out."""
+        now = time.time() if now is None else now
+        names, paths, kept = [], [], set()
+        for path in (self.folder / "images").glob("*"):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                known = json.loads(path.read_bytes())
+                if images and now - path.stat().st_mtime >= older_than_s:
+                    names.append(str(known.get("name")))
+                    paths.append(path)
+                else:
+                    kept |= self._reached(known)
+        loose = (path for path in self._blobs() if f"sha256:{path.name}" not in kept)
+        paths += [path for path in loose if _is_old(path, now, older_than_s)]
+        for path in (self.folder / "records").glob("*"):
+            with contextlib.suppress(OSError):
+                if _is_old(path, now, older_than_s) and kept.isdisjoint(_DIGEST.findall(path.read_text("utf-8"))):
+                    paths.append(path)
+        sizes = []
+        for path in paths:
+            with contextlib.suppress(OSError):
+                sizes.append(path.stat().st_size)
+        return Prunable(tuple(sorted(names)), tuple(paths), sum(sizes))
 
-        Raises StoreInUse, and takes nothing out, while a build is running.
+    def _reached(self, image: Any) -> set[str]:
+        """Return the digests of an image's record and of all documents that they lead to."""
+        found: set[str] = set()
+        todo = set(_DIGEST.findall(json.dumps(image)))
+        while todo:
+            digest = todo.pop()
+            found.add(digest)
+            path = self.path(digest)
+            with contextlib.suppress(OSError), path.open("rb") as stream:
+                if stream.read(1) == b"{" and path.stat().st_size <= _MAX_DOCUMENT_BYTES:
+                    stream.seek(0)
+                    todo |= set(_DIGEST.findall(stream.read().decode("utf-8", "replace"))) - found
+        return found
+
+    def prune(self, *, older_than_s: float = 0.0, images: bool = True, now: float | None = None) -> int:
+        """Take out what was last written more than ``older_than_s`` seconds ago; return the bytes freed.
+
+        Without ``images`` those stay; what an image that stays is made of stays in any case. Raises StoreInUse, and
+        takes nothing out, while a build is running.
         """
         try:
             with self._lock("in-use", "LOCK_EX", "LOCK_NB"):
-                return self._prune(older_than_s, time.time() if now is None else now)
+                freed = 0
+                for path in self.prunable(older_than_s=older_than_s, images=images, now=now).paths:
+                    with contextlib.suppress(OSError):
+                        size = path.stat().st_size
+                        path.unlink()
+                        freed += size
+                sweep_folder(self.folder / "half", "")
+                return freed
         except BlockingIOError as error:
             raise StoreInUse(
                 f"the store {self.folder} is in use: a build is running", hint="prune when it has ended"
             ) from error
-
-    def _prune(self, older_than_s: float, now: float) -> int:
-        freed = 0
-        for name in ("images", "records", "blobs/sha256"):
-            for path in (self.folder / name).glob("*"):
-                with contextlib.suppress(OSError):
-                    status = path.stat()
-                    if now - status.st_mtime >= older_than_s:
-                        path.unlink()
-                        freed += status.st_size
-        sweep_folder(self.folder / "half", "")
-        return freed
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -339,6 +388,13 @@ class Store:
         with fresh(self.folder / "half", "half-", shared=self._shared) as half:
             half.write_bytes(content)
             half.replace(path)
+
+
+def _is_old(path: Path, now: float, older_than_s: float) -> bool:
+    try:
+        return now - path.stat().st_mtime >= older_than_s
+    except OSError:
+        return False
 
 
 def _digest(content: bytes) -> str:

@@ -70,7 +70,7 @@ def kill(kernel: Kernel) -> None:
 def test_a_killed_kernels_build_is_finished(
     kernel: Kernel, docker_engine: Dockerd, base_image: str, tmp_path: Path
 ) -> None:
-    kernel.run("import os; _ = os.umask(0)")
+    kernel.run("import os; before = os.umask(0)")
     name = start(kernel, base_image, "--keep", seconds_of(4))
     assert kernel.run("print(build.status)") == "running\n"
     (place,) = places()

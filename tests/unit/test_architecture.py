@@ -21,7 +21,7 @@ FLOORS = {
     "hall": {"assembly", "leaving", "pipeline", "background", "kept"},
     "windows": {"display", "widgets", "pane", "terminal"},
     "doors": {
-        "doors", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",
+        "doors", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "upkeep", "__main__",
     },
 }  # fmt: skip
 ORDER = ["ground", "rooms", "hall", "windows", "doors"]
