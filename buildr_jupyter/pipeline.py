@@ -38,6 +38,7 @@ from buildr_jupyter.model import (
     RunSpec,
 )
 from buildr_jupyter.option import Options
+from buildr_jupyter.workers import Task, run_soon
 
 __all__ = ["Job", "Window", "drive", "findings", "prepare", "stream", "stream_more"]
 
@@ -381,19 +382,21 @@ def drive(
     state = BuildState() if state is None else state
     events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
     outcome: list[BuildResult | BaseException] = []
-    worker = threading.Thread(target=_work, args=(work(job, cancel), events, outcome), name="buildr-build", daemon=True)
+    generator = work(job, cancel)
+    worker: Task | None = None
     with _claim(job.refs, state):
         for window in windows:
             window.open(state, str(job.refs[0]))
         try:
-            worker.start()
+            worker = run_soon(lambda: _work(generator, events, outcome), name="buildr-build")
             _follow(events, state, windows, clock, interval_s)
             worker.join()
             if isinstance(outcome[0], BaseException):
                 raise outcome[0]
         except (KeyboardInterrupt, Cancelled):
             state.cancel()
-            _stop(worker, events, cancel)
+            if worker is not None:
+                _stop(worker, events, cancel)
             raise
         except BaseException as error:
             state.fail(error)
@@ -404,7 +407,7 @@ def drive(
     return outcome[0]
 
 
-def _stop(worker: threading.Thread, events: queue.Queue[object], cancel: CancelToken) -> None:
+def _stop(worker: Task, events: queue.Queue[object], cancel: CancelToken) -> None:
     """Cancel the work and wait for its end, taking from the queue what it still says."""
     try:
         cancel.set()
