@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +61,45 @@ def test_a_child_has_workers_of_its_own() -> None:
         task.join(10)
         os._exit(int(task.is_alive()))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+LEVEL = """
+import gc, os, re, sys, threading
+from pathlib import Path
+from IPython.core.interactiveshell import InteractiveShell
+from tests.fakes.bases import save
+
+save(Path("base.tar"), python="3.11")
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "buildr_jupyter")
+said, sys.stdout = sys.stdout, open(os.devnull, "w")
+begun, start = [], threading.Thread.start
+threading.Thread.start = lambda self: (begun.append(self.name), start(self))[1]
+
+def build(first, last):
+    for number in range(first, last):
+        line = "%%containerize level --quiet --base base.tar --builder oci --output level.tar"
+        shell.run_cell(f"{line}\\nprint({number})", store_history=False).raise_error()
+    gc.collect()
+    return int(re.search(r"VmRSS:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+
+build(0, 70)
+begun.clear()
+levels = [build(70 + 30 * turn, 100 + 30 * turn) for turn in range(4)]
+print(len(begun), *levels, file=said)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_builds_one_after_another_begin_no_thread_and_stay_level(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEVEL], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={
+            **os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "BUILDR_STORE": str(tmp_path / "store"), "IPYTHONDIR": str(tmp_path / "ipython"), "BUILDR_UI": "text",
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    threads, *levels_kb = map(int, done.stdout.split())
+    assert threads == 0
+    assert (levels_kb[-1] - levels_kb[0]) / 90 < 10, levels_kb  # kB a build: its cell stays in the history
