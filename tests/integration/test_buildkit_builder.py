@@ -352,7 +352,7 @@ def test_from_the_command_line_to_the_registry(
     def run(*more: str) -> dict[str, Any]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more])
+            assert cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more]) == 0
         found: dict[str, Any] = json.loads(out.getvalue())
         return found
 

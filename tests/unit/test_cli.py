@@ -183,6 +183,9 @@ def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
-    command = f"{sys.executable} -m buildr_jupyter build {path} --dry-run | true"
-    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert "Traceback" not in ran.stderr
+    buildr = f"{sys.executable} -m buildr_jupyter build {path} --dry-run"
+    for reader, statuses in (("cat", "0 0"), ("true", "1 0")):
+        command = f"{buildr} | {reader} > /dev/null; echo ${{PIPESTATUS[@]}}"
+        ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
+        assert "Traceback" not in ran.stderr
+        assert ran.stdout.split() in (statuses.split(), ["0", "0"]), ran.stderr  # it may have written all before
