@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from buildr_jupyter import builder as builders
-from buildr_jupyter import context, guard, leaving, ownership
+from buildr_jupyter import context, guard, leaving, memory, ownership
 from buildr_jupyter import runner as runners
 from buildr_jupyter.assembly import Assembly, Source, assemble, default_name
 from buildr_jupyter.engine import connect
@@ -404,6 +404,7 @@ def drive(
         finally:
             for window in windows:
                 window.close(state)
+            memory.give_back()
     return outcome[0]
 
 

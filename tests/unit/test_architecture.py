@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
     "ground": {
-        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "archives", "leak_rules", "known_values", "leaks", "login_files", "pickled", "leash", "limits", "lines", "masking", "ownership", "workers", "__init__",
+        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "archives", "leak_rules", "known_values", "leaks", "login_files", "pickled", "leash", "limits", "lines", "masking", "memory", "ownership", "workers", "__init__",
     },
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
