@@ -138,8 +138,7 @@ def context_folder(job: Job) -> Path:
 
 def write_context(plan: ImagePlan, job: Job) -> Path:
     """Write the context of this job; one that the user named is as open as the umask says."""
-    folder = context_folder(job)
-    return context.write_folder(plan, folder, private=job.options.context is None or ownership.in_cache(folder))
+    return context.write_folder(plan, context_folder(job), private=ownership.in_cache(context_folder(job)))
 
 
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
