@@ -12,6 +12,7 @@ from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.events import BuildState, CancelToken, Event
 from buildr_jupyter.model import BuildResult
 from buildr_jupyter.pipeline import Job, Window, drive, stream
+from buildr_jupyter.workers import run_soon
 
 __all__ = ["Build"]
 
@@ -83,7 +84,7 @@ class Build:
         if not _alive:
             atexit.register(_leave)
         _alive.add(self)
-        threading.Thread(target=self._run_quietly, name=f"buildr {self.reference}", daemon=True).start()
+        run_soon(self._run_quietly, name=f"buildr {self.reference}")
         return self
 
     def _run_quietly(self) -> None:

@@ -70,6 +70,12 @@ def make_parser() -> OptionParser:
         "cache", help="show, verify or prune what is kept: context folders, layers of builder oci"
     )
     cache.add_argument("action", nargs="?", choices=("show", "verify", "prune"), default="show")
+    cache.add_argument("--yes", action="store_true", help="prune without a question")
+    cache.add_argument("--dry-run", action="store_true", help="say what a prune would remove, and remove nothing")
+    cache.add_argument(
+        "--older-than", type=_age, default=0.0, metavar="AGE", help="prune what was last written before: 12h, 7d, 2w"
+    )
+    cache.add_argument("--images", action="store_true", help="prune images, too: they may exist nowhere else")
     for name, text in (("enable", "have the magic in every notebook"), ("disable", "take that back")):
         switch = commands.add_parser(name, help=text)
         switch.add_argument("--json", action="store_true")
@@ -77,6 +83,15 @@ def make_parser() -> OptionParser:
         place.add_argument("--user", action="store_true", help="for this user's default profile")
         place.add_argument("--sys-prefix", action="store_true", help="for this environment (the default)")
     return parser
+
+
+def _age(text: str) -> float:
+    from buildr_jupyter.upkeep import parse_age
+
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _add_notebook(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
@@ -378,42 +393,17 @@ def _logout(args: argparse.Namespace) -> int:
 
 
 def _cache(args: argparse.Namespace) -> int:
-    import shutil
+    from buildr_jupyter import upkeep
 
-    from platformdirs import user_cache_path
-
-    from buildr_jupyter.display import show_size
-
-    root = user_cache_path("buildr") / "contexts"
-    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    for folder in folders:
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if args.action == "prune":
-            shutil.rmtree(folder)
-        sys.stdout.write(f"{'pruned ' if args.action == 'prune' else ''}{folder}  {show_size(size)}\n")
-    return _store(args.action)
-
-
-def _store(action: str) -> int:
-    """Show, verify or prune the layers that the builder without an engine keeps; return 1 where some were damaged."""
-    from buildr_jupyter.display import show_size
-    from buildr_jupyter.oci.store import Store
-
-    store = Store()
-    if not store.folder.is_dir():
+    if args.action == "verify":
+        return upkeep.verify(sys.stdout.write)
+    if args.action == "prune":
+        upkeep.prune(
+            sys.stdout.write, older_than_s=args.older_than, images=args.images, dry_run=args.dry_run, yes=args.yes,
+            ask=upkeep.terminal_question(),
+        )  # fmt: skip
         return 0
-    if action == "prune":
-        sys.stdout.write(f"pruned {store.folder}  {show_size(store.prune())}\n")
-        return 0
-    if action == "verify":
-        bad = store.verify()
-        for digest in bad:
-            sys.stdout.write(f"{digest} was damaged: it is taken out, and made anew when it is needed\n")
-        return int(bool(bad))
-    known = store.info()
-    sys.stdout.write(f"{known.folder}  {show_size(known.size_bytes)} in {known.blobs} blobs\n")
-    for name in known.images:
-        sys.stdout.write(f"  {name}\n")
+    upkeep.look(sys.stdout.write)
     return 0
 
 

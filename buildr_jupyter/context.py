@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -19,7 +18,7 @@ from buildr_jupyter import __version__
 from buildr_jupyter.confined import file_entry, iter_files
 from buildr_jupyter.errors import ContextError
 from buildr_jupyter.model import CustomDockerfile, FileEntry, ImagePlan, Requirement
-from buildr_jupyter.ownership import half_of
+from buildr_jupyter.ownership import half_of, in_cache, private_folder
 from buildr_jupyter.plan import HOME, VENV, image_labels, one_line
 
 __all__ = [
@@ -161,8 +160,11 @@ def iter_rendered(plan: ImagePlan) -> Iterator[FileEntry]:
     yield FileEntry.from_bytes("buildr.json", record.encode() + b"\n")
 
 
-def write_folder(plan: ImagePlan, folder: Path) -> Path:
+def write_folder(plan: ImagePlan, folder: Path, *, private: bool = True) -> Path:
     """Write the plan's folder and return it, absolute.
+
+    It has the mode 0700, in it are the modes that the image has; with ``private`` false, at a place that the user
+    named, it is as the umask says.
 
     A folder that is there is replaced if it is empty or holds a ``buildr.json`` of ours. Raises ContextError where it
     is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
@@ -170,11 +172,11 @@ def write_folder(plan: ImagePlan, folder: Path) -> Path:
     folder = Path.cwd() / folder
     try:
         _check_ours(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with half_of(folder, directory=True) as fresh:
+        private_folder(folder.parent) if in_cache(folder) else folder.parent.mkdir(parents=True, exist_ok=True)
+        with half_of(folder, directory=True, shared=not private) as fresh:
             for entry in (*iter_rendered(plan), *plan.all_files):
                 _write_entry(entry, fresh)
-            (fresh / "app").mkdir(exist_ok=True)
+            _make_folders(fresh / "app", fresh)
             _replace(folder, fresh)
     except OSError as error:
         raise ContextError(f"context folder {str(folder)!r} cannot be written: {error.strerror}") from error
@@ -269,7 +271,7 @@ def _write_entry(entry: FileEntry, root: Path) -> None:
     target = root / entry.path
     if not target.resolve().is_relative_to(root.resolve()):
         raise ContextError(f"file {entry.path!r} would lie outside the context folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(target.parent, root)
     digest = hashlib.sha256()
     with entry.open() as source, target.open("xb") as sink:
         while block := source.read(1 << 20):
@@ -278,6 +280,14 @@ def _write_entry(entry: FileEntry, root: Path) -> None:
     if digest.hexdigest() != entry.sha256:
         raise ContextError(f"file {entry.path!r} changed while the context was made", hint="run the cell again")
     target.chmod(entry.mode)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Make the folders below ``root`` with the mode that they have in the image, whatever the umask."""
+    if folder != root and not folder.is_dir():
+        _make_folders(folder.parent, root)
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _replace(folder: Path, fresh: Path) -> None:
@@ -294,8 +304,6 @@ def _replace(folder: Path, fresh: Path) -> None:
         raise
     if had:
         shutil.rmtree(old, ignore_errors=True)
-    with suppress(OSError):
-        folder.chmod(0o700)
 
 
 def cache_key(notebook: Path | None, cell: str | None, extra: Mapping[str, str] | None = None) -> str:

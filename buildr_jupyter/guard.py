@@ -1,43 +1,37 @@
-"""What must not leave: credentials in the program, in files and in the settings of an image.
+"""Guard against credentials in the program, in files and in the settings of an image.
 
-``check`` reads everything that a plan would put into an image, before anything is sent: files, wheels and other zips
-member by member, snapshots, settings, labels, the Dockerfile. A finding names the file, the line and the kind, never
-the value. What a credential looks like is said in ``leaks.py``.
+``check`` reads everything that a plan would put into an image, before anything is sent: files, wheels and other
+archives member by member, archives in archives, snapshots as values, settings, labels, the Dockerfile. A finding
+names the file, the line and the kind, never the value. What a credential looks like is said in ``leaks.py``.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import gzip
-import io
-import zipfile
-import zlib
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, cast
 
-from buildr_jupyter import leaks
+from buildr_jupyter import archives, leaks, pickled
 from buildr_jupyter.errors import LeakError
+from buildr_jupyter.login_files import keeps_logins, matches
 from buildr_jupyter.model import FileEntry, ImagePlan
 
 __all__ = ["Finding", "check", "iter_findings", "never_included"]
 
 _NEVER = (
-    ".env", ".env.*", ".git", ".aws", ".azure", ".gnupg", ".kube", ".ssh", ".docker", ".netrc", "_netrc", ".pypirc",
-    ".pgpass", ".npmrc", ".ipynb_checkpoints", "__pycache__", "*.pyc", ".venv", ".pytest_cache", "*.egg-info",
-    "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
-    "cookies.txt", "Cookies", "credentials.json", "secrets.toml", "secrets.yaml", "secrets.yml",
+    ".git", ".ipynb_checkpoints", "__pycache__", "*.pyc", ".venv", ".pytest_cache", "*.egg-info", "*.pem", "*.key",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials.json", "secrets.toml", "secrets.yaml",
+    "secrets.yml",
 )  # fmt: skip
-_KEEPS_LOGINS = (
-    ".env", ".env.*", ".git-credentials", ".aws", ".azure", ".gnupg", ".kube", ".ssh", ".docker", ".netrc", "_netrc",
-    ".pypirc", ".pgpass", "*.p12", "*.pfx", "*.keystore", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "cookies.txt",
-    "Cookies", "cookies.sqlite",
-)  # fmt: skip
-"""Files that hold logins whatever they say; where the program names one itself, the build stops."""
+"""What goes into an image only where it is named, beside the files of logins."""
 _PIECE = 8 << 20
 _OVERLAP = 16 << 10
 _UNPACKED_LIMIT = 256 << 20
+"""Bytes that are unpacked of one file, all archives in it together."""
+_MAX_DEPTH = 8
+"""Archives in archives; what is packed deeper is searched as it is."""
+_IN_MEMORY = 16 << 20
 _MAX_FINDINGS = 20
 """In one file."""
 
@@ -57,7 +51,7 @@ class Finding:
 
 def never_included(path: str) -> bool:
     """Tell whether a file never goes into an image by itself: keys, logins, version control, caches."""
-    return any(fnmatch.fnmatchcase(part, pattern) for part in PurePosixPath(path).parts for pattern in _NEVER)
+    return keeps_logins(path) or matches(path, _NEVER)
 
 
 def iter_findings(plan: ImagePlan, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -85,23 +79,78 @@ def _bare(requirement: str) -> str:
 
 
 def _in_entry(entry: FileEntry, values: Mapping[str, bytes]) -> Iterator[Finding]:
-    if any(fnmatch.fnmatchcase(part, pattern) for part in PurePosixPath(entry.path).parts for pattern in _KEEPS_LOGINS):
+    if keeps_logins(entry.path):
         yield Finding("file of logins", entry.path)
         return
     with entry.open() as stream:
-        start = stream.read(4)
+        yield from _Search(values).file(entry.path, stream)
+
+
+class _Search:
+    """The search of one file of the image and of the archives in it, which have one limit together."""
+
+    def __init__(self, values: Mapping[str, bytes]) -> None:
+        self._values = values
+        self._left = _UNPACKED_LIMIT
+
+    def file(self, where: str, stream: IO[bytes], depth: int = 0) -> Iterator[Finding]:
+        """Search a file, unpacked where it is packed; ``stream`` can seek, and is at its beginning."""
+        start = stream.read(512)
         stream.seek(0)
-        if start == b"PK\x03\x04":
-            yield from _in_zip(entry.path, stream, values)
-        elif start[:2] == b"\x1f\x8b":
-            yield from _in_gzip(entry.path, stream, values)
-        else:
-            yield from _in_stream(entry.path, stream, values)
+        kind = archives.kind_of(start) if depth < _MAX_DEPTH else None
+        if kind is not None:
+            try:
+                yield from self._unpacked(where, kind, stream, depth)
+            except archives.DAMAGED:
+                pass
+            else:
+                return
+            stream.seek(0)
+        yield from _in_stream(where, stream, self._values)
+        if (at := _pickle_at(start)) is not None:
+            stream.seek(at)
+            yield from _in_pickle(where, stream)
+
+    def _unpacked(self, where: str, kind: str, stream: IO[bytes], depth: int) -> Iterator[Finding]:
+        for name, inner in archives.members(kind, stream):
+            place = f"{where}!{name}" if name else where
+            if name and keeps_logins(name):
+                yield Finding("file of logins", place)
+                continue
+            if self._left <= 0:
+                return
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+                while self._left > 0 and (piece := inner.read(min(self._left, 1 << 20))):
+                    copy.write(piece)
+                    self._left -= len(piece)
+                copy.seek(0)
+                yield from self.file(place, cast("IO[bytes]", copy), depth + 1)
 
 
-def _in_stream(
-    where: str, stream: IO[bytes], values: Mapping[str, bytes], limit: int | None = None
-) -> Iterator[Finding]:
+def _pickle_at(start: bytes) -> int | None:
+    """Return where in a file a pickle begins: at once, or behind the header of an array of objects (numpy's format)."""
+    if start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5":
+        return 0
+    if start[:6] == b"\x93NUMPY" and b"O'" in start:
+        return (
+            10 + int.from_bytes(start[8:10], "little") if start[6] == 1 else 12 + int.from_bytes(start[8:12], "little")
+        )
+    return None
+
+
+def _in_pickle(where: str, stream: IO[bytes]) -> Iterator[Finding]:
+    found: set[Finding] = set()
+    for name, value in pickled.iter_named(stream):
+        if len(found) >= _MAX_FINDINGS:
+            return
+        if kind := leaks.named_kind(name, value):
+            finding = Finding(kind, f"{where}, under {name[:60]!r}")
+            if finding not in found:
+                found.add(finding)
+                yield finding
+
+
+def _in_stream(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:
     """Search a file of any size piece by piece; a piece begins a little before the end of the one before it."""
     at, lines, kept = 0, 0, b""
     found: set[Finding] = set()
@@ -114,44 +163,16 @@ def _in_stream(
         at += len(piece)
         kept = content[-_OVERLAP:]
         lines += content[: -len(kept)].count(b"\n")
-        if limit is not None and at >= limit:
-            return
 
 
 def _in_bytes(
     where: str, content: bytes, values: Mapping[str, bytes], *, line: int = 0, offset: int = 0
 ) -> Iterator[Finding]:
     binary = leaks.is_binary(content)
-    for hit in leaks.search_deeply(content, values):
+    for hit in leaks.search_deeply(content, values, path=where):
         above = line + content.count(b"\n", 0, hit.start)
         place = f"byte {offset + hit.start}" if binary else f"line {above + 1}"
         yield Finding(hit.kind, f"{where}, {place}")
-
-
-def _in_zip(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            left = _UNPACKED_LIMIT
-            for member in archive.infolist():
-                name = f"{where}!{member.filename}"
-                if any(fnmatch.fnmatchcase(PurePosixPath(member.filename).name, one) for one in _KEEPS_LOGINS):
-                    yield Finding("file of logins", name)
-                elif left > 0 and not member.is_dir():
-                    with archive.open(member) as inner:
-                        yield from _in_stream(name, inner, values, left)
-                    left -= member.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):  # damaged, or locked
-        stream.seek(0)
-        yield from _in_stream(where, stream, values)
-
-
-def _in_gzip(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:
-    try:
-        with gzip.open(stream) as inner:
-            yield from _in_stream(where, io.BufferedReader(inner), values, _UNPACKED_LIMIT)
-    except (OSError, EOFError, zlib.error):
-        stream.seek(0)
-        yield from _in_stream(where, stream, values)
 
 
 def check(plan: ImagePlan, environ: Mapping[str, str], *, allow: Iterable[str] = ()) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import context, lines, ownership, pipeline
+from buildr_jupyter import lines, ownership, pipeline
 from buildr_jupyter.assembly import Assembly
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
 from buildr_jupyter.events import BuildState, CancelToken, Event
@@ -115,11 +115,11 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
     def work() -> Generator[Event, None, BuildResult]:
         assembly = yield from pipeline.stream_prepared(job, cancel)
-        folder = context.write_folder(assembly.plan, pipeline.context_folder(job))
+        folder = pipeline.write_context(assembly.plan, job)
         place, helper = _start(job, assembly, folder)
 
         def stop() -> None:
-            (place.folder / _CANCEL).touch()  # for one that is still starting and hears no signal
+            (place.folder / _CANCEL).touch(mode=0o600)  # for one that is still starting and hears no signal
             helper.send_signal(signal.SIGINT)  # sent to none that has ended
 
         undo = cancel.on_cancel(stop)
@@ -133,9 +133,10 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
 def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[Place, subprocess.Popen[bytes]]:
     place = Place(_home() / f"{time.time_ns()}-{os.getpid()}")
-    place.folder.mkdir(parents=True, mode=0o700)
-    (place.folder / _ABOUT).write_text(json.dumps({"reference": str(job.refs[0])}), encoding="utf-8")
-    (place.folder / _LOG).touch(mode=0o600)
+    ownership.private_folder(place.folder)
+    ownership.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
+    ownership.write_private(place.folder / _LOG)
+    ownership.write_private(place.folder / "helper.log")
     root = str(Path(__file__).resolve().parents[1])
     code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.kept import main; main()"
     with (place.folder / "helper.log").open("wb") as log:

@@ -1,31 +1,40 @@
-"""What a credential looks like: gitleaks' rules, run here, and a few of our own, over bytes of any kind.
+"""Search for credentials in bytes of any kind.
 
 ``search`` looks at bytes as they are; ``search_deeply`` also at what they say once strings are joined, lines are put
-together, base64 is decoded and binary data is cut into its strings. Neither keeps nor says a value. The rules come from
-``leak_rules.json``, made of gitleaks' configuration (MIT licence) by ``python -m tests.engines.leakrules``; they are
-read when something is searched first.
+together, base64 is decoded and binary data is cut into its strings. Neither keeps nor says a value. The rules are
+those of ``leak_rules.py``.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import bisect
+import contextlib
 import json
-import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
 
-__all__ = ["Hit", "is_binary", "search", "search_deeply", "secret_values"]
+from buildr_jupyter.leak_rules import GENERIC, Rule, Rules, counts, decode, rules, word_length
+
+__all__ = ["Hit", "is_binary", "named_kind", "search", "search_deeply", "secret_values"]
 
 _SECRET_NAME = re.compile(
     r"(?:TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|_PASS$|_PWD$|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|ENCRYPTION_KEY"
     r"|CREDENTIAL|COOKIE|_AUTH$)",
     re.IGNORECASE,
 )
+_PLAIN_SECRET_NAME = re.compile(
+    r"(?:passw(?:or)?d|passphrase|secret|api_?key|access_?key|private_?key|encryption_?key|account_?key|credential"
+    r"|cookie|authorization)(?!s?_?(?:file|path|dir|name|id|len|length|count|url|policy|hint)s?\Z)"
+    r"|(?:\A|[_\W])pwd\Z|(?:\A|_)auth\Z",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"(?i)\A\W*(?:<.*>|\[.*\]|your\b.*|example.*|change[ _-]?me.*|password|passwd|secret|redacted|hidden|removed"
+    r"|undefined|(?P<one>.)(?P=one)*)?\W*\Z"
+)
+_MIN_NAMED = 6
 _MIN_VALUE = 8
 _BEFORE, _AFTER = 256, 8192
 """How far a match may reach from one of its rule's keywords: a private key is the longest."""
@@ -33,8 +42,12 @@ _MANY_BYTES = 1 << 20
 """Text that is longer is data: its lines are not joined pair by pair."""
 _WORD = rb"[A-Za-z0-9+/_=.~:@-]"
 _JOINTS = re.compile(rb"([\"'])(?:[ \t]*[+\\]?[ \t]*\r?\n?[ \t]*\+?[ \t]*)[rbfuRBFU]{0,2}[\"']|\\\r?\n[ \t]*")
+_AROUND_A_JOINT = 1024
+"""Bytes on both sides of a joint that are searched again once it is taken out."""
 _LINE_END = re.compile(rb"(?<=" + _WORD + rb")[ \t]*\r?\n[ \t]*(?=(" + _WORD + rb"+))")
 _LAST_WORD = re.compile(_WORD + rb"+\Z")
+_NEAR_BYTES = 4096
+_LETTERS_OF_PATH = re.compile(r"~?(?:/[A-Za-z0-9._-]+){2,}")
 _MIN_TOKEN = 20
 _MAX_PICKLED = 4096
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{20,}(?:(?:\s*\n\s*|\\n)[A-Za-z0-9+/_-]{4,})*={0,2}")
@@ -55,108 +68,111 @@ class Hit:
     """Offsets of the value in the bytes that were searched."""
 
 
-@dataclass(frozen=True)
-class _Rule:
-    id: str
-    pattern: str
-    keywords: tuple[bytes, ...]
-    entropy: float = 0.0
-    allowed: tuple[str, ...] = ()
-    """Patterns of values that are none."""
-    group: int | None = None
-    """The value's group; None: the first that matched, else the whole."""
-
-    @cached_property
-    def regex(self) -> re.Pattern[bytes]:
-        return re.compile(self.pattern.encode())
-
-    @cached_property
-    def not_these(self) -> tuple[re.Pattern[bytes], ...]:
-        return tuple(re.compile(one.encode()) for one in self.allowed)
-
-
-_OWN_RULES = (
-    _Rule(
-        "private-key",
-        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|[\s\"'+,()])*[A-Za-z0-9+/]{24,}",
-        (b"private key",),
-    ),
-    _Rule(
-        "login-in-url",
-        r"\b[a-zA-Z][a-zA-Z0-9+.-]*://([^/\s:@\"'{}<>$%()\[\]]*):(?!\1@)([^/\s:@\"'{}<>$()\[\]*]{6,})@[A-Za-z0-9\[]",
-        (b"://",),
-        group=2,
-        allowed=(r"(?i)^(?:pass(?:word|wd)?|pwd|secret|token|changeme|example|user|x+|\.+|pass(?:word)?\d?)$",),
-    ),
-    _Rule(
-        "authorization-header",
-        r"(?i)authorization[\"']?\s*[:=,]\s*[fbr]?[\"']?(?:basic|bearer|token)\s+([A-Za-z0-9+/=._~-]{16,})",
-        (b"authorization",),
-        entropy=3.0,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class _Rules:
-    rules: tuple[_Rule, ...]
-    keywords: Mapping[bytes, tuple[_Rule, ...]]
-    allowed: tuple[re.Pattern[bytes], ...]
-    stopwords: tuple[bytes, ...]
-
-
-@cache
-def _rules() -> _Rules:
-    said = json.loads(Path(__file__).with_name("leak_rules.json").read_bytes())
-    rules = _OWN_RULES + tuple(
-        _Rule(
-            rule["id"],
-            rule["pattern"],
-            tuple(word.encode() for word in rule["keywords"]),
-            rule.get("entropy", 0.0),
-            tuple(rule.get("allowed", ())),
-        )
-        for rule in said["rules"]
-    )
-    by_keyword: dict[bytes, list[_Rule]] = {}
-    for rule in rules:
-        for word in rule.keywords:
-            by_keyword.setdefault(word, []).append(rule)
-    return _Rules(
-        rules,
-        {word: tuple(found) for word, found in by_keyword.items()},
-        tuple(re.compile(one.encode()) for one in said["allowed"]),
-        tuple(word.encode() for word in said["stopwords"]),
-    )
-
-
 def secret_values(environ: Mapping[str, str]) -> dict[str, bytes]:
     """Return the values of the variables whose names look secret; not those that are short or name a file."""
     return {
         name: value.encode(errors="surrogateescape")
         for name, value in environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= _MIN_VALUE and not value.startswith(("/", "~/"))
+        if _SECRET_NAME.search(name) and len(value) >= _MIN_VALUE and not _names_a_file(name, value)
     }
 
 
-def search(content: bytes, values: Mapping[str, bytes] | None = None) -> Iterator[Hit]:
-    """Yield what looks like a credential in the bytes as they are, rule by rule, each place once."""
-    known = _rules()
+def _names_a_file(name: str, value: str) -> bool:
+    """Tell whether a variable names the place of a credential and is none: a base64 key may begin with a slash, too."""
+    if not value.startswith(("/", "~/")):
+        return False
+    if name.upper().endswith(("_FILE", "_PATH", "_DIR")):
+        return True
+    made_of_words = _LETTERS_OF_PATH.fullmatch(value) is not None and word_length(value.encode()) >= 3
+    with contextlib.suppress(OSError, ValueError):
+        return made_of_words or os.path.lexists(value)
+    return made_of_words
+
+
+def search(content: bytes, values: Mapping[str, bytes] | None = None, *, path: str = "") -> Iterator[Hit]:
+    """Yield what looks like a credential in the bytes as they are, rule by rule, each place once.
+
+    ``path`` is the name of the file they are from: some rules are for one kind of file.
+    """
+    known = rules()
     lowered = content.lower()
-    wanted: dict[str, tuple[_Rule, list[bytes]]] = {}
-    for word, rules in known.keywords.items():
-        if word in lowered:
-            for rule in rules:
-                wanted.setdefault(rule.id + rule.pattern, (rule, []))[1].append(word)
-    for rule, words in wanted.values():
-        for start, end in _windows(lowered, words) if len(content) > _AFTER else ((0, len(content)),):
-            for match in rule.regex.finditer(content, start, end):
-                group = rule.group or next((n for n in range(1, rule.regex.groups + 1) if match[n]), 0)
-                if _counts(match[group], rule, known):
-                    yield Hit(rule.id, match.start(group), match.end(group))
+    for rule, words in _wanted(lowered, known, path):
+        for match in _matches(rule, words, content, lowered):
+            group = rule.group or next((n for n in range(1, rule.regex.groups + 1) if match[n]), 0)
+            if counts(match, group, rule, known):
+                yield Hit(rule.id, match.start(group), match.end(group))
     for name, value in (values or {}).items():
         if (at := content.find(value)) >= 0:
             yield Hit(f"value of ${name}", at, at + len(value))
+
+
+def named_kind(name: str, value: str) -> str | None:
+    """Return the kind of credential that a value is by its name and itself, None for none.
+
+    In a snapshot a name is known to be one: under ``password`` anything is a secret that is no placeholder, however
+    simple; under other names what the rules find in an assignment.
+    """
+    short = value[:_AFTER]
+    if _PLAIN_SECRET_NAME.search(name) and len(value) >= _MIN_NAMED and value.lower() != name.lower():
+        content = short.encode(errors="replace")
+        if not _PLACEHOLDER.search(short) and not any(pattern.search(content) for pattern in rules().allowed):
+            return "secret by its name"
+    text = f"{name[:80]} = {json.dumps(short, ensure_ascii=False)}\n".encode(errors="replace")
+    return next((hit.kind for hit in search(text)), None)
+
+
+def _wanted(lowered: bytes, known: Rules, path: str) -> list[tuple[Rule, list[bytes]]]:
+    """Return the rules that may match, each with those of its keywords that are there."""
+    vocabulary = b"\n".join(set(lowered.split())) if len(lowered) > _AFTER else lowered
+    wanted: dict[str, tuple[Rule, list[bytes]]] = {}
+    for word, named in known.keywords.items():
+        if word in (lowered if b" " in word else vocabulary):
+            for rule in named:
+                if rule.of_files is None or rule.of_files.search(path):
+                    wanted.setdefault(rule.id + rule.pattern, (rule, []))[1].append(word)
+    return list(wanted.values())
+
+
+def _matches(rule: Rule, words: list[bytes], content: bytes, lowered: bytes) -> Iterator[re.Match[bytes]]:
+    if rule.is_generic:
+        end = -1
+        for at in sorted({at for word in words for at in _places(word, lowered)}):
+            if at >= end and (match := rule.regex.match(content, at)):
+                end = match.end()
+                yield match
+    elif rule.before is not None:
+        for start, end in _after(rule.before, content, rule.near_lines):
+            yield from rule.regex.finditer(content, start, end)
+    elif len(content) > _AFTER:
+        for start, end in _windows(lowered, words):
+            yield from rule.regex.finditer(content, start, end)
+    else:
+        yield from rule.regex.finditer(content)
+
+
+def _places(word: bytes, content: bytes) -> Iterator[int]:
+    at = content.find(word)
+    while at >= 0:
+        yield at
+        at = content.find(word, at + len(word))
+
+
+def _after(before: re.Pattern[bytes], content: bytes, lines: int) -> Iterator[tuple[int, int]]:
+    """Yield the stretches behind each match of ``before``, overlapping ones as one."""
+    start = end = -1
+    for match in before.finditer(content):
+        here = stop = match.end()
+        for _ in range(lines + 1):
+            found = content.find(b"\n", stop, here + _NEAR_BYTES)
+            stop = found + 1 if found >= 0 else min(len(content), here + _NEAR_BYTES)
+        if here <= end:
+            end = max(end, stop)
+            continue
+        if end >= 0:
+            yield start, end
+        start, end = here, stop
+    if end >= 0:
+        yield start, end
 
 
 def _windows(lowered: bytes, words: list[bytes]) -> Iterator[tuple[int, int]]:
@@ -174,55 +190,56 @@ def _windows(lowered: bytes, words: list[bytes]) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _counts(value: bytes, rule: _Rule, known: _Rules) -> bool:
-    if rule.entropy and _entropy(value) <= rule.entropy:
-        return False
-    if any(pattern.search(value) for pattern in (*rule.not_these, *known.allowed)):
-        return False
-    lowered = value.lower()
-    return not any(word in lowered for word in known.stopwords)
-
-
-def _entropy(value: bytes) -> float:
-    """Return Shannon's entropy in bits a character."""
-    counts = [value.count(char) for char in set(value)]
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts)
-
-
 def is_binary(content: bytes) -> bool:
     """Tell whether the bytes are no text."""
     return b"\0" in content[: 1 << 16] or (content[:1] == b"\x80" and not content[:4096].isascii())
 
 
-def search_deeply(content: bytes, values: Mapping[str, bytes] | None = None) -> Iterator[Hit]:
+def search_deeply(content: bytes, values: Mapping[str, bytes] | None = None, *, path: str = "") -> Iterator[Hit]:
     """Yield what looks like a credential, also where it is split, encoded or inside of binary data; places once.
 
-    The offsets are those of the text that led to it.
+    The offsets are those of the text that led to it. ``path`` is as for ``search``.
     """
     seen: set[tuple[str, int]] = set()
-    for hit in _views(content, values):
+    found = list(_views(content, values, path))
+    exact = [hit for hit in found if hit.kind != GENERIC]
+    for hit in found:
         at = (hit.kind, content.count(b"\n", 0, hit.start))
-        if at not in seen:
+        known = hit.kind == GENERIC and any(one.start < hit.end and hit.start < one.end for one in exact)
+        if at not in seen and not known:  # what a rule of its own names is no "generic" key, too
             seen.add(at)
             yield hit
 
 
-def _views(content: bytes, values: Mapping[str, bytes] | None) -> Iterator[Hit]:
+def _views(content: bytes, values: Mapping[str, bytes] | None, path: str) -> Iterator[Hit]:
     if is_binary(content):
         yield from _strings(content, values)
         return
-    yield from search(content, values)
+    yield from search(content, values, path=path)
     yield from _encoded(content, values)
     joined, moved = _without(content, _JOINTS.finditer(content))
     if moved:
-        for hit in (*search(joined, values), *_encoded(joined, values)):
+        runs = _around(joined, moved)
+        for hit in _in_runs(runs, values):
             yield _back(hit, moved)
     if len(content) <= _MANY_BYTES:
         ends = _line_ends(content)
         for chosen in (ends, ends[::2], ends[1::2]) if len(ends) > 1 else (ends,):
             joined, moved = _without(content, chosen)
-            for hit in search(joined, values) if moved else ():
+            for hit in _in_runs(_around(joined, moved), values, encoded=False) if moved else ():
                 yield _back(hit, moved)
+
+
+def _around(joined: bytes, moved: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
+    """Return the stretches around the joints, each with its offset: all else was searched as it is."""
+    stretches: list[list[int]] = []
+    for at, _ in moved:
+        start, end = max(0, at - _AROUND_A_JOINT), at + _AROUND_A_JOINT
+        if stretches and start <= stretches[-1][1]:
+            stretches[-1][1] = end
+        else:
+            stretches.append([start, end])
+    return [(start, joined[start:end]) for start, end in stretches]
 
 
 def _strings(content: bytes, values: Mapping[str, bytes] | None) -> Iterator[Hit]:
@@ -237,14 +254,16 @@ def _strings(content: bytes, values: Mapping[str, bytes] | None) -> Iterator[Hit
     yield from _in_runs(pickled, values)
 
 
-def _in_runs(runs: list[tuple[int, bytes]], values: Mapping[str, bytes] | None) -> Iterator[Hit]:
+def _in_runs(
+    runs: list[tuple[int, bytes]], values: Mapping[str, bytes] | None, *, encoded: bool = True
+) -> Iterator[Hit]:
     """Search strings, each with its offset, as lines of one text."""
     places, length = [], 0
     for at, run in runs:
         places.append((length, at))
         length += len(run) + 1
     text = b"\n".join(run for _, run in runs)
-    for hit in (*search(text, values), *_encoded(text, values)):
+    for hit in (*search(text, values), *(_encoded(text, values) if encoded else ())):
         here, there = places[bisect.bisect_right(places, hit.start, key=lambda place: place[0]) - 1]
         yield Hit(hit.kind, there + hit.start - here, there + hit.end - here)
 
@@ -286,26 +305,14 @@ def _back(hit: Hit, moved: list[tuple[int, int]]) -> Hit:
 def _encoded(content: bytes, values: Mapping[str, bytes] | None, depth: int = 2) -> Iterator[Hit]:
     for match in _BASE64.finditer(content):
         packed = re.sub(rb"\s|\\n", b"", match[0]).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        if not _is_text(_decode(packed[:64])):
+        if not _is_text(decode(packed[:64])):
             continue
-        decoded = _decode(packed)
+        decoded = decode(packed)
         found = list(search(decoded, values))
         if depth > 1:
             found += _encoded(decoded, values, depth - 1)
         for hit in found:
             yield Hit(hit.kind, match.start(), match.end())
-
-
-def _decode(packed: bytes) -> bytes:
-    try:
-        return base64.b64decode(packed[: len(packed) // 4 * 4] + _tail(packed))
-    except binascii.Error:
-        return b""
-
-
-def _tail(packed: bytes) -> bytes:
-    rest = packed[len(packed) // 4 * 4 :]
-    return rest + b"=" * (4 - len(rest)) if len(rest) > 1 else b""
 
 
 def _is_text(content: bytes) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from buildr_jupyter.events import Warned
 from buildr_jupyter.model import ImagePlan, ImageRef
+from buildr_jupyter.ownership import private_folder, write_private
 
 __all__ = ["first_time", "said", "what_leaves"]
 
@@ -50,8 +51,8 @@ def said(notebook: Path | None, refs: Iterable[ImageRef]) -> None:
     for ref in refs:
         mark = _mark(notebook, ref.registry or "docker.io")
         with contextlib.suppress(OSError):  # the push is done: at worst it is said again
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+            private_folder(mark.parent)
+            write_private(mark)
 
 
 def _mark(notebook: Path, host: str) -> Path:

@@ -1,4 +1,4 @@
-"""Never in a log: what looks like a credential, and every password that was used, is ``****`` in what we say.
+"""Mask of what must be in no log: what looks like a credential, and every password that was used, is ``****``.
 
 It stands between everything that speaks and everything that listens: the loggers of this package
 (``masked_logger``), the events of a build and the errors that end it (``masked_events``).
@@ -6,23 +6,25 @@ It stands between everything that speaks and everything that listens: the logger
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import functools
 import logging
 import re
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from buildr_jupyter import leaks
-from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.events import Event, Finished, LogLine, RunOutput, StepUpdate, Warned
+from buildr_jupyter.known_values import Known, forms, hidden, hidden_in_lines, open_end, open_lines
 from buildr_jupyter.model import BuildResult
 
 __all__ = ["MASK", "mask", "masked_events", "masked_logger", "remember"]
 
 MASK = "****"
 _MIN_VALUE = 6
-_MAX_KNOWN = 1024
+_MAX_KNOWN = 8192
 _MAYBE = re.compile(
     r"(?=[A-Za-z+/_=.~-]{0,64}[0-9])[A-Za-z0-9+/_=.~-]{20}|[A-Za-z0-9_-]{32}|@|(?i:auth|pass|pwd|token|secret|key|cookie)"
 )
@@ -42,22 +44,45 @@ _lock = threading.Lock()
 
 
 def remember(*secrets: str) -> None:
-    """Mask these from now on, also in base64, whoever says them; the short ones are not worth it."""
+    """Mask these from now on, in all their forms, whoever says them; the short ones are not worth it."""
     with _lock:
         for secret in secrets:
             if len(secret) >= _MIN_VALUE:
-                _known[secret] = None
-                _known[base64.b64encode(secret.encode()).decode()] = None
+                _known.update(dict.fromkeys(one for one in forms(secret) if len(one) >= _MIN_VALUE))
         for oldest in list(_known)[: max(0, len(_known) - _MAX_KNOWN)]:
             del _known[oldest]
 
 
+_sorted: dict[tuple[str, ...], tuple[Known, list[str]]] = {}
+"""Values to their forms and what was remembered then, both sorted."""
+
+
+def _all_forms(values: Iterable[str]) -> Known:
+    """Return the forms of ``values`` and of what is remembered, the longest first."""
+    wanted, remembered = tuple(values), list(_known)
+    there = _sorted.get(wanted)
+    if there is None or there[1] != remembered:
+        forms_of = Known([*(one for value in wanted for one in _forms(value)), *remembered])
+        if len(_sorted) > 16:
+            _sorted.clear()
+        there = _sorted[wanted] = forms_of, remembered
+    return there[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _forms(value: str) -> tuple[str, ...]:
+    return tuple(one for one in forms(value) if len(one) >= min(_MIN_VALUE, len(value)))
+
+
 def mask(text: str, values: Iterable[str] = ()) -> str:
-    """Return ``text`` with credentials, ``values`` and what ``remember`` was told as ``****``."""
-    for value in sorted({*values, *_known}, key=len, reverse=True):
-        if value in text:
-            # A password that is a word is masked as a word only: "secret" must not make "--****" of an option.
-            text = re.sub(rf"(?<![\w-]){value}(?![\w-])", MASK, text) if value.isalpha() else text.replace(value, MASK)
+    """Return ``text`` with credentials, ``values`` and what ``remember`` was told as ``****``, in all their forms."""
+    return _mask(text, _all_forms(values))
+
+
+def _mask(text: str, known: Known) -> str:
+    text = hidden(text, known, MASK)
+    if "\n" in text and known:
+        text = "\n".join(hidden_in_lines(text.split("\n"), known, MASK))
     if not _MAYBE.search(text):
         return text
     text = _URL.sub(MASK + "@", text)
@@ -75,9 +100,18 @@ class _Filter(logging.Filter):
         said = record.getMessage()
         if (masked := mask(said)) != said:
             record.msg, record.args = masked, None
+        if record.exc_info:
+            told = record.exc_text or _FORMATTER.formatException(record.exc_info)
+            if (masked := mask(told)) != told:  # the exception itself would say it to another handler
+                record.exc_info, record.exc_text = None, masked
+        elif record.exc_text:
+            record.exc_text = mask(record.exc_text)
+        if record.stack_info:
+            record.stack_info = mask(record.stack_info)
         return True
 
 
+_FORMATTER = logging.Formatter()
 _FILTER = _Filter()
 
 
@@ -88,21 +122,66 @@ def masked_logger(logger: logging.Logger) -> logging.Logger:
 
 
 class _Masker:
-    """Masks the events of one build: a private key is known by its first line and goes on until its last."""
+    """Masks the events of one build, what is cut over several of them too.
+
+    A private key is known by its first line and goes on until its last. A line, or a chunk of output, whose end may
+    begin a value waits for what follows it.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._values = [value.decode(errors="replace") for value in leaks.secret_values(environ).values()]
+        self._values = tuple(value.decode(errors="replace") for value in leaks.secret_values(environ).values())
         self._in_key: set[str | None] = set()
+        self._lines: list[LogLine] = []
+        self._chunks: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         return mask(text, self._values)
 
+    def events(self, event: Event) -> Iterator[Event]:
+        """Yield what may be shown now that this event came."""
+        known = _all_forms(self._values)
+        if isinstance(event, LogLine):
+            if self._lines and self._lines[-1].step != event.step:
+                yield from self._shown_lines()
+            yield from self._with_line(event, known)
+            return
+        yield from self._shown_lines()
+        if isinstance(event, RunOutput):
+            text = self._chunks.pop(event.stream, "") + event.text
+            if open_length := open_end(text, known):
+                text, self._chunks[event.stream] = text[:-open_length], text[-open_length:]
+            if text:
+                yield self._changed(event, text=self.text(text))
+            return
+        if isinstance(event, Finished):
+            yield from self.rest()
+        yield self.event(event)
+
+    def rest(self) -> Iterator[Event]:
+        """Yield what waited."""
+        yield from self._shown_lines()
+        for stream in list(self._chunks):
+            yield RunOutput(stream, self.text(self._chunks.pop(stream)))  # type: ignore[arg-type]
+
+    def _with_line(self, line: LogLine, known: Known) -> Iterator[Event]:
+        waiting = [*self._lines, replace(line, text=self._line(line))]
+        if len(waiting) > 1:
+            texts = hidden_in_lines([one.text for one in waiting], known, MASK)
+            waiting = [self._changed_line(one, text) for one, text in zip(waiting, texts, strict=True)]
+        keep = 0 if waiting[-1].text.endswith(MASK) else open_lines([one.text for one in waiting], known)
+        self._lines = waiting[len(waiting) - keep :]
+        yield from waiting[: len(waiting) - keep]
+
+    def _shown_lines(self) -> Iterator[Event]:
+        lines, self._lines = self._lines, []
+        yield from lines
+
+    def _changed_line(self, line: LogLine, text: str) -> LogLine:
+        return line if line.text == text else replace(line, text=text)
+
     def event(self, event: Event) -> Event:
+        """Return the event with its own texts masked."""
         match event:
-            case LogLine():
-                return self._changed(event, text=self._line(event))
-            case RunOutput():
-                return self._changed(event, text=self.text(event.text))
             case StepUpdate():
                 return self._changed(event, title=self.text(event.title))
             case Warned():
@@ -131,21 +210,45 @@ class _Masker:
     def error(self, error: BaseException) -> None:
         """Mask what the error and those behind it say, in place."""
         seen: set[int] = set()
-        found: BaseException | None = error
-        while found is not None and id(found) not in seen:
+        todo: list[BaseException | None] = [error]
+        while todo:
+            found = todo.pop()
+            if found is None or id(found) in seen:
+                continue
             seen.add(id(found))
-            found.args = tuple(self.text(said) if isinstance(said, str) else said for said in found.args)
-            if isinstance(found, BuildrError):
-                found.hint = found.hint and self.text(found.hint)
-                if isinstance(found.result, BuildResult):
-                    found.result = self.result(found.result)
-            for name in ("step", "log_tail"):
-                said = getattr(found, name, None)
-                if isinstance(said, str):
-                    setattr(found, name, self.text(said))
-                elif isinstance(said, tuple):
-                    setattr(found, name, tuple(self.text(line) for line in said))
-            found = found.__cause__ or found.__context__
+            found.args = tuple(self._said(said) for said in found.args)
+            for name, said in list(vars(found).items()):
+                if isinstance(said, BuildResult):
+                    setattr(found, name, self.result(said))
+                elif name != "__notes__":
+                    self._set(found, name, said)
+            for name in ("filename", "filename2", "strerror"):
+                self._set(found, name, getattr(found, name, None))
+            if notes := getattr(found, "__notes__", None):
+                found.__notes__ = [self.text(str(note)) for note in notes]
+            todo += [found.__cause__, found.__context__, *getattr(found, "exceptions", ())]
+
+    def _said(self, said: Any) -> Any:
+        """Return what an error says masked; of a thing that is no text, its text where that holds a credential."""
+        if isinstance(said, str):
+            return self.text(said)
+        if said is None or isinstance(said, (int, float)):
+            return said
+        if type(said) in (tuple, list):
+            texts = said if all(isinstance(one, str) for one in said) else ()
+            if texts:
+                return type(said)(mask("\n".join(texts), self._values).split("\n"))
+            return type(said)(self._said(one) for one in said)
+        try:
+            text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        except Exception:  # noqa: BLE001 - somebody else's __str__
+            return said
+        return said if (masked := self.text(text)) == text else masked.encode() if isinstance(said, bytes) else masked
+
+    def _set(self, error: BaseException, name: str, said: Any) -> None:
+        if isinstance(said, (str, bytes, tuple, list)) and (masked := self._said(said)) != said:
+            with contextlib.suppress(AttributeError, TypeError):
+                setattr(error, name, masked)
 
 
 def masked_events(
@@ -158,12 +261,16 @@ def masked_events(
     masker = _Masker(environ)
     try:
         while True:
-            yield masker.event(next(events))
+            yield from masker.events(next(events))
     except StopIteration as stop:
         result: BuildResult = stop.value
+    except GeneratorExit:
+        raise
     except BaseException as error:
         masker.error(error)
+        yield from masker.rest()
         raise
     finally:
         events.close()
+    yield from masker.rest()
     return masker.result(result)

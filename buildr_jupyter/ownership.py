@@ -8,6 +8,7 @@ takes it away. Where there is no ``flock`` (Windows), things are made just so an
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import json
 import logging
@@ -27,8 +28,8 @@ from typing import Any
 from buildr_jupyter.masking import masked_logger
 
 __all__ = [
-    "LOCK_LABEL", "OWNER_LABEL", "TEMPORARY", "Scratch", "abandon", "fresh", "half_of", "hold", "labels", "sweep",
-    "sweep_containers", "sweep_folder", "this_user",
+    "LOCK_LABEL", "OWNER_LABEL", "TEMPORARY", "Scratch", "abandon", "close_to_others", "fresh", "half_of", "hold",
+    "in_cache", "labels", "private_folder", "sweep", "sweep_containers", "sweep_folder", "this_user", "write_private",
 ]  # fmt: skip
 
 logger = masked_logger(logging.getLogger(__name__))
@@ -129,13 +130,19 @@ class Scratch:
 
 
 @contextlib.contextmanager
-def fresh(folder: Path, prefix: str, *, directory: bool = False) -> Iterator[Path]:
+def fresh(folder: Path, prefix: str, *, directory: bool = False, shared: bool = False) -> Iterator[Path]:
     """Give a new file (or directory) in ``folder``, to be renamed when it is whole; where it was not, it is removed.
 
-    It is for this user only (mode 0600, 0700). Raises OSError where it cannot be made.
+    It is for this user only (mode 0600, 0700); with ``shared`` it has the mode that the umask leaves, as what a user
+    makes at a place of their own. Raises OSError where it cannot be made.
     """
-    make = _new_file if not directory else lambda where, start: Path(tempfile.mkdtemp(prefix=start, dir=where))
-    made, handle = _held(lambda: make(folder, prefix))
+
+    def make() -> Path:
+        if directory:
+            return _new_folder(folder, prefix) if shared else Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        return _new_file(folder, prefix, 0o666 if shared else 0o600)
+
+    made, handle = _held(make)
     status = made.lstat()
     try:
         yield made
@@ -148,19 +155,82 @@ def fresh(folder: Path, prefix: str, *, directory: bool = False) -> Iterator[Pat
             os.close(handle)
 
 
-def _new_file(folder: Path, prefix: str) -> Path:
-    handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
-    os.close(handle)
-    return Path(name)
+def _new_file(folder: Path, prefix: str, mode: int) -> Path:
+    # Not by the umask of the process: to read it is to change it, under the feet of other threads.
+    while True:
+        path = folder / f"{prefix}{secrets.token_hex(6)}"
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+            return path
+
+
+def _new_folder(folder: Path, prefix: str) -> Path:
+    while True:
+        path = folder / f"{prefix}{secrets.token_hex(6)}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
 
 
 @contextlib.contextmanager
-def half_of(target: Path, *, directory: bool = False) -> Iterator[Path]:
+def half_of(target: Path, *, directory: bool = False, shared: bool = False) -> Iterator[Path]:
     """Give what ``fresh`` gives, beside ``target``; what killed processes left there on the way to it is removed."""
     prefix = f".{target.name}.half-"
     sweep_folder(target.parent, prefix)
-    with fresh(target.parent, prefix, directory=directory) as made:
+    with fresh(target.parent, prefix, directory=directory, shared=shared) as made:
         yield made
+
+
+# -- what holds the user's data
+
+
+def in_cache(path: Path) -> bool:
+    """Tell whether a place is in our folder of the user's cache: one that nobody named."""
+    from platformdirs import user_cache_path
+
+    ours = Path(os.path.abspath(user_cache_path("buildr")))  # noqa: PTH100 - no link is followed
+    return Path(os.path.abspath(path)).is_relative_to(ours)  # noqa: PTH100
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user may enter, with what is missing above it, and return it.
+
+    A folder of our cache that others may enter is closed to them. Raises OSError.
+    """
+    missing, above = [], folder
+    while not above.exists() and above != above.parent:
+        missing.append(above)
+        above = above.parent
+    for one in reversed(missing):
+        try:
+            one.mkdir(mode=0o700)
+        except FileExistsError:
+            if not one.is_dir():  # else another process was faster
+                raise
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    for one in (folder, *folder.parents):
+        if not in_cache(one):
+            break
+        close_to_others(one)
+    return folder
+
+
+def close_to_others(path: Path) -> None:
+    """Take the rights of group and others from a file or folder of this user in our cache; others stay as they are."""
+    if sys.platform == "win32" or not in_cache(path):
+        return
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if status.st_uid == os.geteuid() and status.st_mode & 0o077 and not stat.S_ISLNK(status.st_mode):
+            path.chmod(stat.S_IMODE(status.st_mode) & 0o700)
+
+
+def write_private(path: Path, content: bytes = b"") -> None:
+    """Write a small file for this user only, whatever the umask."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(handle, "wb") as out:  # noqa: PTH123 - a descriptor
+        out.write(content)
 
 
 def sweep_folder(folder: Path, prefix: str) -> None:
@@ -199,7 +269,7 @@ def _lock_file() -> Path:
     with _lock:
         if not _own or not _own[0][0].exists():
             folder = user_cache_path("buildr") / "owners"
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             sweep_folder(folder, "")
             path = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
             path.touch(mode=0o600)
@@ -252,8 +322,8 @@ def abandon(client: Any, container: str, since: float = 0.0) -> None:
         return
     with contextlib.suppress(OSError):
         folder = _abandoned()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{container}.json").write_text(json.dumps({"address": address, "since": since}), encoding="utf-8")
+        private_folder(folder)
+        write_private(folder / f"{container}.json", json.dumps({"address": address, "since": since}).encode())
 
 
 def _address(client: Any) -> str | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from buildr_jupyter import builder as builders
-from buildr_jupyter import context, guard, leaving, ownership
+from buildr_jupyter import context, guard, leaving, memory, ownership
 from buildr_jupyter import runner as runners
 from buildr_jupyter.assembly import Assembly, ContextSource, Source, assemble, default_name
 from buildr_jupyter.builder.auto_builder import AutoBuilder
@@ -52,6 +52,7 @@ from buildr_jupyter.model import (
 )
 from buildr_jupyter.option import Options
 from buildr_jupyter.proof import check_program
+from buildr_jupyter.workers import Task, run_soon
 
 __all__ = ["Job", "Window", "drive", "findings", "prepare", "stream", "stream_more"]
 
@@ -166,6 +167,11 @@ def context_folder(job: Job) -> Path:
     )
 
 
+def write_context(plan: ImagePlan, job: Job) -> Path:
+    """Write the context of this job; one that the user named is as open as the umask says."""
+    return context.write_folder(plan, context_folder(job), private=ownership.in_cache(context_folder(job)))
+
+
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
 
@@ -266,7 +272,7 @@ def _stream_build(
             digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
         plan = replace(plan, base=name, base_digest=digest)
     if not isinstance(job.source, ContextSource):
-        context.write_folder(plan, context_folder(job))
+        write_context(plan, job)
     request = _request(job, assembly, plan, builder)
     if assembly.settings.on_loopback:
         yield Warned(
@@ -274,6 +280,8 @@ def _stream_build(
         )
     _check_refusals(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
+    if result.archive:
+        ownership.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
     return replace(
         result,
@@ -336,7 +344,10 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
         from platformdirs import user_cache_path
 
         ref = job.refs[0]
-        found.append(Archive(user_cache_path("buildr") / "archives" / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
+        folder = user_cache_path("buildr") / "archives"
+        with suppress(OSError):  # the builder says that it cannot write there
+            ownership.private_folder(folder)
+        found.append(Archive(folder / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
     return tuple(found)
 
 
@@ -454,19 +465,21 @@ def drive(
     state = BuildState() if state is None else state
     events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
     outcome: list[BuildResult | BaseException] = []
-    worker = threading.Thread(target=_work, args=(work(job, cancel), events, outcome), name="buildr-build", daemon=True)
+    generator = work(job, cancel)
+    worker: Task | None = None
     with _claim(job.refs, state):
         for window in windows:
             window.open(state, str(job.refs[0]))
         try:
-            worker.start()
+            worker = run_soon(lambda: _work(generator, events, outcome), name="buildr-build")
             _follow(events, state, windows, clock, interval_s)
             worker.join()
             if isinstance(outcome[0], BaseException):
                 raise outcome[0]
         except (KeyboardInterrupt, Cancelled):
             state.cancel()
-            _stop(worker, events, cancel)
+            if worker is not None:
+                _stop(worker, events, cancel)
             raise
         except BaseException as error:
             state.fail(error)
@@ -474,10 +487,11 @@ def drive(
         finally:
             for window in windows:
                 window.close(state)
+            memory.give_back()
     return outcome[0]
 
 
-def _stop(worker: threading.Thread, events: queue.Queue[object], cancel: CancelToken) -> None:
+def _stop(worker: Task, events: queue.Queue[object], cancel: CancelToken) -> None:
     """Cancel the work and wait for its end, taking from the queue what it still says."""
     try:
         cancel.set()

@@ -16,7 +16,7 @@ from buildr_jupyter.dockerfile_parse import base_of_step
 from buildr_jupyter.errors import BuildrError, EngineUnavailable
 from buildr_jupyter.model import Archive, BuildRequest, EngineLoad, Layout, Push
 
-__all__ = ["BUILDCTL", "build_command", "failure_of"]
+__all__ = ["BUILDCTL", "build_arguments", "build_command", "failure_of"]
 
 BUILDCTL = "install BuildKit's buildctl (its releases, or go install github.com/moby/buildkit/cmd/buildctl@latest)"
 
@@ -39,11 +39,19 @@ def build_command(
     agents: Mapping[str, str],
     index_secret: str | None,
     epoch: str,
+    arguments: Mapping[str, str] | None = None,
+    hidden: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the command of a build; ``folder`` takes the metadata, and holds the Dockerfile where ``dockerfile``."""
+    """Return the command of a build; ``folder`` takes the metadata, and holds the Dockerfile where ``dockerfile``.
+
+    ``arguments`` are the build arguments that any user of the machine may see, without it all of the request's;
+    ``hidden`` has for each id of a secret beside the request's the variable that holds it.
+    """
     custom = request.plan.dockerfile if request.plan else None
     platforms = request.platforms or (request.plan.platforms if request.plan else ())
-    arguments = {"SOURCE_DATE_EPOCH": epoch, **dict(custom.build_args if custom else ()), **request.build_args}
+    if arguments is None:
+        arguments = build_arguments(request)
+    arguments = {"SOURCE_DATE_EPOCH": epoch, **arguments}
     options = {
         "filename": request.dockerfile,
         "target": request.target or (custom.target if custom else None),
@@ -66,6 +74,8 @@ def build_command(
     for secret in request.secrets:
         source = f"src={secret.source}" if secret.source else f"env={secret.variable or secret.id}"
         made += ["--secret", _csv(f"id={secret.id}", source)]
+    for name, variable in (hidden or {}).items():
+        made += ["--secret", f"id={name},env={variable}"]
     if index_secret:
         made += ["--secret", f"id={index_secret},env=BUILDR_INDEX"]
     for name, socket in agents.items():
@@ -76,6 +86,12 @@ def build_command(
     for output in _outputs(request, folder):
         made += ["--output", output]
     return made
+
+
+def build_arguments(request: BuildRequest) -> dict[str, str]:
+    """Return the build arguments of a request; its own win over those of the plan."""
+    custom = request.plan.dockerfile if request.plan else None
+    return {**dict(custom.build_args if custom else ()), **request.build_args}
 
 
 def _outputs(request: BuildRequest, folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import selectors
 import subprocess
@@ -18,6 +19,7 @@ from buildr_jupyter.events import CancelToken, Event
 from buildr_jupyter.events import Stream as StreamName
 from buildr_jupyter.leash import Leash, end_group
 from buildr_jupyter.limits import Limits, read_limits
+from buildr_jupyter.workers import Task, run_soon
 
 __all__ = ["Lines", "Output", "ask", "follow", "through"]
 
@@ -197,17 +199,15 @@ class _Running:
         self.input_error: BaseException | None = None
         self._written: queue.Queue[tuple[StreamName, bytes]] = queue.Queue(maxsize=_QUEUED)
         self._closing = threading.Event()
-        self._stopping: threading.Thread | None = None
+        self._stopping: Task | None = None
         self._lock = threading.Lock()
         assert child.stdout is not None
         assert child.stderr is not None
         pipes: dict[StreamName, IO[bytes]] = {"stdout": child.stdout, "stderr": child.stderr}
         self._threads = [
-            threading.Thread(target=self._read, args=(group,), daemon=True)
+            run_soon(functools.partial(self._read, group), name="buildr-output")
             for group in ([{name: pipe} for name, pipe in pipes.items()] if sys.platform == "win32" else [pipes])
         ]
-        for thread in self._threads:
-            thread.start()
 
     def _read(self, pipes: dict[StreamName, IO[bytes]]) -> None:
         if len(pipes) == 1:
@@ -237,9 +237,7 @@ class _Running:
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write the pieces to the child's standard input, in a thread of its own."""
-        thread = threading.Thread(target=self._write, args=(pieces,), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.append(run_soon(functools.partial(self._write, pieces), name="buildr-input"))
 
     def _write(self, pieces: Iterable[bytes]) -> None:
         pipe = self.child.stdin
@@ -286,8 +284,7 @@ class _Running:
         """Begin to end the child and all that it started; return at once."""
         with self._lock:
             if self._stopping is None:
-                self._stopping = threading.Thread(target=self._stop, daemon=True)
-                self._stopping.start()
+                self._stopping = run_soon(self._stop, name="buildr-stop")
 
     def _stop(self) -> None:
         if sys.platform == "win32":

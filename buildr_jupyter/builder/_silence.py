@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from buildr_jupyter.errors import BuildrError
+from buildr_jupyter.workers import run_soon
 
 __all__ = ["Silence"]
 
@@ -34,8 +35,7 @@ class Silence:
         self.reason: BuildrError | None = None
         self._heard_at = clock()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="buildr-silence", daemon=True)
-        self._thread.start()
+        self._thread = run_soon(self._watch, name="buildr-silence")
 
     def heard(self) -> None:
         """Take note that something came; cheap enough for every piece of a stream."""

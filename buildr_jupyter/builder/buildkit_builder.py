@@ -19,9 +19,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials
+from buildr_jupyter import credentials, leaks
 from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._buildkit_command import BUILDCTL, build_command, failure_of
+from buildr_jupyter.builder._buildkit_command import BUILDCTL, build_arguments, build_command, failure_of
 from buildr_jupyter.builder._buildkit_stream import BuildkitStream
 from buildr_jupyter.builder._buildkit_trace import DecodeError, decode_json
 from buildr_jupyter.builder._command import ask, follow
@@ -31,6 +31,7 @@ from buildr_jupyter.builder._docker_stream import said_of
 from buildr_jupyter.builder._docker_values import compressed_bytes
 from buildr_jupyter.builder._dockerfile import base_locations, base_names
 from buildr_jupyter.builder._engine_load import load
+from buildr_jupyter.builder._hidden_arguments import hide
 from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
 from buildr_jupyter.engine import connect as connect_engine
@@ -130,6 +131,10 @@ class BuildkitBuilder:
         if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
             why = "an engine takes one platform; push them, or write an archive"
             return [Refusal("several platforms into an engine", why, ("oci",))]
+        caches = ",".join((*request.cache_from, *request.cache_to)).split(",")
+        if any(leaks.secret_values({name: value}) for name, _, value in (one.partition("=") for one in caches)):
+            why = "the options of buildctl can be read by every user: give the login to buildkitd in its environment"
+            return [Refusal("a login for a cache", why)]
         return []
 
     def stream_base(
@@ -213,9 +218,15 @@ class BuildkitBuilder:
         agents = ssh_agents(request.ssh, self._environ)
         if settings := index_settings(request):
             environment["BUILDR_INDEX"] = settings.decode()
+        text = (dockerfile or (request.context / request.dockerfile).read_bytes()).decode("utf-8", "surrogateescape")
+        hidden = hide(text, build_arguments(wanted), self._environ)
+        if hidden.dockerfile != text:
+            dockerfile = hidden.dockerfile.encode("utf-8", "surrogateescape")
+        variables = {name: f"BUILDR_HIDDEN_{number}" for number, name in enumerate(hidden.secrets)}
+        environment |= {variables[name]: value for name, value in hidden.secrets.items()}
         with Scratch() as folder:
             if dockerfile is not None:
-                (folder / request.dockerfile).write_bytes(dockerfile)
+                _put_dockerfile(dockerfile, request, folder)
             (folder / "docker").mkdir(mode=0o700)
             known = {one.host: replace(one, namespace="") for one in logins if one}  # it is asked by host alone
             (folder / "docker" / "config.json").write_text(auth_json(known), encoding="utf-8")
@@ -223,7 +234,7 @@ class BuildkitBuilder:
             command = build_command(
                 wanted, folder, command=[self.command, *self._where()], dockerfile=dockerfile is not None,
                 agents=agents, index_secret=INDEX_SECRET if settings else None,
-                epoch=self._environ.get("SOURCE_DATE_EPOCH", "0"),
+                epoch=self._environ.get("SOURCE_DATE_EPOCH", "0"), arguments=hidden.arguments, hidden=variables,
             )  # fmt: skip
             steps: dict[str, StepUpdate] = {}
             hosts = [ref.registry_host for ref in pushes]
@@ -330,6 +341,16 @@ class BuildkitBuilder:
 
     def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
         return (yield from stream_login(self._find_login, name))
+
+
+def _put_dockerfile(content: bytes, request: BuildRequest, folder: Path) -> None:
+    """Write the Dockerfile to be sent in place of the context's, with the ignore file that is its own."""
+    target = folder / request.dockerfile
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    ignore = request.context / f"{request.dockerfile}.dockerignore"
+    if ignore.is_file():
+        target.with_name(f"{target.name}.dockerignore").write_bytes(ignore.read_bytes())
 
 
 def _cache_locations(request: BuildRequest) -> dict[str, str]:

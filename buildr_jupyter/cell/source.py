@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from buildr_jupyter.cell import outputs
 from buildr_jupyter.cell.trees import collector_paused, parses
 from buildr_jupyter.errors import NotebookError
 
@@ -391,6 +392,8 @@ class _Record:
     failed_line: int | None = None
     duration_s: float | None = None
     started: float = 0.0
+    outputs_before: int = 0
+    """Outputs that stood under its number when it began."""
     run: CellRun | None = None
     """As it was last told, so that what each build keeps of the history is shared."""
 
@@ -433,6 +436,8 @@ class KernelHistory:
         # versions of IPython and after the run in others.
         count = len(self.shell.history_manager.input_hist_raw) if info.store_history else None
         self._current = _Record(info.raw_cell, count, cell_id, started=time.perf_counter())
+        if count is not None:
+            self._current.outputs_before = outputs.how_many(self.shell, count)
         self._order.append(self._current)
         if count is not None:
             self._records[count] = self._current
@@ -467,20 +472,22 @@ class KernelHistory:
         """
         inputs: list[str] = list(self.shell.history_manager.input_hist_raw)
         runs: list[_Record] = []
-        silent = [record for record in self._order if record.count is None]
         first = min(self._records, default=len(inputs))
+        silent = [(place, record) for place, record in enumerate(self._order) if record.count is None]
+        places = {id(record): place for place, record in enumerate(self._order)} if silent else {}
+        told = 0
         for count in range(1, len(inputs)):
             record = self._records.get(count)
             if record is not None:
-                position = self._order.index(record) if silent else 0
-                earlier = [one for one in silent if self._order.index(one) < position]
-                runs.extend(earlier)
-                silent = [one for one in silent if one not in earlier]
+                place = places.get(id(record), 0)
+                while told < len(silent) and silent[told][0] < place:
+                    runs.append(silent[told][1])
+                    told += 1
             elif not inputs[count] and count > first:
                 continue
             runs.append(record or _Record(inputs[count], count, None))
-        runs.extend(silent)
-        return _with_last_output([self._cell_run(record) for record in runs])
+        runs.extend(record for _, record in silent[told:])
+        return self._with_last_output(runs)
 
     def _cell_run(self, record: _Record) -> CellRun:
         run = CellRun(
@@ -492,36 +499,27 @@ class KernelHistory:
             failed_line=record.failed_line,
             duration_s=record.duration_s,
             stale="deleted" if record.id in self.deleted else None,
-            stdout=self._printed(record.count),
         )
         if run != record.run:
             record.run = run
         assert record.run is not None
         return record.run
 
-    def _printed(self, count: int | None) -> str | None:
-        """Return what a run printed, and its value; None where IPython (before 9) keeps no outputs, or had none."""
-        kept = getattr(self.shell.history_manager, "outputs", None)
-        if not isinstance(kept, Mapping) or count not in kept:
-            return None
-        parts = []
-        for output in kept[count]:
-            if output.output_type == "out_stream":
-                parts.append("".join(output.bundle.get("stream") or ()))
-            elif output.output_type == "execute_result":
-                parts.append(f"{output.bundle.get('text/plain', '')}\n")
-        return "".join(parts)
+    def _with_last_output(self, records: list[_Record]) -> list[CellRun]:
+        """Return the runs, the last one with what the run before it of the same body printed in the notebook.
 
-
-def _with_last_output(runs: list[CellRun]) -> list[CellRun]:
-    """Return the runs, the last one with what the run before it of the same body printed in the notebook."""
-    if not runs:
+        No other output is looked at: joined, they would be a second copy of all that a kernel ever printed.
+        """
+        runs = [self._cell_run(record) for record in records]
+        if not runs:
+            return runs
+        body = header_and_body(runs[-1].source)[1].strip()
+        for record in reversed(records[:-1]):
+            if ran_here(record.source) and header_and_body(record.source)[1].strip() == body:
+                printed = outputs.printed(self.shell, record.count, record.outputs_before)
+                if printed is not None:
+                    return [*runs[:-1], replace(runs[-1], stdout=printed)]
         return runs
-    *before, last = runs
-    body = header_and_body(last.source)[1].strip()
-    same = (run for run in reversed(before) if ran_here(run.source) and header_and_body(run.source)[1].strip() == body)
-    printed = next((run.stdout for run in same if run.stdout is not None), None)
-    return [*before, replace(last, stdout=printed)]
 
 
 def _failed_line(error: BaseException) -> int | None:

@@ -23,7 +23,7 @@ from typing import IO, Any
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
 from buildr_jupyter.oci.documents import MAX_DOCUMENT_BYTES
 from buildr_jupyter.oci.image import Published, digest_of
-from buildr_jupyter.ownership import half_of
+from buildr_jupyter.ownership import half_of, in_cache, private_folder
 from buildr_jupyter.plan import canonical_json
 
 __all__ = ["UNREADABLE", "Bounded", "CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
@@ -76,38 +76,51 @@ def write_layout(
             raise BuildError(
                 f"Image build failed: {str(folder)!r} is not empty and no OCI layout", hint="name an empty or a new one"
             )
-        (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        for digest, content in _blobs(made):
-            check()
-            path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
-            if path.exists():
-                continue
-            half = path.with_name(path.name + f".{os.getpid()}.half")
-            try:
-                if content is not None:
-                    half.write_bytes(content)
-                else:
-                    shutil.copyfile(locate(digest), half)
-                half.replace(path)
-            finally:
-                half.unlink(missing_ok=True)
-        for name, content in _documents(made, names).items():
-            if name != "manifest.json":
-                (folder / name).write_bytes(content)
+        if folder.exists():
+            _fill_layout(made, names, locate, folder, check)
+            return
+        _make_parent(folder)
+        with half_of(folder, directory=True, shared=not in_cache(folder)) as half:
+            _fill_layout(made, names, locate, half, check)
+            half.rename(folder)
     except OSError as error:
         raise BuildError(f"Image build failed: {str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+def _fill_layout(
+    made: Published, names: Sequence[str], locate: Locate, folder: Path, check: Callable[[], None]
+) -> None:
+    """Add an image to a layout; each file takes its name when it is whole, and has the mode of what a user makes."""
+    (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    for digest, content in _blobs(made):
+        check()
+        path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        if path.exists():
+            continue
+        with half_of(path, shared=True) as half:
+            if content is not None:
+                half.write_bytes(content)
+            else:
+                shutil.copyfile(locate(digest), half)
+            half.replace(path)
+    for name, content in _documents(made, names).items():
+        if name != "manifest.json":
+            with half_of(folder / name, shared=True) as half:
+                half.write_bytes(content)
+                half.replace(folder / name)
+
+
+def _make_parent(target: Path) -> None:
+    private_folder(target.parent) if in_cache(target) else target.parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
 def _fresh(target: Path) -> Iterator[IO[bytes]]:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with half_of(target) as half:
+        _make_parent(target)
+        with half_of(target, shared=not in_cache(target)) as half:
             with half.open("wb") as out:
                 yield out
-            mask = os.umask(0)
-            os.umask(mask)
-            half.chmod(0o666 & ~mask)
             half.replace(target)
     except OSError as error:
         raise BuildError(f"Image build failed: {str(target)!r} cannot be written: {error.strerror}") from error

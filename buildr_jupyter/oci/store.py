@@ -4,6 +4,9 @@
 inputs, ``images/…`` which manifest a name has. Everything gets its name by rename when it is whole, so that neither a
 kill nor a full disk leaves half a blob, and any number of processes may work in one store. Source: OCI image
 specification 1.1, "Image Layout".
+
+A store is for its user only, whatever the umask, unless it is made in a folder that was there and that others may
+enter: then it is as open as the umask says.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import hashlib
 import json
 import operator
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +27,14 @@ from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildrError
 from buildr_jupyter.oci.layer import Layer
-from buildr_jupyter.ownership import fresh, sweep_folder
+from buildr_jupyter.ownership import fresh, in_cache, private_folder, sweep_folder
 from buildr_jupyter.plan import canonical_json
 
-__all__ = ["DamagedBlob", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
+__all__ = ["DamagedBlob", "Prunable", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MAX_DOCUMENT_BYTES = 16 << 20
 
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -55,6 +63,16 @@ class StoreInfo:
     images: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """What can be taken out of the store."""
+
+    images: tuple[str, ...]
+    """Names."""
+    paths: tuple[Path, ...]
+    size_bytes: int
+
+
 def default_folder() -> Path:
     """Return ``$BUILDR_STORE``, else ``oci`` in the user's cache folder."""
     if given := os.environ.get("BUILDR_STORE"):
@@ -71,6 +89,7 @@ class Store:
         self.folder = folder or default_folder()
         self._sound: dict[str, int] = {}
         self._ready = False
+        self._shared = False
 
     # -- blobs
 
@@ -130,12 +149,11 @@ class Store:
         """
         try:
             self._prepare()
-            with fresh(self.folder / "half", "half-") as half:
+            with fresh(self.folder / "half", "half-", shared=self._shared) as half:
                 done: list[str] = []
                 with half.open("wb") as out:
                     yield out, done.append
                 if done:
-                    half.chmod(0o644)
                     stamp = half.stat().st_mtime_ns
                     half.replace(self.path(done[0]))
                     self._sound[done[0]] = stamp  # its digest was made of what was written
@@ -151,14 +169,21 @@ class Store:
     def _prepare(self) -> None:
         if self._ready and (self.folder / "half").is_dir():
             return
+        self._shared = self._is_shared()
         for name in ("blobs/sha256", "records", "images", "half", "locks"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            path = self.folder / name
+            path.mkdir(parents=True, exist_ok=True) if self._shared else private_folder(path)
         marker = self.folder / "oci-layout"
         if not marker.exists():
             self._write(marker, b'{"imageLayoutVersion":"1.0.0"}')
             self._write(self.folder / "index.json", b'{"schemaVersion":2,"manifests":[]}')
         sweep_folder(self.folder / "half", "")  # what killed builds left
         self._ready = True
+
+    def _is_shared(self) -> bool:
+        with contextlib.suppress(OSError):
+            return not in_cache(self.folder) and bool(self.folder.stat().st_mode & 0o077)
+        return False
 
     # -- what was made from which inputs
 
@@ -226,10 +251,11 @@ class Store:
             return
         try:
             self._prepare()
-            stream = (self.folder / "locks" / name).open("w")
+            handle = os.open(self.folder / "locks" / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC,
+                             0o666 if self._shared else 0o600)  # fmt: skip
         except OSError as error:
             raise self._unwritable(error) from error
-        with stream:
+        with open(handle, "wb") as stream:  # noqa: PTH123 - a descriptor
             try:
                 fcntl.flock(stream, functools.reduce(operator.or_, (getattr(fcntl, kind) for kind in kinds)))
             except OSError as error:
@@ -293,30 +319,64 @@ class Store:
         """Take one blob out, because it turned out damaged."""
         self.path(digest).unlink(missing_ok=True)
 
-    def prune(self, *, older_than_s: float = 0.0, now: float | None = None) -> int:
-        """Take out everything that was last written more than ``older_than_s`` seconds ago; return the bytes freed.
+    def prunable(self, *, older_than_s: float = 0.0, images: bool = True, now: float | None = None) -> Prunable:
+        """Return what ``prune`` would take out."""
+        now = time.time() if now is None else now
+        names, paths, kept = [], [], set()
+        for path in (self.folder / "images").glob("*"):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                known = json.loads(path.read_bytes())
+                if images and now - path.stat().st_mtime >= older_than_s:
+                    names.append(str(known.get("name")))
+                    paths.append(path)
+                else:
+                    kept |= self._reached(known)
+        loose = (path for path in self._blobs() if f"sha256:{path.name}" not in kept)
+        paths += [path for path in loose if _is_old(path, now, older_than_s)]
+        for path in (self.folder / "records").glob("*"):
+            with contextlib.suppress(OSError):
+                if _is_old(path, now, older_than_s) and kept.isdisjoint(_DIGEST.findall(path.read_text("utf-8"))):
+                    paths.append(path)
+        sizes = []
+        for path in paths:
+            with contextlib.suppress(OSError):
+                sizes.append(path.stat().st_size)
+        return Prunable(tuple(sorted(names)), tuple(paths), sum(sizes))
 
-        Raises StoreInUse, and takes nothing out, while a build is running.
+    def _reached(self, image: Any) -> set[str]:
+        """Return the digests of an image's record and of all documents that they lead to."""
+        found: set[str] = set()
+        todo = set(_DIGEST.findall(json.dumps(image)))
+        while todo:
+            digest = todo.pop()
+            found.add(digest)
+            path = self.path(digest)
+            with contextlib.suppress(OSError), path.open("rb") as stream:
+                if stream.read(1) == b"{" and path.stat().st_size <= _MAX_DOCUMENT_BYTES:
+                    stream.seek(0)
+                    todo |= set(_DIGEST.findall(stream.read().decode("utf-8", "replace"))) - found
+        return found
+
+    def prune(self, *, older_than_s: float = 0.0, images: bool = True, now: float | None = None) -> int:
+        """Take out what was last written more than ``older_than_s`` seconds ago; return the bytes freed.
+
+        Without ``images`` those stay; what an image that stays is made of stays in any case. Raises StoreInUse, and
+        takes nothing out, while a build is running.
         """
         try:
             with self._lock("in-use", "LOCK_EX", "LOCK_NB"):
-                return self._prune(older_than_s, time.time() if now is None else now)
+                freed = 0
+                for path in self.prunable(older_than_s=older_than_s, images=images, now=now).paths:
+                    with contextlib.suppress(OSError):
+                        size = path.stat().st_size
+                        path.unlink()
+                        freed += size
+                sweep_folder(self.folder / "half", "")
+                return freed
         except BlockingIOError as error:
             raise StoreInUse(
                 f"the store {self.folder} is in use: a build is running", hint="prune when it has ended"
             ) from error
-
-    def _prune(self, older_than_s: float, now: float) -> int:
-        freed = 0
-        for name in ("images", "records", "blobs/sha256"):
-            for path in (self.folder / name).glob("*"):
-                with contextlib.suppress(OSError):
-                    status = path.stat()
-                    if now - status.st_mtime >= older_than_s:
-                        path.unlink()
-                        freed += status.st_size
-        sweep_folder(self.folder / "half", "")
-        return freed
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -334,9 +394,16 @@ class Store:
         return sorted((self.folder / "blobs" / "sha256").glob("*"))
 
     def _write(self, path: Path, content: bytes) -> None:
-        with fresh(self.folder / "half", "half-") as half:
+        with fresh(self.folder / "half", "half-", shared=self._shared) as half:
             half.write_bytes(content)
             half.replace(path)
+
+
+def _is_old(path: Path, now: float, older_than_s: float) -> bool:
+    try:
+        return now - path.stat().st_mtime >= older_than_s
+    except OSError:
+        return False
 
 
 def _digest(content: bytes) -> str:

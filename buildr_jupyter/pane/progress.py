@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.events import BuildState, StepUpdate
-from buildr_jupyter.ownership import half_of
+from buildr_jupyter.ownership import half_of, private_folder
 
 __all__ = ["Durations", "Progress"]
 
@@ -61,7 +61,7 @@ class Durations:
     def _write(self) -> None:
         """Replace the file in one go; a cache that cannot be written is no reason to stop."""
         with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             with half_of(self.path) as half:
                 half.write_text(json.dumps({"steps": self.steps, "images": self.images}), encoding="utf-8")
                 half.replace(self.path)

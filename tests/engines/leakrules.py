@@ -1,8 +1,9 @@
 """Makes ``buildr_jupyter/leak_rules.json`` from gitleaks' own configuration: ``python -m tests.engines.leakrules``.
 
 gitleaks' rules are written for Go's RE2. What differs in Python's ``re`` is turned here, once, so that the package only
-reads and compiles: flags in the middle of a pattern, ``\\z``, and a leading optional run that costs time and decides
-nothing. Rules for one kind of file, and those that alarm on ordinary code, stay out; ``DROPPED`` says why.
+reads and compiles: flags in the middle of a pattern, ``\\z``, a leading optional run that costs time and decides
+nothing, and a leading "any of the next lines", which a backtracking engine reads in quadratic time: it becomes the
+rule's ``near``, a pattern that stands at most so many line ends before. No rule is left out.
 """
 
 from __future__ import annotations
@@ -19,11 +20,8 @@ from typing import Any
 from tests.engines.gotools import TOOLS
 
 TARGET = Path(__file__).parents[2] / "buildr_jupyter" / "leak_rules.json"
-DROPPED = {
-    "generic-api-key": "any assignment to a name with 'key' in it: alarms on ordinary code",
-    "curl-auth-header": "several lines of anything: quadratic in Python's re; own rules find headers",
-    "curl-auth-user": "several lines of anything: quadratic in Python's re",
-}
+_NEAR = re.compile(r"(\\bcurl\\b)\(\?:\.\*\??\|\.\*\??\(\?:\[\\r\\n\]\{1,2\}\.\*\??\)\{1,(\d)\}\)")
+"""``curl``, then anything up to the end of so many lines."""
 _LEADING_RUN = "[\\w.-]{0,50}?"
 
 
@@ -85,26 +83,38 @@ def to_python(pattern: str) -> str:
 
 
 def make() -> dict[str, Any]:
-    """Return the rules as the package keeps them: id, pattern, keywords (one is in every match), entropy, allowed."""
+    """Return the rules as the package keeps them.
+
+    id, pattern, keywords (one is in every match), and where there is one: entropy, ``path`` (of the files it is for),
+    ``group``, ``near`` and ``near_lines``, ``run`` (a name may stand before the match and belongs to it), and what is
+    no finding: ``allowed`` (patterns of the value), ``allowed_match``, ``allowed_line``, ``stopwords``.
+    """
     config = read_config()
     rules = []
     for rule in config["rules"]:
-        if rule["id"] in DROPPED or "path" in rule:  # a rule for one kind of file; the guard knows files by name
+        if "regex" not in rule:  # a name of a file alone: the guard has them
             continue
-        allowed = [
-            to_python(one)
-            for listed in rule.get("allowlists", [])
-            if listed.get("regexTarget", "secret") == "secret"
-            for one in listed.get("regexes", [])
-        ]
-        pattern = to_python(rule["regex"])
-        for one in (pattern, *allowed):
+        pattern, made = rule["regex"], {}
+        if near := _NEAR.match(pattern):
+            made |= {"near": near[1], "near_lines": 2 * int(near[2])}
+            pattern = pattern[near.end() :]
+        if pattern.startswith("(?i)" + _LEADING_RUN):
+            made["run"] = True
+        made = {"id": rule["id"], "pattern": to_python(pattern), "keywords": sorted(rule["keywords"]), **made}
+        for theirs, ours in (("entropy", "entropy"), ("secretGroup", "group")):
+            if value := rule.get(theirs):
+                made[ours] = value
+        if path := rule.get("path"):
+            made["path"] = to_python(path)
+        for listed in rule.get("allowlists", []):
+            if "paths" in listed:  # of recipes of other build systems: to find more there is no fault
+                continue
+            target = {"match": "allowed_match", "line": "allowed_line"}.get(listed.get("regexTarget", ""), "allowed")
+            made.setdefault(target, []).extend(to_python(one) for one in listed.get("regexes", []))
+            made.setdefault("stopwords", []).extend(listed.get("stopwords", []))
+        made = {name: value for name, value in made.items() if value != []}
+        for one in (made["pattern"], *(one for name in made if name.startswith("allowed") for one in made[name])):
             re.compile(one.encode())
-        made = {"id": rule["id"], "pattern": pattern, "keywords": sorted(rule["keywords"])}
-        if entropy := rule.get("entropy"):
-            made["entropy"] = entropy
-        if allowed:
-            made["allowed"] = allowed
         rules.append(made)
     return {
         "source": f"{TOOLS['gitleaks'].module}@{TOOLS['gitleaks'].version} config/gitleaks.toml",

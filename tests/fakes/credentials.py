@@ -32,6 +32,9 @@ class _Maker:
     def of(self, letters: str, count: int) -> str:
         return "".join(self._random.choice(letters) for _ in range(count))
 
+    def bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
     def pem(self) -> str:
         body = "\n".join(self.of(_WORD + "+/", 64) for _ in range(12))
         dashes = "-" * 5
@@ -91,3 +94,42 @@ def fakes(each: int = 3, seed: int = 7) -> Iterator[Fake]:
             value = make(maker)
             text = f'"""{value}"""' if "\n" in value else f'"{value}"'
             yield Fake(kind, value, f"client = connect({text})\n")
+
+
+_ASSIGNED: dict[str, Callable[[_Maker], tuple[str, str]]] = {
+    "azure-account-key": lambda m: _in(
+        "DefaultEndpointsProtocol=https;AccountName=data;AccountKey={};EndpointSuffix=core.windows.net\n",
+        base64.b64encode(m.bytes(64)).decode(),
+    ),
+    "aws-secret": lambda m: _in('aws_secret_access_key="{}"\n', m.of(_WORD + "+/", 40)),
+    "aws-secret-upper": lambda m: _in("export AWS_SECRET_ACCESS_KEY={}\n", m.of(_WORD + "+/", 40)),
+    "token-hex40": lambda m: _in('token="{}"\n', m.of(_HEX, 40)),
+    "docker-auth": lambda m: _in(
+        '{{"auths": {{"registry.example": {{"auth": "{}"}}}}}}\n',
+        base64.b64encode(f"{m.of(_LOWER, 7)}:{m.of(_WORD, 14)}".encode()).decode(),
+    ),
+    "yaml-password": lambda m: _in("db:\n  user: me\n  password: {}\n", m.of(_WORD, 16)),
+    "yaml-password-quoted": lambda m: _in('  password: "{}"\n', m.of(_WORD, 20)),
+    "api-key": lambda m: _in('client = Client(api_key="{}")\n', m.of(_WORD, 32)),
+    "api-key-bare": lambda m: _in("api_key={}\n", m.of(_HEX, 32)),
+    "kubeconfig-token": lambda m: _in("users:\n- name: me\n  user:\n    token: {}\n", m.of(_WORD, 44)),
+    "kubeconfig-key": lambda m: _in("    client-key-data: {}\n", base64.b64encode(m.bytes(120)).decode()),
+    "secret-key-django": lambda m: _in("SECRET_KEY = '{}'\n", m.of(_WORD + "-_", 50)),
+    "json-credential": lambda m: _in('{{"credential": "{}"}}\n', m.of(_WORD, 24)),
+    "curl-header": lambda m: _in('curl -X GET \\\n  -H "Authorization: Token {}" \\\n  https://a.example\n', m.of(_HEX, 32)),
+    "curl-user": lambda m: _in("curl -s \\\n  -u admin:{} https://a.example\n", m.of(_WORD, 16)),
+}  # fmt: skip
+ASSIGNED_KINDS = tuple(_ASSIGNED)
+
+
+def _in(text: str, value: str) -> tuple[str, str]:
+    return text.format(value), value
+
+
+def assigned(each: int = 3, seed: int = 5) -> Iterator[Fake]:
+    """Yield credentials that are known by the name that they are given to; ``line`` is the text of a file."""
+    maker = _Maker(seed)
+    for kind, make in _ASSIGNED.items():
+        for _ in range(each):
+            text, value = make(maker)
+            yield Fake(kind, value, text)

@@ -12,6 +12,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -582,7 +584,7 @@ def test_listing_exporting_and_inspecting_a_notebook_runs_nothing_of_it(
         f"%%bash\ntouch {canary}",
         f"%run helper.py\n%load_ext helper\nimport helper\n{evil}",
         f"get_ipython().system('touch {canary}')",
-        f"x = f'{{{evil}}}'\n@{evil}\ndef g(): pass",
+        f'x = f"{{{evil}}}"\n@{evil}\ndef g(): pass',
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     (tmp_path / "kernel.json").write_text(
@@ -591,22 +593,45 @@ def test_listing_exporting_and_inspecting_a_notebook_runs_nothing_of_it(
     notebook.metadata["kernelspec"] = {"name": str(tmp_path), "display_name": "x", "language": "python"}
     notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": evil}}
     nbformat.write(notebook, tmp_path / "nb.ipynb")
-    for argv in (
-        ["list", "nb.ipynb"], ["list", "nb.ipynb", "--json"], ["inspect", "nb.ipynb"],
-        *(["export", "nb.ipynb", "--cell", str(n), "--out", f"out{n}", "--explain"] for n in range(len(cells))),
-    ):  # fmt: skip
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            with contextlib.suppress(SystemExit):
-                cli.main(argv)
+    another_language = {2}
+    expected = {
+        ("build", "nb.ipynb", "--dry-run"): 0,
+        ("build", "nb.ipynb", "--cell", "0", "--builder", "oci", "--base", "kernel"): 0,
+        ("inspect", "nb.ipynb"): 1,  # an image is inspected, and there is none of this name
+        ("list", "nb.ipynb"): 2,  # there is no such command
+        **{
+            ("export", "nb.ipynb", "--cell", str(n), "--out", f"out{n}", "--explain"): int(n in another_language)
+            for n in range(len(cells))
+        },
+    }
+    for argv, status in expected.items():
+        found, _, err = run_command(*argv)
+        assert found == status, (argv, err)
         assert not canary.exists(), argv
+    subprocess.run([sys.executable, "helper.py"], check=True, cwd=tmp_path)
+    assert canary.exists(), "what runs is seen"
+
+
+def run_command(*argv: str) -> tuple[int, str, str]:
+    """Return the status of our command line, and what it wrote."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = cli.main(list(argv))
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    return status, out.getvalue(), err.getvalue()
 
 
 @pytest.mark.parametrize(
     "content", [DEEP, b'{"cells": ' + DEEP, b'{"nbformat": 4, "cells": 3}', b"\0" * 100, b'{"cells": [[]]}']
 )
-def test_notebooks_that_are_none(tmp_path: Path, content: bytes) -> None:
+def test_notebooks_that_are_none(tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "nb.ipynb").write_bytes(content)
-    err = io.StringIO()
-    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
-        assert cli.main(["list", str(tmp_path / "nb.ipynb")]) in (1, 2)
-    assert "Traceback" not in err.getvalue()
+    for argv in (("export", "nb.ipynb", "--out", "out"), ("build", "nb.ipynb"), ("build", "nb.ipynb", "--dry-run")):
+        status, _, err = run_command(*argv)
+        assert status == 2, (argv, err)
+        assert "nb.ipynb" in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "out").exists()

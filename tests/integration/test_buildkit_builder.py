@@ -265,6 +265,28 @@ def stand_in(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
+def test_no_credential_is_among_the_options_of_buildctl(
+    stand_in: Callable[[str], str], daemon: Buildkitd, request_for: Make, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    command = stand_in(f'printf \'%s\\n\' "$@" >> {seen}; exec {daemon.buildctl} "$@"')
+    proxy, token, plain = "http://me:staple-battery-9@127.0.0.1:9", f"tok-{secrets.token_hex(9)}", "plain-value"
+    request = request_for(
+        "ARG API_TOKEN PLAIN", "RUN echo proxy=$HTTP_PROXY,$http_proxy token=$API_TOKEN plain=$PLAIN | tr a-z A-Z",
+        "RUN <<END\n# not an instruction:\nRUN=1\necho again $HTTP_PROXY | tr a-z A-Z\nEND",
+        build_args={"HTTP_PROXY": proxy, "API_TOKEN": token, "PLAIN": plain},
+    )  # fmt: skip
+    events, result = build(BuildkitBuilder(daemon.address, command=command, environ={**os.environ}), request)
+    shown = "\n".join(lines_of(events))
+    assert f"PROXY={proxy},{proxy} TOKEN={token} PLAIN={plain}".upper() in shown  # the steps have them
+    assert f"AGAIN {proxy}".upper() in shown
+    options = seen.read_text()
+    assert f"build-arg:PLAIN={plain}" in options  # the canary: options are seen
+    assert "staple-battery-9" not in options
+    assert token not in options
+    assert result.image_id
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [
@@ -330,7 +352,7 @@ def test_from_the_command_line_to_the_registry(
     def run(*more: str) -> dict[str, Any]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more])
+            assert cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more]) == 0
         found: dict[str, Any] = json.loads(out.getvalue())
         return found
 

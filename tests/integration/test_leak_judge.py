@@ -6,13 +6,14 @@ import base64
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from buildr_jupyter import leaks
 from tests.engines._process import EngineStartError
 from tests.engines.gotools import tool
-from tests.fakes.credentials import OWN_KINDS, fakes
+from tests.fakes.credentials import ASSIGNED_KINDS, OWN_KINDS, assigned, fakes
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +31,67 @@ def test_it_finds_what_gitleaks_finds(gitleaks: Path, tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "plain.py").write_text("import os\n\n" + fake.line)
         (folder / "packed.py").write_text(f'x = "{base64.b64encode(fake.line.encode()).decode()}"\n')
-    report = tmp_path / "report.json"
-    subprocess.run(
-        [gitleaks, "dir", "--no-banner", "--log-level=error", "--max-decode-depth=2", "--exit-code=0",
-         "--report-format=json", f"--report-path={report}", str(tmp_path / "files")],
-        check=True,
-    )  # fmt: skip
     theirs = {
-        (Path(one["File"]).relative_to(tmp_path / "files"), one["RuleID"]) for one in json.loads(report.read_bytes())
+        (path.relative_to(tmp_path / "files"), kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)
     }
     ours = {
         (path.relative_to(tmp_path / "files"), hit.kind)
         for path in (tmp_path / "files").rglob("*.py")
         for hit in leaks.search_deeply(path.read_bytes())
     }
-    # Its rule for any assignment to a name like "key" is not ours: it alarms on ordinary code.
-    assert {one for one in theirs if one[1] != "generic-api-key"} <= ours
+    assert not_found(theirs, ours) == set()
     expected = {fake.kind for fake in made} - set(OWN_KINDS)
     assert {kind for path, kind in theirs if path.name == "plain.py"} >= expected, "the judge sees what was planted"
     print(f"{len(made)} credentials; gitleaks {len(theirs)} findings, ours {len(ours)}")
+
+
+def test_it_finds_as_many_of_what_only_its_name_tells(gitleaks: Path, tmp_path: Path) -> None:
+    made = list(assigned(each=40, seed=21))
+    files = tmp_path / "files"
+    for number, fake in enumerate(made):
+        path = files / fake.kind / f"{number:04}.{'yaml' if fake.kind.startswith(('yaml', 'kube')) else 'txt'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(fake.line)
+    theirs = {path for path, _ in found_by(gitleaks, files, tmp_path)}
+    ours = {
+        path for path in files.rglob("*.*") if any(True for _ in leaks.search_deeply(path.read_bytes(), path=path.name))
+    }
+    assert {path.relative_to(files) for path in theirs - ours} == set()
+    for kind in ASSIGNED_KINDS:
+        seen, judged = (sum(path.parent.name == kind for path in found) for found in (ours, theirs))
+        print(f"{kind}: gitleaks {judged}, ours {seen} of 40")
+        assert seen >= 34, kind
+
+
+def test_each_rule_finds_what_it_finds_in_its_own_examples(gitleaks: Path, tmp_path: Path) -> None:
+    """The rules for one kind of file, and those that look some lines back."""
+    texts = {
+        "a.php": '$config = array(\n  "secret_key" => "sk_ubb4yN3mzqGR2x8#P7r5&@*xC$utE",\n);\n',
+        "main.tf": 'administrator_login_password = "Xy7-abcd9Q"\n',
+        "nuget.config": '<add key="ClearTextPassword" value="aB3dE5fG7hJ9" />\n',
+        "secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  some-name: dGhlIHZhbHVlIGlzIGxvbmc=\n",
+        "run.sh": 'curl https://a.example \\\n -o x \\\n --header "X-Api-Key: 6f2a9c81d4e7"\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / "files").mkdir(exist_ok=True)
+        (tmp_path / "files" / name).write_text(text)
+    theirs = {(path.name, kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)}
+    ours = {(name, hit.kind) for name, text in texts.items() for hit in leaks.search_deeply(text.encode(), path=name)}
+    assert {name for name, _ in theirs} == set(texts), "the judge sees what was planted"
+    assert not_found(theirs, ours) == set()
+
+
+def not_found(theirs: set[tuple[Any, str]], ours: set[tuple[Any, str]]) -> set[tuple[Any, str]]:
+    """Return what only the judge found; a "generic" key that we name more exactly is found."""
+    places = {place for place, _ in ours}
+    return {(place, kind) for place, kind in theirs - ours if kind != "generic-api-key" or place not in places}
+
+
+def found_by(gitleaks: Path, files: Path, scratch: Path) -> set[tuple[Path, str]]:
+    report = scratch / "report.json"
+    subprocess.run(
+        [gitleaks, "dir", "--no-banner", "--log-level=error", "--max-decode-depth=2", "--exit-code=0",
+         "--report-format=json", f"--report-path={report}", str(files)],
+        check=True,
+    )  # fmt: skip
+    return {(Path(one["File"]), one["RuleID"]) for one in json.loads(report.read_bytes())}

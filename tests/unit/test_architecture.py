@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
 FLOORS = {
     "ground": {
-        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "confined", "notebook_line", "requirement_text", "dockerfile_parse", "__init__",
+        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "confined", "notebook_line", "requirement_text", "dockerfile_parse", "archives", "leak_rules", "known_values", "login_files", "pickled", "memory", "workers", "__init__",
     },
     "rooms": {
         "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
@@ -21,7 +21,7 @@ FLOORS = {
     "hall": {"assembly", "leaving", "proof", "pipeline", "background", "kept"},
     "windows": {"display", "widgets", "pane", "terminal"},
     "doors": {
-        "doors", "failures", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "__main__",
+        "doors", "failures", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "upkeep", "__main__",
     },
 }  # fmt: skip
 ORDER = ["ground", "rooms", "hall", "windows", "doors"]

@@ -160,21 +160,40 @@ def test_logins_need_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
-    run("build", str(path), "--builder", "docker")
-    assert run("cache")[1] == ""
+    assert run("build", str(path), "--builder", "docker")[0] == 1
+    assert run("cache") == (0, "", "")
     kept = tmp_path / "cache" / "buildr" / "contexts" / "nb-1"
     kept.mkdir(parents=True)
     (kept / "x").write_text("12345")
     assert "5 bytes" in run("cache")[1]
-    assert run("cache", "prune")[1].startswith("pruned ")
+    status, out, err = run("cache", "prune")
+    assert (status, "context " in out) == (2, True)
+    assert "nobody can be asked" in err
+    assert "--yes" in err
+    assert kept.exists()
+    assert run("cache", "prune", "--dry-run") == (
+        0,
+        f"context {kept}  5 bytes\nwould be removed: 5 bytes; 0 images stay (--images)\n",
+        "",
+    )
+    assert kept.exists()
+    assert run("cache", "prune", "--older-than", "1d", "--yes")[:2] == (0, "there is nothing to prune\n")
+    assert run("cache", "prune", "--older-than", "tomorrow", "--yes")[0] == 2
+    assert kept.exists()
+    status, out, err = run("cache", "prune", "--yes")
+    assert (status, out.splitlines()[-1]) == (0, "removed: 5 bytes; 0 images stay (--images)")
     assert not kept.exists()
+    assert run("cache", "prune") == (0, "there is nothing to prune\n", "")
 
 
 def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
-    command = f"{sys.executable} -m buildr_jupyter build {path} --dry-run | true"
-    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert "Traceback" not in ran.stderr
+    buildr = f"{sys.executable} -m buildr_jupyter build {path} --dry-run"
+    for reader, statuses in (("cat", "0 0"), ("true", "1 0")):
+        command = f"{buildr} | {reader} > /dev/null; echo ${{PIPESTATUS[@]}}"
+        ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
+        assert "Traceback" not in ran.stderr
+        assert ran.stdout.split() in (statuses.split(), ["0", "0"]), ran.stderr  # it may have written all before
 
 
 def records(text: str) -> list[dict[str, Any]]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import logging
 import re
+import shlex
+import subprocess
+import traceback
 from collections.abc import Generator
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -157,3 +163,143 @@ def test_every_logger_of_the_package_is_masked() -> None:
         if path.name != "masking.py":
             for line in re.findall(r".*getLogger\(.*", path.read_text(encoding="utf-8")):
                 assert "masked_logger(" in line, f"{path.name}: {line}"
+
+
+SECRET = "p'w\"d/\\é&x=1 %7"
+FORMS = {
+    "plain": SECRET, "repr": repr(SECRET), "repr of bytes": repr(SECRET.encode()), "JSON": json.dumps(SECRET),
+    "JSON in UTF-8": json.dumps(SECRET, ensure_ascii=False), "JSON in JSON": json.dumps(json.dumps({"a": SECRET})),
+    "a path": quote(SECRET), "a part of a URL": quote(SECRET, safe=""), "a form": urlencode({"p": SECRET}),
+    "small digits": quote(SECRET, safe="").lower(), "base64": base64.b64encode(SECRET.encode()).decode(),
+    "base64 for URLs": base64.urlsafe_b64encode(SECRET.encode()).decode(), "HTML": html.escape(SECRET),
+    "hexadecimal": SECRET.encode().hex(), "shell": shlex.quote(SECRET), "a dict": repr({"a": [SECRET]}),
+    **{f"base64 behind {n}": base64.b64encode(b"u" * n + b":" + SECRET.encode() + b"\n").decode() for n in range(4)},
+}  # fmt: skip
+
+
+def shown_of(text: str) -> set[str]:
+    """The pieces of eight characters that would tell the value."""
+    return {text[at : at + 8] for at in range(len(text) - 7)}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_is_known_in_every_form(form: str) -> None:
+    said = f"before {FORMS[form]} after"
+    shown = mask(said, [SECRET])
+    assert MASK in shown
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    kept = 6 if "behind" in form else 0  # what stands before it in the same base64 is no secret
+    assert len(shown) <= len("before  after") + len(MASK) + 16 + kept
+    remember(SECRET)
+    assert mask(said) == shown
+
+
+def outputs(texts: list[str], environ: dict[str, str], *, lines: bool = False) -> list[Event]:
+    def build() -> Generator[Event, None, BuildResult]:
+        for number, text in enumerate(texts):
+            yield LogLine(number, text, step="1") if lines else RunOutput("stdout", text)
+        yield StepUpdate("1", "RUN x")
+        return BuildResult("x")
+
+    return said_by(masked_events(build(), environ))
+
+
+@pytest.mark.parametrize("size", range(1, 20))
+def test_a_value_is_known_in_chunks(size: int) -> None:
+    value = "correct-horse-battery-9"
+    for form in (value, base64.b64encode(f"me:{value}".encode()).decode()):
+        whole = f"logged in as {form}, and on\ncorrect or not: corr"
+        pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+        events = outputs(pieces, {"DB_PASSWORD": value})
+        shown = "".join(event.text for event in events if isinstance(event, RunOutput))
+        assert shown.startswith("logged in as ")
+        assert shown.endswith("****, and on\ncorrect or not: corr")
+        assert not shown_of(form) & shown_of(shown)
+
+
+@pytest.mark.parametrize("width", [5, 8, 11, 17, 22])
+def test_a_value_is_known_over_lines(width: int) -> None:
+    value = "Correct-horse-battery-staple-9"
+    cut = [value[at : at + width] for at in range(0, len(value), width)]
+    for before, after in (("", ""), ("  '", "'"), ("| ", " |")):
+        lines = ["first", *(f"{before}{one}{after}" for one in cut), "last"]
+        events = outputs(lines, {"DB_PASSWORD": value}, lines=True)
+        shown = [event.text for event in events if isinstance(event, LogLine)]
+        assert shown == ["first", *([f"{before}****{after}"] * len(cut)), "last"], before
+        assert [event.seq for event in events if isinstance(event, LogLine)] == list(range(len(lines)))
+        assert mask("\n".join(lines), [value]) == "\n".join(shown)
+
+
+def test_what_only_begins_like_a_value_is_shown_and_in_its_order() -> None:
+    lines = ["xx corre", "of another kind", "corre"]
+    events = outputs(lines, {"DB_PASSWORD": "correct horse"}, lines=True)
+    assert [getattr(event, "text", "") for event in events[:3]] == lines
+    assert isinstance(events[3], StepUpdate)
+
+
+def test_a_value_of_several_lines_is_known_line_by_line() -> None:
+    value = "first line of it\nsecond line of it\n"
+    assert (
+        outputs(["say first line of it", "second line of it"], {"MY_SECRET": value}, lines=True)[0].text == "say ****"
+    )
+
+
+def test_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
+    remember("correct horse battery")
+    logger = masked_logger(logging.getLogger("buildr_jupyter.test_masking"))
+    told: list[str] = []
+
+    class Another(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(logging.Formatter().format(record) + repr(record.exc_info) + repr(record.args))
+
+    logger.addHandler(handler := Another())
+    try:
+        try:
+            try:
+                raise KeyError({"password": "correct horse battery"})
+            except KeyError as error:
+                raise ValueError("login as me:correct horse battery") from error
+        except ValueError:
+            logger.exception("that went wrong")
+            logger.warning("here", exc_info=True, stack_info=True)
+        try:
+            raise ValueError("harmless")
+        except ValueError:
+            logger.exception("harmless")
+    finally:
+        logger.removeHandler(handler)
+    assert "Traceback" in told[0]
+    assert "ValueError: login as me:****" in told[0]
+    assert "horse" not in caplog.text + "".join(told)
+    assert "ValueError: harmless" in told[2]
+
+
+HORSE = " ".join(("correct", "horse"))
+
+
+def test_what_stands_behind_an_error_is_no_text() -> None:
+    class Refused(Exception):
+        def __init__(self, address: str) -> None:
+            super().__init__({"url": address})
+            self.address = address
+
+    def build() -> Generator[Event, None, BuildResult]:
+        yield LogLine(0, "begin")
+        try:
+            try:
+                raise subprocess.CalledProcessError(1, ["login", "-p", HORSE], output=HORSE.encode())
+            except subprocess.CalledProcessError as error:
+                error.add_note(f"it was {HORSE}")
+                raise Refused(f"http://{HORSE}@x") from error
+        except Refused:
+            raise OSError(2, "no", f"/tmp/{HORSE}") from ExceptionGroup("g", [Refused(HORSE)])
+
+    with pytest.raises(OSError) as raised:
+        said_by(masked_events(build(), {"DB_PASSWORD": HORSE}))
+    told = "".join(traceback.format_exception(raised.value))
+    left: list[BaseException | None] = [raised.value, raised.value.__cause__, raised.value.__context__]
+    assert "****" in told
+    assert HORSE not in told
+    assert HORSE not in repr([vars(one) for one in left if one])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,16 +14,29 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import pytest
 from docker.errors import NotFound
 
-from buildr_jupyter import ownership
+from buildr_jupyter import leaving, ownership
+from buildr_jupyter.cell.values import take_snapshot
+from buildr_jupyter.events import StepUpdate
+from buildr_jupyter.model import ImageRef
+from buildr_jupyter.oci.store import Store
 from buildr_jupyter.ownership import LOCK_LABEL, OWNER_LABEL, Scratch, fresh, half_of, sweep
+from buildr_jupyter.pane.progress import Durations
+from tests.fakes.bases import save
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from buildr_jupyter import ownership
+from buildr_jupyter import leaving, ownership
+from buildr_jupyter.cell.values import take_snapshot
+from buildr_jupyter.events import StepUpdate
+from buildr_jupyter.model import ImageRef
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.pane.progress import Durations
+from tests.fakes.bases import save
 what, target = sys.argv[1], Path(sys.argv[2])
 if what == "scratch":
     held = ownership.Scratch()
@@ -210,3 +224,116 @@ def test_what_a_gone_engine_could_not_remove_is_removed_when_it_answers() -> Non
     other = Answering("unix:///b.sock", elsewhere=(later, False))
     ownership.sweep_containers(other)
     assert other.removed == ["elsewhere"]
+
+
+# -- who may read what we write
+
+
+def build_a_cell(folder: Path, umask: int, *options: str) -> None:
+    """Build a cell on a base of a few bytes with the command line, in a process with this umask."""
+    base = save(folder / "base.tar", python="3.11")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%containerize private\nprint(1)")])
+    nbformat.write(notebook, folder / "nb.ipynb")
+    command = [sys.executable, "-m", "buildr_jupyter", "build", "nb.ipynb", "--builder", "oci", "--base", str(base)]
+    done = subprocess.run(
+        [*command, *options], cwd=folder, umask=umask, capture_output=True, text=True, check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("umask", [0, 0o022])
+def test_what_is_written_unasked_is_for_its_user_only(tmp_path: Path, umask: int, monkeypatch: Any) -> None:
+    monkeypatch.delenv("BUILDR_STORE", raising=False)
+    build_a_cell(tmp_path, umask)
+    cache = tmp_path / "cache" / "buildr"
+    found = modes_below(cache)
+    assert {name.split("/")[0] for name in found} >= {".", "contexts", "oci"}
+    assert len([name for name in found if name.startswith("oci/blobs/sha256/")]) >= 3
+    for name, mode in found.items():
+        inside_a_context = name.startswith("contexts/") and name.count("/") > 1  # those modes are the image's
+        assert mode & 0o022 == 0, f"{name} {mode:o}"
+        assert inside_a_context or mode & 0o077 == 0, f"{name} {mode:o}"
+
+
+def test_an_older_cache_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BUILDR_STORE", raising=False)
+    old = tmp_path / "cache" / "buildr" / "oci" / "blobs"
+    old.mkdir(parents=True)
+    for one in (old, old.parent, old.parent.parent):
+        one.chmod(0o777)
+    build_a_cell(tmp_path, 0)
+    assert all(mode & 0o077 == 0 for name, mode in modes_below(old).items())
+    assert stat.S_IMODE((tmp_path / "cache" / "buildr").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_what_the_user_names_is_as_open_as_the_umask_says(tmp_path: Path, umask: int) -> None:
+    build_a_cell(tmp_path, umask, "--output", "out/image.tar", "--context", "out/context")
+    build_a_cell(tmp_path, umask, "--output", "out/layout")
+    assert stat.S_IMODE((tmp_path / "out" / "image.tar").stat().st_mode) == 0o666 & ~umask
+    for name in ("out", "out/context", "out/layout"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o777 & ~umask, name
+    layout = tmp_path / "out" / "layout"
+    before = modes_below(layout)
+    assert {mode for name, mode in before.items() if (layout / name).is_file()} == {0o666 & ~umask}
+    build_a_cell(tmp_path, umask, "--output", "out/layout", "--env", "A=2")
+    after = modes_below(layout)
+    assert len(after) > len(before)
+    assert {mode for name, mode in after.items() if (layout / name).is_file()} == {0o666 & ~umask}
+    assert not [name for name in after if "half" in name]
+
+
+def test_a_store_in_a_shared_folder_is_shared(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        (tmp_path / "shared").mkdir()
+        (tmp_path / "shared").chmod(0o775)
+        for folder, modes in ((tmp_path / "shared", (0o664, 0o775)), (tmp_path / "own", (0o600, 0o700))):
+            store = Store(folder)
+            store.note("a", 1)
+            digest = store.put(b"x")
+            with store.locked("a"):
+                assert stat.S_IMODE((folder / "locks" / "a").stat().st_mode) == modes[0]
+            assert stat.S_IMODE(store.path(digest).stat().st_mode) == modes[0]
+            assert stat.S_IMODE(folder.stat().st_mode) == modes[1]
+    finally:
+        os.umask(before)
+
+
+def test_writing_an_archive_leaves_the_umask_of_other_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(_mask: int) -> int:
+        raise AssertionError("the umask is the whole process's")
+
+    monkeypatch.setattr(os, "umask", changed)
+    for shared in (False, True):
+        for directory in (False, True):
+            with half_of(tmp_path / "x", directory=directory, shared=shared) as half:
+                assert half.exists()
+
+
+def test_notes_and_locks_are_private_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(ownership, "_own", [])
+    before = os.umask(0)
+    try:
+        ownership.labels()
+        ownership.abandon(SimpleNamespace(buildr_address=SimpleNamespace(url="tcp://x:1")), "abc")
+        leaving.said(Path("/nb.ipynb"), [ImageRef.parse("reg.example/a:1")])
+        Durations(tmp_path / "cache" / "buildr" / "durations.json").learn("a", [StepUpdate("1", "RUN x")], 1.0)
+        taken = take_snapshot(["a"], {"a": [1]}, origins={}, limit_bytes=10_000)
+        held = [path for path in Path(tempfile.gettempdir()).glob(f"{ownership.TEMPORARY}*") if path.is_file()]
+        assert taken.entry.size_bytes
+        assert held
+        assert all(path.stat().st_mode & 0o077 == 0 for path in held)
+    finally:
+        os.umask(before)
+    found = modes_below(tmp_path / "cache" / "buildr")
+    assert {name.split("/")[0] for name in found} >= {"owners", "abandoned", "pushed", "durations.json"}
+    assert all(mode & 0o077 == 0 for mode in found.values()), found
