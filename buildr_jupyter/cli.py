@@ -70,6 +70,7 @@ def make_parser() -> OptionParser:
         "cache", help="show, verify or prune what is kept: context folders, layers of builder oci"
     )
     cache.add_argument("action", nargs="?", choices=("show", "verify", "prune"), default="show")
+    cache.add_argument("--json", action="store_true", help="one JSON line")
     cache.add_argument("--yes", action="store_true", help="prune without a question")
     cache.add_argument("--dry-run", action="store_true", help="say what a prune would remove, and remove nothing")
     cache.add_argument(
@@ -395,16 +396,20 @@ def _logout(args: argparse.Namespace) -> int:
 def _cache(args: argparse.Namespace) -> int:
     from buildr_jupyter import upkeep
 
+    lines: list[str] = []
+    say: Callable[[str], object] = lines.append if args.json else sys.stdout.write
+    status = 0
     if args.action == "verify":
-        return upkeep.verify(sys.stdout.write)
-    if args.action == "prune":
+        status = upkeep.verify(say)
+    elif args.action == "prune":
         upkeep.prune(
-            sys.stdout.write, older_than_s=args.older_than, images=args.images, dry_run=args.dry_run, yes=args.yes,
+            say, older_than_s=args.older_than, images=args.images, dry_run=args.dry_run, yes=args.yes,
             ask=upkeep.terminal_question(),
         )  # fmt: skip
-        return 0
-    upkeep.look(sys.stdout.write)
-    return 0
+    else:
+        upkeep.look(say)
+    _done(args, action=args.action, sound=not status, lines=[line.rstrip("\n") for line in lines])
+    return status
 
 
 def _enable(args: argparse.Namespace) -> int:

@@ -233,7 +233,7 @@ def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
     status, out, _ = run("export", str(path), "--json", "--out", str(tmp_path / "out"), "--check")
     (record,) = records(out)
     assert (status, record["context"]) == (0, str(tmp_path / "out"))
-    for argv in (["doctor"], ["logout", "reg.example"]):
+    for argv in (["doctor"], ["logout", "reg.example"], ["cache", "show"], ["cache", "prune", "--dry-run"]):
         status, out, _ = run(*argv, "--json")
         assert status == 0
         assert all(record for record in records(out))
