@@ -349,10 +349,11 @@ def test_from_the_command_line_to_the_registry(
     path = tmp_path / "nb.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)]), path)
 
-    def run(*more: str) -> dict[str, Any]:
+    def run(*more: str, status: int = 0) -> dict[str, Any]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            assert cli.main(["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more]) == 0
+            words = ["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more]
+            assert cli.main(words) == status
         found: dict[str, Any] = json.loads(out.getvalue())
         return found
 
@@ -363,5 +364,5 @@ def test_from_the_command_line_to_the_registry(
         assert asked.digest("cli/bkd-cli", "latest") == record["digest"]
         assert asked.manifest("cli/bkd-cli", "latest").config_digest == record["image_id"]
     assert Path(run()["archive"]).is_file()
-    failed = run("--builder", f"buildkit=unix://{tmp_path}/none.sock")
+    failed = run("--builder", f"buildkit=unix://{tmp_path}/none.sock", status=1)
     assert failed["error"]["type"] == "EngineUnavailable"
