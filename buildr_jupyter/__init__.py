@@ -37,5 +37,5 @@ def __getattr__(name: str) -> Any:
     if name == "builder":
         import importlib
 
-        return importlib.import_module("buildr_jupyter.builder")
+        return importlib.import_module("buildr_jupyter.builder.selection")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import __version__, settings
+from buildr_jupyter import __version__
+from buildr_jupyter.commands.failures import ClosedOutput, report_failure
+from buildr_jupyter.config import settings
+from buildr_jupyter.config.notebook_line import LeftOut, allowed_part
+from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
-from buildr_jupyter.events import Warned
-from buildr_jupyter.failures import ClosedOutput, report_failure
-from buildr_jupyter.notebook_line import LeftOut, allowed_part
-from buildr_jupyter.option import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
+from buildr_jupyter.model.progress import BuildWarning
 
 __all__ = ["main", "make_parser"]
 
@@ -87,7 +88,7 @@ def make_parser() -> OptionParser:
 
 
 def _age(text: str) -> float:
-    from buildr_jupyter.upkeep import parse_age
+    from buildr_jupyter.commands.cache import parse_age
 
     try:
         return parse_age(text)
@@ -139,7 +140,7 @@ def _flushed(status: int) -> int:
 
 def _jobs(args: argparse.Namespace) -> list[Any]:
     """Return a job for each chosen cell; what is wrong with one of them is raised before any build."""
-    from buildr_jupyter.cell import source as cells
+    from buildr_jupyter.notebook import cells
 
     if getattr(args, "from_context", None):
         return [_context_job(args)]
@@ -164,9 +165,9 @@ def _jobs(args: argparse.Namespace) -> list[Any]:
 
 def _context_job(args: argparse.Namespace) -> Any:
     """Return the job that builds a context folder as it stands, by options and settings of this user alone."""
-    from buildr_jupyter.assembly import ContextSource
-    from buildr_jupyter.installed import Interpreter
-    from buildr_jupyter.pipeline import Job
+    from buildr_jupyter.dependencies.environment import Interpreter
+    from buildr_jupyter.pipeline.job import Job
+    from buildr_jupyter.pipeline.planner import ContextSource
 
     if args.notebook is not None or args.cell is not None:
         raise OptionError(
@@ -189,15 +190,15 @@ def _site() -> tuple[settings.SettingsFile, ...]:
 
 
 def _has_containerize(notebook: Any) -> bool:
-    from buildr_jupyter.cell.source import header_and_body
+    from buildr_jupyter.notebook.cells import header_and_body
 
     return any(header_and_body(run.source)[0] is not None for run in notebook.runs)
 
 
 def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, siblings: int) -> Any:
-    from buildr_jupyter.assembly import CellSource
-    from buildr_jupyter.cell.source import runs_up_to
-    from buildr_jupyter.pipeline import Job
+    from buildr_jupyter.notebook.cells import runs_up_to
+    from buildr_jupyter.pipeline.job import Job
+    from buildr_jupyter.pipeline.planner import CellSource
 
     runs = runs_up_to(notebook, index)
     given, site = _given(args), _site()
@@ -211,7 +212,7 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     warnings = [warning for file in (project, *site) for warning in file.warnings]
     if left_out:
         warnings.append(
-            Warned(
+            BuildWarning(
                 f"{notebook.name}, cell {index}: its line is read from a file and may not set "
                 + ", ".join(str(one) for one in left_out),
                 hint="give them on the command line, if you want them",
@@ -223,7 +224,7 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
 
 def _allowed_line(source: str, bases: Sequence[str]) -> tuple[dict[str, Any], tuple[LeftOut, ...]]:
     """Return the options that count of the cell's own line, with the image's name under ``name``, and what does not."""
-    from buildr_jupyter.cell.source import header_and_body
+    from buildr_jupyter.notebook.cells import header_and_body
 
     header, _ = header_and_body(source)
     words = split_line(header.removeprefix("%%containerize")) if header else []
@@ -235,7 +236,7 @@ def _allowed_line(source: str, bases: Sequence[str]) -> tuple[dict[str, Any], tu
 
 def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
     """Return the kernel's interpreter: the named one, else the notebook's where it is installed, else this one."""
-    from buildr_jupyter.installed import Interpreter
+    from buildr_jupyter.dependencies.environment import Interpreter
 
     name = kernel or kernelspec
     if name is None:
@@ -264,9 +265,12 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from buildr_jupyter import context, pipeline
-    from buildr_jupyter.display import clean_text, make_plan_record, render_explanation
-    from buildr_jupyter.doors import cell_of
+    from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.context import folder as context
+    from buildr_jupyter.pipeline import stages as pipeline
+    from buildr_jupyter.ui.json_record import make_plan_record
+    from buildr_jupyter.ui.plan_report import render_explanation
+    from buildr_jupyter.ui.sanitize import clean_text
 
     jobs = _jobs(args)
     if len(jobs) > 1:
@@ -282,7 +286,7 @@ def _export(args: argparse.Namespace) -> int:
     elif explain:
         sys.stdout.write(render_explanation(assembly))
     if job.options.check:
-        from buildr_jupyter.proof import check_program
+        from buildr_jupyter.pipeline.verify import check_program
 
         sys.stderr.write(check_program(assembly, job.source, job.interpreter) + "\n")
     for warning in (*assembly.warnings, *pipeline.findings(job, assembly)):
@@ -292,8 +296,12 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from buildr_jupyter import display, pipeline
-    from buildr_jupyter.doors import cell_of
+    from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.pipeline import stages as pipeline
+    from buildr_jupyter.pipeline.driver import drive
+    from buildr_jupyter.ui import json_record, plain, plan_report
+    from buildr_jupyter.ui.json_record import make_record
+    from buildr_jupyter.ui.result import render_result_text
 
     status = 0
     for job in _jobs(args):
@@ -302,35 +310,35 @@ def _build(args: argparse.Namespace) -> int:
         try:
             if job.options.dry_run:
                 assembly = pipeline.prepare(job)
-                record = display.make_plan_record(cell_of(job), assembly) + "\n"
-                sys.stdout.write(record if as_json else display.render_explanation(assembly))
+                record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
+                sys.stdout.write(record if as_json else plan_report.render_explanation(assembly))
                 continue
-            outcome: Any = pipeline.drive(job, _windows(job, as_json=as_json))
+            outcome: Any = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
             outcome = error
         if as_json:
-            sys.stdout.write(display.make_record(cell_of(job), outcome, duration_s=time.monotonic() - started) + "\n")
+            sys.stdout.write(make_record(cell_of(job), outcome, duration_s=time.monotonic() - started) + "\n")
             sys.stdout.flush()
         elif not isinstance(outcome, BaseException):
-            sys.stdout.write(display.render_result_text(outcome) + "\n")
+            sys.stdout.write(render_result_text(outcome) + "\n")
         if isinstance(outcome, KeyboardInterrupt):
             raise outcome
         if isinstance(outcome, BuildrError):
-            display.print_error(outcome, sys.stderr)
+            plain.print_error(outcome, sys.stderr)
             status = max(status, outcome.exit_status)
     return status
 
 
 def _windows(job: Any, *, as_json: bool) -> list[Any]:
     """Progress goes to standard error; with --json the container's output does, too."""
-    from buildr_jupyter.display import QuietWindow, TextWindow, write_output
+    from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay, write_output
 
     output = (lambda event: sys.stderr.write(event.text)) if as_json else write_output
-    return [QuietWindow(output) if job.options.quiet else TextWindow(sys.stderr.write, output=output)]
+    return [QuietDisplay(output) if job.options.quiet else TextDisplay(sys.stderr.write, output=output)]
 
 
 def _images(args: argparse.Namespace) -> int:
-    from buildr_jupyter.inspection import list_images, render_listed
+    from buildr_jupyter.commands.images import list_images, render_listed
 
     for row in list_images():
         sys.stdout.write((json.dumps(row, ensure_ascii=False) if args.json else render_listed(row)) + "\n")
@@ -338,7 +346,7 @@ def _images(args: argparse.Namespace) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from buildr_jupyter.inspection import inspect, render
+    from buildr_jupyter.commands.images import inspect, render
 
     for number, row in enumerate(inspect(args.image)):
         text = json.dumps(row, ensure_ascii=False) if args.json else ("\n" if number else "") + render(row)
@@ -347,7 +355,7 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _rebase(args: argparse.Namespace) -> int:
-    from buildr_jupyter.inspection import rebase
+    from buildr_jupyter.commands.images import rebase
 
     result = rebase(
         args.image, args.base, tag=args.tag, output=args.output, load=args.load, publish=args.publish,
@@ -368,7 +376,7 @@ def _done(args: argparse.Namespace, **facts: Any) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from buildr_jupyter.doctor import examine
+    from buildr_jupyter.commands.doctor import examine
 
     report = examine(dict(os.environ))
     sys.stdout.write((json.dumps(report.to_json(), ensure_ascii=False) if args.json else report.render()) + "\n")
@@ -376,7 +384,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _login(args: argparse.Namespace) -> int:
-    from buildr_jupyter.doors import log_in
+    from buildr_jupyter.commands.login import log_in
 
     password = sys.stdin.readline().rstrip("\r\n") if args.password_stdin else None
     if args.password_stdin and not (password and args.username):
@@ -386,15 +394,15 @@ def _login(args: argparse.Namespace) -> int:
 
 
 def _logout(args: argparse.Namespace) -> int:
-    from buildr_jupyter import credentials
+    from buildr_jupyter.registry import keychain
 
-    removed = credentials.logout(args.host)
+    removed = keychain.logout(args.host)
     sys.stderr.write(f"logged out of {args.host}\n" if removed else f"there was no login for {args.host}\n")
     return _done(args, host=args.host, removed=bool(removed))
 
 
 def _cache(args: argparse.Namespace) -> int:
-    from buildr_jupyter import upkeep
+    from buildr_jupyter.commands import cache as upkeep
 
     lines: list[str] = []
     say: Callable[[str], object] = lines.append if args.json else sys.stdout.write
@@ -413,17 +421,17 @@ def _cache(args: argparse.Namespace) -> int:
 
 
 def _enable(args: argparse.Namespace) -> int:
-    from buildr_jupyter import startup
+    from buildr_jupyter.commands import enable
 
-    path = startup.enable(user=args.user)
+    path = enable.enable(user=args.user)
     sys.stderr.write(f"%%containerize is in every notebook now: {path}\n")
     return _done(args, file=str(path))
 
 
 def _disable(args: argparse.Namespace) -> int:
-    from buildr_jupyter import startup
+    from buildr_jupyter.commands import enable
 
-    path = startup.disable(user=args.user)
+    path = enable.disable(user=args.user)
     sys.stderr.write(f"removed: {path}\n" if path else "there was nothing to remove\n")
     return _done(args, file=str(path) if path else None)
 

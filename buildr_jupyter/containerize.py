@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildr_jupyter import builder, context, engine, runner
+from buildr_jupyter import builder, runner
+from buildr_jupyter.config.options import Options, PackageOptions, RuntimeOptions, make_options, package_values
+from buildr_jupyter.context.dockerfile import MARKER, render_dockerignore, render_script_dockerfile
+from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
-from buildr_jupyter.installed import Interpreter
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.option import Options, PackageOptions, RuntimeOptions, make_options, package_values
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["Containerize", "is_in_container", "write_dockerfile"]
 
@@ -37,18 +39,18 @@ def write_dockerfile(package: PackageOptions, exec_file: str) -> Path:
     Raises ContextError where a Dockerfile of the user's own is there.
     """
     path = Path("Dockerfile")
-    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(context.MARKER):
+    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARKER):
         raise ContextError(
             "./Dockerfile is not ours and is left as it is",
             hint="to build with it, say so: package={'dockerfile': 'Dockerfile', …}",
         )
     python = package.py_version or Interpreter.current().minor
     base = package.base or f"python:{python}-slim"
-    text = context.render_script_dockerfile(base, exec_file, with_requirements=Path("requirements.txt").is_file())
+    text = render_script_dockerfile(base, exec_file, with_requirements=Path("requirements.txt").is_file())
     path.write_text(text, encoding="utf-8")
     ignore = Path(".dockerignore")
     if not ignore.exists():
-        ignore.write_text(context.render_dockerignore(), encoding="utf-8")
+        ignore.write_text(render_dockerignore(), encoding="utf-8")
     return path
 
 
@@ -100,15 +102,16 @@ class Containerize:
     def _build_and_run(self, func: Callable[..., Any]) -> Any:
         from dataclasses import replace
 
-        from buildr_jupyter import pipeline
-        from buildr_jupyter.display import QuietWindow, TextWindow
+        from buildr_jupyter.pipeline.driver import drive
+        from buildr_jupyter.pipeline.job import Job
+        from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
         if self.runtime.executor == "docker":
             engine.connect().close()  # calling the function means running it: without an engine nothing is built
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)
         source = _source_of(func)
-        job = pipeline.Job(
+        job = Job(
             source,
             options,
             Interpreter.current(),
@@ -117,8 +120,8 @@ class Containerize:
             executor=self.runtime.executor,
             by_docker_rules=True,
         )
-        window = QuietWindow() if self.package.quiet else TextWindow(_write_progress, log=self.package.verbose)
-        return pipeline.drive(job, [window])
+        window = QuietDisplay() if self.package.quiet else TextDisplay(_write_progress, log=self.package.verbose)
+        return drive(job, [window])
 
 
 def _write_progress(text: str) -> None:
@@ -128,7 +131,7 @@ def _write_progress(text: str) -> None:
 
 def _source_of(func: Callable[..., Any]) -> Any:
     """Return where the program of a decorated function is: its script, or the notebook's cells and a call of it."""
-    from buildr_jupyter.assembly import CellSource, ScriptSource
+    from buildr_jupyter.pipeline.planner import CellSource, ScriptSource
 
     path = inspect.getsourcefile(func)
     if func.__module__ == "__main__" and path and Path(path).is_file() and not _shell():
@@ -139,7 +142,8 @@ def _source_of(func: Callable[..., Any]) -> Any:
             f"{func.__name__} is defined in {func.__module__}, not in the script that was started",
             hint="decorate a function of the main script, or of a notebook's cell",
         )
-    from buildr_jupyter.cell.source import CellRun, KernelHistory
+    from buildr_jupyter.notebook.cells import CellRun
+    from buildr_jupyter.notebook.kernel_history import KernelHistory
 
     held = getattr(shell, "_buildr_jupyter", None)
     history = held[1] if held else KernelHistory(shell)

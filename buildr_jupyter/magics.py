@@ -14,25 +14,26 @@ from traitlets import Bool, List, Unicode
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
-from buildr_jupyter.panes import Builds
+from buildr_jupyter.ui.sessions import Builds
 
 # %load_ext runs in every kernel that has it enabled: what only a build needs is imported when one begins.
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from buildr_jupyter.background import Build
-    from buildr_jupyter.cell.source import CellRun, KernelHistory
-    from buildr_jupyter.events import Warned
-    from buildr_jupyter.model import BuildResult
-    from buildr_jupyter.option import Options
-    from buildr_jupyter.pipeline import Job
-    from buildr_jupyter.settings import Setting
+    from buildr_jupyter.config.options import Options
+    from buildr_jupyter.config.settings import Setting
+    from buildr_jupyter.model.progress import BuildWarning
+    from buildr_jupyter.model.result import BuildResult
+    from buildr_jupyter.notebook.cells import CellRun
+    from buildr_jupyter.notebook.kernel_history import KernelHistory
+    from buildr_jupyter.pipeline.handle import Build
+    from buildr_jupyter.pipeline.job import Job
 
 __all__ = ["ContainerizeMagics", "register", "unregister"]
 
 
 def _help() -> str:
-    from buildr_jupyter.option import make_line_parser
+    from buildr_jupyter.config.options import make_line_parser
 
     return make_line_parser().format_help()
 
@@ -63,14 +64,14 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
-        self._setting_warnings: tuple[Warned, ...] = ()
+        self._setting_warnings: tuple[BuildWarning, ...] = ()
         self.builds = Builds(shell, self._write)
 
     @no_var_expand
     @line_cell_magic
     def containerize(self, line: str, cell: str | None = None) -> BuildResult | Build | None:
         """Make a container image of this cell; ``getdoc`` gives IPython the parser's whole help."""
-        from buildr_jupyter.option import make_line_parser, split_line
+        from buildr_jupyter.config.options import make_line_parser, split_line
 
         try:
             args = vars(make_line_parser().parse_args(split_line(line)))
@@ -96,7 +97,7 @@ class ContainerizeMagics(Magics, Configurable):
     def _containerize(
         self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool
     ) -> BuildResult | Build | None:
-        from buildr_jupyter.option import make_options
+        from buildr_jupyter.config.options import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
         if not cell.strip():
@@ -116,37 +117,40 @@ class ContainerizeMagics(Magics, Configurable):
             return None
 
     def _build(self, job: Job, line: str, *, detach: bool = False, keep: bool = False) -> BuildResult | Build | None:
-        from buildr_jupyter import display, pipeline
+        from buildr_jupyter.pipeline import stages as pipeline
+        from buildr_jupyter.pipeline.driver import drive
+        from buildr_jupyter.ui.json_record import make_record
+        from buildr_jupyter.ui.plan_report import render_explanation
 
         options = job.options
         if options.dry_run:
             assembly = pipeline.prepare(job)
-            self._write(display.render_explanation(assembly))
+            self._write(render_explanation(assembly))
             self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
             if options.check:
-                from buildr_jupyter.proof import check_program
+                from buildr_jupyter.pipeline.verify import check_program
 
                 self._write(check_program(assembly, job.source, job.interpreter) + "\n")
             return None
         self._warn_same_reference(job)
         if options.ui != "json":
             return self.builds.start(job, line, keep=keep) if detach else self.builds.run(job, line)
-        from buildr_jupyter.doors import cell_of
+        from buildr_jupyter.commands.login import cell_of
 
         outcome: BuildResult | BaseException
         started = time.monotonic()
         try:
-            outcome = pipeline.drive(job, [])
+            outcome = drive(job, [])
         except BaseException as error:
-            self._write(display.make_record(cell_of(job), error, duration_s=time.monotonic() - started) + "\n")
+            self._write(make_record(cell_of(job), error, duration_s=time.monotonic() - started) + "\n")
             raise
-        self._write(display.make_record(cell_of(job), outcome) + "\n")
+        self._write(make_record(cell_of(job), outcome) + "\n")
         return outcome
 
     def _job(self, options: Options) -> Job:
-        from buildr_jupyter.assembly import CellSource
-        from buildr_jupyter.installed import Interpreter
-        from buildr_jupyter.pipeline import Job
+        from buildr_jupyter.dependencies.environment import Interpreter
+        from buildr_jupyter.pipeline.job import Job
+        from buildr_jupyter.pipeline.planner import CellSource
 
         runs = self.history.runs()
         path, name = self._notebook()
@@ -162,7 +166,7 @@ class ContainerizeMagics(Magics, Configurable):
         return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
-        from buildr_jupyter.cell.source import mark_stale, read_notebook
+        from buildr_jupyter.notebook.cells import mark_stale, read_notebook
 
         if path is None:
             return runs
@@ -186,9 +190,10 @@ class ContainerizeMagics(Magics, Configurable):
         return {name: setting.value for name, setting in self._gather(args).items()}
 
     def _gather(self, args: dict[str, Any]) -> dict[str, Setting]:
-        from buildr_jupyter import settings
+        from buildr_jupyter.config import settings
+        from buildr_jupyter.config.options import SETTINGS
 
-        said = {option.field: getattr(self, option.field) for option in settings.SETTINGS}
+        said = {option.field: getattr(self, option.field) for option in SETTINGS}
         config = {name: value for name, value in said.items() if value != self._from_files.get(name)}
         site = tuple(settings.read_site(path) for path in settings.site_files())
         folder = (self._notebook()[0] or self.folder / "x").parent
@@ -199,7 +204,8 @@ class ContainerizeMagics(Magics, Configurable):
         )
 
     def _show_settings(self, args: dict[str, Any]) -> None:
-        from buildr_jupyter.settings import SETTINGS, Setting
+        from buildr_jupyter.config.options import SETTINGS
+        from buildr_jupyter.config.settings import Setting
 
         found = self._gather(args)
         rows = [found.get(o.field) or Setting(o.field, None, "not set") for o in SETTINGS]
@@ -207,7 +213,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._write("".join(f"warning: {warning.text}\n" for warning in self._setting_warnings))
 
     def _login(self, host: str) -> None:
-        from buildr_jupyter.doors import log_in
+        from buildr_jupyter.commands.login import log_in
 
         self._write(log_in(host, None, None) + "\n")
 
@@ -244,7 +250,7 @@ def _complete(context: Any) -> dict[str, Any]:
     option = words[-1 if not word else -2] if len(words) > 1 else ""
     found = [value for value in _values_of(option) if value.startswith(word)]
     if not found and (word.startswith("-") or not word):
-        from buildr_jupyter.option import OPTIONS
+        from buildr_jupyter.config.options import OPTIONS
 
         found = [f"--{o.name}" for o in OPTIONS if f"--{o.name}".startswith(word)]
     return {
@@ -256,10 +262,10 @@ def _complete(context: Any) -> dict[str, Any]:
 
 def _values_of(option: str) -> tuple[str, ...]:
     if option == "--builder":
-        from buildr_jupyter.builder import names
+        from buildr_jupyter.builder.selection import names
 
         return tuple(names())
-    from buildr_jupyter.option import OPTIONS
+    from buildr_jupyter.config.options import OPTIONS
 
     return next((o.choices for o in OPTIONS if f"--{o.name}" == option and o.choices), ())
 
@@ -273,7 +279,7 @@ def register(ipython: InteractiveShell) -> None:
         return
     from IPython.core.completer import context_matcher
 
-    from buildr_jupyter.cell.source import KernelHistory
+    from buildr_jupyter.notebook.kernel_history import KernelHistory
 
     history = KernelHistory(ipython)
     history.install()
@@ -286,8 +292,8 @@ def register(ipython: InteractiveShell) -> None:
     ipython.Completer.custom_matchers.append(matcher)
     for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
         formatter = _formatters(ipython)[mime]
-        formatter.for_type_by_name("buildr_jupyter.model", "BuildResult", globals()[name])
-    _own_display(ipython).for_type_by_name("buildr_jupyter.model", "BuildResult", magics.show_result)
+        formatter.for_type_by_name("buildr_jupyter.model.result", "BuildResult", globals()[name])
+    _own_display(ipython).for_type_by_name("buildr_jupyter.model.result", "BuildResult", magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
     magics.builds.warm_up()
 
@@ -317,19 +323,19 @@ def unregister(ipython: InteractiveShell) -> None:
     if matcher in ipython.Completer.custom_matchers:
         ipython.Completer.custom_matchers.remove(matcher)
     for formatter in (*(_formatters(ipython)[mime] for mime in ("text/plain", "text/html")), _own_display(ipython)):
-        formatter.deferred_printers.pop(("buildr_jupyter.model", "BuildResult"), None)
-        if "buildr_jupyter.model" in sys.modules:
-            formatter.type_printers.pop(sys.modules["buildr_jupyter.model"].BuildResult, None)
+        formatter.deferred_printers.pop(("buildr_jupyter.model.result", "BuildResult"), None)
+        if "buildr_jupyter.model.result" in sys.modules:
+            formatter.type_printers.pop(sys.modules["buildr_jupyter.model.result"].BuildResult, None)
     delattr(ipython, _KEY)
 
 
 def _print_result(result: BuildResult, printer: Any, _cycle: bool) -> None:
-    from buildr_jupyter.display import render_result_text
+    from buildr_jupyter.ui.result import render_result_text
 
     printer.text(render_result_text(result))
 
 
 def _result_html(result: BuildResult) -> str:
-    from buildr_jupyter.display import render_result_html
+    from buildr_jupyter.ui.result import render_result_html
 
     return render_result_html(result)

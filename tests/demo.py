@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from buildr_jupyter import doctor
+from buildr_jupyter.commands import doctor
 from tests.engines import Engines, EngineStartError
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01-quickstart.ipynb"

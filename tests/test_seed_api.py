@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import Containerize, builder, engine, runner
+from buildr_jupyter import Containerize, builder, runner
 from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.config.options import PackageOptions
 from buildr_jupyter.containerize import write_dockerfile
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildError, OptionError, PublishError
-from buildr_jupyter.events import LogLine
-from buildr_jupyter.option import PackageOptions
+from buildr_jupyter.events.event import LogLine
 from tests.engines.registry import Registry
 
 
@@ -183,7 +184,7 @@ class TestProcessStream:
 
 class TestCredentials:
     def test_docker_config_is_honoured_with_helpers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from buildr_jupyter import credentials
+        from buildr_jupyter.registry import keychain
 
         helper = tmp_path / "docker-credential-seedtest"
         helper.write_text('#!/bin/sh\nread host\nprintf \'{"ServerURL":"%s","Username":"u","Secret":"p"}\' "$host"\n')
@@ -192,7 +193,7 @@ class TestCredentials:
         (tmp_path / "config.json").write_text(json.dumps(config))
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-        plain, helped = credentials.find("plain.example"), credentials.find("helped.example")
+        plain, helped = keychain.find("plain.example"), keychain.find("helped.example")
         assert plain
         assert helped
         assert (plain.user, plain.password) == ("me", "secret")

@@ -6,11 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from buildr_jupyter.builder import Builder, select
-from buildr_jupyter.engine import connect
+from buildr_jupyter.builder.protocol import Builder
+from buildr_jupyter.builder.selection import select
+from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildrError, EnginePermission, EngineUnavailable
-from buildr_jupyter.events import CancelToken, Event, StepUpdate
-from buildr_jupyter.model import BuildRequest, BuildResult, Refusal
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.model.request import BuildRequest, Unsupported
+from buildr_jupyter.model.result import BuildResult
 
 __all__ = ["AutoBuilder"]
 
@@ -86,7 +90,7 @@ class AutoBuilder:
         _ = self.chosen
         return f"takes {self.name}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what the chosen one cannot do."""
         return self.chosen.refusals(request)
 

@@ -17,38 +17,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials
-from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._command import Output as Piece
-from buildr_jupyter.builder._command import ask, follow, through
-from buildr_jupyter.builder._containers import authfile, isolation_options, swept, tls_options
-from buildr_jupyter.builder._docker_errors import build_error, publish_error
-from buildr_jupyter.builder._docker_stream import DockerStream
-from buildr_jupyter.builder._docker_values import compressed_bytes
-from buildr_jupyter.builder._dockerfile import base_images, has_heredoc
-from buildr_jupyter.builder._engine_load import load
-from buildr_jupyter.builder._logins import stream_login
-from buildr_jupyter.builder._mounts import read_secrets, ssh_agents
-from buildr_jupyter.dockerfile_parse import base_of_step
-from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.builder.buildah.storage import isolation_options, swept, tls_options
+from buildr_jupyter.builder.docker.classic_stream import DockerStream
+from buildr_jupyter.builder.engine_errors import build_error, publish_error
+from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.run_mounts import read_secrets, ssh_agents
+from buildr_jupyter.context.base_images import base_images, has_heredoc
+from buildr_jupyter.context.dockerfile_parse import base_of_step
+from buildr_jupyter.engine.connection import connect as connect_engine
+from buildr_jupyter.engine.load import load
 from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
-from buildr_jupyter.events import CancelToken, Event, TransferUpdate
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import (
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CONTENT_LABEL
+from buildr_jupyter.model.request import (
     INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
-    BuildResult,
     EngineLoad,
-    ImageRef,
     Layout,
     Output,
     Push,
-    Refusal,
+    Unsupported,
 )
-from buildr_jupyter.ownership import Scratch, half_of
-from buildr_jupyter.plan import CONTENT_LABEL
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.process.run import Output as Piece
+from buildr_jupyter.process.run import ask, follow, through
+from buildr_jupyter.process.tempfiles import Scratch, atomic_write
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.auth_file import authfile
+from buildr_jupyter.registry.login import stream_login
+from buildr_jupyter.registry.manifest_size import compressed_bytes
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["BuildahBuilder"]
 
@@ -75,7 +77,7 @@ class BuildahBuilder:
         self,
         command: str = "buildah",
         *,
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         open_engine: Callable[[], Any] = connect_engine,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -121,19 +123,19 @@ class BuildahBuilder:
         """Return what is here. Raises as ``version``."""
         return f"{self.command} {'.'.join(map(str, self.version))}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what this buildah cannot do of the request."""
         found = []
         if request.plan and request.plan.base == INTERPRETER_BASE:
             found.append(INTERPRETER_BASE_REFUSAL)
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
-            found.append(Refusal("several platforms", "one image is made at a time here", ("buildkit", "oci")))
+            found.append(Unsupported("several platforms", "one image is made at a time here", ("buildkit", "oci")))
         if request.cache_from or request.cache_to:
-            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
+            found.append(Unsupported("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if has_heredoc(request) and self.version < HEREDOCS:
             older = ".".join(map(str, self.version))
-            found.append(Refusal("here-documents", f"buildah {older} does not know them", ("buildkit",)))
+            found.append(Unsupported("here-documents", f"buildah {older} does not know them", ("buildkit",)))
         return found
 
     def stream_base(
@@ -318,7 +320,7 @@ class BuildahBuilder:
             yield from self._save(result, f"oci:{path}", cancel)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with half_of(path, directory=True) as folder:
+        with atomic_write(path, directory=True) as folder:
             made = folder / "made"
             yield from self._save(
                 result, f"{'docker-archive' if isinstance(output, Archive) else 'oci'}:{made}", cancel
@@ -399,7 +401,7 @@ class BuildahBuilder:
             raise
         return _json(said, dict, self.command)  # type: ignore[no-any-return]
 
-    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+    def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
 
 

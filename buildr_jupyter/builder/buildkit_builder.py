@@ -19,22 +19,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials, leaks
-from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._buildkit_command import BUILDCTL, build_arguments, build_command, failure_of
-from buildr_jupyter.builder._buildkit_stream import BuildkitStream
-from buildr_jupyter.builder._buildkit_trace import DecodeError, decode_json
-from buildr_jupyter.builder._command import ask, follow
-from buildr_jupyter.builder._containers import auth_json
-from buildr_jupyter.builder._docker_buildkit import with_mounts
-from buildr_jupyter.builder._docker_stream import said_of
-from buildr_jupyter.builder._docker_values import compressed_bytes
-from buildr_jupyter.builder._dockerfile import base_locations, base_names
-from buildr_jupyter.builder._engine_load import load
-from buildr_jupyter.builder._hidden_arguments import hide
-from buildr_jupyter.builder._logins import stream_login
-from buildr_jupyter.builder._mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
-from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, build_arguments, build_command, failure_of
+from buildr_jupyter.builder.buildkit.hidden_arguments import hide
+from buildr_jupyter.builder.buildkit.progress import BuildkitStream
+from buildr_jupyter.builder.buildkit.proto import DecodeError, decode_json
+from buildr_jupyter.builder.docker.buildkit import with_mounts
+from buildr_jupyter.builder.docker.classic_stream import said_of
+from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.run_mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
+from buildr_jupyter.config.timeouts import read_limits
+from buildr_jupyter.context.base_images import base_locations, base_names
+from buildr_jupyter.engine.connection import connect as connect_engine
+from buildr_jupyter.engine.load import load
 from buildr_jupyter.errors import (
     BuildError,
     ContextError,
@@ -45,22 +41,29 @@ from buildr_jupyter.errors import (
     RegistryDenied,
     RegistryUnauthorized,
 )
-from buildr_jupyter.events import CancelToken, Event, StepUpdate
-from buildr_jupyter.limits import read_limits
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import (
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.model.request import (
     INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
-    BuildResult,
     EngineLoad,
-    ImageRef,
     Layout,
     Push,
-    Refusal,
+    Unsupported,
 )
-from buildr_jupyter.ownership import Scratch
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.process.run import ask, follow
+from buildr_jupyter.process.tempfiles import Scratch
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.auth_file import auth_json
+from buildr_jupyter.registry.login import stream_login
+from buildr_jupyter.registry.manifest_size import compressed_bytes
+from buildr_jupyter.secretscan import search
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["BuildkitBuilder"]
 
@@ -80,7 +83,7 @@ class BuildkitBuilder:
         address: str | None = None,
         *,
         command: str = "buildctl",
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         open_engine: Callable[[], Any] = connect_engine,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
@@ -123,18 +126,18 @@ class BuildkitBuilder:
             ) from error
         return f"{address}, {_workers(said)}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what BuildKit cannot do of the request."""
         if request.plan and request.plan.base == INTERPRETER_BASE:
             return [INTERPRETER_BASE_REFUSAL]
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
             why = "an engine takes one platform; push them, or write an archive"
-            return [Refusal("several platforms into an engine", why, ("oci",))]
+            return [Unsupported("several platforms into an engine", why, ("oci",))]
         caches = ",".join((*request.cache_from, *request.cache_to)).split(",")
-        if any(leaks.secret_values({name: value}) for name, _, value in (one.partition("=") for one in caches)):
+        if any(search.secret_values({name: value}) for name, _, value in (one.partition("=") for one in caches)):
             why = "the options of buildctl can be read by every user: give the login to buildkitd in its environment"
-            return [Refusal("a login for a cache", why)]
+            return [Unsupported("a login for a cache", why)]
         return []
 
     def stream_base(
@@ -146,7 +149,7 @@ class BuildkitBuilder:
         """
         if base == "scratch":
             return None
-        from buildr_jupyter.oci.registry import connect as connect_registry
+        from buildr_jupyter.registry.client import connect as connect_registry
 
         ref = ImageRef.parse(base).tagged()
         login = yield from self._login(ref.location)
@@ -207,7 +210,7 @@ class BuildkitBuilder:
 
     def _solve(self, request: BuildRequest, cancel: CancelToken, started: float) -> Generator[Event, None, BuildResult]:
         pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
-        logins: list[credentials.Login | None] = []
+        logins: list[keychain.Login | None] = []
         named = {**_cache_locations(request), **base_locations(request)} | {r.registry_host: r.location for r in pushes}
         for _, location in sorted(named.items()):
             logins += [(yield from self._login(location))]
@@ -309,7 +312,7 @@ class BuildkitBuilder:
         request: BuildRequest,
         told: Mapping[str, Any],
         pushes: list[ImageRef],
-        logins: list[credentials.Login | None],
+        logins: list[keychain.Login | None],
         steps: Mapping[str, StepUpdate],
     ) -> BuildResult:
         digest = told.get("containerimage.digest")
@@ -339,7 +342,7 @@ class BuildkitBuilder:
             steps=tuple(steps.values()),
         )
 
-    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+    def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
 
 

@@ -13,11 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials
-from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._buildkit_filesync import SharedFolder
-from buildr_jupyter.builder._context import Sent, iter_context, raise_if
-from buildr_jupyter.builder._docker_buildkit import (
+from buildr_jupyter.builder.buildkit.filesync import SharedFolder
+from buildr_jupyter.builder.docker.api import auth_config, classic_options, digest_of, fits, number_of, text_of
+from buildr_jupyter.builder.docker.buildkit import (
     lacks_heredocs,
     offers_buildkit,
     post_build,
@@ -25,24 +23,17 @@ from buildr_jupyter.builder._docker_buildkit import (
     served,
     with_mounts,
 )
-from buildr_jupyter.builder._docker_errors import BROKEN_OFF, build_error, publish_error
-from buildr_jupyter.builder._docker_http import interruptible, only_logins
-from buildr_jupyter.builder._docker_refusals import docker_refusals
-from buildr_jupyter.builder._docker_stream import DockerStream, described, error_of
-from buildr_jupyter.builder._docker_values import (
-    auth_config,
-    classic_options,
-    compressed_bytes,
-    digest_of,
-    fits,
-    number_of,
-    text_of,
-)
-from buildr_jupyter.builder._dockerfile import base_locations, base_names
-from buildr_jupyter.builder._io import decode_documents, iter_lines
-from buildr_jupyter.builder._logins import stream_login
-from buildr_jupyter.dockerfile_parse import base_of_step
-from buildr_jupyter.engine import connect, describe, translate
+from buildr_jupyter.builder.docker.classic_stream import DockerStream, described, error_of
+from buildr_jupyter.builder.docker.unsupported import docker_refusals
+from buildr_jupyter.builder.engine_errors import BROKEN_OFF, build_error, publish_error
+from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.context.base_images import base_locations, base_names
+from buildr_jupyter.context.dockerfile_parse import base_of_step
+from buildr_jupyter.context.tar_stream import UploadStream, iter_context, raise_if
+from buildr_jupyter.engine.connection import connect, describe, translate
+from buildr_jupyter.engine.json_stream import decode_documents, iter_lines
+from buildr_jupyter.engine.orphans import abandon, sweep_containers
+from buildr_jupyter.engine.streams import interruptible, only_logins
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
@@ -52,10 +43,15 @@ from buildr_jupyter.errors import (
     OptionError,
     PublishError,
 )
-from buildr_jupyter.events import CancelToken, Event, TransferUpdate
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push, Refusal
-from buildr_jupyter.ownership import abandon, sweep_containers
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.request import BuildRequest, Push, Unsupported
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.login import stream_login
+from buildr_jupyter.registry.manifest_size import compressed_bytes
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["DockerBuilder"]
 
@@ -79,7 +75,7 @@ class DockerBuilder:
         self,
         protocol: str | None = None,
         *,
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.docker_client: Any = None
@@ -116,7 +112,7 @@ class DockerBuilder:
         info = describe(self._client())
         return f"{info.name} {info.version} at {info.address}{', with BuildKit' if info.buildkit else ''}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what the engine cannot do of the request; it is asked only where it matters."""
         return docker_refusals(
             request,
@@ -248,9 +244,9 @@ class DockerBuilder:
         state: DockerStream,
         pieces: Iterator[bytes],
         cancel: CancelToken,
-        ask: Callable[[Sent], Iterable[bytes]],
+        ask: Callable[[UploadStream], Iterable[bytes]],
     ) -> Generator[Event, None, None]:
-        sent = Sent(pieces, cancel)
+        sent = UploadStream(pieces, cancel)
         yield TransferUpdate("context", "upload")
         yield from self._stream(client, state, lambda: ask(sent), cancel, base=None, sent=sent)
 
@@ -336,7 +332,7 @@ class DockerBuilder:
         *,
         base: str | None = None,
         push: tuple[str, bool] = ("", False),
-        sent: Sent | None = None,
+        sent: UploadStream | None = None,
     ) -> Generator[Event, None, None]:
         """Ask the engine and yield what its stream means, to its end."""
         state.base, state.registry = base, push
@@ -417,7 +413,7 @@ class DockerBuilder:
                 hint="write one, or name the folder that has it",
             )
 
-    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+    def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
 
     def _send_logins(self, client: Any, request: BuildRequest) -> Generator[Event, None, None]:
@@ -431,7 +427,7 @@ class DockerBuilder:
         logins = {}
         for host, location in sorted(base_locations(request).items()):
             if login := (yield from self._login(location)):
-                logins[credentials.server_address(host)] = auth_config(login)
+                logins[keychain.server_address(host)] = auth_config(login)
         client._auth_configs = only_logins(logins)
 
     def _inspect(self, client: Any, image: str) -> dict[str, Any] | None:

@@ -18,48 +18,46 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials
-from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._command import Output, through
-from buildr_jupyter.builder._containers import auth_json
-from buildr_jupyter.builder._context import iter_context
-from buildr_jupyter.builder._docker_buildkit import secrets_of
-from buildr_jupyter.builder._docker_errors import build_error, publish_error
-from buildr_jupyter.builder._dockerfile import base_images, has_heredoc
-from buildr_jupyter.builder._engine_load import load
-from buildr_jupyter.builder._kaniko_rooms import CONTEXT, HOME, MADE, Container, Room, Root
-from buildr_jupyter.builder._kaniko_stream import KanikoStream
-from buildr_jupyter.builder._logins import stream_login
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.dockerfile_parse import base_of_step
-from buildr_jupyter.engine import connect as connect_engine
-from buildr_jupyter.errors import (
-    BuildError,
-    ContextError,
-    EngineUnavailable,
-    PublishError,
-)
-from buildr_jupyter.events import CancelToken, Event
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import (
+from buildr_jupyter.builder.engine_errors import build_error, publish_error
+from buildr_jupyter.builder.kaniko.executor import CONTEXT, HOME, MADE, Container, Executor, Root
+from buildr_jupyter.builder.kaniko.stream import KanikoStream
+from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.context.base_images import base_images, has_heredoc
+from buildr_jupyter.context.dockerfile_parse import base_of_step
+from buildr_jupyter.context.tar_stream import iter_context
+from buildr_jupyter.engine.connection import connect as connect_engine
+from buildr_jupyter.engine.load import load
+from buildr_jupyter.engine.orphans import labels, sweep_containers
+from buildr_jupyter.errors import BuildError, ContextError, EngineUnavailable, PublishError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CONTENT_LABEL
+from buildr_jupyter.model.request import (
     INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
-    BuildResult,
     EngineLoad,
-    ImageRef,
     Layout,
     Push,
-    Refusal,
+    Unsupported,
 )
-from buildr_jupyter.oci._http import is_local, known_ca
-from buildr_jupyter.oci.base import explain
-from buildr_jupyter.oci.documents import DamagedDocument, read_config, read_descriptor, read_image_manifest
-from buildr_jupyter.oci.registry import Manifest, Registry
-from buildr_jupyter.oci.registry import connect as connect_registry
-from buildr_jupyter.ownership import Scratch, half_of, labels, sweep_containers
-from buildr_jupyter.plan import CONTENT_LABEL
+from buildr_jupyter.model.request_secrets import secrets_of
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci.base_image import explain
+from buildr_jupyter.process.run import Output, through
+from buildr_jupyter.process.tempfiles import Scratch, atomic_write
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.addresses import is_local
+from buildr_jupyter.registry.auth_file import auth_json
+from buildr_jupyter.registry.client import Manifest, Registry
+from buildr_jupyter.registry.client import connect as connect_registry
+from buildr_jupyter.registry.login import stream_login
+from buildr_jupyter.registry.transport import known_ca
+from buildr_jupyter.registry.validate import DamagedDocument, read_config, read_descriptor, read_image_manifest
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["IMAGE", "KanikoBuilder"]
 
@@ -89,7 +87,7 @@ class KanikoBuilder:
         self,
         executor: str = IMAGE,
         *,
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         open_engine: Callable[[], Any] = connect_engine,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -133,24 +131,26 @@ class KanikoBuilder:
             there = bool(client.images(name=self.executor))
         return f"{self.executor}, {'in the engine' if there else 'pulled when it is first used'}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what kaniko cannot do of the request."""
         found = []
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
         if len(platforms) > 1:
-            found.append(Refusal("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
+            found.append(Unsupported("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
         if secrets_of(request):
-            found.append(Refusal("build secrets", "kaniko has none", ("docker", "buildkit", "buildah")))
+            found.append(Unsupported("build secrets", "kaniko has none", ("docker", "buildkit", "buildah")))
         if has_heredoc(request):
-            found.append(Refusal("here-documents", "kaniko knows them in part only", ("buildkit",)))
+            found.append(Unsupported("here-documents", "kaniko knows them in part only", ("buildkit",)))
         if request.ssh:
-            found.append(Refusal("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
+            found.append(Unsupported("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
         if request.cache_from or request.cache_to:
-            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
+            found.append(Unsupported("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if request.plan and request.plan.base == INTERPRETER_BASE:
             found.append(INTERPRETER_BASE_REFUSAL)
         if not request.outputs:
-            found.append(Refusal("a build that goes nowhere", "kaniko has no image store: --publish or --output", ()))
+            found.append(
+                Unsupported("a build that goes nowhere", "kaniko has no image store: --publish or --output", ())
+            )
         return found
 
     def stream_base(
@@ -273,7 +273,7 @@ class KanikoBuilder:
                 yield room
 
     def _follow(
-        self, room: Room, order: _Order, state: KanikoStream, cancel: CancelToken
+        self, room: Executor, order: _Order, state: KanikoStream, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         pieces = room.run(order.arguments, order.environment, cancel)
         status = yield from through(pieces, lambda piece: _said(state, piece))
@@ -318,7 +318,7 @@ class KanikoBuilder:
         return found
 
     def _gather(
-        self, room: Room, request: BuildRequest, result: BuildResult, folder: Path
+        self, room: Executor, request: BuildRequest, result: BuildResult, folder: Path
     ) -> Generator[Event, None, BuildResult]:
         """Take what the executor made to where the outputs say."""
         made = folder / "made"
@@ -347,7 +347,7 @@ class KanikoBuilder:
                 result = replace(result, archive=output.path)
         return result
 
-    def _login(self, name: str) -> Generator[Event, None, credentials.Login | None]:
+    def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
 
 
@@ -401,7 +401,7 @@ def _image_id(saved: Path) -> str:
 def _copy(saved: Path, path: Path) -> None:
     """Put a finished file in its place: written beside it, so that half of one never stands there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with half_of(path, directory=True) as folder:
+    with atomic_write(path, directory=True) as folder:
         made = folder / "made"
         shutil.copyfile(saved, made)
         made.replace(path)
@@ -411,7 +411,7 @@ def _copy_layout(layout: Path, path: Path) -> None:
     if path.is_dir() and any(path.iterdir()):
         raise BuildError(f"Image build failed: {str(path)!r} is not empty", hint="name an empty folder, or a new one")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with half_of(path, directory=True) as folder:
+    with atomic_write(path, directory=True) as folder:
         made = folder / "made"
         shutil.copytree(layout, made)
         made.replace(path)

@@ -13,35 +13,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter import credentials
-from buildr_jupyter.builder import drain
-from buildr_jupyter.builder._oci_bases import Bases
-from buildr_jupyter.builder._oci_log import logged
-from buildr_jupyter.builder._oci_outputs import Outputs, image_of
-from buildr_jupyter.builder._oci_rebase import rebased
-from buildr_jupyter.engine import connect as connect_engine
+from buildr_jupyter.builder.oci.bases import Bases
+from buildr_jupyter.builder.oci.exporters import Outputs
+from buildr_jupyter.builder.oci.log import logged
+from buildr_jupyter.builder.oci.rebase import rebased
+from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.dependencies import uv as wheels
+from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
-from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, Warned
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import BuildRequest, BuildResult, ImagePlan, ImageRef, Output, Refusal
-from buildr_jupyter.oci import base as base_images
-from buildr_jupyter.oci import bytecode, packages, wheels
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import HOME, ImagePlan
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import BuildRequest, Output, Unsupported
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci import base_image as base_images
+from buildr_jupyter.oci import bytecode, python_layers
 from buildr_jupyter.oci.archive import cancelled_check
-from buildr_jupyter.oci.base import Base, find_python
-from buildr_jupyter.oci.image import (
-    BASE_NAME,
-    Image,
-    Published,
-    default_platform,
-    image_config,
-    make_image,
-    make_index,
-)
+from buildr_jupyter.oci.base_image import Base, find_python
+from buildr_jupyter.oci.image import BASE_NAME, Image, Published, default_platform, image_config, make_image, make_index
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
-from buildr_jupyter.oci.registry import Patience, Registry, connect
+from buildr_jupyter.oci.push import in_parallel
+from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import DamagedBlob, Store, StoreUnwritable
-from buildr_jupyter.oci.transfer import in_parallel
-from buildr_jupyter.plan import HOME
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.client import Registry, connect
+from buildr_jupyter.registry.transport import RetryPolicy
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["OciBuilder"]
 
@@ -61,7 +60,7 @@ class OciBuilder:
         self,
         *,
         store: Store | None = None,
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         open_engine: Callable[[], Any] = connect_engine,
         using: Compressor | None = None,
         clock: Callable[[], float] = time.time,
@@ -73,11 +72,11 @@ class OciBuilder:
         self.store = store or Store()
         self._using = using or compressor()
         self._find_login, self._clock = find_login, clock
-        self._patience = Patience(retries, sleep=sleep)
+        self._patience = RetryPolicy(retries, sleep=sleep)
         epoch = os.environ.get("SOURCE_DATE_EPOCH", "0") if source_date_epoch is None else str(source_date_epoch)
         self._created = dt.datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, dt.UTC).strftime("%FT%TZ")
         self._sites = sites
-        self._registries: dict[tuple[str, credentials.Login | None], Registry] = {}
+        self._registries: dict[tuple[str, keychain.Login | None], Registry] = {}
         self.bases = Bases(self.store, self._using, self._open_registry, open_engine)
         self.outputs = Outputs(self.store, self.bases, self.registry, open_engine)
 
@@ -109,24 +108,24 @@ class OciBuilder:
         """Return what is here: it needs nothing but a folder."""
         return f"needs no engine; its store is {self.store.folder}"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         """Return what needs an engine: a Dockerfile, system packages, packages that are built from source."""
         able = ("docker", "buildkit")
         plan = request.plan or ImagePlan.from_folder(request.context)
         found = []
         if plan.dockerfile is not None:
             if plan.dockerfile.secrets:
-                found.append(Refusal("build secrets", "nothing is run while an image is made here", ("buildkit",)))
-            return [*found, Refusal("a Dockerfile", "its commands need an engine", able)]
+                found.append(Unsupported("build secrets", "nothing is run while an image is made here", ("buildkit",)))
+            return [*found, Unsupported("a Dockerfile", "its commands need an engine", able)]
         if request.cache_from or request.cache_to:
-            found.append(Refusal("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
+            found.append(Unsupported("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if plan.system_packages:
-            found.append(Refusal("system packages (--apt)", "apt runs in an engine only", able))
+            found.append(Unsupported("system packages (--apt)", "apt runs in an engine only", able))
         sources = [r.text for r in plan.requirements if " @ git+" in r.text or " @ hg+" in r.text]
         if sources:
-            found.append(Refusal(f"packages from source ({sources[0]})", "only wheels can be taken here", able))
+            found.append(Unsupported(f"packages from source ({sources[0]})", "only wheels can be taken here", able))
         found += [
-            Refusal(f"platform {platform}", "no wheels are known for it", able)
+            Unsupported(f"platform {platform}", "no wheels are known for it", able)
             for platform in request.platforms or plan.platforms
             if wheels.uv_platform(platform) is None
         ]
@@ -261,7 +260,7 @@ class OciBuilder:
         python = find_python(base, self.store, locate, plan.python, cancelled_check(cancel.is_set))
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
-        environment, _ = packages.environment_layer(self.store, python.bin, plan.python, self._using, folders)
+        environment, _ = python_layers.environment_layer(self.store, python.bin, plan.python, self._using, folders)
         own.append(environment)
         own += yield from self._program(plan, cancel)
         layers = [*base.layers, *own]
@@ -300,14 +299,14 @@ class OciBuilder:
                     yield StepUpdate(layer.diff_id, f"packages: {layer.title}", status="cached")
                 return layers
         here = platform == default_platform() and bytecode.key(plan.python) and sys.platform.startswith("linux")
-        found = packages.installed_here(pins, self._own_sites()) if here else None
+        found = python_layers.installed_here(pins, self._own_sites()) if here else None
         if found is not None:
             try:
                 layers = yield from self._package_layers(found, plan.python, cancel)
             except StoreUnwritable:
                 raise
             except BuildError as error:
-                yield Warned(f"the packages installed here are not taken: {error}")
+                yield BuildWarning(f"the packages installed here are not taken: {error}")
                 found = None
         if found is None:
             with self.store.scratch() as scratch:
@@ -325,7 +324,7 @@ class OciBuilder:
                     raise
                 yield from (LogLine(0, line, step.step) for line in lines)
                 yield replace(step, status="done", finished_at=self._clock())
-                layers = yield from self._package_layers(list(packages.iter_found(site)), plan.python, cancel)
+                layers = yield from self._package_layers(list(python_layers.iter_found(site)), plan.python, cancel)
         self.store.note(key, [layer.to_json() for layer in layers])
         return layers
 
@@ -335,16 +334,16 @@ class OciBuilder:
         return [Path(one) for one in sys.path if one.endswith(("site-packages", "dist-packages"))]
 
     def _package_layers(
-        self, found: list[packages.Found], python: str, cancel: CancelToken
+        self, found: list[python_layers.Found], python: str, cancel: CancelToken
     ) -> Generator[Event, None, list[Layer]]:
-        groups = packages.group(found)
+        groups = python_layers.group(found)
         made: dict[int, Layer] = {}
         check = cancelled_check(cancel.is_set)
 
-        def one(number: int, title: str, members: list[packages.Found], say: Callable[[Event], None]) -> None:
+        def one(number: int, title: str, members: list[python_layers.Found], say: Callable[[Event], None]) -> None:
             step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
             say(step)
-            made[number], had = packages.make(self.store, title, members, python, self._using, check)
+            made[number], had = python_layers.make(self.store, title, members, python, self._using, check)
             say(replace(step, status="cached" if had else "done", finished_at=self._clock()))
 
         works = [partial(one, number, title, members) for number, (title, members) in enumerate(groups)]
@@ -407,7 +406,7 @@ class OciBuilder:
             self._registries[host, login] = connect(host, login, patience=self._patience)
         return self._registries[host, login]
 
-    def _login(self, location: str) -> credentials.Login | None:
+    def _login(self, location: str) -> keychain.Login | None:
         return self._find_login(location)
 
     def close(self) -> None:

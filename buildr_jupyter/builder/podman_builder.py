@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from buildr_jupyter import credentials
-from buildr_jupyter.builder._docker_stream import DockerStream
-from buildr_jupyter.builder._podman_service import find, leased, own
+from buildr_jupyter.builder.docker.classic_stream import DockerStream
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.engine import connect
-from buildr_jupyter.events import CancelToken, Event
-from buildr_jupyter.model import BuildRequest
-from buildr_jupyter.ownership import sweep_containers
+from buildr_jupyter.builder.podman.service import find, leased, own
+from buildr_jupyter.engine.connection import connect
+from buildr_jupyter.engine.orphans import sweep_containers
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.registry import keychain
 
 __all__ = ["PodmanBuilder"]
 
@@ -31,7 +32,7 @@ class PodmanBuilder(DockerBuilder):
         self,
         address: str | None = None,
         *,
-        find_login: Callable[[str], credentials.Login | None] = credentials.find,
+        find_login: Callable[[str], keychain.Login | None] = keychain.find,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
     ) -> None:

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
-from buildr_jupyter.oci.documents import MAX_DOCUMENT_BYTES
+from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci.image import Published, digest_of
-from buildr_jupyter.ownership import half_of, in_cache, private_folder
-from buildr_jupyter.plan import canonical_json
+from buildr_jupyter.process.locks import in_cache, private_folder
+from buildr_jupyter.process.tempfiles import atomic_write
+from buildr_jupyter.registry.validate import MAX_DOCUMENT_BYTES
 
 __all__ = ["UNREADABLE", "Bounded", "CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
 
@@ -80,7 +81,7 @@ def write_layout(
             _fill_layout(made, names, locate, folder, check)
             return
         _make_parent(folder)
-        with half_of(folder, directory=True, shared=not in_cache(folder)) as half:
+        with atomic_write(folder, directory=True, shared=not in_cache(folder)) as half:
             _fill_layout(made, names, locate, half, check)
             half.rename(folder)
     except OSError as error:
@@ -97,7 +98,7 @@ def _fill_layout(
         path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
         if path.exists():
             continue
-        with half_of(path, shared=True) as half:
+        with atomic_write(path, shared=True) as half:
             if content is not None:
                 half.write_bytes(content)
             else:
@@ -105,7 +106,7 @@ def _fill_layout(
             half.replace(path)
     for name, content in _documents(made, names).items():
         if name != "manifest.json":
-            with half_of(folder / name, shared=True) as half:
+            with atomic_write(folder / name, shared=True) as half:
                 half.write_bytes(content)
                 half.replace(folder / name)
 
@@ -118,7 +119,7 @@ def _make_parent(target: Path) -> None:
 def _fresh(target: Path) -> Iterator[IO[bytes]]:
     try:
         _make_parent(target)
-        with half_of(target, shared=not in_cache(target)) as half:
+        with atomic_write(target, shared=not in_cache(target)) as half:
             with half.open("wb") as out:
                 yield out
             half.replace(target)

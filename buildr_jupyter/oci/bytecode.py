@@ -67,7 +67,7 @@ def compile_entries(files: Iterable[tuple[str, Path]], scratch: Path) -> list[En
 def _start(part: list[tuple[str, str, str, Path]]) -> subprocess.Popen[bytes]:
     """Start the compiler on (source, path in the image, path of its pyc there, pyc here)."""
     child = subprocess.Popen(
-        [sys.executable, "-S", "-s", str(Path(__file__).with_name("_compile.py"))],
+        [sys.executable, "-S", "-s", str(Path(__file__).with_name("_compile_worker.py"))],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"},
     )  # fmt: skip

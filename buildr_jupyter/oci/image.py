@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from buildr_jupyter.model.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 from buildr_jupyter.oci.layer import Layer
-from buildr_jupyter.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 
 __all__ = [
     "BASE_NAME", "CONFIG", "DEFAULT_PATH", "INDEX", "MANIFEST", "Image", "default_platform", "digest_of",

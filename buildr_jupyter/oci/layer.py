@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from buildr_jupyter.errors import BuildError
-from buildr_jupyter.model import FileEntry
+from buildr_jupyter.model.plan import FileEntry
 
 __all__ = ["GZIP", "ZSTD", "Compressor", "Entry", "Layer", "compressor", "folder_entries", "write_layer"]
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildr_jupyter.oci.base import Base
+from buildr_jupyter.model.plan import VENV, canonical_json
+from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import DEFAULT_PATH, Image, digest_of, make_image
-from buildr_jupyter.plan import VENV, canonical_json
 
 __all__ = ["rebase"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from buildr_jupyter.oci.base import Base
+from buildr_jupyter.model.plan import canonical_json
+from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import MANIFEST, Image, digest_of
-from buildr_jupyter.plan import canonical_json
 
 __all__ = ["EMPTY", "EMPTY_TYPE", "SBOM_TYPE", "make_artifact", "make_sbom", "purl"]
 

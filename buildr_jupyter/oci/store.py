@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from buildr_jupyter.errors import BuildError, BuildrError
+from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci.layer import Layer
-from buildr_jupyter.ownership import fresh, in_cache, private_folder, sweep_folder
-from buildr_jupyter.plan import canonical_json
+from buildr_jupyter.process.locks import in_cache, private_folder
+from buildr_jupyter.process.tempfiles import fresh, sweep_folder
 
 __all__ = ["DamagedBlob", "Prunable", "Store", "StoreInUse", "StoreInfo", "StoreUnwritable", "default_folder"]
 

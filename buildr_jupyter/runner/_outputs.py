@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from buildr_jupyter.errors import RunError
-from buildr_jupyter.events import Event, Warned
-from buildr_jupyter.ownership import half_of
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.process.tempfiles import atomic_write
 
 __all__ = ["extract_outputs"]
 
@@ -34,11 +35,13 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
                 target = root.joinpath(*parts)
                 content = _content(tar, member, known)
                 if content is None:
-                    yield Warned(f"output {'/'.join(parts)!r} is no regular file and stays in the container")
+                    yield BuildWarning(f"output {'/'.join(parts)!r} is no regular file and stays in the container")
                     continue
                 with content:
                     if ".." in parts or not target.parent.resolve().is_relative_to(root):
-                        yield Warned(f"output {'/'.join(parts)!r} leads out of its folder and stays in the container")
+                        yield BuildWarning(
+                            f"output {'/'.join(parts)!r} leads out of its folder and stays in the container"
+                        )
                         continue
                     _write(target, content, member.mode)
                 known[member.name] = target
@@ -59,7 +62,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, known: dict[str, Pat
 
 def _write(target: Path, content: IO[bytes], mode: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with half_of(target) as half:
+    with atomic_write(target) as half:
         with half.open("wb") as sink:
             while block := content.read(1 << 20):
                 sink.write(block)

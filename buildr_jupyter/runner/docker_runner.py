@@ -10,15 +10,19 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from buildr_jupyter.builder._docker_http import interruptible, state_within
-from buildr_jupyter.engine import connect, translate
+from buildr_jupyter.engine.connection import connect, translate
+from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
+from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import Cancelled, RunError
-from buildr_jupyter.events import MAX_LINE_BYTES, CancelToken, Event, RunOutput, StepUpdate, Stream, Warned
-from buildr_jupyter.leash import Leash
-from buildr_jupyter.masking import masked_logger
-from buildr_jupyter.model import PortBinding, RunResult, RunSpec
-from buildr_jupyter.ownership import OWNER_LABEL, abandon, labels, sweep_containers, this_user
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import PortBinding, RunSpec
+from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.process.locks import OWNER_LABEL, this_user
+from buildr_jupyter.process.watchdog import Watchdog
 from buildr_jupyter.runner._outputs import extract_outputs
+from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["DockerRunner"]
 
@@ -75,7 +79,7 @@ class DockerRunner:
                 if not self._runs_on(client, container, cancel):
                     break
                 if not number:
-                    yield Warned(
+                    yield BuildWarning(
                         f"the connection to container {spec.name} broke off: some of its output may be missing"
                     )
                 with interruptible(client, cancel.on_cancel, idle=False) as watch:
@@ -88,7 +92,9 @@ class DockerRunner:
             state = self._wait(client, container, cancel)
             exit_code = int(state.get("ExitCode", -1))
             if state.get("OOMKilled"):
-                yield Warned(f"container {spec.name} ran out of memory and was killed", "give it more with --memory")
+                yield BuildWarning(
+                    f"container {spec.name} ran out of memory and was killed", "give it more with --memory"
+                )
             outputs = yield from self._outputs(client, container, spec)
         ended = self._clock()
         status = "failed" if exit_code else "done"
@@ -168,10 +174,10 @@ class DockerRunner:
     @contextlib.contextmanager
     def _container(self, client: Any, spec: RunSpec) -> Iterator[str]:
         """Make a container that has not started; stop and remove it at the end."""
-        with Leash() as leash:
+        with Watchdog() as watchdog:
             container = self._create(client, spec, {**labels(), OWNER_LABEL: self._owner})
             if address := getattr(client, "buildr_address", None):
-                leash.hold_container(container, address.url)
+                watchdog.hold_call(REMOVE_CONTAINER, container, address.url)
             try:
                 yield container
             finally:

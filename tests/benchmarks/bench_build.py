@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from buildr_jupyter import engine
 from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.engine import connection as engine
 from tests.engines import Engines, EngineStartError, base
 
 ROUNDS = 9

@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from buildr_jupyter import builder, engine
+from buildr_jupyter import builder
+from buildr_jupyter.engine import connection as engine
 from tests.benchmarks.bench_build import make_context, measure
 from tests.engines import Engines, EngineStartError
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from buildr_jupyter.cell.program import ExportOptions, export
-from buildr_jupyter.cell.source import read_notebook
-from buildr_jupyter.cell.trees import forget
-from buildr_jupyter.cell.values import take_snapshot
+from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.program import export
+from buildr_jupyter.export.snapshot import take_snapshot
+from buildr_jupyter.notebook.cells import read_notebook
+from buildr_jupyter.notebook.parse_cache import forget
 
 BOUND, SNAPSHOT_BOUND = 2.0, 1.3
 CELL = """\

@@ -25,15 +25,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from buildr_jupyter import context, engine, indexes
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.events import CancelToken, TransferUpdate
-from buildr_jupyter.model import BuildRequest, FileEntry, ImagePlan, ImageRef, Push, Requirement
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.dependencies import index_config
+from buildr_jupyter.engine import connection as engine
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.request import BuildRequest, Push
 from buildr_jupyter.oci.archive import copy_layer
-from buildr_jupyter.oci.base import opened_layer
+from buildr_jupyter.oci.base_image import opened_layer
 from buildr_jupyter.oci.layer import Entry, compressor, write_layer
-from buildr_jupyter.oci.registry import Registry as RegistryClient
 from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines, EngineStartError, base
 
 ROUNDS = 7
@@ -178,7 +183,7 @@ def measure(what: Ours | Command) -> tuple[float, float, float]:
 
 def compare(title: str, names: tuple[str, ...], scratch: Path, docker: str, registry: str) -> int:
     """Print one table; return how many bounds are broken."""
-    args = indexes.read_settings(os.environ, home=Path.home()).build_args()
+    args = index_config.read_settings(os.environ, home=Path.home()).build_args()
     run = secrets.token_hex(3)
     print(f"{title:28} {'cold':>8} {'edit':>8} {'same':>8}   (seconds, to the manifest accepted)")
     rows = {}

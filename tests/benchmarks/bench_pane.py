@@ -20,8 +20,10 @@ from typing import Any
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from buildr_jupyter.events import BuildState, Event, LogLine, StageUpdate, StepUpdate
-from buildr_jupyter.pane.window import PaneWindow
+from buildr_jupyter.events.event import Event, LogLine, StageUpdate
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.ui.pane.presenter import PaneDisplay
 from tests.e2e.lab import opened, run_cell, running_browser, running_lab, start_cell, wait_cell
 from tests.engines import Engines
 
@@ -86,7 +88,7 @@ class _Null:
     def update(self, view: dict[str, Any], key: str) -> None: ...
 
     def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
-        from buildr_jupyter.widgets import WidgetChannel
+        from buildr_jupyter.ui.anywidget_bridge import WidgetChannel
 
         return WidgetChannel(key, boot, hear)
 
@@ -94,7 +96,7 @@ class _Null:
 def display_cpu(flood_s: float, rounds: int = 10) -> float:
     """Return the display's CPU seconds for the flood as a share of its duration: with the pane less without, median."""
 
-    def once(window: PaneWindow | None) -> float:
+    def once(window: PaneDisplay | None) -> float:
         state = BuildState()
         number = 0
         began = time.thread_time()
@@ -112,7 +114,7 @@ def display_cpu(flood_s: float, rounds: int = 10) -> float:
     shares = []
     for turn in range(rounds):
         clock = _Steps(flood_s / 200)
-        shares.append((once(PaneWindow(_Null(), key=f"k{turn}", clock=clock)) - once(None)) / flood_s)
+        shares.append((once(PaneDisplay(_Null(), key=f"k{turn}", clock=clock)) - once(None)) / flood_s)
     return statistics.median(shares)
 
 

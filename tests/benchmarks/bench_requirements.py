@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from buildr_jupyter.installed import Installed, Interpreter
-from buildr_jupyter.model import ImportUse
-from buildr_jupyter.requirements import resolve, target_markers
+from buildr_jupyter.dependencies.environment import Installed, Interpreter
+from buildr_jupyter.dependencies.resolve import resolve, target_markers
+from buildr_jupyter.model.plan import ImportUse
 
 BOUND = 3.0
 WANTED = 60

@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from buildr_jupyter.builder._docker_stream import DockerStream
-from buildr_jupyter.builder._io import iter_lines
+from buildr_jupyter.builder.docker.classic_stream import DockerStream
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.events import BuildState
+from buildr_jupyter.engine.json_stream import iter_lines
+from buildr_jupyter.events.state import BuildState
 
 LINES = 100_000
 BOUND = 6.0

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from buildr_jupyter.builder._buildkit_stream import TRACE, BuildkitStream
-from buildr_jupyter.builder._buildkit_trace import decode_aux
-from buildr_jupyter.events import BuildState
+from buildr_jupyter.builder.buildkit.progress import TRACE, BuildkitStream
+from buildr_jupyter.builder.buildkit.proto import decode_aux
+from buildr_jupyter.events.state import BuildState
 from tests.benchmarks.bench_stream import best
 
 RECORDS = 100_000

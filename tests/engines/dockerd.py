@@ -95,7 +95,7 @@ def _start_containerd(folder: Path, env: dict[str, str]) -> Process:
 def _answers(socket: Path) -> bool:
     if not socket.exists():
         return False
-    from buildr_jupyter.engine import connect
+    from buildr_jupyter.engine.connection import connect
     from buildr_jupyter.errors import EngineError
 
     try:

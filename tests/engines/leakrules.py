@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.engines.gotools import TOOLS
 
-TARGET = Path(__file__).parents[2] / "buildr_jupyter" / "leak_rules.json"
+TARGET = Path(__file__).parents[2] / "buildr_jupyter" / "secretscan" / "leak_rules.json"
 _NEAR = re.compile(r"(\\bcurl\\b)\(\?:\.\*\??\|\.\*\??\(\?:\[\\r\\n\]\{1,2\}\.\*\??\)\{1,(\d)\}\)")
 """``curl``, then anything up to the end of so many lines."""
 _LEADING_RUN = "[\\w.-]{0,50}?"

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.faults import matrix
 from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
 from tests.faults.world import CASES, World
-from tests.unit.test_leaks import false_alarms
+from tests.unit.secretscan.test_search import false_alarms
 
 README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"(<!-- faults:begin -->)\n(.*?)(<!-- faults:end -->)", re.DOTALL)

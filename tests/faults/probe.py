@@ -12,11 +12,11 @@ from pathlib import Path
 
 from docker.errors import NotFound
 
-from buildr_jupyter.builder._containers import unfinished
+from buildr_jupyter.builder.buildah.storage import unfinished
 from buildr_jupyter.errors import PublishError
-from buildr_jupyter.oci.registry import Registry
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.ownership import TEMPORARY
+from buildr_jupyter.process.tempfiles import TEMPORARY
+from buildr_jupyter.registry.client import Registry
 from tests.fakes.processes import arguments_with
 from tests.faults.world import Case
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from buildr_jupyter.leash import descendants
+from buildr_jupyter.process.watchdog import descendants
 from tests.engines._process import Process
 from tests.fakes.processes import arguments_with
 from tests.faults import probe

@@ -25,19 +25,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildr_jupyter import cli, context, credentials
-from buildr_jupyter.builder._io import decode_documents, iter_lines
-from buildr_jupyter.display import TextWindow, print_error
+from buildr_jupyter import cli
+from buildr_jupyter.config.options import make_options
+from buildr_jupyter.context import dockerfile as context_dockerfile
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.engine.json_stream import decode_documents, iter_lines
 from buildr_jupyter.errors import BuildError, BuildrError, ContextError, CredentialError, OptionError, PublishError
-from buildr_jupyter.events import BuildState, LogLine, StepUpdate, TransferUpdate, Warned
-from buildr_jupyter.model import FileEntry, ImagePlan, ImageRef
-from buildr_jupyter.oci import registry
+from buildr_jupyter.events.event import LogLine, TransferUpdate
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.oci.archive import FileSource, read_archive
-from buildr_jupyter.oci.base import Base, find_python, from_file
+from buildr_jupyter.oci.base_image import Base, find_python, from_file
 from buildr_jupyter.oci.layer import GZIP, Layer, compressor
-from buildr_jupyter.oci.packages import iter_entries
+from buildr_jupyter.oci.python_layers import iter_entries
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.option import make_options
+from buildr_jupyter.registry import client as registry
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.ui.plain import TextDisplay, print_error
 
 OUTSIDE = "the content of a file that is none of the image's business\n"
 DEEP = b"[" * 200_000
@@ -296,7 +302,7 @@ PLAIN = ImagePlan(base="b", python="3.11", environment=(("E", "x"),), labels=(("
 
 @pytest.mark.parametrize("text", HOSTILE_NAMES)
 def test_values_labels_and_entrypoints_add_no_instruction(text: str) -> None:
-    wanted = instructions(context.render_dockerfile(PLAIN))
+    wanted = instructions(context_dockerfile.render_dockerfile(PLAIN))
     for plan in (
         ImagePlan(base="b", python="3.11", environment=(("E", text),), labels=(("l", "x"),)),
         ImagePlan(base="b", python="3.11", environment=(("E", "x"),), labels=(("l", text),)),
@@ -306,7 +312,7 @@ def test_values_labels_and_entrypoints_add_no_instruction(text: str) -> None:
         ImagePlan(base="b", python="3.11", environment=(("E", "x"),), labels=(("l", "x"),), notebook=text, cell=text),
     ):
         try:
-            rendered = context.render_dockerfile(plan)
+            rendered = context_dockerfile.render_dockerfile(plan)
         except (BuildrError, ValueError):
             continue
         assert instructions(rendered) == wanted
@@ -317,10 +323,10 @@ def test_values_labels_and_entrypoints_add_no_instruction(text: str) -> None:
 def test_no_value_or_label_adds_an_instruction(value: str, label: str) -> None:
     plan = ImagePlan(base="b", python="3.11", environment=(("E", value),), labels=(("l", label),))
     try:
-        rendered = context.render_dockerfile(plan)
+        rendered = context_dockerfile.render_dockerfile(plan)
     except ValueError:
         return
-    assert instructions(rendered) == instructions(context.render_dockerfile(PLAIN))
+    assert instructions(rendered) == instructions(context_dockerfile.render_dockerfile(PLAIN))
 
 
 @pytest.mark.parametrize("text", HOSTILE_NAMES)
@@ -359,7 +365,7 @@ def test_a_credential_helper_with_a_path(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("BUILDR_AUTH_FILE", str(tmp_path / "auth.json"))
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with contextlib.suppress(CredentialError):
-        assert credentials.find("reg.example") is None
+        assert keychain.find("reg.example") is None
     assert not canary.exists()
 
 
@@ -377,13 +383,13 @@ def test_deep_lines_of_an_engines_stream() -> None:
 )
 def test_terminal_escapes_of_engine_registry_and_files(text: str) -> None:
     out = io.StringIO()
-    window = TextWindow(out.write)
+    window = TextDisplay(out.write)
     state = BuildState()
     events = [
         LogLine(0, f"log {text}"),
         StepUpdate("1", f"step {text}", 1, 1),
         TransferUpdate(f"item {text}", "push", status="done"),
-        Warned(f"warned {text}", hint=f"hint {text}"),
+        BuildWarning(f"warned {text}", hint=f"hint {text}"),
     ]
     window.open(state, f"title {text}")
     window.draw(state.apply_all(events), events)
@@ -444,7 +450,7 @@ def answer(status: str, body: bytes = b"", **fields: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def ask(host: str, login: credentials.Login | None = None) -> None:
+def ask(host: str, login: keychain.Login | None = None) -> None:
     with contextlib.closing(registry.connect(host, login)) as asked:
         asked.manifest("team/app", "1")
 
@@ -465,7 +471,7 @@ def test_a_registry_sends_to_a_metadata_address(target: str) -> None:
         with pytest.raises(PublishError, match="sends to|login sent"):
             ask(hostile.host)
         with pytest.raises(PublishError, match="sends to|login sent"):
-            ask(hostile.host, credentials.Login(hostile.host, "me", "horse staple"))
+            ask(hostile.host, keychain.Login(hostile.host, "me", "horse staple"))
 
 
 def test_a_registry_elsewhere_cannot_send_to_this_machine() -> None:
@@ -488,7 +494,7 @@ def test_another_host_gets_no_login() -> None:
 
         with Raw(first) as hostile:
             with pytest.raises(PublishError):
-                ask(hostile.host, credentials.Login(hostile.host, "me", "horse staple"))
+                ask(hostile.host, keychain.Login(hostile.host, "me", "horse staple"))
         assert other.asked
         assert not any("authorization" in head.lower() for head in other.asked)
 
@@ -546,7 +552,7 @@ def test_an_answer_of_a_million_headers() -> None:
 def test_header_injection() -> None:
     with Raw(lambda line, head: answer("404 Not Found")) as hostile:
         with contextlib.closing(
-            registry.connect(hostile.host, credentials.Login(hostile.host, "a\r\nX-Evil: 1", "b\r\nX-Evil: 2"))
+            registry.connect(hostile.host, keychain.Login(hostile.host, "a\r\nX-Evil: 1", "b\r\nX-Evil: 2"))
         ) as asked:
             for reference in ("1\r\nX-Evil: 3", "1 HTTP/1.1\r\nX-Evil: 4"):
                 with contextlib.suppress(BuildrError, ValueError):

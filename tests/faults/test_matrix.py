@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildr_jupyter import ownership
-from buildr_jupyter.oci.registry import Registry
+from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.process import tempfiles
+from buildr_jupyter.registry.client import Registry
 from tests.engines import EngineStartError, short_folder, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
@@ -88,7 +89,7 @@ def test_the_probe_sees_what_is_planted(world: World) -> None:
             f"container of {world.base[:40]} (created)",
             "process sleep 100 ",
         ]
-        (case.disk / "tmp" / f"{ownership.TEMPORARY}planted").mkdir()
+        (case.disk / "tmp" / f"{tempfiles.TEMPORARY}planted").mkdir()
         (case.disk / "cache" / ".planted.half-x").touch()
         blobs = folder / "blobs" / "sha256"
         blobs.mkdir(parents=True)

@@ -11,22 +11,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from buildr_jupyter import context, notebook_line, option, reference
-from buildr_jupyter.builder import _buildkit_trace, _io
-from buildr_jupyter.builder._dockerfile import base_locations, base_names
-from buildr_jupyter.cell import pip_lines, program, source
+from buildr_jupyter.builder.buildkit import proto
+from buildr_jupyter.config import notebook_line
+from buildr_jupyter.config import options as option
+from buildr_jupyter.context import dockerfile as context_dockerfile
+from buildr_jupyter.context.base_images import base_locations, base_names
+from buildr_jupyter.engine import json_stream
 from buildr_jupyter.errors import BuildError, ExportError, ImageRefError, NotebookError, OptionError, PublishError
-from buildr_jupyter.model import BuildRequest
-from buildr_jupyter.oci import _answers, archive, base, image
-from buildr_jupyter.oci.registry import Manifest
-from buildr_jupyter.plan import CustomDockerfile, ImagePlan, canonical_json, one_line
+from buildr_jupyter.export import options, pip_lines, program
+from buildr_jupyter.model import image_ref
+from buildr_jupyter.model.plan import CustomDockerfile, ImagePlan, canonical_json, one_line
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.notebook import cells as source
+from buildr_jupyter.oci import archive, base_image, image
+from buildr_jupyter.registry import answers
+from buildr_jupyter.registry.client import Manifest
 
 _QUIET = logging.getLogger("buildr_jupyter.fuzz")
 _QUIET.setLevel(logging.CRITICAL)
 
 
 def _documents(pieces: Iterable[bytes]) -> list[Any]:
-    return [found for line in _io.iter_lines(pieces) for found in _io.decode_documents(line, _QUIET)]
+    return [found for line in json_stream.iter_lines(pieces) for found in json_stream.decode_documents(line, _QUIET)]
 
 
 def stream(data: bytes) -> None:
@@ -38,23 +44,23 @@ def stream(data: bytes) -> None:
 
 def trace(data: bytes) -> None:
     """A progress record is read, or refused as none: both encodings."""
-    with contextlib.suppress(_buildkit_trace.DecodeError):
-        _buildkit_trace.decode_status(data)
+    with contextlib.suppress(proto.DecodeError):
+        proto.decode_status(data)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return
-    with contextlib.suppress(_buildkit_trace.DecodeError):
-        _buildkit_trace.decode_json(document)
+    with contextlib.suppress(proto.DecodeError):
+        proto.decode_json(document)
 
 
 def image_reference(data: bytes) -> None:
     """A reference is refused, or written as it was read."""
     try:
-        found = reference.ImageRef.parse(data.decode("utf-8", "replace"))
+        found = image_ref.ImageRef.parse(data.decode("utf-8", "replace"))
     except ImageRefError:
         return
-    assert reference.ImageRef.parse(str(found)) == found
+    assert image_ref.ImageRef.parse(str(found)) == found
     assert re.fullmatch(r"[\x21-\x7e]+", str(found))
     assert not str(found).startswith("-")
 
@@ -71,7 +77,7 @@ def dockerfile(data: bytes) -> None:
     plan = ImagePlan(base="", python="", dockerfile=CustomDockerfile(text, (("A", text),), target=text or None))
     assert ImagePlan.from_json(json.loads(canonical_json(plan.to_json())), Path()) == plan
     label = one_line(text)
-    quoted = context.quote_value(label)
+    quoted = context_dockerfile.quote_value(label)
     assert re.fullmatch(r'"(?:[^"\\$\r\n]|\\["\\$])*"', quoted)
     assert re.sub(r"\\(.)", r"\1", quoted[1:-1]) == label
 
@@ -92,7 +98,7 @@ class _Folder:
 def registry_answer(data: bytes) -> None:
     """What a registry says is read or refused, whatever it is: an error, a manifest, an index, a base's config."""
     answer: Any = SimpleNamespace(_content_consumed=True, content=data, headers={})
-    said = _answers._read(answer, 1.0).words
+    said = answers._read(answer, 1.0).words
     assert len(said) <= 202
     manifest = Manifest("sha256:" + "0" * 64, "x", data)
     assert isinstance(manifest.document, dict)
@@ -100,18 +106,18 @@ def registry_answer(data: bytes) -> None:
     assert manifest.size_bytes is None or manifest.size_bytes >= 0
     with contextlib.suppress(BuildError, PublishError):
         saved: Any = SimpleNamespace(path="x", read=lambda name: data)
-        archive.read_archive(saved, lambda index: base.choose(index, "linux/amd64", "x"))
+        archive.read_archive(saved, lambda index: base_image.choose(index, "linux/amd64", "x"))
     with contextlib.suppress(BuildError, PublishError):
-        found = base.from_registry(_Answering(data), _REF, "linux/amd64", _Held(data))  # type: ignore[arg-type]
+        found = base_image.from_registry(_Answering(data), _REF, "linux/amd64", _Held(data))  # type: ignore[arg-type]
         titles = ["" for _ in found.layers]
         made = image.image_config(
             _PLAN, found.config, titles, platform="linux/amd64", created="", own_count=0, base_name="b"
         )
         canonical_json(image.make_image(made, found.layers, platform="linux/amd64").descriptor())
-        base.find_python(found, _Held(data), _no_layer, "3.11")  # type: ignore[arg-type]
+        base_image.find_python(found, _Held(data), _no_layer, "3.11")  # type: ignore[arg-type]
 
 
-_REF = reference.ImageRef.parse("reg.example/base:1")
+_REF = image_ref.ImageRef.parse("reg.example/base:1")
 _PLAN = ImagePlan(base="b", python="3.11")
 
 
@@ -158,7 +164,7 @@ def notebook_file(data: bytes) -> None:
         found = source.parse_notebook(data, Path("nb.ipynb"))
         index = source.select_cells(found, None)[0]
         runs = source.runs_up_to(found, index)
-        program.export(runs, runs[-1], program.ExportOptions(), folder=None, notebook="nb.ipynb")
+        program.export(runs, runs[-1], options.ExportOptions(), folder=None, notebook="nb.ipynb")
     except (NotebookError, ExportError):
         return
 
@@ -198,16 +204,16 @@ def _cut_at_pieces(pieces: Iterable[bytes], **_: int) -> Iterator[bytes]:
 def plant(name: str) -> None:
     """Put a bug behind a target, of the kind that such parsers have had; the short run must find it."""
     if name == "stream":
-        _io.iter_lines = _cut_at_pieces  # type: ignore[assignment]
+        json_stream.iter_lines = _cut_at_pieces  # type: ignore[assignment]
     elif name == "trace":
-        _buildkit_trace._text = lambda value: value.decode() if isinstance(value, bytes) else str(value)
+        proto._text = lambda value: value.decode() if isinstance(value, bytes) else str(value)
     elif name == "image_reference":
-        reference._PATH = re.compile(r"[^:@]*", re.DOTALL)
+        image_ref._PATH = re.compile(r"[^:@]*", re.DOTALL)
     elif name == "dockerfile":
-        context.quote_value = lambda value: '"' + value.replace('"', '\\"') + '"'
+        context_dockerfile.quote_value = lambda value: '"' + value.replace('"', '\\"') + '"'
     elif name == "notebook_file":
         source._mapping = lambda value: value or {}
     elif name == "command_line":
         notebook_line.RULES["mount"] = notebook_line.RULES["tag"]  # type: ignore[index]
     else:
-        _answers.NO_DOCUMENT = (ValueError,)
+        answers.NO_DOCUMENT = (ValueError,)

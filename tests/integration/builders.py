@@ -23,19 +23,13 @@ from typing import Any
 
 from docker import APIClient
 
-from buildr_jupyter import builder, context
-from buildr_jupyter.model import (
-    BuildRequest,
-    CustomDockerfile,
-    FileEntry,
-    ImagePlan,
-    ImageRef,
-    Output,
-    Push,
-    Requirement,
-)
-from buildr_jupyter.oci.registry import Manifest
-from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter import builder
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.request import BuildRequest, Output, Push
+from buildr_jupyter.registry.client import Manifest
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines, containers
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import engine
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.oci.store import Store
 
 

@@ -17,11 +17,15 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import context
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.events import CancelToken, Event
-from buildr_jupyter.model import BuildRequest, BuildResult, FileEntry, ImagePlan, ImageRef, Requirement
-from buildr_jupyter.oci.registry import Registry
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry.client import Registry
 from tests.engines import EngineStartError, dockerd
 from tests.engines.fixtures import REQUIRED_ENGINES
 

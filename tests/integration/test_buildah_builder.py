@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter import builder
-from buildr_jupyter.builder._containers import unfinished
+from buildr_jupyter.builder.buildah.storage import unfinished
 from buildr_jupyter.errors import BuildError, Cancelled
-from buildr_jupyter.events import CancelToken, LogLine
-from buildr_jupyter.model import Archive, BuildRequest, EngineLoad, ImageRef, Layout, Push, Requirement, Secret
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import LogLine
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import Requirement
+from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Push, Secret
 from tests.engines import containers
 from tests.fakes.escape import compiled
 from tests.integration.builders import BuildahHarness, World

@@ -23,12 +23,19 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import builder, context, credentials
+from buildr_jupyter import builder
+from buildr_jupyter.commands.images import inspect
+from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized
-from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, StepUpdate
-from buildr_jupyter.inspection import inspect
-from buildr_jupyter.model import BuildRequest, BuildResult, FileEntry
-from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.plan import FileEntry
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines, EngineStartError
 from tests.engines.base import NAME as BASE
 from tests.engines.fixtures import _or_skip
@@ -124,11 +131,11 @@ def wait_until(holds: Callable[[], object], timeout_s: float) -> None:
 def logged_in(registry: Registry) -> Iterator[None]:
     assert registry.user
     assert registry.password
-    credentials.login(registry.host, registry.user, registry.password)
+    keychain.login(registry.host, registry.user, registry.password)
     try:
         yield
     finally:
-        credentials.logout(registry.host)
+        keychain.logout(registry.host)
 
 
 @pytest.fixture
@@ -240,7 +247,7 @@ def test_publish_with_a_login(harness: Harness, subject: builder.Builder, world:
     assert f"buildr login {trusted.host}" in str(caught.value.hint)
     with logged_in(trusted):
         result = subject.publish(img)
-        login = credentials.find(trusted.host)
+        login = keychain.find(trusted.host)
     with contextlib.closing(RegistryClient(trusted.host, login, ca=trusted.ca)) as asked:
         manifest = asked.manifest(REPOSITORY, img.rpartition(":")[2])
     assert (manifest.digest, manifest.config_digest) == (result.digest, result.image_id)

@@ -27,9 +27,13 @@ from buildr_jupyter.errors import (
     PublishError,
     RegistryUnreachable,
 )
-from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, TransferUpdate, Warned
-from buildr_jupyter.model import Archive, BuildRequest, BuildResult, EngineLoad, ImageRef, Layout, Push, Secret
-from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Push, Secret
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines
 from tests.engines.buildkitd import Buildkitd
 from tests.engines.fixtures import _or_skip
@@ -196,7 +200,7 @@ class TestBuild:
             subject, request_for("RUN dd if=/dev/zero bs=1M count=10 | tr '\\0' x; i=0; while [ $i -lt 300 ]; do dd if=/dev/zero bs=100k count=1 2>/dev/null | tr '\\0' '\\n'; i=$((i+1)); done")
         )  # fmt: skip
         assert result.image_id
-        assert len([event for event in events if isinstance(event, Warned)]) == 1
+        assert len([event for event in events if isinstance(event, BuildWarning)]) == 1
         assert all(len(line.encode()) <= 64 * 1024 for line in lines_of(events))
 
 
@@ -204,7 +208,7 @@ class TestOutputs:
     def test_archive_layout_engine(
         self, subject: BuildkitBuilder, request_for: Make, tmp_path: Path, docker_host: str
     ) -> None:
-        from buildr_jupyter import engine
+        from buildr_jupyter.engine import connection as engine
 
         nonce = secrets.token_hex(4)
         request = replace(

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import builder, credentials, engine
+from buildr_jupyter import builder
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
@@ -25,9 +26,14 @@ from buildr_jupyter.errors import (
     RegistryUnauthorized,
     RegistryUnreachable,
 )
-from buildr_jupyter.events import CancelToken, Event, LogLine, StepUpdate, TransferUpdate
-from buildr_jupyter.model import BuildRequest, BuildResult, ImageRef, Push
-from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.model.request import BuildRequest, Push
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
 from tests.fakes.registry import FakeRegistry
@@ -96,11 +102,11 @@ def login(registry: Registry) -> None:
     assert registry.password
     ca = registry.ca
 
-    def verify(made: credentials.Login) -> None:
+    def verify(made: keychain.Login) -> None:
         with contextlib.closing(RegistryClient(registry.host, made, ca=ca)) as asked:
             asked.ping()
 
-    credentials.login(registry.host, registry.user, registry.password, verify=verify)
+    keychain.login(registry.host, registry.user, registry.password, verify=verify)
 
 
 def trust(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -293,7 +299,7 @@ class TestPublish:
         login(registry_tls)
         try:
             result = subject.publish(img)
-            found = credentials.find(registry_tls.host)
+            found = keychain.find(registry_tls.host)
             with contextlib.closing(RegistryClient(registry_tls.host, found, ca=registry_tls.ca)) as asked:
                 assert asked.digest(f"me/{name}", "1") == result.digest
                 manifest = asked.manifest(f"me/{name}", "1")
@@ -308,7 +314,7 @@ class TestPublish:
             digest = collect(subject.stream_base(img, platform=None, pull=False, cancel=CancelToken()))[1]
             assert digest == result.digest
         finally:
-            assert credentials.logout(registry_tls.host)
+            assert keychain.logout(registry_tls.host)
         container = client.create_container(img)["Id"]
         try:
             client.start(container)
@@ -347,13 +353,13 @@ class TestPublish:
     ) -> None:
         img = f"{registry_tls.host}/{name}:1"
         subject.build(img, str(folder("COPY x /", **SMALL)))
-        credentials.login(registry_tls.host, "alice", "no")
+        keychain.login(registry_tls.host, "alice", "no")
         try:
             with pytest.raises(RegistryUnauthorized) as caught:
                 subject.publish(img)
             assert "login that was sent is refused" in str(caught.value.hint)
         finally:
-            credentials.logout(registry_tls.host)
+            keychain.logout(registry_tls.host)
 
     def test_denied(self, subject: builder.Builder, folder: Callable[..., Path], name: str) -> None:
         with FakeRegistry(denied="write") as registry:

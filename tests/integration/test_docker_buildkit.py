@@ -15,22 +15,23 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import builder, context, credentials, engine
-from buildr_jupyter.builder import _docker_buildkit, _dockerfile
+from buildr_jupyter import builder
+from buildr_jupyter.builder.docker import buildkit
 from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.context import base_images
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.dependencies.index_config import IndexSettings
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, EngineVersion, OptionError
-from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, StepUpdate, TransferUpdate, Warned
-from buildr_jupyter.indexes import IndexSettings
-from buildr_jupyter.model import (
-    BuildRequest,
-    BuildResult,
-    CustomDockerfile,
-    FileEntry,
-    ImagePlan,
-    ImageRef,
-    Requirement,
-    Secret,
-)
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine, TransferUpdate
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import BuildRequest, Secret
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.registry import keychain
 from tests.engines import Engines, certificates
 from tests.engines.registry import Registry
 from tests.fakes import index
@@ -94,7 +95,7 @@ class TestSession:
         (made.context / "Dockerfile").write_text("FROM scratch\nCOPY x /\n")
         build(subject, made)
         client.tag(str(made.refs[0]), base.rpartition(":")[0], tag=base.rpartition(":")[2])
-        credentials.login(registry.host, registry.user, registry.password)
+        keychain.login(registry.host, registry.user, registry.password)
         try:
             subject.publish(base)
             client.remove_image(base, force=True)
@@ -103,7 +104,7 @@ class TestSession:
             titles = [event.title for event in events if isinstance(event, StepUpdate)]
             assert f"FROM {base}" in [title.partition("@")[0] for title in titles]
         finally:
-            credentials.logout(registry.host)
+            keychain.logout(registry.host)
         with pytest.raises(BuildError) as caught:
             build(subject, request_for("LABEL a=2", base=base, no_cache=True))
         assert f"buildr login {registry.host}" in str(caught.value.hint)
@@ -111,8 +112,8 @@ class TestSession:
     def test_without_grpcio_the_base_is_pulled_first(
         self, subject: DockerBuilder, request_for: Make, monkeypatch: pytest.MonkeyPatch, engines: Engines
     ) -> None:
-        monkeypatch.setattr(_docker_buildkit, "can_serve", lambda: False)
-        monkeypatch.setattr("buildr_jupyter.builder._docker_refusals.can_serve", lambda: False)
+        monkeypatch.setattr(buildkit, "can_serve", lambda: False)
+        monkeypatch.setattr("buildr_jupyter.builder.docker.unsupported.can_serve", lambda: False)
         events, result = build(subject, request_for("RUN echo plain"))
         assert result.image_id
         assert "plain" in lines_of(events)
@@ -307,7 +308,7 @@ class TestOutput:
         code = "import sys; w = sys.stdout.buffer.write; [w(b'%d\\n' % n * 100) for n in range(150000)]; w(b'x' * 10_000_000); w(b'\\xff\\xfe\\n')"
         events, result = build(subject, request_for(f'RUN python3 -c "{code}"'))
         assert result.image_id
-        (warning,) = [event for event in events if isinstance(event, Warned)]
+        (warning,) = [event for event in events if isinstance(event, BuildWarning)]
         assert warning.text.startswith("the engine left out a part of a step's output, which goes above 200KiB/s")
         assert all(len(line.encode()) <= 64 * 1024 for line in lines_of(events))
 
@@ -381,7 +382,7 @@ def test_custom_dockerfile_of_a_plan(subject: DockerBuilder, tmp_path: Path, bas
     request = BuildRequest(folder, (ImageRef.parse("bk-custom:1"),), plan=plan, no_cache=True)
     events, _ = build(subject, request)
     assert lines_of(events) == ["in one"]
-    assert list(_dockerfile.base_names(request)) == [base_image]
+    assert list(base_images.base_names(request)) == [base_image]
 
 
 def test_an_engine_that_is_stopped_in_the_middle(

@@ -20,8 +20,10 @@ import nbformat
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import cli, credentials, engine
-from buildr_jupyter.oci.registry import connect as connect_registry
+from buildr_jupyter import cli
+from buildr_jupyter.engine import connection as engine
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.client import connect as connect_registry
 from tests.engines import certificates
 from tests.engines.registry import Registry
 from tests.fakes import index
@@ -91,7 +93,7 @@ def test_the_quickstart_from_the_command_line_to_the_registry(
     assert record["status"] == "ok"
     image = f"{registry_tls.host}/team/quickstart:latest"
     assert record["image"] == image
-    login = credentials.find(registry_tls.host)
+    login = keychain.find(registry_tls.host)
     with contextlib.closing(connect_registry(registry_tls.host, login)) as asked:
         assert asked.digest("team/quickstart", "latest") == record["digest"]
     assert record["size_bytes"] > 1_000_000

@@ -16,11 +16,15 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import builder, engine
+from buildr_jupyter import builder
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import Cancelled, RunError
-from buildr_jupyter.events import CancelToken, Event, RunOutput, StepUpdate, Warned
-from buildr_jupyter.model import Mount, PortBinding, RunResult, RunSpec
-from buildr_jupyter.ownership import OWNER_LABEL
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, RunOutput
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import Mount, PortBinding, RunSpec
+from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.process.locks import OWNER_LABEL
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from tests.fakes.processes import arguments_with
 
@@ -113,7 +117,7 @@ def test_environment_memory_cpus_labels(runner: DockerRunner, image: str, client
 def test_out_of_memory_is_said(runner: DockerRunner, image: str) -> None:
     events, result = run(runner, image, "x = bytearray(300 << 20)", memory_bytes=32 << 20)
     assert result.exit_code == 137
-    assert [event.hint for event in events if isinstance(event, Warned)] == ["give it more with --memory"]
+    assert [event.hint for event in events if isinstance(event, BuildWarning)] == ["give it more with --memory"]
 
 
 def test_ports(runner: DockerRunner, image: str) -> None:
@@ -188,7 +192,7 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert (tmp_path / "big").stat().st_size + (tmp_path / "same").stat().st_size == 6 << 20
     assert set(result.outputs) == {tmp_path / name for name in regular}
     assert not (tmp_path / "link").exists()
-    assert sorted(event.text.split("'")[1] for event in events if isinstance(event, Warned)) == ["fifo", "link"]
+    assert sorted(event.text.split("'")[1] for event in events if isinstance(event, BuildWarning)) == ["fifo", "link"]
 
 
 def test_output_files_that_cannot_be_written_are_told(runner: DockerRunner, image: str, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.abilities import SAMPLES, survey
-from buildr_jupyter.builder import names
+from buildr_jupyter.builder.selection import names
 from buildr_jupyter.cli import main
+from buildr_jupyter.commands.capabilities import SAMPLES, survey
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 

@@ -15,9 +15,10 @@ import pytest
 
 from buildr_jupyter import builder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineError, EngineUnavailable
-from buildr_jupyter.events import CancelToken, LogLine
-from buildr_jupyter.model import Archive, EngineLoad, Layout, Push
-from buildr_jupyter.ownership import TEMPORARY
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import LogLine
+from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Push
+from buildr_jupyter.process.tempfiles import TEMPORARY
 from tests.engines import gotools, short_folder
 from tests.engines.fixtures import _or_skip
 from tests.faults.valve import Valve

@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import lines, ownership
 from buildr_jupyter.errors import BuildError, Cancelled
-from buildr_jupyter.events import Warned
-from buildr_jupyter.kept import Place, _follow, places
-from buildr_jupyter.model import BuildResult
+from buildr_jupyter.events import codec
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.pipeline.detached import DetachedBuild, _follow, places
+from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.process import tempfiles
 from tests.engines.dockerd import Dockerd
 from tests.fakes.processes import arguments_with
 from tests.faults.load import Kernel
@@ -82,7 +84,7 @@ def test_a_killed_kernels_build_is_finished(
         image_id = client.images(name)[0]["Id"]
         assert client.containers(all=True, filters={"label": ownership.OWNER_LABEL}) == []
     assert place.said() == f"done, {image_id}"
-    wait_until(lambda: not list((tmp_path / "tmp").glob(f"{ownership.TEMPORARY}*")), 10)
+    wait_until(lambda: not list((tmp_path / "tmp").glob(f"{tempfiles.TEMPORARY}*")), 10)
     kept = b"".join(path.read_bytes() for path in place.folder.iterdir())
     assert b"hunter2" not in kept
     assert all(path.stat().st_mode & 0o077 == 0 for path in (place.folder, *place.folder.iterdir()))
@@ -133,11 +135,11 @@ for piece in sys.argv[2:]:
 
 
 def test_a_file_that_grows_by_pieces_and_a_helper_that_dies(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = DetachedBuild(tmp_path)
     (tmp_path / "events.jsonl").touch()
     (tmp_path / "helper.log").write_text("Traceback\nMemoryError: no more\n")
-    events = [Warned("one", "hint"), Warned("zwei ü")]
-    text = "".join(lines.to_line(value) + "\n" for value in (*events, BuildResult("x")))
+    events = [BuildWarning("one", "hint"), BuildWarning("zwei ü")]
+    text = "".join(codec.to_line(value) + "\n" for value in (*events, BuildResult("x")))
 
     def follow(text: str) -> list[object]:
         (tmp_path / "events.jsonl").write_text("")
@@ -153,7 +155,7 @@ def test_a_file_that_grows_by_pieces_and_a_helper_that_dies(tmp_path: Path) -> N
 
     assert follow(text) == [*events, BuildResult("x")]
     with pytest.raises(BuildError, match="the helper process ended with status 0") as caught:
-        follow("".join(lines.to_line(event) + "\n" for event in events))
+        follow("".join(codec.to_line(event) + "\n" for event in events))
     assert caught.value.hint == "MemoryError: no more"
     (tmp_path / "cancel").touch()
     with pytest.raises(Cancelled):

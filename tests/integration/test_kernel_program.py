@@ -12,13 +12,13 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 INSTALL = """
-from buildr_jupyter.cell.source import KernelHistory
+from buildr_jupyter.notebook.kernel_history import KernelHistory
 _history = KernelHistory(get_ipython())
 _history.install()
 """
 EXPORT = """
 from buildr_jupyter.cell.program import export as _export, ExportOptions as _Options
-from buildr_jupyter.cell.source import KernelHistory
+from buildr_jupyter.notebook.kernel_history import KernelHistory
 _h = globals().get("_history") or KernelHistory(get_ipython())
 _runs = [run for run in _h.runs() if "_history" not in run.source and "_Options" not in run.source]
 _program = _export(_runs, _runs[-1], _Options(), folder=None, notebook=None, namespace=get_ipython().user_ns)

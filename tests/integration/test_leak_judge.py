@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter import leaks
+from buildr_jupyter.secretscan import search
 from tests.engines._process import EngineStartError
 from tests.engines.gotools import tool
 from tests.fakes.credentials import ASSIGNED_KINDS, OWN_KINDS, assigned, fakes
@@ -37,7 +37,7 @@ def test_it_finds_what_gitleaks_finds(gitleaks: Path, tmp_path: Path) -> None:
     ours = {
         (path.relative_to(tmp_path / "files"), hit.kind)
         for path in (tmp_path / "files").rglob("*.py")
-        for hit in leaks.search_deeply(path.read_bytes())
+        for hit in search.search_deeply(path.read_bytes())
     }
     assert not_found(theirs, ours) == set()
     expected = {fake.kind for fake in made} - set(OWN_KINDS)
@@ -54,7 +54,9 @@ def test_it_finds_as_many_of_what_only_its_name_tells(gitleaks: Path, tmp_path: 
         path.write_text(fake.line)
     theirs = {path for path, _ in found_by(gitleaks, files, tmp_path)}
     ours = {
-        path for path in files.rglob("*.*") if any(True for _ in leaks.search_deeply(path.read_bytes(), path=path.name))
+        path
+        for path in files.rglob("*.*")
+        if any(True for _ in search.search_deeply(path.read_bytes(), path=path.name))
     }
     assert {path.relative_to(files) for path in theirs - ours} == set()
     for kind in ASSIGNED_KINDS:
@@ -76,7 +78,7 @@ def test_each_rule_finds_what_it_finds_in_its_own_examples(gitleaks: Path, tmp_p
         (tmp_path / "files").mkdir(exist_ok=True)
         (tmp_path / "files" / name).write_text(text)
     theirs = {(path.name, kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)}
-    ours = {(name, hit.kind) for name, text in texts.items() for hit in leaks.search_deeply(text.encode(), path=name)}
+    ours = {(name, hit.kind) for name, text in texts.items() for hit in search.search_deeply(text.encode(), path=name)}
     assert {name for name, _ in theirs} == set(texts), "the judge sees what was planted"
     assert not_found(theirs, ours) == set()
 

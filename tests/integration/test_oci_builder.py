@@ -15,18 +15,14 @@ from docker.errors import APIError
 from buildr_jupyter import builder
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
-from buildr_jupyter.events import CancelToken, StepUpdate, TransferUpdate, Warned
-from buildr_jupyter.model import (
-    Archive,
-    CustomDockerfile,
-    EngineLoad,
-    ImageRef,
-    Layout,
-    Push,
-    Requirement,
-)
-from buildr_jupyter.oci.registry import Registry as RegistryClient
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CustomDockerfile, Requirement
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Push
 from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines.registry import Registry
 from tests.fakes.registry import FakeRegistry
 from tests.integration.oci_images import build, collect, make_plan, needs, referrers, request_for, run, said
@@ -76,7 +72,7 @@ class TestInARegistry:
         plan = make_plan(nonce, base=base_image, base_digest=digest)
         request = request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref)
         events, result = build(oci, request)
-        assert not [event for event in events if isinstance(event, Warned)]
+        assert not [event for event in events if isinstance(event, BuildWarning)]
         with contextlib.closing(RegistryClient(registry_http.host)) as asked:
             assert asked.digest(f"me/{nonce}", "1") == result.digest
             manifest = asked.manifest(f"me/{nonce}", "1")
@@ -134,7 +130,7 @@ class TestInARegistry:
 
     def test_faults_on_the_way(self, oci: OciBuilder, tmp_path: Path) -> None:
         with FakeRegistry(auth="bearer", user="u", password="p") as fake:
-            from buildr_jupyter.credentials import Login
+            from buildr_jupyter.registry.keychain import Login
 
             waits: list[float] = []
             login = Login(fake.host, "u", "p")

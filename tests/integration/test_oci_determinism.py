@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.model import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
 from tests.integration.oci_images import PINS, build, make_plan, needs, request_for, said
 
 ROOT = str(Path(__file__).parents[2])
@@ -21,7 +21,7 @@ MAKE = """
 import sys
 from pathlib import Path
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.model import Layout
+from buildr_jupyter.model.request import Layout
 from buildr_jupyter.oci.store import Store
 from tests.integration.oci_images import build, make_plan, request_for
 folder = Path(sys.argv[1])

@@ -21,7 +21,7 @@ import pytest
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError
-from buildr_jupyter.model import FileEntry, Requirement
+from buildr_jupyter.model.plan import FileEntry, Requirement
 from buildr_jupyter.oci.store import Store
 from tests.fakes import bases
 from tests.integration.oci_images import build, make_plan, request_for, said

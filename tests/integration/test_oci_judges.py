@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from buildr_jupyter.builder import select
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.builder.selection import select
 from buildr_jupyter.errors import UnknownSpec
-from buildr_jupyter.model import Archive, BuildResult, ImageRef, Layout, Push, Requirement
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import Requirement
+from buildr_jupyter.model.request import Archive, Layout, Push
+from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci.store import Store
 from tests import demo
 from tests.engines import EngineStartError, gotools, short_folder

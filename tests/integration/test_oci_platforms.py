@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.model import FileEntry, Layout, Requirement
+from buildr_jupyter.model.plan import FileEntry, Requirement
+from buildr_jupyter.model.request import Layout
 from buildr_jupyter.oci.image import CONFIG, INDEX, MANIFEST
 from tests.engines import EngineStartError, arm64, base
 from tests.integration.oci_images import absent, build, make_plan, needs, request_for, said

@@ -19,9 +19,12 @@ import pytest
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import RegistryUnreachable
-from buildr_jupyter.events import CancelToken, TransferUpdate
-from buildr_jupyter.model import ImageRef, Push
-from buildr_jupyter.oci.registry import Patience, Registry
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.request import Push
+from buildr_jupyter.registry.client import Registry
+from buildr_jupyter.registry.transport import RetryPolicy
 from tests.engines._process import free_port, listens
 from tests.integration.oci_images import make_plan, needs, request_for, said
 
@@ -96,7 +99,7 @@ def test_killed_in_the_middle_of_a_push(mortal: Mortal, chunk_bytes: int) -> Non
         if kills and not listens("127.0.0.1", mortal.port):
             mortal.start()
 
-    asked = Registry(mortal.host, patience=Patience(5, sleep=wait))
+    asked = Registry(mortal.host, patience=RetryPolicy(5, sleep=wait))
     with contextlib.closing(asked):
         asked.ping()
         assert asked.digest("me/x", "1") is None

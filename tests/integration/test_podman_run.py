@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.builder import _podman_service
+from buildr_jupyter.builder.podman import service
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
@@ -53,10 +53,10 @@ def test_a_build_that_breaks_off_leaves_no_working_container(
         monkeypatch.delenv(name)
     store = made.folder / "store"
     before = working_containers(store)
-    waiting = _podman_service.own()  # of this process too, and it may stay
-    with pytest.raises(KeyboardInterrupt), _podman_service.leased():
+    waiting = service.own()  # of this process too, and it may stay
+    with pytest.raises(KeyboardInterrupt), service.leased():
         subprocess.run(["buildah", "from", "scratch"], check=True, stdout=subprocess.PIPE)  # as a build makes one
         assert len(working_containers(store)) == len(before) + 1
         raise KeyboardInterrupt
     assert working_containers(store) == before
-    assert waiting is _podman_service.own()
+    assert waiting is service.own()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.cell.program import ExportOptions, export
-from buildr_jupyter.cell.source import CellRun, transform
+from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.program import export
+from buildr_jupyter.notebook.cells import CellRun, transform
 
 MODULES = ("collections", "statistics", "fractions", "heapq", "difflib", "textwrap", "bisect", "random")
 

@@ -1,86 +1,192 @@
-"""The floors of the house: what may import what, read from the files themselves."""
+"""The rules of the architecture (docs/architecture.md), read from the files themselves, each seen failing on a breach."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "buildr_jupyter"
-FLOORS = {
-    "ground": {
-        "errors", "events", "model", "plan", "reference", "option", "parsing", "settings", "credentials", "engine", "sockets", "leaks", "leash", "limits", "lines", "masking", "ownership", "confined", "notebook_line", "requirement_text", "dockerfile_parse", "archives", "leak_rules", "known_values", "login_files", "pickled", "memory", "workers", "__init__",
-    },
-    "rooms": {
-        "cell", "requirements", "installed", "indexes", "wheels", "guard", "context", "install", "standin", "builder", "oci",
-        "runner",
-    },
-    "hall": {"assembly", "leaving", "proof", "pipeline", "background", "kept"},
-    "windows": {"display", "widgets", "pane", "terminal"},
-    "doors": {
-        "doors", "failures", "magics", "panes", "cli", "containerize", "doctor", "abilities", "startup", "inspection", "upkeep", "__main__",
-    },
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "buildr_jupyter"
+ORDER = (
+    "errors", "model", "events", "config", "secretscan", "process", "journal", "engine", "cluster", "registry",
+    "in_image", "notebook", "analysis", "dependencies", "export", "context", "oci", "builder", "runner", "pipeline", "ui",
+    "commands",
+)  # fmt: skip
+"""One total order: a package imports those before it. The entry points at the top level come last."""
+TOP_LEVEL = {"__init__", "__main__", "errors", "magics", "cli", "containerize"}
+JUPYTER = {
+    "magics", "ui.anywidget_bridge", "notebook.frontend", "notebook.kernel_history", "notebook.observer",
 }  # fmt: skip
-ORDER = ["ground", "rooms", "hall", "windows", "doors"]
-BESIDE = {
-    ("requirements", "installed"), ("requirements", "wheels"), ("wheels", "installed"), ("runner", "builder"),
-    ("builder", "oci"),
-}  # fmt: skip
-"""Rooms that stand on another: requirements on what is installed, the docker builder on the registry's answers."""
-SEED_NAMES = {("__init__", "magics"), ("__init__", "containerize")}  # imported late, when they are asked for
+"""The modules that may import ipykernel, ipywidgets and traitlets, or ask for the shell."""
+
+Tree = Mapping[str, str]
+"""Module in dotted form below the package (``builder.selection``; a package's ``__init__`` as the package) to source."""
 
 
-def floor_of(module: str) -> str:
+def read_tree() -> dict[str, str]:
+    """Return the package as it stands."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imports(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield (module, what it imports of the package), late and type-only imports too."""
+    for module, text in tree.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "buildr_jupyter":
+                inner = node.module.partition(".")[2]
+                for alias in node.names:
+                    whole = f"{inner}.{alias.name}".strip(".")
+                    yield module, whole if whole in tree else inner or "__init__"
+            elif isinstance(node, ast.Import):
+                yield from (
+                    (module, alias.name.partition(".")[2])
+                    for alias in node.names
+                    if alias.name.startswith("buildr_jupyter.")
+                )
+
+
+def rank(module: str) -> int:
     top = module.split(".")[0]
-    return next(floor for floor, names in FLOORS.items() if top in names)
+    return ORDER.index(top) if top in ORDER else len(ORDER)
 
 
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "buildr_jupyter":
-            inner = node.module.partition(".")[2]
-            found |= {inner} if inner else {alias.name for alias in node.names if alias.name != "__version__"}
-        elif isinstance(node, ast.Import):
-            found |= {a.name.partition(".")[2] for a in node.names if a.name.startswith("buildr_jupyter.")}
+# -- the rules: each returns the breaches in a tree
+
+
+def top_level(tree: Tree) -> list[str]:
+    """Rule 1: the top level holds the entry points, the errors and the packages of the order."""
+    return sorted({module.split(".")[0] for module in tree} - TOP_LEVEL - set(ORDER))
+
+
+def order(tree: Tree) -> list[str]:
+    """Rule 2: imports go down, and no module reaches itself."""
+    graph: dict[str, set[str]] = {}
+    breaches = []
+    for module, imported in imports(tree):
+        if module in ("__init__", "") or imported in ("__init__", ""):
+            continue
+        graph.setdefault(module, set()).add(imported)
+        if rank(imported) > rank(module):
+            breaches.append(f"{module} imports {imported}")
+    return breaches + [f"cycle: {' > '.join(cycle)}" for cycle in cycles(graph)]
+
+
+def cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    state: dict[str, int] = {}
+    path: list[str] = []
+    found = []
+
+    def visit(module: str) -> None:
+        state[module] = 1
+        path.append(module)
+        for other in sorted(graph.get(module, ())):
+            # A module imports its own package's __init__ only by being in it.
+            if other == module or module.startswith(other + "."):
+                continue
+            if state.get(other) == 1:
+                found.append([*path[path.index(other) :], other])
+            elif other not in state:
+                visit(other)
+        path.pop()
+        state[module] = 2
+
+    for module in sorted(graph):
+        if module not in state:
+            visit(module)
     return found
 
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+def private(tree: Tree) -> list[str]:
+    """Rule 3: what begins with an underscore stays inside its package."""
+    return [
+        f"{module} imports {imported}"
+        for module, imported in imports(tree)
+        if any(part.startswith("_") and part != "__init__" for part in imported.split("."))
+        and module.split(".")[0] != imported.split(".")[0]
+    ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_go_down(path: Path) -> None:
-    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    floor = ORDER.index(floor_of(own))
-    for imported in imports_of(path):
-        top = imported.split(".")[0]
-        if top == own or (own, top) in SEED_NAMES or (own, top) == ("__init__", "builder"):
+def asks_builders(tree: Tree) -> list[str]:
+    """Rule 4: the pipeline asks no builder or runner what it is, neither by getattr nor by its name or class."""
+    breaches = []
+    for module, text in tree.items():
+        if module.split(".")[0] != "pipeline":
             continue
-        other = ORDER.index(floor_of(top))
-        assert other <= floor, f"{own} ({ORDER[floor]}) imports {imported} ({ORDER[other]})"
-        if other == floor and ORDER[floor] == "rooms":
-            assert (own, top) in BESIDE, f"room {own} knows room {top} beside it"
+        for node in ast.walk(ast.parse(text)):
+            words = ast.unparse(node) if isinstance(node, ast.Call | ast.Compare) else ""
+            asked = re.match(r"(?:getattr|hasattr|isinstance|type)\((?:self\.)?_?(?:builder|runner)\b", words)
+            named = isinstance(node, ast.Compare) and re.search(r"\b(?:builder|runner)(?:\.name|\.command)\b", words)
+            if asked or named:
+                breaches.append(f"{module}: {words}")
+    return breaches
 
 
-def test_only_three_places_know_jupyter() -> None:
-    allowed = {"magics.py", "widgets.py", "cell/source.py"}
-    for path in MODULES:
-        name = path.relative_to(PACKAGE).as_posix()
-        names = {
-            alias.name.split(".")[0]
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for alias in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
-        }
-        knows = names & {"ipywidgets", "nbformat", "ipykernel"}
-        assert not knows or name in allowed, f"{name} imports {knows}"
+def untested(tree: Tree) -> list[str]:
+    """Rule 5: every module has a test module of its own name, in a folder of its package's name."""
+    wanted = {
+        module: Path("tests", "unit", *module.split(".")[:-1], f"test_{module.split('.')[-1].lstrip('_')}.py")
+        for module in tree
+        if "." in module and not any(other.startswith(f"{module}.") for other in tree)
+    }
+    return [f"{module}: {path}" for module, path in wanted.items() if not (ROOT / path).is_file()]
+
+
+def knows_jupyter(tree: Tree) -> list[str]:
+    """Rule 8: only a few modules know Jupyter's front ends."""
+    breaches = []
+    for module, text in tree.items():
+        for node in ast.walk(ast.parse(text)):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            known = {name.split(".")[0] for name in names} & {"ipykernel", "ipywidgets", "anywidget", "traitlets"}
+            if known and module not in JUPYTER | {"ui.sessions"}:
+                breaches.append(f"{module} imports {', '.join(names)}")
+    return breaches
+
+
+RULES = {
+    top_level: {"mechanics.lever": ""},
+    order: {"model.plan": "def late():\n    from buildr_jupyter.builder import select"},
+    private: {"builder.selection": "from buildr_jupyter.runner._outputs import x", "runner._outputs": ""},
+    asks_builders: {"pipeline.stages": "x = getattr(builder, 'keeps_images', False)"},
+    untested: {"builder.never_tested": ""},
+    knows_jupyter: {"export.program": "import ipywidgets"},
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_holds(rule: object) -> None:
+    assert callable(rule)
+    assert rule(read_tree()) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_planted_breach_is_seen(rule: object) -> None:
+    assert callable(rule)
+    planted = read_tree() | RULES[rule]  # type: ignore[index]
+    assert len(rule(planted)) > len(rule(read_tree()))
+
+
+def test_a_cycle_is_seen() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
 
 
 def test_importing_the_package_is_light() -> None:
+    """Rule 7."""
     code = (
         "import sys, buildr_jupyter, buildr_jupyter.magics; "
         "print([m for m in ('docker', 'ipywidgets', 'kubernetes', 'requests', 'nbformat') if m in sys.modules])"
@@ -92,9 +198,9 @@ def test_importing_the_package_is_light() -> None:
 def test_it_imports_where_posix_modules_are_missing() -> None:
     """Windows has none of them."""
     modules = [
-        ".".join(("buildr_jupyter", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        for path in MODULES
-        if path.name not in ("__main__.py", "install.py")
+        f"buildr_jupyter.{module}"
+        for module in read_tree()
+        if module not in ("__init__", "__main__") and not module.startswith("in_image")
     ]
     code = (
         "import sys\n"

@@ -141,21 +141,21 @@ def test_doctor_says_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_logins_need_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from buildr_jupyter import credentials
+    from buildr_jupyter.registry import keychain
     from tests.fakes.registry import FakeRegistry
 
     monkeypatch.setenv("BUILDR_AUTH_FILE", str(tmp_path / "auth.json"))
     with FakeRegistry(auth="basic", user="me", password="open sesame") as registry:
         monkeypatch.setattr(sys, "stdin", io.StringIO("wrong\n"))
         assert run("login", registry.host, "-u", "me", "--password-stdin")[0] == 1
-        assert credentials.find(registry.host) is None
+        assert keychain.find(registry.host) is None
         monkeypatch.setattr(sys, "stdin", io.StringIO("open sesame\n"))
         status, out, err = run("login", registry.host, "-u", "me", "--password-stdin")
     assert (status, out) == (0, ""), err
     assert "open sesame" not in err
     assert oct((tmp_path / "auth.json").stat().st_mode & 0o777) == "0o600"
     assert run("logout", registry.host)[0] == 0
-    assert credentials.find(registry.host) is None
+    assert keychain.find(registry.host) is None
 
 
 def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:

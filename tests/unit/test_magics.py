@@ -12,8 +12,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.testing.globalipapp import start_ipython
 
 import buildr_jupyter
+from buildr_jupyter.config.options import OPTIONS
 from buildr_jupyter.errors import BuildrError, CellSyntaxError, EngineUnavailable, LeakError, RunError, UnboundName
-from buildr_jupyter.option import OPTIONS
 from tests.fakes.credentials import fakes
 
 TOKEN = next(fake.value for fake in fakes() if fake.kind == "github-pat")

@@ -10,7 +10,9 @@ import pytest
 from buildr_jupyter.builder import auto_builder
 from buildr_jupyter.builder.auto_builder import AutoBuilder
 from buildr_jupyter.errors import EnginePermission, EngineUnavailable
-from buildr_jupyter.model import Archive, BuildRequest, EngineLoad, ImagePlan, ImageRef, Refusal
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import ImagePlan
+from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Unsupported
 
 
 class Candidate:
@@ -25,12 +27,12 @@ class Candidate:
             raise EngineUnavailable(f"no {self.name}")
         return "there"
 
-    def refusals(self, request: BuildRequest) -> list[Refusal]:
+    def refusals(self, request: BuildRequest) -> list[Unsupported]:
         wants = {
             "archive": any(isinstance(o, Archive) for o in request.outputs),
             "apt": bool(request.plan.system_packages),
         }  # type: ignore[union-attr]
-        return [Refusal(what, "because") for what, asked in wants.items() if asked and what in self.cannot]
+        return [Unsupported(what, "because") for what, asked in wants.items() if asked and what in self.cannot]
 
 
 def chosen(

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from docker import APIClient
 
-from buildr_jupyter import builder, engine
+from buildr_jupyter import builder
 from buildr_jupyter.builder.docker_builder import DockerBuilder
-from buildr_jupyter.credentials import Login
+from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
@@ -30,8 +30,13 @@ from buildr_jupyter.errors import (
     RegistryUnreachable,
     UnknownSpec,
 )
-from buildr_jupyter.events import BuildState, CancelToken, Event, LogLine, Warned
-from buildr_jupyter.model import Archive, BuildRequest, ImageRef, Layout
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, LogLine
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import Archive, BuildRequest, Layout
+from buildr_jupyter.registry.keychain import Login
 from tests.fakes.engine import IMAGE_ID, FakeEngine, lines_of
 
 CAPTURES = json.loads((Path(__file__).parents[2] / "fakes" / "engine-build-events.json").read_text())
@@ -93,14 +98,14 @@ def test_each_line_goes_through_process_stream(subject: Subject, folder: Path, m
     class Mine(DockerBuilder):
         def _process_stream(self, line: bytes) -> list[Event]:
             seen.append(line)
-            return [Warned("mine"), *super()._process_stream(line)]
+            return [BuildWarning("mine"), *super()._process_stream(line)]
 
     with FakeEngine(build=GOOD, chunk_bytes=5) as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.host)
         request = BuildRequest(folder, (ImageRef.parse("x:1"),))
         state = BuildState().apply_all(Mine(find_login=lambda _: None).stream_build(request, CancelToken()))
     assert seen == [line.strip() for line in GOOD.split(b"\n") if line.strip()]
-    assert state.warnings == [Warned("mine")]
+    assert state.warnings == [BuildWarning("mine")]
     assert state.steps["3"].status == "done"
 
 

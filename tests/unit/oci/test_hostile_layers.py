@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
-from buildr_jupyter.events import CancelToken
+from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.oci.archive import FileSource, cancelled_check
-from buildr_jupyter.oci.base import Base, find_python, opened_layer
+from buildr_jupyter.oci.base_image import Base, find_python, opened_layer
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Layer
 from buildr_jupyter.oci.store import Store
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter import cli, context
-from buildr_jupyter.builder._oci_outputs import image_of
+from buildr_jupyter import cli
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import BuildError, BuildRefused
-from buildr_jupyter.events import CancelToken
-from buildr_jupyter.model import BuildRequest, FileEntry, ImagePlan, ImageRef
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import Store
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter import context
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.events import CancelToken, Event, Warned
-from buildr_jupyter.model import BuildRequest, FileEntry, ImagePlan, ImageRef, Push, Requirement
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import BuildRequest, Push
 from buildr_jupyter.oci.sbom import SBOM_TYPE, purl
 from buildr_jupyter.oci.store import Store
 from tests.fakes.registry import FakeRegistry
@@ -52,7 +56,7 @@ def test_attached_to_what_is_pushed(tmp_path: Path, small_base: Path) -> None:
         with FakeRegistry() as fake:
             fake.strict = True
             events, result = push(fake, tmp_path / f"store{number}", small_base, tmp_path)
-            assert not [event for event in events if isinstance(event, Warned)]
+            assert not [event for event in events if isinstance(event, BuildWarning)]
             everything = (*fake.blobs.values(), *(content for _, content in fake.manifests.values()))
             assert not [one for one in everything if str(tmp_path).encode() in one], "where the base's file is"
             content, manifest = bill_of(fake, result.digest)
@@ -83,7 +87,7 @@ def test_a_registry_that_takes_no_bill_keeps_the_image(
     tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from buildr_jupyter.errors import PublishError
-    from buildr_jupyter.oci.registry import Registry
+    from buildr_jupyter.registry.client import Registry
 
     def refuse(*_: object) -> str:
         raise PublishError("no artifacts here", hint="none")
@@ -93,7 +97,7 @@ def test_a_registry_that_takes_no_bill_keeps_the_image(
         events, result = push(fake, tmp_path / "store", small_base, tmp_path)
         assert fake.manifests["me/x", "1"]
         assert result.pushed
-    assert ["no artifacts here" in event.text for event in events if isinstance(event, Warned)] == [True]
+    assert ["no artifacts here" in event.text for event in events if isinstance(event, BuildWarning)] == [True]
 
 
 @pytest.mark.parametrize(

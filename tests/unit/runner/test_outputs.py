@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.errors import RunError
-from buildr_jupyter.events import Warned
-from buildr_jupyter.model import RunSpec
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.runner._outputs import extract_outputs
 from buildr_jupyter.runner.docker_runner import _output_path
 
@@ -32,13 +32,13 @@ def tar(*members: tuple[str, bytes, str]) -> list[bytes]:
     return [data[start : start + 700] for start in range(0, len(data), 700)]
 
 
-def extract(chunks: list[bytes], folder: Path) -> tuple[list[Warned], tuple[Path, ...]]:
+def extract(chunks: list[bytes], folder: Path) -> tuple[list[BuildWarning], tuple[Path, ...]]:
     said = []
     stream = extract_outputs(chunks, folder)
     while True:
         try:
             event = next(stream)
-            assert isinstance(event, Warned)
+            assert isinstance(event, BuildWarning)
             said.append(event)
         except StopIteration as end:
             return said, end.value

@@ -1,0 +1,189 @@
+"""The abstract objects that the slice reasons with: what a name may stand for, and what a statement does to it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+__all__ = [
+    "ATOM",
+    "NOTHING",
+    "AbstractValue",
+    "ClassInfo",
+    "Effects",
+    "Fails",
+    "FunctionInfo",
+    "Obj",
+    "live_closure",
+    "reach",
+]
+
+Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
+
+
+class Fails(Exception):
+    """The statement certainly fails: the rest of its cell did not happen."""
+
+
+_NO_PLACES: Mapping[Obj, frozenset[Obj]] = MappingProxyType({})
+
+
+class Obj:
+    """One thing that may change: what one expression made, a module, a parameter, a part of the world."""
+
+    __slots__ = ("edges", "info", "kind", "life", "opaque", "places", "serial", "typ")
+
+    def __init__(
+        self,
+        kind: Kind,
+        serial: int,
+        *,
+        info: FunctionInfo | ClassInfo | Obj | str | None = None,
+        opaque: bool = False,
+        edges: Iterable[Obj] = (),
+        life: Iterable[Obj] = (),
+        typ: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self.serial = serial
+        self.info = info
+        """What a func, class, inst (its class), mod or param is."""
+        self.opaque = opaque
+        """What it holds is not known: an element of it may share all that it shares."""
+        self.edges = set(edges)
+        """What it holds: a deep change reaches these."""
+        self.life = set(life)
+        """What its behaviour rests on, though changing it does not change these: its class, its module."""
+        self.typ = typ
+        self.places: Mapping[Obj, frozenset[Obj]] = _NO_PLACES
+        """For a function that a call made: what the parameters of that call, which it may change, stood for."""
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.serial} {self.typ or ''}>"
+
+
+NOTHING: frozenset[Obj] = frozenset()
+
+
+class AbstractValue(NamedTuple):
+    """What an expression may be."""
+
+    objs: frozenset[Obj] = NOTHING
+    """Empty for what cannot change: numbers, strings."""
+    path: str | None = None
+    """Dotted name of a builtin or of something in a module: ``len``, ``numpy.random.seed``."""
+    const: str | None = None
+    """The text, where it is a string that is known."""
+    typ: str | None = None
+
+
+ATOM = AbstractValue()
+
+
+@dataclass(slots=True, eq=False)
+class FunctionInfo:
+    """A function or lambda: its tree, and what is known of it once it was looked into."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp
+    locals: frozenset[str]
+    enclosing: frozenset[str] = frozenset()
+    """Names of the functions around it: they live in its closure."""
+    params: list[Obj] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    generator: bool = False
+    implicit: bool = False
+    """Called without a call: a special method, a property."""
+    static: bool = False
+    owner: Obj | None = None
+    defaults: frozenset[Obj] = NOTHING
+    captured: dict[str, AbstractValue] = field(default_factory=dict)
+    facts: Effects | None = None
+    rests_on: dict[str, AbstractValue | None] = field(default_factory=dict)
+    """The globals that ``facts`` were found with."""
+    busy: bool = False
+    start: int = 0
+    end: int = 0
+    """Objects with serials above ``start`` and up to ``end`` were made while the function was looked into."""
+
+
+@dataclass(slots=True, eq=False)
+class ClassInfo:
+    """A class: its methods, and its bases as far as the notebook defines them."""
+
+    name: str
+    methods: dict[str, list[Obj]] = field(default_factory=dict)
+    bases: list[Obj] = field(default_factory=list)
+    foreign: bool = False
+    """A base comes from a library."""
+    mutable: bool = False
+    """The class itself holds something that may change."""
+
+    def find(self, name: str) -> list[Obj]:
+        """Return the function objects that ``name`` may be, nearest class first."""
+        if name in self.methods:
+            return self.methods[name]
+        for base in self.bases:
+            if isinstance(base.info, ClassInfo) and base.info is not self and (found := base.info.find(name)):
+                return found
+        return []
+
+    def all_methods(self) -> list[Obj]:
+        """Return every function of the class and of its bases."""
+        found = [method for methods in self.methods.values() for method in methods]
+        for base in self.bases:
+            if isinstance(base.info, ClassInfo) and base.info is not self:
+                found.extend(base.info.all_methods())
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class Effects:
+    """What one statement, or one call of a function, does."""
+
+    reads: set[str] = field(default_factory=set)
+    """Names of the notebook that it needs from before, those that functions read when called included."""
+    direct: dict[str, int] = field(default_factory=dict)
+    """Names read by the statement itself, outside of functions and of ``try``, with the line."""
+    binds: set[str] = field(default_factory=set)
+    """Names that it surely gives a new value."""
+    maybe: set[str] = field(default_factory=set)
+    """Names that it may give a new value, or takes away."""
+    deletes: set[str] = field(default_factory=set)
+    mutates: set[Obj] = field(default_factory=set)
+    returns: set[Obj] = field(default_factory=set)
+    return_typ: str | None = None
+    calls: list[tuple[Obj, str | None, list[AbstractValue]]] = field(default_factory=list)
+    """Calls of a parameter: (parameter, method or None, arguments), known only once the function is called."""
+    assigned: dict[str, AbstractValue] = field(default_factory=dict)
+    """What a function gives to the names that it declares ``global``."""
+    everything: int = 0
+    """Line of an ``exec``, ``eval``, ``globals()`` that may read any name; 0 for none."""
+
+
+def reach(objs: Iterable[Obj]) -> set[Obj]:
+    """Return the objects and all that they hold, at any depth."""
+    found = set(objs)
+    todo = list(found)
+    while todo:
+        for inner in todo.pop().edges:
+            if inner not in found:
+                found.add(inner)
+                todo.append(inner)
+    return found
+
+
+def live_closure(objs: Iterable[Obj]) -> set[Obj]:
+    """Return the objects, what they hold and what their behaviour rests on: a change of any of these counts."""
+    found = set(objs)
+    todo = list(found)
+    while todo:
+        current = todo.pop()
+        for group in (current.edges, current.life):
+            for inner in group:
+                if inner not in found:
+                    found.add(inner)
+                    todo.append(inner)
+    return found

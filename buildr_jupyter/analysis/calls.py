@@ -1,0 +1,486 @@
+"""What a call does and gives: functions of the notebook are looked into, those of libraries are looked up."""
+
+from __future__ import annotations
+
+import ast
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+
+from buildr_jupyter.analysis import library_tables as known
+from buildr_jupyter.analysis.abstract_values import (
+    ATOM,
+    NOTHING,
+    AbstractValue,
+    ClassInfo,
+    Effects,
+    FunctionInfo,
+    Obj,
+    reach,
+)
+from buildr_jupyter.analysis.library_calls import DEPTH, Library, objs_of, opaque
+from buildr_jupyter.analysis.side_effects import CACHE_METHODS
+from buildr_jupyter.analysis.state import TABLES, Frame
+
+__all__ = ["Calls"]
+
+_PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
+
+
+class Calls(Library):
+    """Adds calls to the expressions."""
+
+    # -- the node
+
+    def call(self, node: ast.Call) -> AbstractValue:
+        """Return what the call may give, noting what it does."""
+        function = node.func
+        receiver: AbstractValue | None = None
+        if isinstance(function, ast.Attribute):
+            if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
+                return self._super_call(function.attr, *self._arguments(node))
+            receiver = self.eval(function.value)
+            callee = ATOM
+        else:
+            callee = self.eval(function)
+        args, keywords = self._arguments(node)
+        if receiver is not None and isinstance(function, ast.Attribute):
+            if receiver.path is None:
+                return self.method(receiver, function.attr, args, keywords)
+            callee = self.attribute(receiver, function.attr)
+        return self.invoke(callee, args, keywords, node)
+
+    def _arguments(self, node: ast.Call) -> tuple[list[AbstractValue], dict[str, AbstractValue]]:
+        args = [self.eval(argument) for argument in node.args]
+        keywords: dict[str, AbstractValue] = {}
+        if not node.keywords:
+            return args, keywords
+        for number, keyword in enumerate(node.keywords):
+            value = self.eval(keyword.value)
+            if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and not keyword.value.value:
+                continue
+            keywords[keyword.arg or f"**{number}"] = value
+        return args, keywords
+
+    def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
+        for frame in reversed(self.frames):
+            if frame.function is not None and frame.function.params:
+                self.facts.calls.append((frame.function.params[0], f"super:{name}", [*args, *keywords.values()]))
+                return self.fresh(opaque=True, edges={frame.function.params[0]})
+        return ATOM
+
+    # -- any callee
+
+    def invoke(
+        self,
+        callee: AbstractValue,
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue] | None = None,
+        node: ast.Call | None = None,
+    ) -> AbstractValue:
+        """Return what calling ``callee`` may give."""
+        keywords = keywords or {}
+        if callee.path is not None:
+            return self.library(callee.path, callee, args, keywords, node)
+        results: list[AbstractValue] = []
+        for obj in callee.objs:
+            if obj.kind == "func":
+                results.append(self.apply(obj, args, keywords=keywords))
+            elif obj.kind == "class":
+                results.append(self._instance(obj, args, keywords))
+            elif obj.kind == "param":
+                given = [*args, *keywords.values()]
+                self.facts.calls.append((obj, None, given))
+                results.append(self.fresh(opaque=True, edges=objs_of(given) | {obj}))
+            elif obj.kind == "inst":
+                info = self.class_of(obj)
+                own = AbstractValue(frozenset((obj,)))
+                results.extend(
+                    self.apply(method, args, own, keywords) for method in (info.find("__call__") if info else ())
+                )
+                results.extend(self._unknown_call(obj, args, keywords) if info is None or info.foreign else ())
+            elif obj.kind != "mod":
+                results.extend(self._unknown_call(obj, args, keywords))
+        if not callee.objs:
+            return self.fresh(
+                opaque=True,
+                edges=objs_of(args),
+            )
+        return self.join(results) if results else ATOM
+
+    def _unknown_call(
+        self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> list[AbstractValue]:
+        given = [*args, *keywords.values()]
+        inside = [obj for obj in reach((callee,)) if obj.kind in ("func", "class", "inst") and obj is not callee]
+        if inside and self.depth < DEPTH:
+            self.depth += 1
+            found = [self.invoke(AbstractValue(frozenset((obj,))), args, keywords) for obj in inside]
+            self.depth -= 1
+            return found
+        roots = {owner.info for owner in callee.life}
+        if not roots & _PLAIN_CALLABLES:
+            self.change((callee,))
+        if not roots:
+            self.change_deep(objs_of(given))
+        return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+
+    def _instance(self, cls: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
+        info = cls.info
+        assert isinstance(info, ClassInfo)
+        obj = self.new("inst", info=cls, life=(cls,))
+        value = AbstractValue(frozenset((obj,)))
+        makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
+        for method in makers:
+            self.apply(method, args, value, keywords)
+        if not makers or info.foreign:
+            obj.edges.update(objs_of([*args, *keywords.values()]))
+        if info.mutable:
+            obj.edges.add(cls)
+        obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
+        self.facts.mutates.discard(obj)
+        return value
+
+    # -- functions of the notebook
+
+    def apply(
+        self,
+        function: Obj,
+        args: list[AbstractValue],
+        self_val: AbstractValue | None = None,
+        keywords: Mapping[str, AbstractValue] | None = None,
+    ) -> AbstractValue:
+        """Note what a call of the notebook's function does with these arguments; return what it may give."""
+        info = function.info
+        if not isinstance(info, FunctionInfo):
+            return ATOM
+        facts = self.summary(info)
+        if facts is None or self.depth >= DEPTH:
+            return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
+        given = list(args) if self_val is None or info.static else [self_val, *args]
+        places = {**function.places, **_places(info, given, keywords or {})}
+        if info.owner is not None:
+            places[info.owner] = frozenset((function,))
+        self.depth += 1
+        try:
+            result = self._take(info, facts, places, function)
+        finally:
+            self.depth -= 1
+        return self._from_cache(function, result) if function.typ is not None else result
+
+    def _from_cache(self, function: Obj, result: AbstractValue) -> AbstractValue:
+        """Note a call of a function that keeps its results; what it gives may be given to others, too."""
+        assert function.typ is not None
+        self.facts.mutates.add(self.world_object(function.typ))
+        if not result.objs:
+            return result
+        return result._replace(objs=result.objs | {one for one in function.life if one.info == "results"})
+
+    def _take(
+        self, info: FunctionInfo, facts: Effects, places: dict[Obj, frozenset[Obj]], function: Obj
+    ) -> AbstractValue:
+        copies: dict[Obj, Obj] = {}
+
+        def put(objs: Iterable[Obj]) -> set[Obj]:
+            found: set[Obj] = set()
+            for obj in objs:
+                if obj in places:
+                    found.update(places[obj])
+                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "inst"):
+                    found.add(copy(obj))
+                else:
+                    found.add(obj)
+            return found
+
+        def copy(obj: Obj) -> Obj:
+            # What the function itself made is made anew by each call.
+            made = copies.get(obj)
+            if made is None:
+                made = copies[obj] = self.new(obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ)
+                made.edges.update(put(obj.edges))
+                if obj.kind == "func":
+                    made.places = places | {inner: frozenset(put(objs)) for inner, objs in obj.places.items()}
+            return made
+
+        here = Effects(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
+        self.merge(here, certain=False)
+        for name, value in facts.assigned.items():
+            self.set_global(name, value._replace(objs=frozenset(put(value.objs)), const=None), weak=True)
+        for token in facts.binds:
+            if token.startswith("@"):
+                self.seed(token[1:], weak=True)
+        if facts.mutates:
+            self.change(put(facts.mutates))
+        # What is stored into a parameter, its own or one of the call that made it, is held by what was given.
+        own = {param.info for param in info.params}
+        for param, targets in places.items():
+            if param.kind != "param" or not targets or param in own:
+                continue
+            if extra := param.edges - {param.info}:
+                stored = put(obj for obj in extra if obj is not param)
+                for target in targets:
+                    target.edges.update(obj for obj in stored if obj is not target)
+        for callee, method, values in facts.calls:
+            given = [value._replace(objs=frozenset(put(value.objs))) for value in values]
+            for target in places.get(callee, (callee,)):
+                self._deferred(target, method, given)
+        if info.generator:
+            edges = put(facts.returns)
+            for objs in places.values():
+                edges |= objs
+            return AbstractValue(frozenset((self.new("iter", edges=edges, life=(function,)),)))
+        return AbstractValue(frozenset(put(facts.returns)), typ=facts.return_typ)
+
+    def _deferred(self, target: Obj, method: str | None, given: list[AbstractValue]) -> None:
+        value = AbstractValue(frozenset((target,)), typ=target.typ)
+        if method is None:
+            self.invoke(value, given)
+        elif method.startswith("@"):
+            self.attribute(value, method[1:])
+        elif method == "__iter__":
+            self.consume(value)
+        elif method == "__getitem__":
+            self.use(value)
+        elif method.startswith("super:"):
+            info = self.class_of(target)
+            for base in info.bases if info else ():
+                for found in base.info.find(method[6:]) if isinstance(base.info, ClassInfo) else ():
+                    self.apply(found, given, value)
+            if target.kind == "param":
+                self.facts.calls.append((target, method, given))
+        else:
+            name, _, mark = method.partition("!")
+            self.method(value, name, given, {"inplace": ATOM} if mark else {})
+
+    def summary(self, info: FunctionInfo) -> Effects | None:
+        """Return what the function does when called; None while it is being found (a recursion)."""
+        if info.busy:
+            return None
+        env = self.env
+        if info.facts is not None and all(env.get(name) is value for name, value in info.rests_on.items()):
+            for outer in self.building:
+                for name, value in info.rests_on.items():
+                    outer.rests_on.setdefault(name, value)
+            return info.facts
+        if isinstance(info.node, ast.GeneratorExp):
+            return info.facts
+        info.busy = True
+        saved = (self.facts, self.bound, self.frames, self.inner, self.weak)
+        self.facts, self.bound, self.inner, self.weak = Effects(), set(), [], 0
+        info.start = self.serial
+        self._make_params(info)
+        frame = Frame(info.locals, info.owner)
+        frame.function = info
+        frame.vals.update({name: self._param_value(info, number) for number, name in enumerate(info.names)})
+        self.frames = [frame]
+        info.rests_on = {}
+        self.building.append(info)
+        try:
+            if isinstance(info.node, ast.Lambda):
+                value = self.eval(info.node.body)
+                self.facts.returns.update(value.objs)
+                self.facts.return_typ = value.typ
+            else:
+                self.block(info.node.body)
+            info.facts = self.facts
+            info.end = self.serial
+        finally:
+            self.facts, self.bound, self.frames, self.inner, self.weak = saved
+            self.building.pop()
+            info.busy = False
+        for outer in self.building:
+            for name, found in info.rests_on.items():
+                outer.rests_on.setdefault(name, found)
+        return info.facts
+
+    def _make_params(self, info: FunctionInfo) -> None:
+        info.params = []
+        for name in info.names:
+            inner = self.new("param", opaque=True)
+            param = self.new("param", info=inner, edges=(inner,), typ=None)
+            inner.info = name
+            info.params.append(param)
+
+    @staticmethod
+    def _param_value(info: FunctionInfo, number: int) -> AbstractValue:
+        return AbstractValue(frozenset((info.params[number],)) | info.defaults)
+
+    @abstractmethod
+    def block(self, body: list[ast.stmt]) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
+        """Supplied by a floor above."""
+
+    # -- methods
+
+    def method(
+        self, receiver: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        """Note what calling a method does; return what it may give."""
+        given = [*args, *keywords.values()]
+        if not receiver.objs:
+            return self._atomic_method(receiver, name, args, given)
+        results: list[AbstractValue] = []
+        others: list[Obj] = []
+        for obj in receiver.objs:
+            if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
+                results.append(self.cache_method(obj.typ, name))
+            elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
+                results.extend(self._own_method(obj, info, name, args, keywords, others))
+            elif obj.kind == "param":
+                mark = "!" if "inplace" in keywords or "out" in keywords else ""
+                self.facts.calls.append((obj, f"{name}{mark}", given))
+                fresh = name in known.FRESH_METHODS
+                results.append(self.fresh(opaque=True, edges=() if fresh else objs_of(given) | {obj} | obj.edges))
+            else:
+                others.append(obj)
+        if others:
+            self.file_method(name, args, keywords=keywords)
+            results.append(
+                self._foreign_method(AbstractValue(frozenset(others), typ=receiver.typ), name, args, keywords)
+            )
+        return self.join(results) if results else ATOM
+
+    def _own_method(
+        self,
+        obj: Obj,
+        info: ClassInfo,
+        name: str,
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue],
+        others: list[Obj],
+    ) -> list[AbstractValue]:
+        found = info.find(name)
+        value = AbstractValue(frozenset((obj,)))
+        if found:
+            results = []
+            for method in found:
+                unbound = obj.kind == "class" and isinstance(method.info, FunctionInfo) and not method.info.static
+                bound_to_class = unbound and "classmethod" in _decorators(method)
+                results.append(self.apply(method, args, None if unbound and not bound_to_class else value, keywords))
+            return results
+        held = [inner for inner in obj.edges if inner.kind in ("func", "class")]
+        if held and name not in known.PURE_METHODS:
+            return [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
+        if info.foreign:
+            others.append(obj)
+        return []
+
+    def _atomic_method(
+        self, receiver: AbstractValue, name: str, args: list[AbstractValue], given: list[AbstractValue]
+    ) -> AbstractValue:
+        for value in given:
+            self.use(value)
+        if name == "join":
+            for value in args:
+                self.consume(value)
+        self.file_method(name, args, receiver)
+        if name in ("split", "rsplit", "splitlines", "partition", "rpartition"):
+            return self.fresh(typ="list")
+        if name in ("open", "iterdir", "glob", "rglob"):
+            return self.fresh(opaque=True)
+        return AbstractValue(typ=receiver.typ)
+
+    def _foreign_method(
+        self, receiver: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        given = [*args, *keywords.values()]
+        self._call_back(given, receiver)
+        typ = receiver.typ
+        objs = receiver.objs
+        changes = "inplace" in keywords or "out" in keywords
+        if "out" in keywords:
+            self.change_deep(keywords["out"].objs)
+        if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
+            self.change(args[0].objs)
+        for value in given:
+            if any(obj.typ == "rng" for obj in value.objs):
+                self.change(value.objs)
+        iterator = any(obj.kind == "iter" for obj in objs)
+        if name in known.SHALLOW_METHODS and typ not in TABLES:
+            self.change(objs)
+            if name in known.STORING_METHODS:
+                self._store(objs, name, args, given)
+        elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):
+            self.change_deep(objs)
+            if re.match(r"add|set|insert|push|append|register|attach|put", name):
+                self._store(objs, name, args, given)
+        if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
+            self.draw_by_object(objs, name)
+        return self._method_result(receiver, name, given)
+
+    def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
+        stored = set(objs_of(given))
+        if name in ("extend", "update", "extendleft"):
+            for value in args:
+                self.consume(value)
+                stored.update(self.element(value).objs)
+        for obj in objs:
+            obj.edges.update(inner for inner in stored if inner is not obj)
+
+    def _method_result(self, receiver: AbstractValue, name: str, given: list[AbstractValue]) -> AbstractValue:
+        objs, typ = receiver.objs, receiver.typ
+        lives = self.lives(receiver)
+        if name in known.ITERATOR_METHODS or (name == "split" and typ not in TABLES):
+            return AbstractValue(frozenset((self.new("iter", edges=objs | objs_of(given), life=lives),)))
+        if name == "copy" and typ not in TABLES:
+            return self.fresh(edges=self.element(receiver).objs, typ=typ, life=lives, opaque=opaque(objs))
+        if name in known.FRESH_METHODS or name in ("fit_transform", "fit_predict"):
+            kept = typ if typ in TABLES else None
+            if name in ("to_list", "tolist", "to_dict"):
+                kept = "list"
+            edges = {obj for obj in objs if obj.kind == "iter"} if typ not in TABLES else set()
+            return self.fresh(opaque=True, typ=kept, life=lives, edges=edges)
+        if name in ("keys", "values", "items") and typ not in TABLES:
+            # A view shows what its dict becomes.
+            inside = self.element(receiver).objs
+            return AbstractValue(inside | {self.new(edges=inside, life=objs)})
+        if name in ("get", "pop", "popleft", "popitem", "setdefault", "most_common"):
+            element = self.element(receiver)
+            inner = element.objs | objs_of(given)
+            return AbstractValue(inner | {self.new(edges=inner)}, typ=element.typ) if inner else self.fresh()
+        if typ in ("list", "dict", "set") and name in known.SHALLOW_METHODS:
+            return ATOM
+        made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
+        return AbstractValue(objs | {made}, typ=typ if typ in TABLES else None)
+
+
+def _decorators(function: Obj) -> set[str]:
+    node = function.info.node if isinstance(function.info, FunctionInfo) else None
+    listed = getattr(node, "decorator_list", ())
+    return {decorator.id for decorator in listed if isinstance(decorator, ast.Name)}
+
+
+def _places(
+    info: FunctionInfo, given: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+) -> dict[Obj, frozenset[Obj]]:
+    """Return what each parameter, and what each parameter's inside, stands for in this call."""
+    arguments = info.node.args if not isinstance(info.node, ast.GeneratorExp) else None
+    count = len(arguments.posonlyargs) + len(arguments.args) if arguments else 0
+    rest: set[Obj] = set()
+    named = dict(zip(info.names[:count], (value.objs for value in given), strict=False))
+    for value in given[count:]:
+        rest.update(value.objs)
+    for name, value in keywords.items():
+        if name in info.names:
+            named[name] = value.objs
+        else:
+            rest.update(value.objs)
+    stars = set()
+    if arguments is not None:
+        for star in (arguments.vararg, arguments.kwarg):
+            if star is not None:
+                named[star.arg] = frozenset(rest)
+                stars.add(star.arg)
+    places: dict[Obj, frozenset[Obj]] = {}
+    for param, name in zip(info.params, info.names, strict=True):
+        objs = named.get(name, info.defaults if name not in named else NOTHING)
+        places[param] = objs
+        if isinstance(param.info, Obj):
+            inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}
+            if name in stars:
+                inner.update(objs)
+            places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})
+    return places

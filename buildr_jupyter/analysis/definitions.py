@@ -1,0 +1,258 @@
+"""What gives names: binding, imports, functions, classes and their decorators."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from buildr_jupyter.analysis.abstract_values import AbstractValue, ClassInfo, Obj
+from buildr_jupyter.analysis.calls import Calls
+from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
+from buildr_jupyter.analysis.scope import bound_names
+from buildr_jupyter.analysis.side_effects import CACHES
+from buildr_jupyter.analysis.state import Frame
+
+__all__ = ["Definitions"]
+
+_PROPERTIES = {"property", "cached_property", "setter", "getter"}
+
+
+class Definitions(Calls):
+    """Adds what binds names to the calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._statements: dict[type, Callable[[Any], None]] = {}
+        """What takes each kind of statement; the floor above fills it."""
+        self.history: dict[str, list[tuple[int, AbstractValue]]] = {}
+        """For each name, the statements that gave it a value, with the value."""
+        self.number = 0
+        self.star_imports: list[tuple[int, str]] = []
+
+    def _one(self, node: ast.stmt) -> None:
+        handler = self._statements.get(type(node))
+        if handler is not None:
+            handler(node)
+        else:
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr):
+                    self.eval(child)
+
+    def block(self, body: list[ast.stmt]) -> None:
+        """Take the statements of a block in order."""
+        for node in body:
+            self._one(node)
+
+    def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
+        """Give a name of the notebook a value; a weak one may leave the old."""
+        facts = self.facts
+        self.effects += 1
+        if weak:
+            old = self.env.get(name)
+            if old is not None:
+                value = old if old == value else self.join([old, value])
+            if name not in facts.binds:
+                facts.maybe.add(name)
+        else:
+            self.bound.add(name)
+            facts.binds.add(name)
+        self.env[name] = value
+        entries = self.history.setdefault(name, [])
+        if entries and entries[-1][0] == self.number:
+            entries[-1] = (self.number, value)
+        else:
+            entries.append((self.number, value))
+
+    def bind(self, name: str, value: AbstractValue) -> None:
+        """Give a name a value, where it belongs."""
+        self.effects += 1
+        if self.frames:
+            frame = self.frames[-1]
+            if name in frame.globals or (name not in frame.names and not self._captured(name)):
+                facts = self.facts
+                (facts.maybe if self.weak else facts.binds).add(name)
+                old = facts.assigned.get(name)
+                facts.assigned[name] = value if old is None else self.join([old, value])
+                return
+            if name not in frame.names:
+                if frame.owner is not None:  # nonlocal: the closure changes
+                    self.change((frame.owner,))
+                    frame.owner.edges.update(obj for obj in value.objs if obj is not frame.owner)
+                return
+            old = frame.vals.get(name)
+            frame.vals[name] = value if old is None or old == value else self.join([old, value])
+            return
+        self.set_global(name, value, weak=self.weak > 0)
+
+    def _captured(self, name: str) -> bool:
+        return any(frame.function is not None and name in frame.function.enclosing for frame in self.frames)
+
+    # -- imports
+
+    def _import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            root = alias.name.partition(".")[0]
+            module = self._imported(alias.name)
+            if alias.asname:
+                self.bind(alias.asname, AbstractValue(module, alias.name))
+            else:
+                self.bind(root, AbstractValue(module, root))
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        path = "." * node.level + (node.module or "")
+        module = self._imported(path)
+        if path == "__future__":  # the kernel's compiler remembers it for all later cells
+            self.change((self.world_object("@always"),))
+        for alias in node.names:
+            if alias.name == "*":
+                self.star_imports.append((self.number, path))
+                self.star_import(path, module)
+            else:
+                self.bind(alias.asname or alias.name, AbstractValue(module, f"{path}.{alias.name}"))
+
+    def _imported(self, path: str) -> frozenset[Obj]:
+        """Return the module's object; what changed the package before is needed, too."""
+        root = path.partition(".")[0] or path
+        value = AbstractValue(frozenset((self.module(root),)))
+        token = f"@module:{root}"
+        if token not in self.env:
+            self.env[token] = value
+            self.history[token] = [(-1, value)]
+        self.touch(token)
+        if f"@file:{root}.py" in self.env:  # a module that the notebook wrote
+            self.touch_file(f"{root}.py", reads=True, writes=False)
+        for prefix, changed in IMPORTS_THAT_CHANGE.items():
+            if path.startswith(prefix):
+                self.change((self.module(changed),))
+        return value.objs
+
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
+        """Bind ``*``: a name that nothing else binds may come from there."""
+        self.star.append(AbstractValue(module, path))
+        self.set_global(f"*{path}", AbstractValue(module), weak=False)
+
+    # -- functions and classes
+
+    def _def(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        obj = self.function(node)
+        if not self.frames:
+            self._annotations(node)
+        if self.weak or node.decorator_list or self.frames:
+            pass
+        value = self._decorated(node, AbstractValue(frozenset((obj,))))
+        self.bind(node.name, value)
+
+    def _annotations(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        arguments = node.args
+        listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        self.guarded += 1
+        for argument in listed:
+            if argument is not None and argument.annotation is not None:
+                self.eval(argument.annotation)
+        if node.returns is not None:
+            self.eval(node.returns)
+        self.guarded -= 1
+
+    def _decorated(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: AbstractValue
+    ) -> AbstractValue:
+        for decorator in reversed(node.decorator_list):
+            callee = self.eval(decorator)
+            maker = self.eval(decorator.func) if isinstance(decorator, ast.Call) else callee
+            if maker.path in CACHES:
+                value = self.cached(value)
+                continue
+            if callee.path is not None:
+                if callee.path.split(".")[0] not in (
+                    "functools",
+                    "dataclasses",
+                    "property",
+                    "staticmethod",
+                    "classmethod",
+                ):
+                    value = AbstractValue(value.objs | callee.objs)
+                continue
+            result = self.invoke(callee, [value])
+            value = AbstractValue(value.objs | result.objs)
+        return value
+
+    def _class(self, node: ast.ClassDef) -> None:
+        info = ClassInfo(node.name)
+        obj = self.new("class", info=info)
+        for base in node.bases:
+            value = self.eval(base)
+            users = [one for one in value.objs if one.kind == "class"]
+            info.bases.extend(users)
+            obj.life.update(value.objs)
+            if not users and value.path not in (
+                "object",
+                "abc.ABC",
+                "typing.Protocol",
+                "typing.NamedTuple",
+                "enum.Enum",
+            ):
+                info.foreign = True
+            if value.path is not None and re_enum(value.path):
+                info.foreign = False
+            self._call_hook(users, "__init_subclass__", obj)
+        for keyword in node.keywords:
+            value = self.eval(keyword.value)
+            obj.life.update(value.objs)
+            info.foreign = info.foreign or not value.path
+        names = frozenset(name for inner in node.body for name in _class_names(inner))
+        frame = Frame(names, obj, is_class=True)
+        self.frames.append(frame)
+        weak, self.weak = self.weak, 0
+        guarded, self.guarded = self.guarded, self.guarded + 1
+        direct_before = dict(self.facts.direct)
+        try:
+            for inner in node.body:
+                if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    self._method_def(inner, info)
+                else:
+                    self._one(inner)
+        finally:
+            self.frames.pop()
+            self.weak = weak
+            self.guarded = guarded
+        self.facts.direct = direct_before | {k: v for k, v in self.facts.direct.items() if k not in names}
+        for name, value in frame.vals.items():
+            functions = [one for one in value.objs if one.kind == "func"]
+            if functions:
+                info.methods.setdefault(name, []).extend(f for f in functions if f not in info.methods.get(name, ()))
+            if any(one.kind in ("data", "iter") for one in value.objs):
+                info.mutable = True
+            obj.edges.update(one for one in value.objs if one is not obj)
+        self.user_code = True
+        value = self._decorated(node, AbstractValue(frozenset((obj,))))
+        self.bind(node.name, value)
+
+    def _call_hook(self, classes: Iterable[Obj], name: str, obj: Obj) -> None:
+        for cls in classes:
+            if isinstance(cls.info, ClassInfo):
+                for method in cls.info.find(name):
+                    self.apply(method, [], AbstractValue(frozenset((obj,))))
+
+    def _method_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, info: ClassInfo) -> None:
+        marks = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
+        marks |= {one.attr for one in node.decorator_list if isinstance(one, ast.Attribute)}
+        special = node.name.startswith("__") and node.name.endswith("__")
+        implicit = bool(marks & _PROPERTIES) or (special and node.name not in ("__init__", "__new__", "__post_init__"))
+        obj = self.function(node, static="staticmethod" in marks, implicit=implicit)
+        info.methods.setdefault(node.name, []).append(obj)
+        for decorator in node.decorator_list:
+            callee = self.eval(decorator)
+            if callee.path is None:
+                result = self.invoke(callee, [AbstractValue(frozenset((obj,)))])
+                info.methods[node.name].extend(one for one in result.objs if one.kind == "func")
+        self.bind(node.name, AbstractValue(frozenset((obj,))))
+
+
+def re_enum(path: str) -> bool:
+    """Tell whether a base class is one whose behaviour the notebook's class keeps to itself."""
+    return path.startswith(("enum.", "abc.", "typing.")) or path.endswith(("Error", "Exception", "Warning"))
+
+
+def _class_names(node: ast.stmt) -> list[str]:
+    return sorted(bound_names([node])[0])

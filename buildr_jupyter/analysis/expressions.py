@@ -1,0 +1,333 @@
+"""What an expression may be, found without running it: the first floor of the flow analysis."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, ClassInfo, Effects, FunctionInfo, Obj
+from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
+from buildr_jupyter.analysis.state import TABLES, Ground
+
+__all__ = ["Expressions"]
+
+_ATOMIC_ATTRIBUTES = frozenset((
+    "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
+    "month", "day", "hour", "minute", "second", "real", "imag", "numerator", "denominator",
+))  # fmt: skip
+
+
+class Expressions(Ground):
+    """Evaluates expressions to what they may be, noting reads and changes in ``self.facts``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handlers = {
+            ast.Constant: self._constant,
+            ast.Name: self._name,
+            ast.Attribute: self._attribute,
+            ast.Subscript: self._subscript,
+            ast.Call: self.call,
+            ast.BinOp: self._binop,
+            ast.BoolOp: self._boolop,
+            ast.UnaryOp: self._unary,
+            ast.Compare: self._compare,
+            ast.List: self._display,
+            ast.Tuple: self._display,
+            ast.Set: self._display,
+            ast.Dict: self._dict,
+            ast.IfExp: self._ifexp,
+            ast.JoinedStr: self._joined,
+            ast.FormattedValue: self._formatted,
+            ast.Lambda: self._lambda,
+            ast.ListComp: self._comprehension,
+            ast.SetComp: self._comprehension,
+            ast.DictComp: self._comprehension,
+            ast.GeneratorExp: self._generator,
+            ast.NamedExpr: self._walrus,
+            ast.Starred: self._starred,
+            ast.Await: self._await,
+            ast.Yield: self._yield,
+            ast.YieldFrom: self._yield,
+            ast.Slice: self._slice,
+        }
+
+    # -- names
+
+    def _name(self, node: ast.Name) -> AbstractValue:
+        name = node.id
+        for variables in reversed(self.inner):
+            if name in variables:
+                return variables[name]
+        for frame in reversed(self.frames):
+            if frame.is_class and frame is not self.frames[-1]:
+                continue
+            if name in frame.globals:
+                break
+            if name in frame.names:
+                if name in frame.vals:
+                    return frame.vals[name]
+                if frame.is_class:
+                    continue
+                return ATOM
+            if frame.function is not None and name in frame.function.enclosing:
+                captured = frame.function.captured.get(name)
+                owner = frozenset((frame.owner,)) if frame.owner is not None else NOTHING
+                return (
+                    AbstractValue(owner | captured.objs, captured.path, None, captured.typ)
+                    if captured
+                    else AbstractValue(owner)
+                )
+        return self.read(name, node.lineno)
+
+    # -- leaves and operators
+
+    def _constant(self, node: ast.Constant) -> AbstractValue:
+        value = node.value
+        return AbstractValue(const=value, typ="str") if isinstance(value, str) else ATOM
+
+    def _attribute(self, node: ast.Attribute) -> AbstractValue:
+        return self.attribute(self.eval(node.value), node.attr)
+
+    def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
+        """Return what ``base.name`` may be."""
+        if base.path is not None:
+            if base.path == "warnings" or not base.objs:
+                return AbstractValue(base.objs, f"{base.path}.{name}")
+            return AbstractValue(base.objs, f"{base.path}.{name}")
+        if not base.objs or (name in _ATOMIC_ATTRIBUTES and base.typ in TABLES):
+            return ATOM
+        found: set[Obj] = set()
+        for obj in base.objs:
+            if obj.opaque or obj.kind in ("class", "func", "iter"):
+                found.add(obj)
+            if obj.kind in ("inst", "class") and isinstance(info := self.class_of(obj), ClassInfo):
+                methods = info.find(name)
+                for method in methods:
+                    if isinstance(method.info, FunctionInfo) and method.info.implicit:
+                        found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
+                if methods:
+                    found.add(obj)
+                found.update(methods)
+            elif obj.kind == "param":
+                self.facts.calls.append((obj, f"@{name}", []))
+            found.update(obj.edges)
+        if name == "__class__":
+            found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
+        return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
+
+    def _subscript(self, node: ast.Subscript) -> AbstractValue:
+        base = self.eval(node.value)
+        key = self.eval(node.slice)
+        self.use(base)
+        if not base.objs:
+            return AbstractValue(typ="str") if base.typ == "str" else ATOM
+        if base.path is not None and base.path not in ("sys.modules",):
+            return AbstractValue(base.objs, None)
+        if base.typ in TABLES and (
+            isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
+            or (isinstance(node.slice, ast.BinOp) and isinstance(node.slice.op, (ast.BitAnd, ast.BitOr)))
+        ):
+            return self.fresh(opaque=True, typ=base.typ, life=self.lives(base))
+        if isinstance(node.slice, ast.Slice) and base.typ in ("list", "tuple"):
+            return self.fresh(edges=self.element(base).objs, typ=base.typ)
+        for obj in base.objs:
+            if obj.kind == "param":
+                self.facts.calls.append((obj, "__getitem__", [key]))
+        return self.element(base)
+
+    def _binop(self, node: ast.BinOp) -> AbstractValue:
+        return self.operate(self.eval(node.left), self.eval(node.right), formats=isinstance(node.op, ast.Mod))
+
+    def operate(self, left: AbstractValue, right: AbstractValue, *, formats: bool = False) -> AbstractValue:
+        """Return what an operator may give for these operands."""
+        self.use(left)
+        self.use(right)
+        if formats and left.typ == "str":
+            return AbstractValue(typ="str")
+        objs = left.objs | right.objs
+        if not objs:
+            return AbstractValue(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
+        typ = next((v.typ for v in (left, right) if v.typ in TABLES), None) or left.typ or right.typ
+        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else set()
+        edges.update(obj for obj in objs if obj.kind in ("inst", "param"))
+        return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
+
+    def _boolop(self, node: ast.BoolOp) -> AbstractValue:
+        first = self.eval(node.values[0])
+        return self.join([first, *self._perhaps(node.values[1:])])
+
+    def _perhaps(self, nodes: Iterable[ast.expr]) -> list[AbstractValue]:
+        """Return what expressions give that may not run."""
+        self.unsure += 1
+        values = [self.eval(node) for node in nodes]
+        self.unsure -= 1
+        return values
+
+    def _unary(self, node: ast.UnaryOp) -> AbstractValue:
+        operand = self.eval(node.operand)
+        self.use(operand)
+        if isinstance(node.op, ast.Not) or not operand.objs:
+            return ATOM
+        return self.fresh(opaque=True, typ=operand.typ, life=self.lives(operand))
+
+    def _compare(self, node: ast.Compare) -> AbstractValue:
+        values = [self.eval(node.left), *(self.eval(value) for value in node.comparators)]
+        for value in values:
+            self.use(value)
+        contains = any(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops)
+        if contains:
+            self.consume(values[-1])
+        if contains or all(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
+            return ATOM
+        typ = next((v.typ for v in values if v.typ in TABLES), None)
+        return self.fresh(opaque=True, typ=typ, life=self.lives(*values)) if typ else ATOM
+
+    # -- displays
+
+    def _display(self, node: ast.List | ast.Tuple | ast.Set) -> AbstractValue:
+        edges: set[Obj] = set()
+        for element in node.elts:
+            edges.update(self.eval(element).objs)
+        if isinstance(node, ast.Tuple):
+            # A tuple cannot change itself: it is what it holds.
+            return (
+                AbstractValue(frozenset((self.new(edges=edges, typ="tuple"),)), typ="tuple")
+                if edges
+                else AbstractValue(typ="tuple")
+            )
+        return self.fresh(edges=edges, typ="list" if isinstance(node, ast.List) else "set")
+
+    def _dict(self, node: ast.Dict) -> AbstractValue:
+        edges: set[Obj] = set()
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is not None:
+                edges.update(self.eval(key).objs)
+                edges.update(self.eval(value).objs)
+            else:
+                edges.update(self.element(self.eval(value)).objs)
+        return self.fresh(edges=edges, typ="dict")
+
+    def _ifexp(self, node: ast.IfExp) -> AbstractValue:
+        self.eval(node.test)
+        return self.join(self._perhaps((node.body, node.orelse)))
+
+    def _joined(self, node: ast.JoinedStr) -> AbstractValue:
+        for value in node.values:
+            self.eval(value)
+        return AbstractValue(typ="str")
+
+    def _formatted(self, node: ast.FormattedValue) -> AbstractValue:
+        self.use(self.eval(node.value))
+        if node.format_spec is not None:
+            self.eval(node.format_spec)
+        return AbstractValue(typ="str")
+
+    def _slice(self, node: ast.Slice) -> AbstractValue:
+        for part in (node.lower, node.upper, node.step):
+            if part is not None:
+                self.eval(part)
+        return ATOM
+
+    def _walrus(self, node: ast.NamedExpr) -> AbstractValue:
+        value = self.eval(node.value)
+        self.assign(node.target, value)
+        return value
+
+    def _starred(self, node: ast.Starred) -> AbstractValue:
+        value = self.eval(node.value)
+        self.consume(value)
+        return self.element(value)
+
+    def _await(self, node: ast.Await) -> AbstractValue:
+        value = self.eval(node.value)
+        self.consume(value)
+        return self.element(value) if value.objs else ATOM
+
+    def _yield(self, node: ast.Yield | ast.YieldFrom) -> AbstractValue:
+        if node.value is not None:
+            value = self.eval(node.value)
+            if isinstance(node, ast.YieldFrom):
+                self.consume(value)
+                value = self.element(value)
+            self.facts.returns.update(value.objs)
+        return ATOM
+
+    # -- functions and comprehensions
+
+    def function(self, node: Any, *, static: bool = False, implicit: bool = False) -> Obj:
+        """Return the object of a function; its defaults are evaluated here and now."""
+        defaults: set[Obj] = set()
+        for default in (*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)):
+            defaults.update(self.eval(default).objs)
+        enclosing = frozenset(
+            name
+            for frame in self.frames
+            if not frame.is_class
+            for name in (*frame.names, *(frame.function.enclosing if frame.function else ()))
+        ) | {name for variables in self.inner for name in variables}
+        names, generator = local_names(node)
+        info = FunctionInfo(node, names, enclosing, static=static, implicit=implicit, generator=generator)
+        info.names = parameters(node.args)
+        info.defaults = frozenset(defaults)
+        obj = self.new("func", info=info, edges=defaults)
+        info.owner = obj
+        if enclosing:
+            self._capture(info, obj)
+        return obj
+
+    def _capture(self, info: FunctionInfo, obj: Obj) -> None:
+        for variables in (*(frame.vals for frame in self.frames if not frame.is_class), *self.inner):
+            for name, value in variables.items():
+                if name in info.enclosing and name not in info.locals:
+                    info.captured[name] = value
+        for frame in self.frames:
+            if frame.function is not None:
+                for name, value in frame.function.captured.items():
+                    info.captured.setdefault(name, value)
+        obj.edges.update(inner for value in info.captured.values() for inner in value.objs if inner is not obj)
+
+    def _lambda(self, node: ast.Lambda) -> AbstractValue:
+        return AbstractValue(frozenset((self.function(node),)))
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp) -> AbstractValue:
+        elements = self._inside(node)
+        typ = {ast.ListComp: "list", ast.SetComp: "set", ast.DictComp: "dict"}[type(node)]
+        return self.fresh(edges=elements, typ=typ)
+
+    def _generator(self, node: ast.GeneratorExp) -> AbstractValue:
+        # It runs later, and reads then what its names are then; its first iterable is taken at once.
+        first = self.eval(node.generators[0].iter)
+        facts, self.facts = self.facts, Effects()
+        bound, self.bound = self.bound, set()
+        elements = self._inside(node)
+        inside, self.facts = self.facts, facts
+        self.bound = bound
+        self.merge(inside, certain=False)
+        info = FunctionInfo(node, local_names(node)[0])
+        info.facts = Effects(reads=inside.reads)
+        function = self.new("func", info=info)
+        return AbstractValue(
+            frozenset((self.new("iter", edges=elements | first.objs, life=(function,), info="generator"),))
+        )
+
+    def _inside(self, node: Any) -> set[Obj]:
+        variables: dict[str, AbstractValue] = {}
+        self.inner.append(variables)
+        self.unsure += 1
+        try:
+            for generator in node.generators:
+                value = self.eval(generator.iter)
+                self.consume(value)
+                element = self.element(value)
+                names = stored_names(generator.target)
+                variables.update(dict.fromkeys(names, element))
+                for condition in generator.ifs:
+                    self.eval(condition)
+            if isinstance(node, ast.DictComp):
+                return set(self.eval(node.key).objs | self.eval(node.value).objs)
+            return set(self.eval(node.elt).objs)
+        finally:
+            self.unsure -= 1
+            self.inner.pop()

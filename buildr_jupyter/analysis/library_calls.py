@@ -1,0 +1,187 @@
+"""What builtins and the functions of modules do and give, by the tables and by their names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+
+from buildr_jupyter.analysis import library_tables as known
+from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
+from buildr_jupyter.analysis.expressions import Expressions
+from buildr_jupyter.analysis.side_effects import CACHES, World
+
+__all__ = ["DEPTH", "Library", "objs_of", "opaque"]
+
+DEPTH = 12
+"""How many calls are looked into one inside the other."""
+_CHOOSERS = frozenset(
+    ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
+)
+"""Functions that give back what a container holds."""
+_ASIDE = ("mod", "func", "class")
+_ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"))
+"""Builtins that iterate over nothing that they are given."""
+_PLAIN = (known.ATOMIC_BUILTINS | _ONLY_LOOKED_AT) - {"type", "object", "frozenset", "dir"}
+"""Builtins that give a plain value, and do nothing but to what they are given."""
+
+
+class Library(Expressions, World):
+    """Adds the calls of libraries to the expressions."""
+
+    depth = 0
+
+    def change_deep(self, objs: Iterable[Obj]) -> None:
+        """Note that these objects, and all that they hold, may change."""
+        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+
+    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM) -> None:
+        """Note that a library may call the functions, and the methods of the objects, that it is given."""
+        element = [self.element(source)] if source.objs else [ATOM]
+        for value in given:
+            for obj in value.objs:
+                if obj.kind == "func" and self.depth < DEPTH:
+                    self.apply(obj, element * 3)
+                elif obj.kind == "param":
+                    self.facts.calls.append((obj, "__getitem__", []))
+            self.use(value)
+
+    def library(
+        self,
+        path: str,
+        base: AbstractValue,
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue],
+        node: ast.Call | None,
+    ) -> AbstractValue:
+        """Note what a builtin or a module's function does; return what it may give."""
+        given = [*args, *keywords.values()]
+        if path in _PLAIN and not any(value.objs for value in given):
+            return self._builtin_result(path, args, given)
+        root, _, _ = path.partition(".")
+        name = path.rpartition(".")[2]
+        builtin = "." not in path
+        if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
+            return self.open_file(args, keywords)
+        if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
+            return self.open_file(args[:1], {"mode": ATOM})
+        if path in CACHES and args:
+            return self.cached(args[0])
+        if path == "runpy.run_path":
+            self.star_import(f"run {args[0].const if args else None}", base.objs)
+        if builtin and path == "__import__" and args and args[0].const:
+            root = args[0].const.partition(".")[0]
+            return AbstractValue(frozenset((self.module(root),)), root)
+        if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
+            special = self.reflect(path, args, node)
+            if special is not None:
+                return special
+        if path not in _ONLY_LOOKED_AT:
+            for value in given:
+                self.consume(value)
+        source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
+        self._call_back(given, source)
+        self.world_call(path, base, args, keywords)
+        for position in known.MUTATING_FUNCTIONS.get(path, ()):
+            if position < len(args):
+                self.change(args[position].objs)
+                if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
+                    for obj in args[position].objs:
+                        obj.edges.update(objs_of(args[position + 1 :]) - {obj})
+        for keyword in ("out", "file", "ax"):
+            if keyword in keywords:
+                self.change_deep(keywords[keyword].objs)
+        if "inplace" in keywords and args:
+            self.change_deep(args[0].objs)
+        for value in given:
+            if any(obj.typ == "rng" for obj in value.objs):
+                self.change(value.objs)
+        if not builtin and root not in known.QUIET_MODULES:
+            self.change_deep(objs_of(given))
+            # What is registered somewhere behaves in another way from then on.
+            self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
+        return self._library_result(path, name, base, args, given)
+
+    def _library_result(
+        self, path: str, name: str, base: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]
+    ) -> AbstractValue:
+        if "." not in path:
+            return self._builtin_result(path, args, given)
+        life = base.objs
+        if path in known.RNG_CONSTRUCTORS:
+            return self.fresh(typ="rng", opaque=True, life=life)
+        if path in known.ITERATOR_FUNCTIONS:
+            return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=life),)))
+        if path == "copy.copy":
+            inside = {inner for obj in objs_of(args) for inner in obj.edges}
+            return self.fresh(edges=inside, opaque=opaque(objs_of(args)))
+        if path in _CHOOSERS:
+            inner = {obj for value in given for obj in self.element(value).objs} | objs_of(given)
+            return AbstractValue(frozenset(inner | {self.new(edges=inner)}))
+        if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
+            return AbstractValue(life | {self.new(edges=life, opaque=True)})
+        if path.startswith(
+            ("math.", "cmath.", "os.path.", "statistics.", "time.", "string.", "keyword.", "unicodedata.")
+        ):
+            return AbstractValue(typ="str") if path.startswith("os.path.") else ATOM
+        if path in ("pathlib.Path", "pathlib.PurePath") and args and args[0].const is not None:
+            return AbstractValue(const=args[0].const, typ="str")
+        typ = _result_type(path, name)
+        if path in known.VIEW_FUNCTIONS:
+            return AbstractValue(objs_of(args) | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
+        if path.startswith("numpy.") and not name[:1].isupper():
+            edges: frozenset[Obj] = frozenset(o for o in objs_of(given) if o.kind in ("func", "inst"))
+        elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
+            edges = NOTHING
+        else:
+            edges = objs_of(given)
+        return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
+
+    def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
+        if path in known.ATOMIC_BUILTINS or path in ("vars", "delattr", "setattr"):
+            if path in ("type", "frozenset", "object"):
+                classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
+                return AbstractValue(frozenset(classes)) if classes else ATOM
+            return AbstractValue(typ="str" if path in ("str", "repr", "format", "ascii") else path)
+        if path in known.ITERATOR_FUNCTIONS:
+            funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
+            return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
+        if path in ("list", "tuple", "set", "dict", "sorted"):
+            edges = {obj for value in args for obj in self.element(value).objs} | {
+                obj for value in given[len(args) :] for obj in value.objs
+            }
+            if path == "sorted" or path == "tuple":
+                edges = {obj for obj in edges if obj.kind != "func"}
+            return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
+        if path in ("min", "max", "next", "sum", "getattr"):
+            if path == "getattr" and args and len(args) > 1 and args[1].const:
+                return self.attribute(args[0], args[1].const)
+            inner = {obj for value in args for obj in self.element(value).objs} | objs_of(args if path != "sum" else ())
+            return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
+        if path[:1].isupper():  # exceptions
+            return self.fresh(edges=objs_of(given))
+        if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
+            return AbstractValue(objs_of(args) | {self.new(edges=objs_of(args), opaque=True)})
+        return self.fresh(edges=objs_of(given))
+
+
+def objs_of(values: Iterable[AbstractValue]) -> frozenset[Obj]:
+    return frozenset().union(*(value.objs for value in values))
+
+
+def opaque(objs: Iterable[Obj]) -> bool:
+    return any(obj.opaque for obj in objs)
+
+
+def _result_type(path: str, name: str) -> str | None:
+    if path.startswith("pandas."):
+        if name in ("Series", "to_datetime", "to_numeric", "cut", "qcut", "date_range", "Index", "Categorical"):
+            return "Series"
+        return (
+            "DataFrame"
+            if name == "DataFrame" or name.startswith(("read_", "concat", "merge", "pivot", "get_d"))
+            else None
+        )
+    if path.startswith("numpy.") and not path.startswith("numpy.random.default"):
+        return "ndarray"
+    return None

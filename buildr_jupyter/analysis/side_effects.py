@@ -1,0 +1,288 @@
+"""The world that statements share without a name: generators of random numbers, files, options, figures."""
+
+from __future__ import annotations
+
+import ast
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from buildr_jupyter.analysis import library_tables as known
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj
+
+__all__ = ["CACHES", "CACHE_METHODS", "World", "file_token"]
+
+_SETTERS = re.compile(
+    r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
+    r"theme|style|option|putenv|unsetenv|chdir|update\Z|append\Z|insert\Z|extend\Z|load_ext|login|download|clear|remove|"
+    r"addLevelName|add_|seterr|setlocale|monkey"
+)
+_ALWAYS = ("os.chdir", "os.putenv", "sys.setrecursionlimit", "locale.setlocale", "sys.path", "os.environ", "os.umask")
+_GLOBAL_DRAWS = re.compile(r"(?:random|numpy\.random)\.[a-z]")
+_RANDOM_CLASS = re.compile("|".join(known.RANDOM_CLASSES))
+_FAMILY = {
+    "pandas": ("numpy",),
+    "scipy": ("numpy",),
+    "sklearn": ("numpy", "scipy"),
+    "matplotlib": ("numpy",),
+    "seaborn": ("matplotlib", "numpy", "pandas"),
+    "statsmodels": ("numpy", "pandas"),
+}
+
+
+CACHES = ("functools.cache", "functools.lru_cache")
+CACHE_METHODS = ("cache_info", "cache_clear", "cache_parameters")
+_PLACES = ("path_or_buf", "path", "fname", "buf", "excel_writer", "fid", "file")
+"""Keywords under which methods are told where to write."""
+_SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compressed": ".npz"}
+"""Functions that put an ending to a name that lacks it."""
+
+
+def file_token(path: str | None) -> str:
+    """Return the name under which a file is tracked; ``@file:*`` where the path is not known."""
+    return "@file:*" if path is None else f"@file:{path.removeprefix('./')}"
+
+
+class World:
+    """Adds what calls of modules do to the world."""
+
+    env: dict[str, AbstractValue]
+    facts: Effects
+    bound: set[str]
+    building: list[FunctionInfo]
+    modules: dict[str, Obj]
+    serial: int
+
+    weak = 0
+    """How many branches or loops are around the current statement."""
+    cell = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.shared = frozenset()
+
+    shared: frozenset[Obj]
+
+    def module(self, root: str) -> Obj:
+        """Return the object that stands for all of a package."""
+        found = self.modules.get(root)
+        if found is None:
+            self.serial += 1
+            found = self.modules[root] = Obj("mod", self.serial, info=root)
+            found.life.update(self.module(other) for other in _FAMILY.get(root, ()))
+        return found
+
+    def world_object(self, token: str) -> Obj:
+        """Return the object of a token, which is made when first asked for."""
+        value = self.env.get(token)
+        if value is None:
+            self.serial += 1
+            value = AbstractValue(frozenset((Obj("world", self.serial, info=token),)))
+            self.set_global(token, value, weak=True)
+        return next(iter(value.objs))
+
+    @abstractmethod
+    def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
+        """Supplied by a floor above."""
+
+    def seed(self, token: str, *, weak: bool) -> None:
+        """Note that a generator gets a known state."""
+        self.serial += 1
+        self.set_global(f"@{token}", AbstractValue(frozenset((Obj("world", self.serial, info=token),))), weak=weak)
+
+    def touch(self, token: str) -> None:
+        """Note that a part of the world is needed as it is."""
+        for info in self.building:
+            info.rests_on.setdefault(token, self.env.get(token))
+        if token not in self.bound:
+            self.facts.reads.add(token)
+
+    def draw(self, token: str) -> None:
+        """Note a draw from a global generator: it matters once that was seeded."""
+        token = f"@{token}"
+        for info in self.building:
+            info.rests_on.setdefault(token, self.env.get(token))
+        if token in self.env:
+            self.touch(token)
+            self.facts.mutates.update(self.env[token].objs)
+
+    def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
+        """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
+        if name == "sample" or any(obj.info == "random" for obj in objs):
+            self.draw("rng:numpy")
+
+    # -- files
+
+    def touch_file(self, path: str | None, *, reads: bool, writes: bool) -> Obj:
+        """Note that a file is read or written; return its object."""
+        token = file_token(path)
+        obj = self.world_object(token)
+        if reads:
+            # A file that the text does not name may be any that was written, and any may be the named one.
+            self.touch(token if path is not None else "@file:any")
+            if "@file:*" in self.env:
+                self.touch("@file:*")
+        if writes:
+            self.facts.mutates.add(obj)
+            self.facts.mutates.add(self.world_object("@file:any"))
+            if path is None:
+                for other, value in list(self.env.items()):
+                    if other.startswith("@file:"):
+                        self.facts.mutates.update(value.objs)
+        return obj
+
+    def file_method(
+        self,
+        name: str,
+        args: list[AbstractValue],
+        receiver: AbstractValue = ATOM,
+        keywords: Mapping[str, AbstractValue] = MappingProxyType({}),
+    ) -> None:
+        """Note files that methods such as ``to_csv`` and ``write_text`` touch."""
+        if name in known.FILE_WRITER_METHODS:
+            place = args[0] if args else next((keywords[one] for one in _PLACES if one in keywords), None)
+            if receiver.typ == "str" or (receiver is ATOM and name in ("write_text", "write_bytes", "mkdir")):
+                self.touch_file(receiver.const, reads=False, writes=True)
+            elif place is not None and name.startswith(("to_", "tofile", "dump", "save")):
+                self.touch_file(place.const, reads=False, writes=True)
+                self.facts.mutates.update(obj for obj in place.objs if obj.kind in ("data", "iter", "param"))
+        elif receiver.const is not None and name in ("read_text", "read_bytes", "open", "exists", "stat", "is_file"):
+            self.touch_file(receiver.const, reads=True, writes=name == "open")
+
+    def open_file(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
+        """Return a file's handle: a change of it is a change of the file, where it is open for writing."""
+        mode = args[1] if len(args) > 1 else keywords.get("mode", AbstractValue(const="r"))
+        writes = mode.const is None or any(letter in mode.const for letter in "wax+")
+        reads = mode.const is None or "w" not in mode.const
+        path = args[0].const if args else None
+        obj = self.touch_file(path, reads=reads, writes=writes)
+        self.serial += 1
+        edges = (obj, self.world_object("@file:any")) if writes else ()
+        return AbstractValue(frozenset((Obj("iter", self.serial, info="file", edges=edges),)))
+
+    # -- functions that keep their results
+
+    def cached(self, functions: AbstractValue) -> AbstractValue:
+        """Return functions as ``functools.cache`` makes them of these; a call of one changes its cache."""
+        made: set[Obj] = set()
+        for obj in functions.objs:
+            if obj.kind != "func":
+                continue
+            self.serial += 2
+            token = f"@cache:{self.serial}"
+            self.world_object(token)
+            # The same result is given to all who ask for it: who changes it changes what the others have.
+            results = Obj("data", self.serial - 1, info="results")
+            life = {*obj.life, results}
+            function = Obj("func", self.serial, info=obj.info, edges=obj.edges, life=life, typ=token)
+            function.places = obj.places
+            made.add(function)
+        return AbstractValue(frozenset(made or functions.objs))
+
+    def cache_method(self, token: str, name: str) -> AbstractValue:
+        """Note a look at a function's cache, or its clearing."""
+        self.touch(token)
+        if name == "cache_clear":
+            self.facts.mutates.add(self.world_object(token))
+        return ATOM
+
+    # -- calls
+
+    def world_call(
+        self, path: str, base: AbstractValue, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> None:
+        """Note what a library's function does to the world; a builtin does nothing to it, and ``open`` is elsewhere."""
+        if "." not in path:
+            return
+        name = path.rpartition(".")[2]
+        root = path.partition(".")[0]
+        if root in ("random", "numpy") and _GLOBAL_DRAWS.match(path):
+            self._random(path, root, name)
+        elif root == "sklearn" and _RANDOM_CLASS.search(name) and "random_state" not in keywords:
+            if not name[:1].isupper():
+                self.draw("rng:numpy")
+        elif root == "scipy" and (name == "rvs" or path.startswith("scipy.stats.")) and "random_state" not in keywords:
+            self.draw("rng:numpy")
+        if path in known.FILE_READERS and path not in ("open", "io.open"):
+            # A folder holds what was written under any name.
+            folder = root in ("os", "glob", "shutil")
+            self.touch_file(args[0].const if args and not folder else None, reads=True, writes=False)
+        if path in known.FILE_WRITERS:
+            place = known.FILE_WRITERS[path]
+            name_of_file = args[place].const if place < len(args) else None
+            if name_of_file is not None and not name_of_file.endswith(ending := _SUFFIXES.get(path, "")):
+                name_of_file += ending
+            self.touch_file(name_of_file, reads=False, writes=True)
+        if path.startswith(("subprocess.", "os.system", "os.popen")):
+            self.touch_file(None, reads=True, writes=True)
+        if path.startswith(("matplotlib.pyplot.", "seaborn.")):
+            self._figure(path, name, base)
+        elif path.startswith(_ALWAYS):
+            self.facts.mutates.update(base.objs)
+            self.facts.mutates.add(self.world_object("@always"))
+        elif ("." in path and base.objs and _SETTERS.match(name) and not name[:1].isupper()) or (
+            root not in known.QUIET_MODULES and "." in path and base.objs
+        ):
+            self.facts.mutates.update(base.objs)
+        if root == "warnings" and args and args[0].const == "error":
+            self.facts.mutates.add(self.world_object("@always"))
+
+    def _random(self, path: str, root: str, name: str) -> None:
+        if path in known.RNG_CONSTRUCTORS:
+            return
+        token = "rng:numpy" if root == "numpy" else "rng:random"
+        if name in ("seed", "set_state", "setstate"):
+            self.seed(token, weak=bool(self.weak or self.building))
+        elif name not in ("get_state", "getstate"):
+            self.draw(token)
+        else:
+            self.draw(token)
+
+    def _figure(self, path: str, name: str, base: AbstractValue) -> None:
+        if path.startswith("seaborn.set") or path in ("seaborn.reset_defaults", "seaborn.reset_orig"):
+            self.facts.mutates.add(self.module("matplotlib"))
+            self.facts.mutates.add(self.module("seaborn"))
+        elif ".style." in path or ".rc" in path or name in ("rc", "rcdefaults", "ion", "ioff", "switch_backend"):
+            self.facts.mutates.update(base.objs)
+        else:
+            # The notebook closes its figures at the end of each cell: pyplot's state lives as long as that.
+            token = f"@figure:{self.cell}"
+            obj = self.world_object(token)
+            self.touch(token)
+            self.facts.mutates.add(obj)
+
+    def reflect(self, path: str, args: list[AbstractValue], node: ast.Call | None) -> AbstractValue | None:
+        """Note ``exec``, ``eval`` and their like; return None for those that are harmless here."""
+        if path in ("vars", "dir") and args:
+            return None
+        if path == "__import__":
+            return None
+        if path in ("locals", "vars") and self.building:
+            return None
+        if path in ("eval", "exec") and args and args[0].const is not None:
+            try:
+                if path == "eval":
+                    return self.eval(ast.parse(args[0].const.strip(), mode="eval").body)
+                tree = ast.parse(args[0].const)
+            except SyntaxError:
+                return ATOM
+            self.weak += 1
+            self.block(tree.body)
+            self.weak -= 1
+            return ATOM
+        if path == "exec" and not self.building:
+            self.star_import("exec", frozenset())
+        self.facts.everything = node.lineno if node is not None else 1
+        return None
+
+    @abstractmethod
+    def eval(self, node: ast.expr) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def block(self, body: list[ast.stmt]) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
+        """Supplied by a floor above."""

@@ -1,0 +1,211 @@
+"""The statements that a cell needs, found backwards from it, in the order in which they ran."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from buildr_jupyter.analysis.abstract_values import AbstractValue, Effects, Fails, Obj, live_closure
+from buildr_jupyter.analysis.scope import BUILTINS, SHADOWED_BY_STARS
+from buildr_jupyter.analysis.statements import Flow
+
+__all__ = ["Need", "Slice", "Statement", "analyze", "slice_back"]
+
+
+@dataclass(slots=True, eq=False)
+class Statement:
+    """One top-level statement of one run of a cell."""
+
+    node: ast.stmt
+    run: int
+    """Position of its run in the list of runs."""
+    number: int = -1
+    """Position among all statements that were looked at."""
+    facts: Effects | None = None
+
+    @property
+    def line(self) -> int:
+        """1-based line in the cell, decorators included."""
+        decorators: Sequence[ast.expr] = getattr(self.node, "decorator_list", ())
+        return min([self.node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Why a statement or a name is there."""
+
+    name: str
+    """What was needed."""
+    by: Statement
+    """The statement that needed it."""
+    changes: bool = False
+    """The statement does not bind the name, it changes what the name stands for."""
+
+
+@dataclass(slots=True)
+class Slice:
+    """What the cell needs."""
+
+    kept: list[Statement]
+    """In the order in which they ran, those of the cell itself last."""
+    why: dict[int, list[Need]]
+    """Statement number to what it is needed for; nothing for those of the cell itself."""
+    unresolved: dict[str, Need]
+    """Names that no statement supplies and that are no builtins."""
+    supplied_by: dict[str, list[Statement]]
+    """For names that come as values: the statements that gave them in the kernel."""
+    conflicts: list[Need]
+    """Reads of a supplied name by statements that ran before it last changed."""
+    everything: Statement | None = None
+    """The statement that may read any name, where there is one."""
+
+
+def analyze(flow: Flow, nodes: Iterable[ast.stmt], run: int, *, may_fail: bool) -> Iterator[Statement]:
+    """Yield the statements of a run with their facts, up to one that certainly fails, where that may be."""
+    for node in nodes:
+        try:
+            facts = flow.statement(node, cell=run, may_fail=may_fail)
+        except Fails:
+            return
+        yield Statement(node, run, flow.number - 1, facts)
+
+
+class _Live:
+    """The names that are needed at one point, and all objects that hang on them."""
+
+    def __init__(self, flow: Flow, supplied: frozenset[str]) -> None:
+        self.flow = flow
+        self.supplied = supplied
+        self.supplied_reads: dict[str, list[Need]] = {}
+        self.names: dict[str, list[frozenset[Obj]]] = {}
+        self.needs: dict[str, Need] = {}
+        self.objs: Counter[Obj] = Counter()
+        self._closures: dict[frozenset[Obj], frozenset[Obj]] = {}
+
+    def _closure(self, objs: frozenset[Obj]) -> frozenset[Obj]:
+        found = self._closures.get(objs)
+        if found is None:
+            found = self._closures[objs] = frozenset(live_closure(objs))
+        return found
+
+    def add(self, name: str, value: AbstractValue | None, need: Need) -> None:
+        if name in self.supplied:
+            self.supplied_reads.setdefault(name, []).append(need)
+            return
+        held = self.names.get(name)
+        if held is None:
+            held = self.names[name] = []
+            self.needs[name] = need
+        if value is None or not value.objs or value.objs in held:
+            return
+        held.append(value.objs)
+        self.objs.update(self._closure(value.objs))
+
+    def remove(self, name: str) -> None:
+        for objs in self.names.pop(name, ()):
+            closure = self._closure(objs)
+            self.objs.subtract(closure)
+            for obj in closure:
+                if not self.objs[obj]:
+                    del self.objs[obj]
+        self.needs.pop(name, None)
+
+    def changed_by(self, objs: set[Obj]) -> list[str]:
+        hit = {obj for obj in objs if obj in self.objs}
+        if not hit:
+            return []
+        return [name for name, held in self.names.items() if any(hit & self._closure(one) for one in held)]
+
+
+def slice_back(
+    flow: Flow,
+    statements: Sequence[Statement],
+    target: int,
+    *,
+    supplied: frozenset[str] = frozenset(),
+    extra: Sequence[str] = (),
+) -> Slice:
+    """Return the statements that those of the run ``target`` (the last one) need; its own are all kept.
+
+    Nothing is carried to make the names that are ``supplied`` as values; ``extra`` names are needed beside those
+    that the cell reads.
+    """
+    live = _Live(flow, supplied)
+    changed = _last_changes(flow, statements, target, supplied)
+    kept: list[Statement] = []
+    why: dict[int, list[Need]] = {}
+    everything: Statement | None = None
+    stars = [name for name in flow.history if name.startswith("*")]
+    for statement in reversed(statements):
+        facts = statement.facts
+        assert facts is not None
+        if statement.run != target:
+            if everything is None:
+                needs = _needs(live, facts)
+                if not needs:
+                    continue
+                why[statement.number] = needs
+            else:
+                why[statement.number] = [Need("any name", everything)]
+        kept.append(statement)
+        if facts.everything and everything is None:
+            everything = statement
+        _pass(flow, live, statement, facts, stars)
+        if len(kept) == 1 or "@always" not in live.names:
+            live.add("@always", flow.env.get("@always"), Need("@always", statement))
+            for name in extra:
+                live.add(name, flow.env.get(name), Need(name, statement))
+    kept.reverse()
+    unresolved = {
+        name: need
+        for name, need in live.needs.items()
+        if not name.startswith(("@", "*")) and name not in BUILTINS and flow.before(name, need.by.number) is None
+    }
+    conflicts = [need for name, needs in live.supplied_reads.items() for need in needs if changed[name]
+                 and need.by.run != target and need.by.number <= changed[name][-1].number]  # fmt: skip
+    return Slice(kept, why, unresolved, changed, conflicts, everything)
+
+
+def _last_changes(
+    flow: Flow, statements: Sequence[Statement], target: int, supplied: frozenset[str]
+) -> dict[str, list[Statement]]:
+    """Return, for each supplied name, the statements before the cell that bound or changed it, oldest first."""
+    found: dict[str, list[Statement]] = {name: [] for name in supplied}
+    for name in supplied:
+        value = flow.env.get(name)
+        closure = live_closure(value.objs) if value is not None else set()
+        for statement in statements:
+            facts = statement.facts
+            if statement.run == target or facts is None:
+                continue
+            if name in facts.binds or name in facts.maybe or any(obj in closure for obj in facts.mutates):
+                found[name].append(statement)
+    return found
+
+
+def _needs(live: _Live, facts: Effects) -> list[Need]:
+    names = live.names
+    found = [live.needs[name] for name in sorted(facts.binds | facts.maybe) if name in names]
+    if facts.mutates:
+        for name in live.changed_by(facts.mutates):
+            need = live.needs[name]
+            found.append(Need(need.name, need.by, changes=True))
+    return found
+
+
+def _pass(flow: Flow, live: _Live, statement: Statement, facts: Effects, stars: list[str]) -> None:
+    """Go from what is needed after a kept statement to what is needed before it."""
+    number = statement.number
+    for name in facts.binds:
+        live.remove(name)
+    for name in facts.maybe:
+        if name in live.names:
+            live.add(name, flow.before(name, number), live.needs[name])
+    for name in sorted(facts.reads | facts.deletes):
+        value = flow.before(name, number)
+        live.add(name, value, Need(name, statement))
+        if stars and value is None and (name not in BUILTINS or name in SHADOWED_BY_STARS):
+            for star in stars:
+                live.add(star, flow.before(star, number), Need(name, statement))

@@ -1,0 +1,219 @@
+"""The ground of the flow analysis: names, fresh objects, and what it means to use, to consume and to change one."""
+
+from __future__ import annotations
+
+import ast
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from buildr_jupyter.analysis.abstract_values import (
+    ATOM,
+    AbstractValue,
+    ClassInfo,
+    Effects,
+    Fails,
+    FunctionInfo,
+    Obj,
+    reach,
+)
+from buildr_jupyter.analysis.scope import BUILTINS, KERNEL_NAMES, SHADOWED_BY_STARS
+
+__all__ = ["TABLES", "Frame", "Ground"]
+
+TABLES = ("DataFrame", "Series", "ndarray")
+
+
+class Frame:
+    """A function or class body that is being looked into."""
+
+    __slots__ = ("function", "globals", "is_class", "names", "owner", "vals")
+
+    def __init__(self, names: frozenset[str], owner: Obj | None, *, is_class: bool = False) -> None:
+        self.names = names
+        self.owner = owner
+        self.vals: dict[str, AbstractValue] = {}
+        self.is_class = is_class
+        self.globals: set[str] = set()
+        self.function: FunctionInfo | None = None
+
+
+class Ground:
+    """Holds what is known so far; ``facts`` gathers what the current statement does."""
+
+    weak = 0
+    """How many branches or loops are around the current statement."""
+
+    may_fail = False
+    """How the run ended is not known, so that a failure is not ruled out."""
+
+    def __init__(self) -> None:
+        self.env: dict[str, AbstractValue] = {}
+        self.facts = Effects()
+        self.bound: set[str] = set()
+        """Names that the current statement has surely bound already."""
+        self.frames: list[Frame] = []
+        self.inner: list[dict[str, AbstractValue]] = []
+        """Variables of the comprehensions around the current expression."""
+        self.serial = 0
+        self.effects = 0
+        """Rises with every name that is bound and every change that is noted."""
+        self.guarded = 0
+        self.user_code = False
+        """The notebook defines a class or function with effects that no call shows."""
+        self.star: list[AbstractValue] = []
+        """What ``from … import *`` may have supplied, oldest first."""
+        self.unsure = 0
+        """How many parts that may not run are around the current expression."""
+        self.modules: dict[str, Obj] = {}
+        self.building: list[FunctionInfo] = []
+        self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}
+        """What evaluates each kind of expression; the floor above fills it."""
+
+    # -- the parts that other floors supply
+
+    @abstractmethod
+    def call(self, node: ast.Call) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def assign(self, target: ast.expr, value: AbstractValue) -> None:
+        """Supplied by a floor above."""
+
+    # -- making objects
+
+    def new(self, kind: Any = "data", **more: Any) -> Obj:
+        """Return a fresh object."""
+        self.serial += 1
+        return Obj(kind, self.serial, **more)
+
+    def fresh(
+        self, *, edges: Iterable[Obj] = (), opaque: bool = False, typ: str | None = None, **more: Any
+    ) -> AbstractValue:
+        """Return the value of a fresh object that holds ``edges``."""
+        self.serial += 1
+        return AbstractValue(
+            frozenset((Obj("data", self.serial, edges=edges, opaque=opaque, typ=typ, **more),)), typ=typ
+        )
+
+    # -- entry
+
+    def eval(self, node: ast.expr) -> AbstractValue:
+        """Return what the expression may be."""
+        handler = self._handlers.get(type(node))
+        if handler is not None:
+            return handler(node)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.eval(child)
+        return ATOM
+
+    def fail(self) -> None:
+        """Note that the statement fails here, if it runs at all."""
+        if self.may_fail and not (self.frames or self.guarded or self.weak or self.unsure):
+            raise Fails
+
+    def read(self, name: str, line: int) -> AbstractValue:
+        """Note that a name of the notebook is read; return what it may be."""
+        if name not in self.bound:
+            self.facts.reads.add(name)
+            if not self.frames and not self.guarded and name not in self.facts.direct:
+                self.facts.direct[name] = line
+        value = self.env.get(name)
+        for info in self.building:
+            info.rests_on.setdefault(name, value)
+        if value is not None:
+            return value
+        if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
+            return AbstractValue(path=name)
+        if self.star:
+            objs = frozenset().union(*(star.objs for star in self.star))
+            return AbstractValue(objs, f"{self.star[-1].path}.{name}")
+        if name not in KERNEL_NAMES:
+            self.fail()
+        return self.fresh(opaque=True)
+
+    # -- values
+
+    @staticmethod
+    def class_of(obj: Obj) -> ClassInfo | None:
+        """Return what is known of the class of an instance, or of a class itself."""
+        info = obj.info.info if isinstance(obj.info, Obj) else obj.info
+        return info if isinstance(info, ClassInfo) else None
+
+    def element(self, value: AbstractValue) -> AbstractValue:
+        """Return what an element of ``value`` may be."""
+        if not value.objs:
+            return ATOM
+        found: set[Obj] = set()
+        for obj in value.objs:
+            found |= obj.edges
+            if obj.opaque:
+                found.add(obj)
+        return AbstractValue(frozenset(found), typ=value.typ if value.typ in TABLES else None)
+
+    @staticmethod
+    def lives(*values: AbstractValue) -> set[Obj]:
+        """Return what the behaviour of these values rests on."""
+        return {inner for value in values for obj in value.objs for inner in obj.life}
+
+    @staticmethod
+    def join(values: list[AbstractValue]) -> AbstractValue:
+        """Return what any of the values may be."""
+        first = values[0]
+        if len(values) == 1 or all(value == first for value in values):
+            return first
+        objs = frozenset().union(*(value.objs for value in values))
+        path = next((value.path for value in values if value.path), None) if not objs or first.path else None
+        typs = {value.typ for value in values}
+        return AbstractValue(objs, path, None, first.typ if len(typs) == 1 else None)
+
+    # -- uses
+
+    def use(self, value: AbstractValue) -> None:
+        """Note that a value is worked with: the special methods of the notebook's own classes may run."""
+        if not self.user_code or not value.objs:
+            return
+        for obj in value.objs if len(value.objs) > 20 else reach(value.objs):
+            if obj.kind == "inst" and (info := self.class_of(obj)) is not None:
+                for method in info.all_methods():
+                    if isinstance(method.info, FunctionInfo) and method.info.implicit:
+                        self.apply(method, [], AbstractValue(frozenset((obj,))))
+
+    def consume(self, value: AbstractValue) -> None:
+        """Note that a value is iterated: an iterator is changed by that."""
+        for obj in value.objs:
+            if obj.kind == "iter":
+                self.change((obj,))
+                self.change(inner for inner in reach((obj,)) if inner.kind == "iter")
+                for function in obj.life:
+                    if function.kind == "func":
+                        self.apply(function, [])
+            elif obj.kind == "param":
+                self.facts.calls.append((obj, "__iter__", []))
+        self.use(value)
+
+    def change(self, objs: Iterable[Obj]) -> None:
+        """Note that these objects change."""
+        self.effects += 1
+        self.facts.mutates.update(objs)
+
+    def merge(self, facts: Effects, *, certain: bool) -> None:
+        """Take what another statement or a function does into the current facts."""
+        mine = self.facts
+        mine.reads.update(facts.reads - self.bound if self.bound else facts.reads)
+        mine.maybe.update(facts.maybe)
+        mine.mutates.update(facts.mutates)
+        mine.calls.extend(facts.calls)
+        mine.everything = mine.everything or facts.everything
+        for name in facts.reads | facts.maybe:
+            for info in self.building:
+                info.rests_on.setdefault(name, self.env.get(name))
+        if certain:
+            mine.binds.update(facts.binds)
+        else:
+            mine.maybe.update(facts.binds)

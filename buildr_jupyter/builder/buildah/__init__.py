@@ -1,0 +1,1 @@
+"""buildah: its storage and what a killed one leaves."""

@@ -1,0 +1,1 @@
+"""BuildKit: buildctl, its session and its progress."""

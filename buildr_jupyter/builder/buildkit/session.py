@@ -1,0 +1,261 @@
+"""A session with the BuildKit of a Docker Engine: logins, secrets and ssh agents, asked for while it builds.
+
+The connection is upgraded (``POST /session``) and turned round: the engine is then the gRPC client, and we serve.
+grpcio cannot serve on a socket that is open already, so it listens on a socket file in a folder that only this user
+may enter, and bytes are passed on between the two.
+
+Source: moby/buildkit ``session/grpc.go``, ``session/auth/auth.proto``, ``session/secrets/secrets.proto``,
+``session/sshforward/ssh.proto``; each message has at most two fields, so they are written by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from buildr_jupyter.builder.buildkit.filesync import SharedFolder
+from buildr_jupyter.builder.buildkit.filesync import field as wire
+from buildr_jupyter.builder.buildkit.proto import fields_of
+from buildr_jupyter.engine.connection import Address
+from buildr_jupyter.errors import CredentialError
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.process.tempfiles import Scratch
+from buildr_jupyter.registry import keychain
+
+__all__ = ["SessionServices", "can_serve", "open_session"]
+
+_HEALTH = "/grpc.health.v1.Health/Check"
+_LOGIN = "/moby.filesync.v1.Auth/Credentials"
+_GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - the name of a method
+_SSH_CHECK = "/moby.sshforward.v1.SSH/CheckAgent"
+_SSH_FORWARD = "/moby.sshforward.v1.SSH/ForwardAgent"
+_SSH_ID = "buildkit.ssh.id"
+_DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
+_HUB = ("registry-1.docker.io", "index.docker.io", "https://index.docker.io/v1/")
+_CONNECT_S = 10.0
+_BLOCK = 64 * 1024
+
+
+@dataclass(slots=True)
+class SessionServices:
+    """What the engine may ask for."""
+
+    find_login: Callable[[str], keychain.Login | None]
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Name in the Dockerfile (``default``) to the agent's socket."""
+    folder: SharedFolder | None = None
+    warnings: list[BuildWarning] = field(default_factory=list)
+    """Logins that could not be read, while the session served."""
+
+
+def can_serve() -> bool:
+    """Tell whether sessions can be opened here: the extra ``[buildkit]`` is installed, and there are unix sockets."""
+    return hasattr(socket, "AF_UNIX") and os.name == "posix" and importlib.util.find_spec("grpc") is not None
+
+
+@contextlib.contextmanager
+def open_session(address: Address, offer: SessionServices) -> Iterator[str | None]:
+    """Serve a session while the block runs; gives its id, None where the engine offers none."""
+    identity = secrets.token_hex(16)
+    with contextlib.ExitStack() as stack:
+        engine = _upgrade(address, identity, offer)
+        if engine is None:
+            yield None
+            return
+        stack.callback(engine.close)
+        path = str(stack.enter_context(Scratch()) / "s")
+        server = _serve(offer, path)
+        stack.callback(lambda: server.stop(0).wait(5))
+        local = socket.socket(socket.AF_UNIX)
+        stack.callback(local.close)
+        local.connect(path)
+        threads = [
+            threading.Thread(target=_pump, args=pair, name="buildr-session", daemon=True)
+            for pair in ((engine, local), (local, engine))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield identity
+        finally:
+            for side in (engine, local):
+                with contextlib.suppress(OSError):
+                    side.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(5)
+
+
+def _methods(offer: SessionServices) -> list[str]:
+    methods = [_HEALTH, _LOGIN, _GET_SECRET, *([_DIFF_COPY] if offer.folder else [])]
+    return [*methods, _SSH_CHECK, _SSH_FORWARD] if offer.agents else methods
+
+
+# -- the connection
+
+
+def _upgrade(address: Address, identity: str, offer: SessionServices) -> Any:
+    """Return a connection on which the engine speaks HTTP/2 to us, None where it does not."""
+    try:
+        connection = _connect(address)
+    except (OSError, ssl.SSLError):
+        return None
+    if connection is None:
+        return None
+    lines = [
+        "POST /session HTTP/1.1",
+        "Host: docker",
+        "Connection: Upgrade",
+        "Upgrade: h2c",
+        f"X-Docker-Expose-Session-Uuid: {identity}",
+        "X-Docker-Expose-Session-Name: buildr",
+        f"X-Docker-Expose-Session-Sharedkey: {offer.folder.key if offer.folder else ''}",
+        *(f"X-Docker-Expose-Session-Grpc-Method: {method}" for method in _methods(offer)),
+    ]
+    try:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            byte = connection.recv(1)  # not one byte more: HTTP/2 follows
+            if not byte or len(head) > _BLOCK:
+                raise OSError("the engine closed the connection")
+            head += byte
+        if head.split(None, 2)[1:2] != [b"101"]:
+            raise OSError("the engine offers no session")
+    except OSError:
+        connection.close()
+        return None
+    connection.settimeout(None)
+    return connection
+
+
+def _connect(address: Address) -> Any:
+    parts = urlsplit(address.url)
+    if parts.scheme == "unix":
+        connection: Any = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_CONNECT_S)
+        try:
+            connection.connect("/" + address.url.removeprefix("unix://").lstrip("/"))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
+        return None
+    plain = socket.create_connection((parts.hostname, parts.port or (2376 if address.tls else 2375)), _CONNECT_S)
+    if not address.tls:
+        return plain
+    context = ssl.create_default_context(cafile=str(address.ca) if address.ca else None)
+    if not address.verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if address.certificate and address.key:
+        context.load_cert_chain(str(address.certificate), str(address.key))
+    try:
+        return context.wrap_socket(plain, server_hostname=parts.hostname)
+    except OSError:
+        plain.close()
+        raise
+
+
+def _pump(source: Any, target: Any) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while block := source.recv(_BLOCK):
+            target.sendall(block)
+    for side in (source, target):
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+
+
+# -- what is served
+
+
+def _message(*values: bytes) -> bytes:
+    """Return a protobuf message whose fields 1, 2 … are these bytes; empty ones are left out."""
+    return b"".join(wire(number, value) for number, value in enumerate(values, 1))
+
+
+def _first(data: bytes) -> bytes:
+    return next((value for number, value in fields_of(data) if number == 1 and isinstance(value, bytes)), b"")
+
+
+def _serve(offer: SessionServices, path: str) -> Any:
+    import grpc
+
+    def login(request: bytes, _context: Any) -> bytes:
+        host = _first(request).decode("utf-8", "replace")
+        try:
+            found = offer.find_login("docker.io" if host in _HUB else host)
+        except CredentialError as error:
+            offer.warnings.append(BuildWarning(f"no login for {host}: {error}", error.hint))
+            found = None
+        if found is None:
+            return b""
+        if found.identity_token:
+            return _message(b"", found.identity_token.encode())
+        return _message(found.user.encode(), found.password.encode())
+
+    def secret(request: bytes, context: Any) -> bytes:
+        name = _first(request).decode("utf-8", "replace")
+        if name not in offer.secrets:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"secret {name}: not found")
+        return _message(offer.secrets[name])
+
+    def check(request: bytes, context: Any) -> bytes:
+        name = _first(request).decode("utf-8", "replace") or "default"
+        if name not in offer.agents:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unset ssh forward key {name}")
+        return b""
+
+    def forward(requests: Any, context: Any) -> Iterator[bytes]:
+        metadata = dict(context.invocation_metadata())
+        yield from _forward(offer.agents[str(metadata.get(_SSH_ID) or "default")], requests)
+
+    def copy(requests: Any, context: Any) -> Iterator[bytes]:
+        assert offer.folder is not None
+        return offer.folder.serve(requests, context.invocation_metadata())
+
+    handlers = {
+        _HEALTH: grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01"),
+        _LOGIN: grpc.unary_unary_rpc_method_handler(login),
+        _GET_SECRET: grpc.unary_unary_rpc_method_handler(secret),
+        _SSH_CHECK: grpc.unary_unary_rpc_method_handler(check),
+        _DIFF_COPY: grpc.stream_stream_rpc_method_handler(copy),
+        _SSH_FORWARD: grpc.stream_stream_rpc_method_handler(forward),
+    }
+
+    class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, call: Any) -> Any:
+            return handlers.get(call.method)
+
+    server = grpc.server(ThreadPoolExecutor(8, "buildr-session"), handlers=(Handlers(),))
+    server.add_insecure_port(f"unix:{path}")
+    server.start()
+    return server
+
+
+def _forward(agent: str, requests: Any) -> Iterator[bytes]:
+    """Pass the messages of one connection on to an ssh agent and its answers back."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(agent)
+
+        def send() -> None:
+            with contextlib.suppress(Exception):
+                for message in requests:
+                    connection.sendall(_first(message))
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send, name="buildr-ssh", daemon=True)
+        sender.start()
+        while block := connection.recv(_BLOCK):
+            yield _message(block)

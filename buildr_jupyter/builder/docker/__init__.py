@@ -1,0 +1,1 @@
+"""Docker Engine: its API, its classic builder and its BuildKit."""

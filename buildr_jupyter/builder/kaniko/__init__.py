@@ -1,0 +1,1 @@
+"""kaniko: its executor and its output."""

@@ -1,0 +1,1 @@
+"""oci: images made without an engine, their bases and where they go."""

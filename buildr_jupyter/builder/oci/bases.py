@@ -1,0 +1,199 @@
+"""Where a base comes from without an engine: the store, a registry, a file, this Python; or an engine after all."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.errors import (
+    BuildError,
+    BuildrError,
+    EngineError,
+    PublishError,
+    RegistryDenied,
+    RegistryUnauthorized,
+    RegistryUnreachable,
+)
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.oci import base_image as bases
+from buildr_jupyter.oci.archive import cancelled_check
+from buildr_jupyter.oci.base_image import Base
+from buildr_jupyter.oci.interpreter_base import kernel_base
+from buildr_jupyter.oci.layer import Compressor, Layer
+from buildr_jupyter.oci.push import in_parallel
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry
+
+__all__ = ["LOOK_UP_S", "Bases"]
+
+LOOK_UP_S = 2.0
+"""How long a registry may take to say what a base is, when other places are left to look."""
+_FORGET_S = 600.0
+
+
+class Bases:
+    """Finds bases; remembers in the process which registries did not answer."""
+
+    def __init__(
+        self,
+        store: Store,
+        using: Compressor,
+        open_registry: Callable[[str, float | None], Registry],
+        open_engine: Callable[[], Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.store, self.using = store, using
+        self._open_registry, self._open_engine, self._clock = open_registry, open_engine, clock
+        self._silent: dict[str, float] = {}
+        self._known: dict[tuple[str, str], Base] = {}
+
+    def known(self, name: str, platform: str) -> Base | None:
+        """Return a base that was found before and whose local layers are still there."""
+        base = self._known.get((name, platform)) or Base.from_json(self.store.record(["base", name, platform]))
+        if base and not base.registry and not all(self.store.has(x.digest, x.size_bytes) for x in base.layers):
+            return None
+        return base
+
+    def _keep(self, name: str, base: Base) -> Base:
+        self._known[name, base.platform] = base
+        self.store.note(["base", name, base.platform], base.to_json())
+        return base
+
+    def find(
+        self, name: str, platform: str, *, python: str, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, Base]:
+        """Return the base of this name; where its registry has it not, an engine may.
+
+        With ``pull`` the registry is asked anew, and a login that it refuses is an error whatever an engine has.
+
+        Raises BuildError where it is nowhere, and says where it was looked for.
+        """
+        check = cancelled_check(cancel.is_set)
+        if name == "kernel":
+            yield StepUpdate("base", "base: this interpreter", status="running")
+            base, cached = kernel_base(self.store, self.using, python, check)
+            yield StepUpdate("base", "base: this interpreter", status="cached" if cached else "done")
+            bases.check_platform(base.config, platform, name)
+            self._known[name, platform] = base
+            return base
+        if (path := bases.is_file(name)) is not None:
+            base = bases.from_file(path, platform, self.store, self.using, check)
+            self._known[name, platform] = base
+            return base
+        if not pull and (known := self.known(name, platform)) and known.registry:
+            return known
+        ref = ImageRef.parse(name).tagged()
+        try:
+            return self._keep(name, self._ask_registry(ref, platform, cancel))
+        except PublishError as error:
+            refused = pull and isinstance(error, (RegistryUnauthorized, RegistryDenied))
+            found = None if refused else (yield from self._from_engine(name, platform, cancel))
+            if found is not None:
+                return self._keep(name, found)
+            raise bases.explain(error, name) from error
+
+    def find_any(
+        self, name: str, platform: str, *, python: str, pull: bool, cancel: CancelToken
+    ) -> Generator[Event, None, Base]:
+        """Return the base of this name, else the one made from this interpreter; say which."""
+        try:
+            return (yield from self.find(name, platform, python=python, pull=pull, cancel=cancel))
+        except BuildError as error:
+            try:
+                base = yield from self.find("kernel", platform, python=python, pull=False, cancel=cancel)
+            except BuildrError:
+                raise error from None
+            yield BuildWarning(f"base {name} is neither in its registry nor in an engine: this interpreter is the base")
+            return base
+
+    def _ask_registry(self, ref: ImageRef, platform: str, cancel: CancelToken) -> Base:
+        host = ref.registry_host
+        if self._silent.get(host, -_FORGET_S) > self._clock() - _FORGET_S:
+            raise RegistryUnreachable(f"registry {host} did not answer a moment ago", hint="is the network up?")
+        with contextlib.closing(self._open_registry(ref.location, LOOK_UP_S)) as registry:
+            try:
+                found = bases.from_registry(registry.until(cancel), ref, platform, self.store)
+                return replace(found, name=str(ref))
+            except RegistryUnreachable:
+                self._silent[host] = self._clock()
+                raise
+
+    def _from_engine(self, name: str, platform: str, cancel: CancelToken) -> Generator[Event, None, Base | None]:
+        """Return the base that an engine has, None where none answers or has it."""
+        try:
+            client = self._open_engine()
+        except EngineError:
+            return None
+        from docker.errors import DockerException
+
+        with contextlib.closing(client):
+            try:
+                image_id = str(client.inspect_image(name)["Id"])
+            except (DockerException, OSError, KeyError):
+                return None
+            key = ["engine-base", image_id, self.using.key]
+            known = Base.from_json(self.store.record(key))
+            if known and all(self.store.has(layer.digest, layer.size_bytes) for layer in known.layers):
+                return replace(known, name=name)
+            step = StepUpdate("base", f"base: {name} out of the engine", status="running")
+            yield step
+            with self.store.scratch() as scratch:
+                saved = scratch / "saved.tar"
+                yield from self._save(client, image_id, saved, cancel)
+                made = bases.from_saved(saved, name, platform, self.store, self.using, cancelled_check(cancel.is_set))
+            base = replace(made, digest=image_id)
+            self.store.note(key, base.to_json())
+            yield replace(step, status="done")
+            return base
+
+    def _save(self, client: Any, image_id: str, target: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        check = cancelled_check(cancel.is_set)
+        done = 0
+        with target.open("wb") as out:
+            for block in client.get_image(image_id, chunk_size=1 << 20):
+                check()
+                out.write(block)
+                done += len(block)
+                yield TransferUpdate(image_id.removeprefix("sha256:")[:12], "pull", "base", done, None, "moving")
+        yield TransferUpdate(image_id.removeprefix("sha256:")[:12], "pull", "base", done, done, "done")
+
+    # -- bytes of layers
+
+    def locate(self, base: Base, layer: Layer, cancel: CancelToken) -> Path:
+        """Return where the bytes of a layer are; a base's come from its registry when they are first needed."""
+        if self.store.has(layer.digest, layer.size_bytes) or base.registry is None:
+            return self.store.path(layer.digest)
+        with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
+            check = cancelled_check(cancel.is_set)
+            return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
+
+    def fetch_all(self, base: Base, cancel: CancelToken) -> Generator[Event, None, None]:
+        """Have all layers of the base in the store."""
+        missing = [x for x in base.layers if not self.store.has(x.digest, x.size_bytes)]
+        if not missing or base.registry is None:
+            return
+        check = cancelled_check(cancel.is_set)
+        with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
+
+            def one(layer: Layer, say: Callable[[Event], None]) -> None:
+                item = layer.digest.removeprefix("sha256:")[:12]
+
+                def progress(done: int) -> None:
+                    check()
+                    say(TransferUpdate(item, "pull", "base", done, layer.size_bytes, "moving"))
+
+                bases.fetch(registry.until(cancel), base, layer, self.store, progress=progress)
+                say(TransferUpdate(item, "pull", "base", layer.size_bytes, layer.size_bytes, "done"))
+
+            try:
+                yield from in_parallel([partial(one, layer) for layer in missing], cancel)
+            except PublishError as error:
+                raise bases.explain(error, base.name) from error

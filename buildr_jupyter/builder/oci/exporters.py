@@ -1,0 +1,254 @@
+"""Where a finished image goes: a registry, one tar, an OCI layout, an engine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tarfile
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter import __version__
+from buildr_jupyter.builder.oci.bases import Bases
+from buildr_jupyter.engine.connection import translate
+from buildr_jupyter.errors import BuildError, PublishError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import canonical_json
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import Archive, Layout, Output, Push
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_layout
+from buildr_jupyter.oci.base_image import Base
+from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
+from buildr_jupyter.oci.layer import ZSTD, Layer
+from buildr_jupyter.oci.package_list import packages_in
+from buildr_jupyter.oci.push import ASK_BYTES, Blob, push_blobs
+from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry
+from buildr_jupyter.secretscan.redact import masked_logger
+
+__all__ = ["Outputs"]
+
+logger = masked_logger(logging.getLogger("buildr_jupyter.builder.oci_builder"))
+
+_TRUST_S = 300.0
+"""So long a blob that this process saw in a repository is not asked for again; a registry that lost it meanwhile
+refuses the manifest, and then all is asked for."""
+_GONE = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
+
+
+class Outputs:
+    """Brings an image to the outputs of a request."""
+
+    def __init__(
+        self, store: Store, bases: Bases, registry: Callable[[str], Registry], open_engine: Callable[[], Any]
+    ) -> None:
+        self._store, self._bases, self._registry, self._open_engine = store, bases, registry, open_engine
+        self._there: dict[tuple[str, str, str], float] = {}
+
+    def bring(
+        self,
+        output: Output,
+        made: Published,
+        bases: Sequence[Base],
+        refs: Sequence[ImageRef],
+        result: BuildResult,
+        cancel: CancelToken,
+    ) -> Generator[Event, None, BuildResult]:
+        """Bring the image there and return the result with what came of it."""
+        if isinstance(output, Push):
+            ref = output.ref.tagged()
+            yield from self.push(made, bases, ref, cancel, ask_first=result.cached)
+            return replace(result, digest=made.digest, pushed=(*result.pushed, str(ref)))
+        for base in bases:
+            yield from self._bases.fetch_all(base, cancel)
+        check = cancelled_check(cancel.is_set)
+        names = [str(ref) for ref in refs]
+        if isinstance(output, (Archive, Layout)):
+            step = StepUpdate("output", f"write {output.path.name}")
+            yield step
+            write = write_archive if isinstance(output, Archive) else write_layout
+            write(made, names, self._store.sound, output.path, check=check)
+            yield replace(step, status="done")
+            return replace(result, digest=made.digest, archive=output.path)
+        yield from self._load(made, names, cancel)
+        return result
+
+    # -- a registry
+
+    def push(
+        self, made: Published, bases: Sequence[Base], ref: ImageRef, cancel: CancelToken, *, ask_first: bool = True
+    ) -> Generator[Event, None, None]:
+        """Push under one tag: blobs first, then manifests, the tag last; nothing at all where it is there already.
+
+        Without ``ask_first`` (an image that was made a moment ago) the tag is not asked what it has.
+
+        Each platform's image gets its bill of materials attached; where that fails the push stands, with a warning.
+
+        Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
+        """
+        cancelled_check(cancel.is_set)()
+        registry, repository, tag = self._registry(ref.location).until(cancel), ref.registry_path, ref.local_tag
+        try:
+            if ask_first and registry.digest(repository, tag) == made.digest:
+                yield TransferUpdate(tag, "push", None, 0, 0, "exists")
+                return
+            try:
+                yield from self._send(registry, repository, tag, made, bases, cancel)
+            except PublishError as error:
+                if error.code not in _GONE:
+                    raise
+                self._there.clear()  # a blob that was there is there no more
+                yield from self._send(registry, repository, tag, made, bases, cancel)
+        except PublishError as error:
+            logger.error("Push failed: %s", error)
+            error.args = (f"Image push failed: {error}",)
+            raise
+        yield TransferUpdate(tag, "push", None, len(made.top), len(made.top), "done")
+        for image, base in zip(made.images, bases, strict=True):
+            for layer in image.layers:
+                if self._store.record(["pushed", registry.host, layer.digest]) is None:
+                    self._store.note(["pushed", registry.host, layer.digest], repository)
+            cancelled_check(cancel.is_set)()
+            try:
+                self._attach(registry, repository, image, base)
+            except (PublishError, BuildError) as error:
+                yield BuildWarning(f"the image is pushed, its bill of materials (SBOM) is not: {error}", error.hint)
+
+    def _attach(self, registry: Registry, repository: str, image: Image, base: Base) -> None:
+        """Attach the bill of materials to an image that is in the repository."""
+        own = image.layers[len(base.layers) :]
+        packages = [package for layer in own for package in packages_in(self._store, layer)]
+        sbom = make_sbom(repository, image, base, packages, __version__)
+        for content in (EMPTY, sbom):
+            place, now = (registry.host, repository, digest_of(content)), time.monotonic()
+            if now - self._there.get(place, -_TRUST_S) >= _TRUST_S:
+                opened = partial(io.BytesIO, content)
+                registry.upload(repository, place[2], len(content), opened, ask_bytes=ASK_BYTES)
+                self._there[place] = now
+        registry.put_referrer(repository, image.digest, make_artifact(image, sbom), MANIFEST)
+
+    def _send(
+        self,
+        registry: Registry,
+        repository: str,
+        tag: str,
+        made: Published,
+        bases: Sequence[Base],
+        cancel: CancelToken,
+    ) -> Generator[Event, None, None]:
+        """Send what the repository was not seen to have in the last minutes, then the manifests."""
+        place, now = (registry.host, repository), time.monotonic()
+        blobs = [
+            blob
+            for blob in self._blobs(made, bases, registry.host, cancel)
+            if now - self._there.get((*place, blob.digest), -_TRUST_S) >= _TRUST_S
+        ]
+        yield from push_blobs(registry, repository, blobs, cancel)
+        if made.index is not None:
+            for image in made.images:
+                registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
+            registry.put_manifest(repository, tag, made.index, INDEX)
+        else:
+            registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+        self._there.update(dict.fromkeys(((*place, blob.digest) for blob in blobs), now))
+
+    def _blobs(self, made: Published, bases: Sequence[Base], host: str, cancel: CancelToken) -> Iterator[Blob]:
+        for image, base in zip(made.images, bases, strict=True):
+            yield Blob(image.image_id, len(image.config), _sound(self._store, image.image_id))
+            for number, layer in enumerate(image.layers):
+                known = self._store.record(["pushed", host, layer.digest])
+                mount = known if isinstance(known, str) else None
+                if number < len(base.layers):
+                    if base.registry and base.registry[0] == host:
+                        mount = base.registry[1]
+                    yield Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer, cancel), mount)
+                else:
+                    yield Blob(layer.digest, layer.size_bytes, _sound(self._store, layer.digest), mount)
+
+    # -- an engine
+
+    def _load(self, made: Published, names: Sequence[str], cancel: CancelToken) -> Generator[Event, None, None]:
+        """Load the image into the engine, without the layers that it has.
+
+        Raises EngineError where none answers, BuildError where it does not take the image.
+        """
+        image = made.images[0]
+        with contextlib.closing(self._open_engine()) as client, translate(client):
+            has = _common(client, [layer.diff_id for layer in image.layers])
+            step = StepUpdate("load", "load into the engine")
+            yield step
+            with self._store.scratch() as scratch:
+                path = scratch / "image.tar"
+                with path.open("wb") as out:
+                    self._write_for_engine(image, names, out, skip=has, check=cancelled_check(cancel.is_set))
+                with path.open("rb") as stream:
+                    for event in client.load_image(stream):
+                        if isinstance(event, dict) and ("error" in event or "errorDetail" in event):
+                            raise _not_taken(image, str(event.get("error")))
+            yield replace(step, status="done")
+
+    def _write_for_engine(
+        self, image: Image, names: Sequence[str], out: IO[bytes], *, skip: int, check: Callable[[], None]
+    ) -> None:
+        described = [
+            {
+                "Config": f"{image.image_id.removeprefix('sha256:')}.json",
+                "RepoTags": list(names),
+                "Layers": [f"blobs/sha256/{layer.digest.removeprefix('sha256:')}" for layer in image.layers],
+            }
+        ]
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for path, content in (("manifest.json", canonical_json(described)), (described[0]["Config"], image.config)):
+                info = tarfile.TarInfo(str(path))
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            for digest in dict.fromkeys(layer.digest for layer in image.layers[skip:]):
+                check()
+                tar.add(self._store.sound(digest), f"blobs/sha256/{digest.removeprefix('sha256:')}")
+
+
+def _not_taken(image: Image, why: str) -> BuildError:
+    packed = any(layer.media_type == ZSTD for layer in image.layers)
+    hint = "zstd layers need Docker Engine 23 or podman 4: build with --builder oci" if packed else None
+    return BuildError(f"Image build failed: the engine does not take it: {why}", hint=hint)
+
+
+def _sound(store: Store, digest: str) -> Callable[[], Path]:
+    return lambda: store.sound(digest)
+
+
+def _of_base(bases: Bases, base: Base, layer: Layer, cancel: CancelToken) -> Callable[[], Path]:
+    def local() -> Path:
+        bases.locate(base, layer, cancel)
+        return bases.store.sound(layer.digest)
+
+    return local
+
+
+def _common(client: Any, diff_ids: Sequence[str]) -> int:
+    """Return how many of the first layers an engine has in one chain; moby's load reads no layer that is there.
+
+    Source: moby ``image/tarexport/load.go``: a layer whose chain is known is taken as it is. Podman reads them all.
+    """
+    version = client.version()
+    if any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()):
+        return 0
+    best = 0
+    for known in client.images():
+        layers = (client.inspect_image(known["Id"]).get("RootFS") or {}).get("Layers") or []
+        common = 0
+        for ours, theirs in zip(diff_ids, layers, strict=False):
+            if ours != theirs:
+                break
+            common += 1
+        best = max(best, common)
+    return best

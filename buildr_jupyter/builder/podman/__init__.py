@@ -1,0 +1,1 @@
+"""podman: its service."""

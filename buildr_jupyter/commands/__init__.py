@@ -1,0 +1,1 @@
+"""Commands: what buildr and %containerize do beside building."""

@@ -1,0 +1,166 @@
+"""Upkeep of what is kept in the user's cache: context folders, archives, and the store of builder oci.
+
+``look`` says what there is; ``find_prunable`` what a prune would remove and how much that is, ``prune`` removes it.
+An image may exist nowhere else: it stays, with all that it is made of, unless images are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.oci.store import Prunable, Store
+from buildr_jupyter.ui.sanitize import show_size
+
+__all__ = ["Found", "find_prunable", "look", "parse_age", "prune", "terminal_question", "verify"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGE = re.compile(r"(\d{1,6})([smhdw])")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a prune would remove."""
+
+    contexts: tuple[tuple[Path, int], ...]
+    """Folders and their bytes."""
+    archives: tuple[tuple[Path, int], ...]
+    """Images in files that were written because nothing else would have had them; empty unless images are asked for."""
+    store: Prunable
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+        return sum(size for _, size in (*self.contexts, *self.archives)) + self.store.size_bytes
+
+    def __bool__(self) -> bool:
+        return bool(self.contexts or self.archives or self.store.paths)
+
+    def lines(self, folder: Path) -> list[str]:
+        """Return what it is, a line for each thing; ``folder`` is the store's."""
+        found = [f"context {path}  {show_size(size)}" for path, size in self.contexts]
+        found += [f"image {path}  {show_size(size)}" for path, size in self.archives]
+        found += [f"image {name}" for name in self.store.images]
+        if self.store.paths:
+            found.append(f"layers and records in {folder}  {show_size(self.store.size_bytes)}")
+        return found
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that ``30m``, ``12h``, ``7d`` or ``2w`` mean. Raises ValueError."""
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no time: 30m, 12h, 7d or 2w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def look(say: Callable[[str], object]) -> None:
+    """Say what is kept."""
+    for path, size in (*_sized("contexts"), *_sized("archives")):
+        say(f"{path}  {show_size(size)}\n")
+    store = Store()
+    if store.folder.is_dir():
+        known = store.info()
+        say(f"{known.folder}  {show_size(known.size_bytes)} in {known.blobs} blobs\n")
+        for name in known.images:
+            say(f"  {name}\n")
+
+
+def verify(say: Callable[[str], object]) -> int:
+    """Read every blob of the store and take damaged ones out; return 1 where there were any."""
+    store = Store()
+    bad = store.verify() if store.folder.is_dir() else []
+    for digest in bad:
+        say(f"{digest} was damaged: it is taken out, and made anew when it is needed\n")
+    return int(bool(bad))
+
+
+def find_prunable(*, older_than_s: float = 0.0, images: bool = False, now: float | None = None) -> Found:
+    """Return what a prune would remove: what was last written more than ``older_than_s`` seconds ago."""
+    now = time.time() if now is None else now
+
+    def old(path: Path) -> bool:
+        return now - path.stat().st_mtime >= older_than_s
+
+    return Found(
+        tuple(one for one in _sized("contexts") if old(one[0])),
+        tuple(one for one in _sized("archives") if images and old(one[0])),
+        Store().prunable(older_than_s=older_than_s, images=images, now=now),
+    )
+
+
+def prune(
+    say: Callable[[str], object],
+    *,
+    older_than_s: float = 0.0,
+    images: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    ask: Callable[[str], str] | None = None,
+) -> None:
+    """Say what would be removed and how much, ask, and remove it; the images stay unless ``images``.
+
+    ``ask`` puts a question and returns the answer; None: nobody can be asked. Raises OptionError where nobody can be
+    and ``yes`` was not said, StoreInUse while a build stands on the store; nothing is removed then.
+    """
+    store = Store()
+    found = find_prunable(older_than_s=older_than_s, images=images)
+    if not found:
+        say("there is nothing to prune\n")
+    for line in found.lines(store.folder):
+        say(f"{line}\n")
+    kept = () if images else tuple(one for one in store.info().images if one not in found.store.images)
+    left = "" if images else f"; {len(kept) + len(_sized('archives'))} images stay (--images)"
+    if not found or dry_run:
+        if found:
+            say(f"would be removed: {show_size(found.size_bytes)}{left}\n")
+        return
+    if not yes:
+        if ask is None:
+            raise OptionError(
+                f"cache prune: nothing was removed: {show_size(found.size_bytes)} would be, and nobody can be asked",
+                hint="say it with --yes, or look with --dry-run",
+            )
+        if ask(f"remove {show_size(found.size_bytes)}{left}? [y/N] ").strip().lower() not in ("y", "yes"):
+            say("nothing was removed\n")
+            return
+    freed = store.prune(older_than_s=older_than_s, images=images) if store.folder.is_dir() else 0
+    for path, size in found.contexts:
+        shutil.rmtree(path)
+        freed += size
+    for path, size in found.archives:
+        path.unlink(missing_ok=True)
+        freed += size
+    say(f"removed: {show_size(freed)}{left}\n")
+
+
+def terminal_question() -> Callable[[str], str] | None:
+    """Return what asks whoever sits at the terminal; None where nobody does."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: str) -> str:
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        return sys.stdin.readline()
+
+    return ask
+
+
+def _sized(name: str) -> list[tuple[Path, int]]:
+    """Return the entries of a folder of the cache with their bytes, by name."""
+    from platformdirs import user_cache_path
+
+    root = user_cache_path("buildr") / name
+    found = []
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        if not path.name.startswith("."):
+            inner = path.rglob("*") if path.is_dir() else (path,)
+            found.append((path, sum(one.lstat().st_size for one in inner if one.is_file())))
+    return found

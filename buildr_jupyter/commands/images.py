@@ -1,0 +1,311 @@
+"""What is in an image, and which images there are: asked of the engine, and of the store of the builder without one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.engine.connection import connect, translate
+from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci.base_image import Base
+from buildr_jupyter.oci.image import Image
+from buildr_jupyter.oci.package_list import packages_in
+from buildr_jupyter.oci.recorded import image_of
+from buildr_jupyter.oci.store import DamagedBlob, Store
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.registry.client import Manifest, Registry
+from buildr_jupyter.registry.client import connect as connect_registry
+from buildr_jupyter.registry.validate import (
+    DamagedDocument,
+    read_config,
+    read_descriptor,
+    read_engine_image,
+    read_entries,
+    read_image_manifest,
+)
+from buildr_jupyter.ui.sanitize import clean_text, show_size
+
+__all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
+
+
+def list_images(store: Store | None = None) -> list[dict[str, Any]]:
+    """Return a row for each image that buildr made: the engine's, newest first, then the store's by name.
+
+    Raises EngineError where no engine answers and the store has none.
+    """
+    kept = list(_kept(store or Store()))
+    try:
+        client = connect()
+        with translate(client):
+            found = client.images(filters={"label": "io.buildr.content-digest"})
+    except EngineError:
+        if not kept:
+            raise
+        found = []
+    rows = [
+        {
+            "image_id": image["Id"],
+            "tags": [tag for tag in image.get("RepoTags") or () if not tag.endswith("<none>")],
+            "unpacked_bytes": image.get("Size"),
+            "labels": image.get("Labels") or {},
+            "place": "engine",
+        }
+        for image in sorted(found, key=lambda image: -image.get("Created", 0))
+    ]
+    return rows + kept
+
+
+_MAX_DEPTH, _MAX_PLATFORMS = 4, 64
+"""How far and how wide an index is followed; none that exists goes near it."""
+
+
+def _kept(store: Store) -> Iterator[dict[str, Any]]:
+    for known in store.images():
+        try:
+            made, _ = image_of(known, store)
+            configs = [read_config(image.config, "its config").get("config") or {} for image in made.images]
+        except (DamagedBlob, DamagedDocument):
+            continue  # a blob of it was taken out; a build makes it anew
+        for image, config in zip(made.images, configs, strict=True):
+            labels = config.get("Labels") or {}
+            yield {
+                "image_id": image.image_id, "tags": [str(known["name"])], "unpacked_bytes": image.unpacked_bytes,
+                "labels": labels, "place": "store",
+            }  # fmt: skip
+
+
+def render_listed(row: dict[str, Any]) -> str:
+    """Return a row of ``list_images`` for a person."""
+    labels = row["labels"]
+    origin = f"{labels.get('io.buildr.notebook', '-')} {labels.get('io.buildr.cell', '')}".strip()
+    name = ", ".join(row["tags"]) or row["image_id"][7:19]
+    size = "-" if row["unpacked_bytes"] is None else show_size(row["unpacked_bytes"])
+    return clean_text(f"{name}  {size}  {origin}" + ("  (store)" if row["place"] == "store" else ""))
+
+
+def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
+    """Return what is in an image, a row for each platform: the engine's, else that of the store, else its registry's.
+
+    ``name`` is a reference, or the id or digest of an image; a registry is asked only where the reference names one.
+    Raises OptionError where there is none, EngineError where no engine answers and nobody else has it, PublishError
+    and its kinds where the registry refuses to answer.
+    """
+    wanted = name if name.startswith("sha256:") else str(ImageRef.parse(name).tagged())
+    unanswered: EngineError | None = None
+    try:
+        if (row := _of_engine(name, wanted)) is not None:
+            return [row]
+    except EngineError as error:
+        unanswered = error
+    store = store or Store()
+    if found := _of_store(name, wanted, store):
+        return found
+    if not name.startswith("sha256:") and (found := _of_registry(name)):
+        return found
+    if unanswered is not None:
+        raise unanswered
+    raise OptionError(
+        f"image {wanted} is neither in the engine nor in the store", hint="buildr images lists those that buildr made"
+    )
+
+
+def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
+    from docker.errors import ImageNotFound
+
+    client = connect()
+    with translate(client):
+        try:
+            image = client.inspect_image(wanted)
+        except ImageNotFound:
+            return None
+    try:
+        image = read_engine_image(image, f"what the engine says of {wanted}")
+    except DamagedDocument as error:
+        raise EngineError(error.fault, hint="buildr doctor asks the engine who it is") from error
+    config = image.get("Config") or {}
+    return {
+        "image": name,
+        "image_id": image["Id"],
+        "digests": image.get("RepoDigests") or [],
+        "tags": image.get("RepoTags") or [],
+        "platform": f"{image.get('Os')}/{image.get('Architecture')}",
+        "unpacked_bytes": image.get("Size"),
+        "source": _source(config.get("Labels") or {}),
+        "layers": (image.get("RootFS") or {}).get("Layers") or [],
+        **_settings(config),
+    }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "entrypoint": config.get("Entrypoint"),
+        "user": config.get("User"),
+        "environment": config.get("Env") or [],
+        "labels": config.get("Labels") or {},
+    }
+
+
+def _source(labels: dict[str, str]) -> str | None:
+    """Return notebook and cell that an image was made from, None where it does not say."""
+    return " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None
+
+
+def _of_registry(name: str) -> list[dict[str, Any]]:
+    """Return a row for each platform of an image that only its registry has; nothing where it has none."""
+    ref = ImageRef.parse(name).tagged()
+    if ref.registry is None:
+        return []
+    host, path, wanted = ref.registry_host, ref.registry_path, ref.digest or ref.local_tag
+    with contextlib.closing(connect_registry(host, keychain.find(ref.location))) as registry:
+        if registry.digest(path, wanted) is None:
+            return []
+        try:
+            rows = []
+            for manifest in _manifests(registry, path, registry.manifest(path, wanted), str(ref)):
+                described, _ = read_image_manifest(manifest.document, str(ref))
+                digest, size = read_descriptor(described, f"the manifest of {ref}")
+                config = read_config(registry.document(path, digest, size), f"the config of {ref}")
+                rows.append(_registry_row(name, str(ref), manifest, config))
+        except DamagedDocument as error:
+            raise PublishError(f"registry {host}: {error.fault}", hint="name another image") from error
+        return rows
+
+
+def _manifests(registry: Registry, path: str, top: Manifest, what: str) -> list[Manifest]:
+    """Return the manifests of the images that an index names, or the one that it is; an attestation is no image."""
+    found, indexes = [], [top]
+    for _ in range(_MAX_DEPTH):
+        entries = [e for one in indexes for e in read_entries(one.document, f"the index of {what}")]
+        found += [one for one in indexes if "manifests" not in one.document]
+        images = [str(e["digest"]) for e in entries if (e.get("platform") or {}).get("os") != "unknown"]
+        if len(images) > _MAX_PLATFORMS:
+            raise DamagedDocument(f"{what} is damaged: its index names {len(images)} images")
+        indexes = [registry.manifest(path, digest) for digest in dict.fromkeys(images)]
+        if not indexes:
+            return found
+    raise DamagedDocument(f"{what} is damaged: its indexes name indexes without end")
+
+
+def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, Any]) -> dict[str, Any]:
+    config = document.get("config") or {}
+    return {
+        "image": name,
+        "image_id": manifest.config_digest,
+        "digests": [manifest.digest],
+        "tags": [tag],
+        "platform": f"{document.get('os')}/{document.get('architecture')}",
+        "size_bytes": manifest.size_bytes,
+        "source": _source(config.get("Labels") or {}),
+        "layers": (document.get("rootfs") or {}).get("diff_ids") or [],
+        **_settings(config),
+    }
+
+
+def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
+    """Return a row for each platform's image of this name, id or digest."""
+    rows: list[dict[str, Any]] = []
+    for known in store.images():
+        if wanted not in _names(known):
+            continue
+        made, bases = image_of(known, store)
+        for image, base in zip(made.images, bases, strict=True):
+            whole = known.get("name") == wanted or wanted == made.digest
+            same = [row for row in rows if row["image_id"] == image.image_id]
+            if same:
+                same[0]["tags"].append(str(known["name"]))
+            elif whole or wanted in (image.image_id, image.digest):
+                rows.append(_row(name, str(known["name"]), image, base, store))
+    return rows
+
+
+def _names(known: dict[str, Any]) -> set[str]:
+    """Return name, digest and ids of what the store noted, as far as it is what we note."""
+    images = known.get("images")
+    listed = [one for one in images if isinstance(one, dict)] if isinstance(images, list) else []
+    return {str(one) for one in (known.get("name"), known.get("manifest"))} | {
+        str(one.get(kind)) for one in listed for kind in ("config", "manifest")
+    }
+
+
+def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[str, Any]:
+    document = read_config(image.config, f"the config of {tag}")
+    config = document.get("config") or {}
+    labels = config.get("Labels") or {}
+    packages: set[tuple[str, str]] = set()
+    for layer in image.layers[len(base.layers) :]:
+        with contextlib.suppress(BuildError):  # the layer is gone: what is known of the rest is said
+            packages |= set(packages_in(store, layer))
+    return {
+        "image": name,
+        "image_id": image.image_id,
+        "digests": [image.digest],
+        "tags": [tag],
+        "platform": image.platform,
+        "size_bytes": image.size_bytes,
+        "unpacked_bytes": image.unpacked_bytes,
+        "base": base.name,
+        "source": _source(labels),
+        "layers": [layer.diff_id for layer in image.layers],
+        "parts": [
+            {"title": layer.title or ("base" if number < len(base.layers) else ""), "digest": layer.digest,
+             "size_bytes": layer.size_bytes, "base": number < len(base.layers)}
+            for number, layer in enumerate(image.layers)
+        ],
+        "packages": [f"{package}=={version}" for package, version in sorted(packages)],
+        **_settings(config),
+    }  # fmt: skip
+
+
+def render(row: dict[str, Any]) -> str:
+    """Return a row of ``inspect`` for a person."""
+    lines = []
+    for key, value in row.items():
+        shown = value
+        if key == "parts":
+            items = [f"{part['title']}  {show_size(part['size_bytes'])}  {part['digest'][:19]}" for part in value]
+        elif isinstance(value, dict):
+            items = [f"{k}={v}" for k, v in value.items()]
+        elif isinstance(value, list):
+            items = [str(v) for v in value]
+        else:
+            shown = "-" if value is None else show_size(value) if key.endswith("_bytes") else value
+            lines.append(clean_text(f"{key:<15} {shown}"))
+            continue
+        lines.append(clean_text(f"{key:<15} " + (("\n" + " " * 16).join(items) or "-")))
+    return "\n".join(lines)
+
+
+def rebase(
+    name: str, base: str, *, tag: str | None, output: str | None, load: bool, publish: bool,
+    say: Callable[[str], object],
+) -> BuildResult:  # fmt: skip
+    """Put another base under an image in the store, and bring the result where it is asked for.
+
+    ``say`` is told the warnings. Raises as ``OciBuilder.stream_rebase``.
+    """
+    outputs: list[Output] = []
+    if output is not None:
+        path = Path(output).expanduser()
+        outputs.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    if load:
+        outputs.append(EngineLoad())
+    if publish:
+        outputs.append(Push(ImageRef.parse(tag or name).tagged()))
+    with contextlib.closing(OciBuilder()) as builder:
+        stream = builder.stream_rebase(name, base, CancelToken(), tag=tag, outputs=outputs)
+        while True:
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                result: BuildResult = end.value
+                return result
+            if isinstance(event, BuildWarning):
+                say(f"warning: {clean_text(event.text)}\n")

@@ -1,0 +1,55 @@
+"""What the entry points share: naming a cell, logging in."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from buildr_jupyter.errors import CredentialError, OptionError
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.planner import CellSource
+
+__all__ = ["cell_of", "log_in"]
+
+
+def cell_of(job: Job) -> dict[str, Any]:
+    """Return the ``cell`` field of the JSON record: index, id, tags; unknown is None."""
+    if not isinstance(job.source, CellSource):
+        return {"index": None, "id": None, "tags": []}
+    target = job.source.target
+    return {"index": target.index, "id": target.id, "tags": list(target.tags)}
+
+
+def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[str], str] = input) -> str:
+    """Store a login for a registry after the registry has taken it; return a sentence saying where it is kept.
+
+    What is not given is asked for, the password without an echo. Raises CredentialError and PublishError's kin.
+    """
+    from buildr_jupyter.registry import client as registry
+    from buildr_jupyter.registry import keychain
+
+    if not host or "/" in host or "://" in host:
+        raise OptionError(
+            f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path"
+        )
+    try:
+        user = user or ask(f"Username for {host}: ")
+        if not password:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                password = getpass.getpass(f"Password for {user} at {host}: ")
+    except (EOFError, getpass.GetPassWarning):
+        raise CredentialError(
+            f"login: there is nobody here to ask for the login of {host}",
+            hint=f"buildr login {host} --username NAME --password-stdin < FILE",
+        ) from None
+
+    def verify(login: keychain.Login) -> None:
+        with contextlib.closing(registry.connect(host, login)) as asked:
+            asked.ping()
+
+    kept = keychain.login(host, user, password, verify=verify)
+    return f"logged in to {host} as {user}; the login is kept in {kept.source}"

@@ -1,0 +1,1 @@
+"""Configuration: options and settings as typed values, each with its origin."""

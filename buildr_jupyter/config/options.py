@@ -1,0 +1,451 @@
+"""The options, once: names, kinds, help. The magic, the command line, the settings and the decorator all read this.
+
+``Options`` is what they come to: typed, validated, frozen. ``PackageOptions`` and ``RuntimeOptions`` are the seed's,
+under the seed's names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from buildr_jupyter.config.parse import (
+    parse_agent,
+    parse_apt,
+    parse_assignment,
+    parse_base,
+    parse_boolean,
+    parse_choice,
+    parse_memory,
+    parse_mount,
+    parse_number,
+    parse_param,
+    parse_platforms,
+    parse_port,
+    parse_python,
+    parse_run_variable,
+    parse_secret,
+    parse_strings,
+)
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.request import Mount, PortBinding, Secret
+
+__all__ = [
+    "OPTIONS",
+    "Option",
+    "OptionParser",
+    "Options",
+    "PackageOptions",
+    "RuntimeOptions",
+    "add_options",
+    "make_line_parser",
+    "make_options",
+    "split_line",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a build."""
+
+    name: str
+    """As in ``--no-cache``; the field of ``Options`` has ``_`` for ``-``."""
+    help: str
+    kind: str = "text"
+    """text, flag, or list (may be repeated)."""
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    setting: bool = False
+    """May be set by %config, the environment and the site's settings file as well."""
+    project: bool = False
+    """A project's pyproject.toml may set it: what describes the image and reaches nothing."""
+
+    @property
+    def field(self) -> str:
+        """The name in Python, in settings files, and in ``BUILDR_*`` in capitals."""
+        return self.name.replace("-", "_")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("name", "the image's name; may hold registry, repository and tag", metavar="NAME", project=True),
+    Option(
+        "repository",
+        "registry and repository in front of the name: ghcr.io/me",
+        metavar="REPO",
+        setting=True,
+    ),
+    Option("tag", "tag of the image, 'latest' if none; may be repeated", "list", metavar="TAG"),
+    Option("publish", "push the image", "flag", setting=True),
+    Option("run", "run the image here and show what it prints", "flag"),
+    Option("here", "run the cell in the kernel too", "flag"),
+    Option("builder", "what builds the image", metavar="SPEC", setting=True),
+    Option(
+        "base",
+        "base image; python:X.Y-slim of the kernel's version if none",
+        metavar="IMAGE",
+        setting=True,
+        project=True,
+    ),
+    Option(
+        "allow-base",
+        "a repository that a notebook file's own --base may name; may be repeated",
+        "list",
+        metavar="REPO",
+        setting=True,
+    ),
+    Option("python", "Python version in the image; the kernel's if none", metavar="X.Y", setting=True, project=True),
+    Option("requirement", "a further requirement, or another version of one; may be repeated", "list", metavar="REQ"),
+    Option("apt", "a Debian package to install; may be repeated", "list", metavar="PACKAGE", project=True),
+    Option("include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH"),
+    Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
+    Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
+    Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
+    Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
+    Option("env", "set in the image; may be repeated", "list", metavar="K=V"),
+    Option("run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]"),
+    Option(
+        "port",
+        "open a port of the container on 127.0.0.1 while it runs; may be repeated",
+        "list",
+        metavar="[HOST:]PORT",
+    ),
+    Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
+    Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
+    Option("cpus", "processors for the run: 1.5", metavar="N"),
+    Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
+    Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
+    Option(
+        "secret",
+        "what steps of a --dockerfile may read while they run: id=ID, and src=FILE or env=NAME; may be repeated",
+        "list",
+        metavar="SPEC",
+    ),
+    Option("ssh", "an ssh agent for steps of a --dockerfile; may be repeated", "list", metavar="ID[=SOCKET]"),
+    Option(
+        "cache-from",
+        "look for steps made elsewhere: IMAGE, or BuildKit's type=…; may be repeated",
+        "list",
+        metavar="SPEC",
+    ),
+    Option("cache-to", "keep the steps for others: BuildKit's type=…; may be repeated", "list", metavar="SPEC"),
+    Option("context", "write the context folder here", metavar="DIR"),
+    Option(
+        "output",
+        "write the image too: FILE.tar, which docker, podman and skopeo load, or DIR as an OCI layout",
+        metavar="PATH",
+    ),
+    Option("platform", "platform of the image: linux/amd64", metavar="OS/ARCH", setting=True, project=True),
+    Option(
+        "allow-secret",
+        "let the named finding of the leak guard pass; may be repeated",
+        "list",
+        metavar="NAME",
+    ),
+    Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True, project=True),
+    Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
+    Option("check", "run the exported program here first and compare what it prints", "flag"),
+    Option("no-cache", "build every step again", "flag"),
+    Option("pull", "ask the registry for a newer base", "flag"),
+    Option("quiet", "show only the result and errors", "flag"),
+    Option("fallback-local", "run the cell here when the build fails", "flag"),
+)
+
+SETTINGS = tuple(option for option in OPTIONS if option.setting)
+
+
+class OptionParser(argparse.ArgumentParser):
+    """argparse that raises OptionError instead of leaving the process, and takes no abbreviations."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{self.prog}: {message}", hint=f"{self.prog} --help lists the options")
+
+
+def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
+    """Add every option to a parser; what is not given comes out as None, so that settings can fill it."""
+    if name:
+        parser.add_argument("image", nargs="?", metavar="NAME", help=OPTIONS[0].help)
+    for option in OPTIONS:
+        common: dict[str, Any] = {"dest": option.field, "help": option.help, "default": None}
+        if option.kind == "flag":
+            parser.add_argument(f"--{option.name}", action="store_true", **common)
+        elif option.choices:
+            parser.add_argument(f"--{option.name}", choices=option.choices, **common)
+        else:
+            action = "append" if option.kind == "list" else "store"
+            parser.add_argument(f"--{option.name}", action=action, metavar=option.metavar, **common)
+
+
+_EPILOG = """
+The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
+Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
+%config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
+%containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
+"""
+
+
+@functools.cache
+def make_line_parser() -> OptionParser:
+    """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
+    parser = OptionParser(
+        prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False
+    )
+    add_options(parser)
+    parser.add_argument("-h", "--help", action="store_true", help="show this help")
+    parser.add_argument("--notebook", metavar="FILE", help="which notebook this is, where the front end does not tell")
+    parser.add_argument("--detach", action="store_true", help="give the prompt back at once; the value is a handle")
+    parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
+    parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
+    parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
+    return parser
+
+
+def split_line(line: str) -> list[str]:
+    """Return the words of a magic's line as a shell would split them. Raises OptionError for an unbalanced quote."""
+    try:
+        return shlex.split(line, comments=False)
+    except ValueError as error:
+        raise OptionError(
+            f"%%containerize: {line.strip()!r} does not split into words: {str(error).lower()}", hint="close the quote"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is wanted, after line, settings and defaults have been merged."""
+
+    name: str | None = None
+    repository: str | None = None
+    tags: tuple[str, ...] = ()
+    publish: bool = False
+    run: bool = False
+    here: bool = False
+    builder: str = "auto"
+    base: str | None = None
+    python: str | None = None
+    requirements: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    params: tuple[tuple[str, str | None], ...] = ()
+    snapshots: tuple[str, ...] = ()
+    recompute: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
+    ports: tuple[PortBinding, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    gpus: str | None = None
+    dockerfile: str | None = None
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[tuple[str, str | None], ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    context: Path | None = None
+    output: Path | None = None
+    platforms: tuple[str, ...] = ()
+    allow_secrets: tuple[str, ...] = ()
+    ui: str = "auto"
+    dry_run: bool = False
+    check: bool = False
+    no_cache: bool = False
+    pull: bool = False
+    quiet: bool = False
+    fallback_local: bool = False
+
+    def refs(self, default_name: str) -> tuple[ImageRef, ...]:
+        """Return the references of the image, the main one first; raises ImageRefError."""
+        name = self.name or default_name
+        if self.repository:
+            name = f"{self.repository.rstrip('/')}/{name}"
+        ref = ImageRef.parse(name)
+        tags = self.tags or ((ref.tag,) if ref.tag else ("latest",))
+        return tuple(ref.with_tag(tag) for tag in dict.fromkeys(tags))
+
+    def check_publish(self, *, by_docker_rules: bool = False) -> None:
+        """Raise OptionError where a push would go to a registry that nobody named.
+
+        ``by_docker_rules``: a repository without a registry is one on Docker Hub, as in the seed's decorator.
+        """
+        if not self.publish or self.refs("image")[0].registry:
+            return
+        said = self.repository or (self.name if self.name and "/" in self.name else None)
+        if said and by_docker_rules:
+            return
+        if said:
+            raise OptionError(
+                f"--publish: {said!r} names no registry, and nothing is sent to a default one",
+                hint=f"put the registry in front: --repository docker.io/{said.strip('/').split('/')[0]}",
+            )
+        raise OptionError(
+            "--publish: no registry or repository is named, and nothing is sent to a default one",
+            hint="--repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
+        )
+
+
+def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
+    """Return the options for merged raw values (fields of ``OPTIONS``), parsed; raises OptionError naming the option.
+
+    Relative paths are taken from ``base_folder``.
+    """
+    get = values.get
+    name = get("name") or get("image")
+    if get("name") and get("image") and get("name") != get("image"):
+        raise OptionError(
+            f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them"
+        )
+    return Options(
+        name=name,
+        repository=get("repository"),
+        tags=parse_strings(get("tag")),
+        publish=parse_boolean("publish", get("publish")),
+        run=bool(get("run")),
+        here=bool(get("here")),
+        builder=get("builder") or "auto",
+        base=parse_base(get("base")),
+        python=parse_python(get("python")),
+        requirements=parse_strings(get("requirement")),
+        apt=tuple(sorted({parse_apt(package) for package in parse_strings(get("apt"))})),
+        include=parse_strings(get("include")),
+        exclude=parse_strings(get("exclude")),
+        params=tuple(parse_param(text) for text in parse_strings(get("param"))),
+        snapshots=parse_strings(get("snapshot")),
+        recompute=parse_strings(get("recompute")),
+        environment=tuple(parse_assignment("--env", text) for text in parse_strings(get("env"))),
+        run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
+        ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
+        mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        memory_bytes=parse_memory(get("memory")),
+        cpus=parse_number("--cpus", get("cpus")),
+        gpus=get("gpus"),
+        dockerfile=get("dockerfile"),
+        secrets=tuple(parse_secret(text, base_folder) for text in parse_strings(get("secret"))),
+        ssh=tuple(parse_agent(text) for text in parse_strings(get("ssh"))),
+        cache_from=parse_strings(get("cache_from")),
+        cache_to=parse_strings(get("cache_to")),
+        context=base_folder / str(get("context")) if get("context") else None,
+        output=base_folder / str(get("output")) if get("output") else None,
+        platforms=parse_platforms(get("platform")),
+        allow_secrets=parse_strings(get("allow_secret")),
+        ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
+        **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
+    )
+
+
+# The seed's options --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PackageOptions:
+    """What the decorator's ``package=`` takes: the seed's names and defaults, and the magic's options beside them."""
+
+    repository: str | None = None
+    name: str | None = None
+    builder: str = "auto"
+    publish: bool = False
+    py_version: str | None = None
+    """The kernel's where it is None; ``3`` means the same, as in the seed."""
+    dockerfile: str | None = None
+    additionalFiles: tuple[str, ...] = ()  # noqa: N815 - the seed's name
+    verbose: bool = True
+    quiet: bool = False
+    fallback_local: bool = False
+    tag: tuple[str, ...] = ()
+    base: str | None = None
+    requirements: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    platform: str | None = None
+    no_cache: bool = False
+    pull: bool = False
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> PackageOptions:
+        """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
+        loaded: PackageOptions = _load(cls, values, "package")
+        return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """What the decorator's ``runtime=`` takes: the seed's names and defaults."""
+
+    executor: str = "docker"
+    replicas: int = 0
+    ports: tuple[int | str, ...] = ()
+    public: bool = False
+    """Open the ports on all addresses instead of 127.0.0.1."""
+    shardSpec: Mapping[str, Any] | None = None  # noqa: N815 - the seed's name
+    jobSpec: Mapping[str, Any] | None = None  # noqa: N815 - the seed's name
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> RuntimeOptions:
+        """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
+        loaded: RuntimeOptions = _load(cls, values, "runtime")
+        return loaded
+
+
+_LISTS = ("additionalFiles", "tag", "requirements", "apt", "ports")
+_TEXTS = ("repository", "name", "builder", "dockerfile", "base", "platform", "executor")
+
+
+def _load(kind: Any, values: Mapping[str, Any], what: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise OptionError(f"{what}: a dict is wanted, not {type(values).__name__}")
+    known = {f.name: f for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise OptionError(f"{what}: unknown option {name!r}", hint=f"options: {', '.join(known)}")
+    clean = dict(values)
+    for name, value in values.items():
+        default = getattr(kind(), name)
+        if name in _LISTS:
+            clean[name] = (value,) if isinstance(value, str | int) else tuple(value)
+        elif name == "py_version":
+            clean[name] = None if value in (None, 3, "3") else str(value)
+        elif isinstance(default, bool) and not isinstance(value, bool):
+            raise OptionError(f"{what}: {name} is True or False, not {value!r}")
+        elif isinstance(default, int) and not isinstance(value, int):
+            raise OptionError(f"{what}: {name} is a whole number, not {value!r}")
+        elif name in _TEXTS and not isinstance(value, str | None):
+            raise OptionError(f"{what}: {name} is a text, not {value!r}")
+    return kind(**clean)
+
+
+def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str, Any]:
+    """Return the seed's options as raw values for ``make_options``; a jobSpec or replicas wait for a cluster."""
+    if not set(runtime.ports) and runtime.public:
+        raise OptionError("runtime: public asks for ports to be open, but there are none", hint="add 'ports': [8080]")
+    address = "0.0.0.0:" if runtime.public else ""
+    ports = [f"{address}{port}:{port}" if address or isinstance(port, int) else str(port) for port in runtime.ports]
+    return {
+        "name": package.name,
+        "repository": package.repository,
+        "builder": package.builder,
+        "publish": package.publish,
+        "python": package.py_version,
+        "dockerfile": package.dockerfile,
+        "include": list(package.additionalFiles),
+        "quiet": package.quiet,
+        "fallback_local": package.fallback_local,
+        "tag": list(package.tag),
+        "base": package.base,
+        "requirement": list(package.requirements),
+        "apt": list(package.apt),
+        "env": [f"{k}={v}" for k, v in package.env.items()],
+        "platform": package.platform,
+        "no_cache": package.no_cache,
+        "pull": package.pull,
+        "port": ports,
+        "run_env": [f"{k}={v}" for k, v in runtime.env.items()],
+    }

@@ -1,0 +1,198 @@
+"""The texts of options become values, once, at the edge; OptionError names option and text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.request import Mount, PortBinding, Secret
+
+__all__ = [
+    "parse_agent",
+    "parse_apt",
+    "parse_assignment",
+    "parse_base",
+    "parse_boolean",
+    "parse_choice",
+    "parse_memory",
+    "parse_mount",
+    "parse_number",
+    "parse_param",
+    "parse_platforms",
+    "parse_port",
+    "parse_python",
+    "parse_run_variable",
+    "parse_secret",
+    "parse_strings",
+    "parse_variable",
+]
+
+
+def parse_strings(value: Any) -> tuple[str, ...]:
+    """Return nothing, one text or a sequence of texts as a tuple."""
+    if not value:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
+
+
+def parse_boolean(name: str, value: Any) -> bool:
+    """Return a truth value, also from the words that environment variables hold."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    text = str(value).strip().lower()
+    if text in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
+        return text in ("1", "true", "yes", "on")
+    raise OptionError(f"{name}: {value!r} is neither true nor false")
+
+
+def parse_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return the value if it is one of the choices."""
+    if value not in choices:
+        raise OptionError(f"--{name}: {value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def parse_python(value: str | None) -> str | None:
+    """Return ``major.minor``."""
+    if value is not None and not re.fullmatch(r"3\.\d+", value):
+        raise OptionError(f"--python: {value!r} is not a Python version", hint="write major and minor: 3.12")
+    return value
+
+
+def parse_base(value: str | None) -> str | None:
+    """Return the base; it stands in a Dockerfile's FROM, so that only a file's name may have a space."""
+    if not value:
+        return None
+    file = value.startswith(("/", "./", "../", "~", "oci:", "oci-archive:", "oci-layout:", "docker-archive:"))
+    if not value.isprintable() or value.startswith("-") or (not file and re.search(r"[\s$`\"'\\|&;<>]", value)):
+        raise OptionError(f"--base: {value!r} is no image", hint="name an image: --base python:3.12-slim")
+    return value
+
+
+def parse_apt(package: str) -> str:
+    """Return the name of a Debian package, maybe with ``=version``."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?", package):
+        raise OptionError(
+            f"--apt: {package!r} is not the name of a Debian package", hint="one name for each --apt: --apt libgl1"
+        )
+    return package
+
+
+def parse_param(text: str) -> tuple[str, str | None]:
+    """Return name and default (None where there is none) of ``NAME[=DEFAULT]``."""
+    name, equals, default = text.partition("=")
+    if not name.isidentifier():
+        raise OptionError(f"--param: {name!r} is not a name", hint="write --param NAME or --param NAME=DEFAULT")
+    return name, default if equals else None
+
+
+def parse_assignment(option: str, text: str) -> tuple[str, str]:
+    """Return name and value of ``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError(f"{option}: {text!r} has no '='", hint=f"write {option} NAME=VALUE")
+    return parse_variable(option, name), value
+
+
+def parse_run_variable(text: str) -> tuple[str, str | None]:
+    """Return name and value of ``NAME[=VALUE]``; None: the value of this process."""
+    name, equals, value = text.partition("=")
+    return parse_variable("--run-env", name), value if equals else None
+
+
+def parse_variable(option: str, name: str) -> str:
+    """Return the name of an environment variable."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise OptionError(f"{option}: {name!r} is not a variable name", hint="letters, digits and _, not a digit first")
+    return name
+
+
+def parse_port(text: str) -> PortBinding:
+    """Return the binding that ``[[ADDRESS:]HOST:]PORT[/udp]`` means."""
+    parts = text.rsplit(":", 2)
+    number, _, protocol = parts[-1].partition("/")
+    host = parts[-2] if len(parts) > 1 else number
+    address = parts[0].strip("[]") if len(parts) == 3 else "127.0.0.1"
+    try:
+        binding = PortBinding(int(number), int(host) if host else None, address, protocol or "tcp")
+    except ValueError:
+        binding = PortBinding(0)
+    if (
+        not 0 < binding.container < 65536
+        or not 0 <= (binding.host or 0) < 65536
+        or binding.protocol not in ("tcp", "udp")
+    ):
+        raise OptionError(f"--port: {text!r} is not a port", hint="write PORT, HOSTPORT:PORT or ADDRESS:HOSTPORT:PORT")
+    return binding
+
+
+def parse_mount(text: str, base_folder: Path) -> Mount:
+    """Return the mount that ``SRC:DST[:ro]`` means; SRC must exist."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        raise OptionError(f"--mount: {text!r} is not SRC:DST[:ro]", hint="DST is an absolute path in the container")
+    path = base_folder / Path(source).expanduser()
+    if not path.exists():
+        raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or mend its path")
+    return Mount(path.resolve(), target, mode == "ro")
+
+
+def parse_secret(text: str, base_folder: Path) -> Secret:
+    """Return the secret that ``id=ID[,src=FILE|,env=NAME]`` means; without either it is the variable named ID."""
+    parts: dict[str, str] = {}
+    for part in text.split(","):
+        name, separator, value = part.partition("=")
+        if not separator and parts:  # a comma in a path
+            parts[[*parts][-1]] += f",{part}"
+        else:
+            parts[{"source": "src"}.get(name.strip(), name.strip())] = value
+    kind = parts.pop("type", None)
+    if kind == "env" and "src" in parts:
+        parts["env"] = parts.pop("src")
+    if not re.fullmatch(r"\w[\w.-]*", parts.get("id", "")) or set(parts) - {"id", "src", "env"} or len(parts) > 2:
+        raise OptionError(f"--secret: {text!r} is not id=ID[,src=FILE|,env=NAME]", hint="--secret id=token,env=TOKEN")
+    source = base_folder / Path(parts["src"]).expanduser() if parts.get("src") else None
+    return Secret(parts["id"], source, parts.get("env"))
+
+
+def parse_agent(text: str) -> tuple[str, str | None]:
+    """Return name and socket of ``ID[=SOCKET]``."""
+    name, separator, socket = text.partition("=")
+    if not name or (separator and not socket):
+        raise OptionError(f"--ssh: {text!r} is not ID[=SOCKET]", hint="--ssh default takes the agent of SSH_AUTH_SOCK")
+    return name, socket or None
+
+
+def parse_memory(value: str | None) -> int | None:
+    """Return bytes for ``512m``, ``2g``."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", str(value).strip().lower())
+    if not match or not float(match[1]):
+        raise OptionError(f"--memory: {value!r} is not a size", hint="write it as 512m or 2g")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def parse_number(option: str, value: Any) -> float | None:
+    """Return a number above 0, None for None."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise OptionError(f"{option}: {value!r} is not a number above 0")
+    return number
+
+
+def parse_platforms(value: str | None) -> tuple[str, ...]:
+    """Return the platforms of a comma-separated list."""
+    names = tuple(part.strip() for part in (value or "").split(",") if part.strip())
+    for name in names:
+        if not re.fullmatch(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?", name):
+            raise OptionError(f"--platform: {name!r} is not a platform", hint="write it as linux/amd64 or linux/arm64")
+    return names

@@ -1,0 +1,1 @@
+"""Context folder: an image's plan as a folder, and a folder's Dockerfile in its parts."""

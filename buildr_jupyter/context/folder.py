@@ -1,0 +1,199 @@
+"""An image's plan as a folder that every builder takes: Dockerfile, .dockerignore, requirements.txt, app/, buildr.json.
+
+The rendering is pure; ``write_folder`` is the only thing here that touches the disk, and it replaces a folder by
+rename, so that a reader sees the old one or the new one and never half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from buildr_jupyter.context.dockerfile import (
+    MARKER,
+    render_dockerfile,
+    render_dockerignore,
+    render_requirements,
+)
+from buildr_jupyter.errors import ContextError
+from buildr_jupyter.model.plan import (
+    CustomDockerfile,
+    FileEntry,
+    ImagePlan,
+    Requirement,
+)
+from buildr_jupyter.process.confined import file_entry, iter_files
+from buildr_jupyter.process.locks import in_cache, private_folder
+from buildr_jupyter.process.tempfiles import atomic_write
+
+__all__ = ["cache_key", "iter_rendered", "own_dockerfile", "read_folder", "with_own_dockerfile", "write_folder"]
+
+
+def iter_rendered(plan: ImagePlan) -> Iterator[FileEntry]:
+    """Yield the files of the folder that are made from the plan, ``buildr.json`` last."""
+    yield FileEntry.from_bytes("Dockerfile", render_dockerfile(plan).encode())
+    yield FileEntry.from_bytes(".dockerignore", render_dockerignore().encode())
+    yield FileEntry.from_bytes("requirements.txt", render_requirements(plan).encode())
+    if plan.requirements and "install.py" in render_dockerfile(plan):
+        script = resources.files("buildr_jupyter.in_image").joinpath("install.py").read_bytes()
+        yield FileEntry.from_bytes("install.py", script)
+    record = json.dumps(plan.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
+    yield FileEntry.from_bytes("buildr.json", record.encode() + b"\n")
+
+
+def write_folder(plan: ImagePlan, folder: Path, *, private: bool = True) -> Path:
+    """Write the plan's folder and return it, absolute.
+
+    It has the mode 0700, in it are the modes that the image has; with ``private`` false, at a place that the user
+    named, it is as the umask says.
+
+    A folder that is there is replaced if it is empty or holds a ``buildr.json`` of ours. Raises ContextError where it
+    is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
+    """
+    folder = Path.cwd() / folder
+    try:
+        _check_ours(folder)
+        private_folder(folder.parent) if in_cache(folder) else folder.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder, directory=True, shared=not private) as fresh:
+            for entry in (*iter_rendered(plan), *plan.all_files):
+                _write_entry(entry, fresh)
+            _make_folders(fresh / "app", fresh)
+            _replace(folder, fresh)
+    except OSError as error:
+        raise ContextError(f"context folder {str(folder)!r} cannot be written: {error.strerror}") from error
+    return folder
+
+
+def own_dockerfile(folder: Path) -> str | None:
+    """Return the text of a Dockerfile in ``folder`` that its user keeps: one that does not begin with ``MARKER``.
+
+    None where there is no Dockerfile, or one that is made anew from the plan each time.
+    """
+    try:
+        text = (folder / "Dockerfile").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if text.startswith(MARKER) else text
+
+
+def with_own_dockerfile(plan: ImagePlan, folder: Path) -> ImagePlan:
+    """Return the plan with the Dockerfile that the user keeps in ``folder``, where there is one and none was named."""
+    if plan.dockerfile is not None or not (folder / "buildr.json").is_file():
+        return plan
+    text = own_dockerfile(folder)
+    return plan if text is None else replace(plan, dockerfile=CustomDockerfile(text))
+
+
+def read_folder(folder: Path) -> ImagePlan:
+    """Return the plan of a context folder as it stands now: what was edited in it counts.
+
+    The files are those under ``app/`` and ``wheels/``, hashed anew, the requirements those of ``requirements.txt``;
+    names, base and Python come from ``buildr.json``. A Dockerfile that is not exactly what the plan renders is a
+    custom one. A folder without a ``buildr.json`` is a Dockerfile and nothing else that is known. Raises ContextError.
+    """
+    plan = written = ImagePlan.from_folder(folder)
+    if not (folder / "buildr.json").is_file():
+        return plan
+    kept = {entry.path: entry for entry in plan.all_files}
+    found = []
+    for part in ("app", "wheels"):
+        for path in iter_files(folder / part, folder) if (folder / part).is_dir() else ():
+            name = path.relative_to(folder).as_posix()
+            known = kept.get(name)
+            found.append(
+                file_entry(name, path, folder, mode=known.mode if known else None, why=known.why if known else "added")
+            )
+    reasons = {requirement.text: requirement for requirement in plan.requirements}
+    lines = [line.strip() for line in _text(folder / "requirements.txt").splitlines()]
+    plan = replace(
+        plan,
+        files=tuple(e for e in found if e.path.startswith("app/") and not e.path.startswith("app/state/")),
+        state=tuple(e for e in found if e.path.startswith("app/state/")),
+        wheels=tuple(e for e in found if e.path.startswith("wheels/")),
+        requirements=tuple(
+            reasons.get(line) or Requirement(line, "requirements.txt")
+            for line in lines
+            if line and not line.startswith("#")
+        ),
+    )
+    text = _text(folder / "Dockerfile")
+    if plan.dockerfile is None and text and text != render_dockerfile(written):
+        plan = replace(plan, dockerfile=CustomDockerfile(text))
+    return plan
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContextError(f"context folder {str(path.parent)!r}: {path.name} cannot be read: {error}") from error
+
+
+def _check_ours(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ContextError(
+            f"context folder {str(folder)!r} is not a folder", hint="name a folder that does not exist yet"
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            ours = json.loads((folder / "buildr.json").read_bytes()).get("schema") == 1
+        except (OSError, ValueError, AttributeError, RecursionError):
+            ours = False
+        if not ours:
+            raise ContextError(
+                f"context folder {str(folder)!r} is not empty and has no buildr.json of ours",
+                hint="name an empty or a new folder",
+            )
+
+
+def _write_entry(entry: FileEntry, root: Path) -> None:
+    target = root / entry.path
+    if not target.resolve().is_relative_to(root.resolve()):
+        raise ContextError(f"file {entry.path!r} would lie outside the context folder")
+    _make_folders(target.parent, root)
+    digest = hashlib.sha256()
+    with entry.open() as source, target.open("xb") as sink:
+        while block := source.read(1 << 20):
+            digest.update(block)
+            sink.write(block)
+    if digest.hexdigest() != entry.sha256:
+        raise ContextError(f"file {entry.path!r} changed while the context was made", hint="run the cell again")
+    target.chmod(entry.mode)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Make the folders below ``root`` with the mode that they have in the image, whatever the umask."""
+    if folder != root and not folder.is_dir():
+        _make_folders(folder.parent, root)
+        folder.mkdir()
+        folder.chmod(0o755)
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    """Put ``fresh`` in the place of ``folder``; two renames, and the old one comes back if the second fails."""
+    old = fresh.with_name(fresh.name + ".old")
+    had = folder.is_dir()
+    if had:
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if had:
+            old.rename(folder)
+        raise
+    if had:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def cache_key(notebook: Path | None, cell: str | None, extra: Mapping[str, str] | None = None) -> str:
+    """Return the folder name under which the context of a cell is kept: readable, and unique by what follows it."""
+    identity = json.dumps([str(notebook), cell, dict(extra or {})], sort_keys=True).encode()
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in (notebook.stem if notebook else "notebook"))[:40]
+    return f"{stem}-{hashlib.sha256(identity).hexdigest()[:12]}"

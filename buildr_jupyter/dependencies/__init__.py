@@ -1,0 +1,1 @@
+"""Dependencies: imports become pinned distributions and wheels."""

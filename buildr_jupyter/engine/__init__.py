@@ -1,0 +1,1 @@
+"""Engine: a connection to a container engine, watched and aborted."""

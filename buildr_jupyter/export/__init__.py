@@ -1,0 +1,1 @@
+"""Export: a slice becomes a program with its parameters, snapshots and files."""

@@ -1,0 +1,309 @@
+"""From runs to the parts of a program: the statements, the values and the files that it carries, and its text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from buildr_jupyter.analysis.scope import import_uses
+from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slice_back
+from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
+from buildr_jupyter.export import snapshot as values
+from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
+from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
+from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
+from buildr_jupyter.export.prologue import render_preamble
+from buildr_jupyter.export.value_capture import Carried, asks_kernel
+from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.notebook.cells import transform
+from buildr_jupyter.notebook.parse_cache import parsed
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Made", "Making"]
+
+_DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels", "pylab", "plotnine", "networkx"))
+"""Packages that may draw with matplotlib."""
+_ENGINES = {
+    "read_parquet": "pyarrow", "to_parquet": "pyarrow", "read_feather": "pyarrow", "to_feather": "pyarrow",
+    "read_excel": "openpyxl", "to_excel": "openpyxl", "ExcelFile": "openpyxl", "ExcelWriter": "openpyxl",
+    "read_html": "lxml", "read_xml": "lxml", "to_xml": "lxml", "to_markdown": "tabulate", "read_hdf": "tables",
+    "to_hdf": "tables", "style": "jinja2", "plot": "matplotlib", "hist": "matplotlib", "boxplot": "matplotlib",
+}  # fmt: skip
+"""What a method loads by name when it is called."""
+_DISPLAY = '''\
+def display(*objects, **_):
+    """Print the text form of each object."""
+    for one in objects:
+        print(repr(one))
+'''
+_ROUNDS = 8
+
+
+@dataclass(slots=True)
+class Made:
+    """The parts of the program."""
+
+    text: str = ""
+    origins: tuple[str | None, ...] = ()
+    names: tuple[NameNote, ...] = ()
+    imports: tuple[ImportUse, ...] = ()
+    requirements: tuple[tuple[str, str], ...] = ()
+    files: tuple[FileEntry, ...] = ()
+    state: tuple[FileEntry, ...] = ()
+    warnings: tuple[BuildWarning, ...] = ()
+    carried: int = 0
+    before: int = 0
+
+
+class Making(Carried):
+    """Makes one program; see ``program.export``."""
+
+    def make(self) -> Made:
+        """Return the parts of the program."""
+        statements = self._statements()
+        sliced = self._sliced(statements)
+        self._check_names(sliced)
+        self._check_dialect(sliced)
+        self._parameters(sliced)
+        snapshot = self.snapshot
+        files = self._files(sliced)
+        others = [statement for statement in sliced.kept if statement.run != self.last]
+        own = self._own_blocks()
+        blocks = [*self.added, *self._blocks(others, snapshot), *own]
+        imports = self._imports(sliced, snapshot)
+        mark = choose_mark(blocks)
+        blocks, hidden = hide(blocks)
+        preamble = render_preamble(
+            title=self.title(self.last),
+            own=len(own),
+            shown=self._shown(),
+            mark=mark,
+            hidden=hidden,
+            captured=self.captured,
+            tolerant=any(self.runs[statement.run].status is None for statement in others),
+            awaits=any(awaits(statement.node) for statement in sliced.kept),
+            figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
+        )
+        text, origins = join(preamble, blocks, mark)
+        self._stale(others)
+        return Made(
+            text,
+            origins,
+            self._notes(sliced),
+            imports,
+            tuple(self.requirements),
+            tuple(files),
+            (snapshot.entry,) if snapshot else (),
+            tuple(dict.fromkeys(self.warnings)),
+            len(others),
+            sum(1 for statement in statements if statement.run != self.last),
+        )
+
+    # -- statements
+
+    def _statements(self) -> list[Statement]:
+        statements: list[Statement] = []
+        for number, run in enumerate(self.runs):
+            if run.transformed is None:
+                if number == self.last:
+                    raise CellSyntaxError(f"{self.title(number)} does not parse", hint=_syntax_hint(run.source))
+                continue
+            translated = translate(run.transformed, transform)
+            if translated.foreign and number == self.last:
+                raise DialectError(
+                    f"{self.title(number)} is in another language: it begins with %%{translated.foreign}",
+                    hint="only Python cells become images",
+                )
+            if not translated.source.strip() and translated.foreign:
+                continue
+            if number == self.last:
+                self.captured, self.display_captured = translated.captured, translated.display_captured
+            for text, line in translated.requirements:
+                self.requirements.append((text, f"{self.title(number)}, line {line}"))
+            for text, line in translated.passed_over:
+                self.warnings.append(
+                    BuildWarning(
+                        f"{self.title(number)}, line {line}: {text} is not carried: the image gets the packages that "
+                        "the program imports, as they are in the kernel"
+                    )
+                )
+            self.sources[number] = translated.source
+            body = self.bodies[number] = parsed(translated.source).body
+            if number != self.last and run.status == "error" and run.failed_line:
+                failed_line = run.failed_line
+                body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
+            may_fail = number != self.last and run.status != "ok"
+            statements.extend(analyze(self.flow, body, number, may_fail=may_fail))
+        return statements
+
+    def _sliced(self, statements: list[Statement]) -> Slice:
+        """Return the slice once it is settled which names come as values."""
+        for name in self.options.snapshots:
+            self.supplied.snapshot[name] = "asked for by --snapshot"
+        for _ in range(_ROUNDS):
+            sliced = slice_back(
+                self.flow, statements, self.last, supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal))
+            )
+            if self.namespace is None or not (self._choose_values(sliced) | self._ask_namespace(sliced)):
+                break
+        self.snapshot = self._snapshot(sliced)
+        if self.snapshot is not None and self.snapshot.classes:
+            sliced = slice_back(
+                self.flow,
+                statements,
+                self.last,
+                supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal)),
+                extra=self.snapshot.classes,
+            )
+        for need in sliced.conflicts:
+            raise ValueRefused(
+                f"{self.title(need.by.run)}, line {need.by.line}: reads {need.name!r} as it was before it changed, "
+                "but a snapshot holds the value of now",
+                hint=f"take what that statement makes by --snapshot too, or recompute: --recompute {need.name}",
+            )
+        return sliced
+
+    # -- checks
+
+    def _check_names(self, sliced: Slice) -> None:
+        for name, need in sorted(sliced.unresolved.items()):
+            if name in self.known_only_to_kernel:
+                continue
+            line = need.by.facts.direct.get(name) if need.by.facts is not None else None
+            where = f"{self.title(need.by.run)}, line {line or need.by.line}"
+            hint = kernel_name_hint(name)
+            if hint is not None and name != "__":
+                raise DialectError(f"{where}: {name!r} is there only in a running kernel", hint=hint)
+            if name == "display":
+                self.added.append(("display", 1, _DISPLAY))
+            elif self.flow.star or sliced.everything is not None:
+                continue
+            elif line is not None and need.by.run == self.last and name not in self.params:
+                raise UnboundName(
+                    f"{where}: nothing supplies the name {name!r}", hint="no cell that ran before gives it a value"
+                )
+            elif name not in self.params:
+                self.warnings.append(BuildWarning(f"{where}: nothing supplies the name {name!r}"))
+        if sliced.everything is not None:
+            where = f"{self.title(sliced.everything.run)}, line {sliced.everything.line}"
+            self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))
+
+    def _check_dialect(self, sliced: Slice) -> None:
+        for statement in sliced.kept:
+            facts = statement.facts
+            if facts is None:
+                continue
+            if "input" in facts.reads and self.flow.before("input", statement.number) is None:
+                line = facts.direct.get("input", statement.line)
+                raise DialectError(
+                    f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
+                    hint=kernel_name_hint("input"),
+                )
+            if asks_kernel(statement.node):
+                raise DialectError(
+                    f"{self.title(statement.run)}, line {statement.line}: this line is IPython's own",
+                    hint=kernel_name_hint("get_ipython"),
+                )
+
+    def _stale(self, others: Sequence[Statement]) -> None:
+        for number in sorted({statement.run for statement in others}):
+            if stale := self.runs[number].stale:
+                self.warnings.append(
+                    BuildWarning(
+                        f"{self.title(number)} was {stale} since it ran", "the program is what ran; run it again"
+                    )
+                )
+
+    # -- files and imports
+
+    def _files(self, sliced: Slice) -> list[FileEntry]:
+        if self.folder is None:
+            return []
+        uses: list[tuple[int, PathUse]] = [
+            (statement.run, use)
+            for statement in sliced.kept
+            for use in literal_paths(statement.node, self.title(statement.run))
+        ]
+        written = {token for statement in sliced.kept if statement.facts for token in _written(statement)}
+        uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
+        options = self.options
+        entries, rewritten = carry_files(
+            [use for _, use in uses],
+            self.folder,
+            limit_bytes=options.file_limit_bytes,
+            include=options.include,
+            mounts=options.mounts,
+        )
+        for run, use in uses:
+            if use.node in rewritten:
+                self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
+                self.warnings.append(BuildWarning(f"{use.origin}: {use.path!r} is written as {rewritten[use.node]!r}"))
+        return entries
+
+    def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
+        found: list[ImportUse] = []
+        for statement in sliced.kept:
+            title = self.title(statement.run)
+            found.extend(import_uses(statement.node, title))
+        pandas = any(use.module.partition(".")[0] == "pandas" for use in found)
+        for statement in sliced.kept if pandas else ():
+            title = self.title(statement.run)
+            for node in ast.walk(statement.node):
+                if isinstance(node, ast.Attribute) and node.attr in _ENGINES:
+                    engine = _ENGINES[node.attr]
+                    found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
+        found.extend(use for _, use in self.known_only_to_kernel.values())
+        if snapshot is not None:
+            found.extend(snapshot.imports)
+        written = {name for statement in sliced.kept for name in _written(statement)}
+        found = [use for use in found if f"{use.module}.py" not in written]
+        return tuple(dict.fromkeys(found))
+
+    # -- text
+
+    def _notes(self, sliced: Slice) -> tuple[NameNote, ...]:
+        notes: dict[str, NameNote] = {}
+        for statement in sliced.kept:
+            for need in sliced.why.get(statement.number, ()):
+                if not need.name.startswith(("@", "*")):
+                    notes[need.name] = self._note(statement, need)
+        for name, why in (*self.supplied.snapshot.items(), *((n, w) for n, (_, w) in self.supplied.literal.items())):
+            kind = "snapshot" if name in self.supplied.snapshot else "literal"
+            made = sliced.supplied_by.get(name)
+            origin = f"{self.title(made[-1].run)}, line {made[-1].line}" if made else self.title(self.last)
+            notes[name] = NameNote(name, origin, kind, why)
+        for name in self.known_only_to_kernel:
+            notes[name] = NameNote(name, self.title(self.last), "import", "the kernel has it; no run that is known did")
+        for name in self.params:
+            old = notes.get(name)
+            notes[name] = NameNote(name, old.origin if old else self.title(self.last), "parameter", "--param")
+        return tuple(notes[name] for name in sorted(notes))
+
+    def _note(self, statement: Statement, need: Need) -> NameNote:
+        is_import = isinstance(statement.node, (ast.Import, ast.ImportFrom))
+        kind = "import" if is_import else ("recompute" if need.name in self.options.recompute else "code")
+        by = f"{self.title(need.by.run)}, line {need.by.line}"
+        return NameNote(need.name, f"{self.title(statement.run)}, line {statement.line}", kind, f"read by {by}")
+
+
+def _written(statement: Statement) -> list[str]:
+    assert statement.facts is not None
+    return [
+        obj.info.removeprefix("@file:")
+        for obj in statement.facts.mutates
+        if isinstance(obj.info, str) and obj.info.startswith("@file:")
+    ]
+
+
+def _syntax_hint(source: str) -> str:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        return f"{error}"
+    return "it is nested too deeply"

@@ -1,0 +1,273 @@
+"""IPython's dialect as plain Python: magics and shell lines are translated, become requirements, or are refused."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
+
+__all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
+
+_FALL_AWAY = frozenset(
+    [
+        "matplotlib",
+        "load_ext",
+        "reload_ext",
+        "unload_ext",
+        "autoreload",
+        "config",
+        "pinfo",
+        "pinfo2",
+        "psource",
+        "pdoc",
+        "pdef",
+        "pfile",
+        "timeit",
+        "prun",
+        "time_",
+        "who",
+        "whos",
+        "who_ls",
+        "lsmagic",
+        "history",
+        "hist",
+        "precision",
+        "pprint",
+        "xmode",
+        "colors",
+        "pdb",
+        "debug",
+        "doctest_mode",
+        "logstart",
+        "logstop",
+        "notebook",
+        "page",
+        "quickref",
+        "reset_selective",
+        "sx_",
+        "tb",
+        "magic",
+        "alias",
+        "alias_magic",
+        "automagic",
+        "gui",
+        "memit",
+        "mprun",
+        "lprun",
+        "watermark",
+        "javascript",
+        "containerize",
+        "dhist",
+        "ls_",
+        "clear",
+        "cls",
+    ]
+)
+_BODIES = frozenset(["time", "capture", "prun", "containerize"])
+_FOREIGN = frozenset(
+    [
+        "bash",
+        "sh",
+        "script",
+        "html",
+        "HTML",
+        "javascript",
+        "js",
+        "latex",
+        "markdown",
+        "svg",
+        "SVG",
+        "perl",
+        "ruby",
+        "pypy",
+        "python2",
+        "cython",
+        "cmd",
+        "R",
+        "sql",
+        "writefile",
+    ]
+)
+_VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A cell's code without the dialect, as far as that can be had."""
+
+    source: str
+    """Plain Python with the line numbers of the cell; what cannot be translated still says ``get_ipython()``."""
+    requirements: tuple[tuple[str, int], ...] = ()
+    """(requirement by name, 1-based line) from ``%pip install`` and ``!pip install``."""
+    passed_over: tuple[tuple[str, int], ...] = ()
+    """(what such a line names in another way, 1-based line)."""
+    foreign: str | None = None
+    """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
+    captured: bool = False
+    """``%%capture`` keeps what the cell prints."""
+    display_captured: bool = False
+    """``%%capture`` keeps the value that the cell would show."""
+
+
+def translate(source: str, transform: Callable[[str], str | None]) -> Translated:
+    """Return transformed code with IPython's calls written in plain Python.
+
+    ``transform`` turns the body of a cell magic into Python, or None.
+    """
+    if "get_ipython()" not in source:
+        return Translated(source)
+    tree = ast.parse(source)
+    if len(tree.body) == 1 and (cell := _cell_magic(tree.body[0])):
+        name, arguments, body = cell
+        if name in _BODIES:
+            inner = transform(body)
+            translated = Translated("") if inner is None else translate("\n" + inner, transform)
+            if name == "capture":
+                options = arguments.split()
+                return replace(
+                    translated, captured="--no-stdout" not in options, display_captured="--no-display" not in options
+                )
+            return translated
+        if name == "timeit":
+            return Translated("")
+        if name in ("writefile", "file"):
+            return Translated(_writes(arguments, body), foreign=name)
+        return Translated(source if name not in _FOREIGN else "", foreign=name)
+    installed: list[tuple[PipLine, int]] = []
+    edits: list[tuple[ast.expr, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (method := _kernel_method(node)):
+            text = _expression(method, [_text(argument) for argument in node.args], node.lineno, installed)
+            if text is not None:
+                edits.append((node, text))
+    return Translated(
+        edited(source, edits),
+        requirements=tuple((text, line) for found, line in installed for text in found.requirements),
+        passed_over=tuple((text, line) for found, line in installed for text in found.passed_over),
+    )
+
+
+def _writes(arguments: str, body: str) -> str:
+    """Return the statement that does what ``%%writefile`` does, on the line of the magic."""
+    words = shlex.split(arguments)
+    mode = "a" if words[:-1] in (["-a"], ["--append"]) else "w"
+    return f'open({words[-1]!r}, {mode!r}, encoding="utf-8").write({body!r}) and None\n' if words else ""
+
+
+def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and _kernel_method(node.value) == "run_cell_magic"
+    ):
+        texts = [_text(argument) or "" for argument in node.value.args]
+        return (texts[0], texts[1], texts[2]) if len(texts) == 3 else None
+    return None
+
+
+def _kernel_method(node: ast.Call) -> str | None:
+    function = node.func
+    if (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Call)
+        and isinstance(function.value.func, ast.Name)
+        and function.value.func.id == "get_ipython"
+    ):
+        return function.attr
+    return None
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _expression(method: str, args: list[str | None], line: int, installed: list[tuple[PipLine, int]]) -> str | None:
+    """Return the plain expression for one call of the kernel; None where there is none."""
+    first = args[0] if args else None
+    if first is None:
+        return None
+    if method in ("system", "getoutput", "getoutputs"):
+        if pip := read_shell(first):
+            installed.append((pip, line))
+            return "None"
+        command = _formatted(first)
+        if method == "system":
+            return f'__import__("subprocess").run({command}, shell=True) and None'
+        return f'__import__("subprocess").getoutput({command}).splitlines()'
+    if method == "run_line_magic":
+        return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, installed)
+    return None
+
+
+def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, int]]) -> str | None:
+    if name in _FALL_AWAY:
+        return "None"
+    if name in ("pip", "conda", "mamba", "uv"):
+        if found := read_magic(name, rest):
+            installed.append((found, line))
+        return "None"
+    if name == "time":
+        return rest
+    if name in ("env", "set_env"):
+        key, sign, value = rest.partition("=") if "=" in rest else rest.partition(" ")
+        if sign:
+            return f'__import__("os").environ.update({{{key.strip()!r}: {_formatted(value.strip())}}})'
+        return f'__import__("os").environ[{key.strip()!r}]' if key.strip() else 'dict(__import__("os").environ)'
+    if name == "cd":
+        return f'__import__("os").chdir({rest.strip()!r})'
+    if name == "pwd":
+        return '__import__("os").getcwd()'
+    if name == "run":
+        words = shlex.split(rest)
+        if words and not words[0].startswith("-"):
+            path = words[0] if words[0].endswith((".py", ".ipynb")) else f"{words[0]}.py"
+            if not path.endswith(".py"):
+                return None
+            ran = f'__import__("runpy").run_path({path!r}, run_name="__main__")'
+            # What the file defines is the notebook's from then on.
+            return f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
+    return None
+
+
+def _formatted(text: str) -> str:
+    """Return a literal, or an f-string where the line holds ``{expression}`` or ``$name``."""
+    if not _VARIABLE.search(text):
+        return repr(text)
+    parts: list[str] = []
+    end = 0
+    for match in _VARIABLE.finditer(text):
+        inner = match[1] or match[2]
+        try:
+            ast.parse(inner, mode="eval")
+        except SyntaxError:
+            return repr(text)
+        parts.extend((repr(text[end : match.start()]), f"str({inner})"))
+        end = match.end()
+    parts.append(repr(text[end:]))
+    return "(" + " + ".join(part for part in parts if part != "''") + ")"
+
+
+def edited(source: str, edits: list[tuple[ast.expr, str]]) -> str:
+    """Return the source with expressions written anew; line numbers stay."""
+    lines = source.splitlines(keepends=True)
+    for node, text in sorted(edits, key=lambda edit: (edit[0].lineno, edit[0].col_offset), reverse=True):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        head = lines[first].encode()[: node.col_offset].decode()
+        tail = lines[last].encode()[node.end_col_offset :].decode()
+        lines[first : last + 1] = [head + text + "\n" * (last - first) + tail]
+    return "".join(lines)
+
+
+def kernel_name_hint(name: str) -> str | None:
+    """Return the way out for a name that only the kernel supplies; None for other names."""
+    if name == "input":
+        return "nobody answers in an image: give the value by --param, or take it by --snapshot NAME"
+    if name == "get_ipython":
+        return "nothing of IPython is in the image: write the line in plain Python"
+    if re.fullmatch(r"_{1,3}|_\d+|_i+|_i\d+|In|Out|_oh|_ih|_dh", name):
+        return "the kernel's history is not in the image: give the value a name in its own cell"
+    return None

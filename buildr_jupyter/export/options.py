@@ -1,0 +1,24 @@
+"""Options of an export: what the person asked for, in what concerns the program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ExportOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What the person asked for, in what concerns the program."""
+
+    params: tuple[tuple[str, str | None], ...] = ()
+    """(name, default as text or None)."""
+    snapshots: tuple[str, ...] = ()
+    recompute: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    """Files to carry beside those that the code names, relative to the notebook's folder, or absolute."""
+    mounts: tuple[str, ...] = ()
+    """Paths, as the code names them, that are given at run time and so not carried."""
+    snapshot_limit_bytes: int = 1 << 30
+    file_limit_bytes: int = 100 << 20
+    slow_s: float = 5.0

@@ -1,0 +1,162 @@
+"""The values that travel through the house: references, plans, requests, results. All frozen, none does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import (
+    ImagePlan,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "Archive",
+    "BuildRequest",
+    "EngineLoad",
+    "Layout",
+    "Mount",
+    "Output",
+    "PortBinding",
+    "Push",
+    "RunSpec",
+    "Secret",
+    "Unsupported",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Push under this reference."""
+
+    ref: ImageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Write one tar that ``docker load``, ``podman load`` and skopeo take."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Write an OCI image layout."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """Leave the image in the engine's own store."""
+
+
+Output = Push | Archive | Layout | EngineLoad
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Something that a step may read while it runs, under /run/secrets; it is in no plan, image, record or log."""
+
+    id: str
+    """As in ``RUN --mount=type=secret,id=…``."""
+    source: Path | None = None
+    """The file that holds it, else None."""
+    variable: str | None = None
+    """The environment variable that holds it, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What a builder is asked for."""
+
+    context: Path
+    """Folder with the Dockerfile and what it copies."""
+    refs: tuple[ImageRef, ...]
+    """Names that the image gets, the main one first; tags are written out."""
+    plan: ImagePlan | None = None
+    """None for a folder that is not ours: a custom Dockerfile."""
+    outputs: tuple[Output, ...] = (EngineLoad(),)
+    dockerfile: str = "Dockerfile"
+    """Relative to the context."""
+    no_cache: bool = False
+    pull: bool = False
+    """Ask the registry for a newer base even if the engine has one."""
+    platforms: tuple[str, ...] = ()
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    """Visible in the history, except those that builders know as proxy settings."""
+    network: str | None = None
+    target: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[tuple[str, str | None], ...] = ()
+    """Names in ``RUN --mount=type=ssh,id=…`` and the agents' sockets; None: that of SSH_AUTH_SOCK."""
+    cache_from: tuple[str, ...] = ()
+    """Where steps made elsewhere are looked for: ``IMAGE`` or BuildKit's ``type=registry,ref=IMAGE``."""
+    cache_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """One thing that a builder cannot do, and who can."""
+
+    what: str
+    """``several platforms``, ``build secrets`` …"""
+    why: str
+    builders: tuple[str, ...] = ()
+    """Names of builders that can."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+INTERPRETER_BASE = "kernel"
+"""The base that is made from this very interpreter."""
+INTERPRETER_BASE_REFUSAL = Unsupported(
+    f"--base {INTERPRETER_BASE}", "this builder takes bases from registries and stores only", ("oci",)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PortBinding:
+    """A port of the container opened on this machine."""
+
+    container: int
+    host: int | None = None
+    """None: a free one is chosen."""
+    address: str = "127.0.0.1"
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder or file of this machine seen in the container."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """How a container is run; nothing of it is in the image or in any record."""
+
+    image: str
+    name: str
+    args: tuple[str, ...] = ()
+    """Given to the entrypoint: parameters of the program."""
+    environment: tuple[tuple[str, str], ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    gpus: str | None = None
+    """``all`` or a count, as ``docker run --gpus``."""
+    output_dir: Path | None = None
+    """Where the files of the container's output folder are copied to afterwards."""
+    labels: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,164 @@
+"""Kernel history: cells as they ran in a live kernel, in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from buildr_jupyter.notebook import outputs
+from buildr_jupyter.notebook.cells import CellRun, Status, header_and_body, ran_here, transform
+
+__all__ = ["KernelHistory"]
+
+
+@dataclass(slots=True)
+class _Record:
+    source: str
+    count: int | None
+    id: str | None
+    status: Status | None = None
+    failed_line: int | None = None
+    duration_s: float | None = None
+    started: float = 0.0
+    outputs_before: int = 0
+    """Outputs that stood under its number when it began."""
+    run: CellRun | None = None
+    """As it was last told, so that what each build keeps of the history is shared."""
+
+
+@dataclass
+class KernelHistory:
+    """What ran in a kernel, in order. Works from the kernel's own history alone where it was installed late."""
+
+    shell: Any
+    deleted: set[str] = field(default_factory=set)
+    """Ids of cells that the front end said are deleted."""
+    ran_at: dict[str, float] = field(default_factory=dict)
+    """Cell id to the time of its last run, seconds since the epoch."""
+    _records: dict[int, _Record] = field(default_factory=dict)
+    _order: list[_Record] = field(default_factory=list)
+    _current: _Record | None = None
+
+    def install(self) -> None:
+        """Listen from now on; a second call does nothing."""
+        self.uninstall()
+        self.shell.events.register("pre_run_cell", self._before)
+        self.shell.events.register("post_run_cell", self._after)
+
+    def uninstall(self) -> None:
+        """Listen no longer."""
+        for event, callback in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
+            if callback in self.shell.events.callbacks[event]:
+                self.shell.events.unregister(event, callback)
+
+    def _before(self, info: Any) -> None:
+        metadata = self._metadata()
+        deleted = metadata.get("deletedCells") or ()
+        self.deleted.update(cell for cell in deleted if isinstance(cell, str))
+        cell_id = metadata.get("cellId") or getattr(info, "cell_id", None)
+        cell_id = cell_id if isinstance(cell_id, str) else None
+        if cell_id:
+            self.ran_at[cell_id] = time.time()
+            self.deleted.discard(cell_id)
+        # The place that this input will have in the history; execution_count is raised before this event in some
+        # versions of IPython and after the run in others.
+        count = len(self.shell.history_manager.input_hist_raw) if info.store_history else None
+        self._current = _Record(info.raw_cell, count, cell_id, started=time.perf_counter())
+        if count is not None:
+            self._current.outputs_before = outputs.how_many(self.shell, count)
+        self._order.append(self._current)
+        if count is not None:
+            self._records[count] = self._current
+
+    def _after(self, result: Any) -> None:
+        record, self._current = self._current, None
+        if record is None:  # installed by the very cell that now ends
+            return
+        error = result.error_before_exec or result.error_in_exec
+        record.status = "error" if error else "ok"
+        record.duration_s = time.perf_counter() - record.started
+        if error is not None:
+            record.failed_line = _failed_line(error)
+
+    def _metadata(self) -> Mapping[str, Any]:
+        kernel = getattr(self.shell, "kernel", None)
+        getters = (getattr(kernel, "get_parent", None), getattr(self.shell, "get_parent", None))
+        for get in getters:
+            if get is None:
+                continue
+            parent = get()
+            metadata = parent.get("metadata") if isinstance(parent, Mapping) else None
+            if isinstance(metadata, Mapping):
+                return metadata
+        return {}
+
+    def runs(self) -> list[CellRun]:
+        """Return every run so far, oldest first; the cell that is running now is the last.
+
+        Runs from before ``install`` come from the kernel's list of inputs: their id and status are not known. Runs
+        that left no history (``store_history=False``) are known only since ``install``.
+        """
+        inputs: list[str] = list(self.shell.history_manager.input_hist_raw)
+        runs: list[_Record] = []
+        first = min(self._records, default=len(inputs))
+        silent = [(place, record) for place, record in enumerate(self._order) if record.count is None]
+        places = {id(record): place for place, record in enumerate(self._order)} if silent else {}
+        told = 0
+        for count in range(1, len(inputs)):
+            record = self._records.get(count)
+            if record is not None:
+                place = places.get(id(record), 0)
+                while told < len(silent) and silent[told][0] < place:
+                    runs.append(silent[told][1])
+                    told += 1
+            elif not inputs[count] and count > first:
+                continue
+            runs.append(record or _Record(inputs[count], count, None))
+        runs.extend(record for _, record in silent[told:])
+        return self._with_last_output(runs)
+
+    def _cell_run(self, record: _Record) -> CellRun:
+        run = CellRun(
+            source=record.source,
+            transformed=transform(record.source),
+            id=record.id,
+            count=record.count,
+            status=record.status,
+            failed_line=record.failed_line,
+            duration_s=record.duration_s,
+            stale="deleted" if record.id in self.deleted else None,
+        )
+        if run != record.run:
+            record.run = run
+        assert record.run is not None
+        return record.run
+
+    def _with_last_output(self, records: list[_Record]) -> list[CellRun]:
+        """Return the runs, the last one with what the run before it of the same body printed in the notebook.
+
+        No other output is looked at: joined, they would be a second copy of all that a kernel ever printed.
+        """
+        runs = [self._cell_run(record) for record in records]
+        if not runs:
+            return runs
+        body = header_and_body(runs[-1].source)[1].strip()
+        for record in reversed(records[:-1]):
+            if ran_here(record.source) and header_and_body(record.source)[1].strip() == body:
+                printed = outputs.printed(self.shell, record.count, record.outputs_before)
+                if printed is not None:
+                    return [*runs[:-1], replace(runs[-1], stdout=printed)]
+        return runs
+
+
+def _failed_line(error: BaseException) -> int | None:
+    if isinstance(error, SyntaxError) and error.__traceback__ is None:
+        return 1
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_name == "<module>" and ("ipykernel" in code.co_filename or "ipython-input" in code.co_filename):
+            return traceback.tb_lineno
+        traceback = traceback.tb_next
+    return None

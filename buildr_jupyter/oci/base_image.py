@@ -1,0 +1,315 @@
+"""The image that ours stands on: from a registry, from an engine, from a file, or from this very interpreter.
+
+A base from a registry is its config and its manifest; its layers stay there until somebody needs their bytes. What
+was found is kept in the store, so that a second build asks nobody. Source: OCI image specification 1.1, "Image Index".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.oci.archive import Bounded, CarefulInfo, FileSource, copy_layer, read_archive
+from buildr_jupyter.oci.image import parse_platform
+from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry
+from buildr_jupyter.registry.validate import (
+    DamagedDocument,
+    read_config,
+    read_descriptor,
+    read_entries,
+    read_image_manifest,
+)
+
+__all__ = [
+    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "opened_layer",
+]  # fmt: skip
+
+_TYPES = {
+    GZIP: GZIP,
+    ZSTD: ZSTD,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": GZIP,
+    "application/vnd.oci.image.layer.v1.tar": "application/vnd.oci.image.layer.v1.tar",
+}
+_PYTHON = re.compile(r"(.*/bin)/python(3\.\d+)")
+_OFFICIAL = "/usr/local/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """The interpreter that a base has."""
+
+    bin: str
+    """Its folder in the image, with a leading slash: ``/usr/local/bin``."""
+    version: str
+    """``3.11``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base image for one platform."""
+
+    name: str
+    digest: str
+    """Of the manifest as the reference resolved; of an engine's or a file's image the image id."""
+    platform: str
+    config: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    """``unpacked_bytes`` is 0 where nobody unpacked the layer here."""
+    registry: tuple[str, str] | None = None
+    """Host and repository that have the layers."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that the store keeps."""
+        return {
+            "name": self.name, "digest": self.digest, "platform": self.platform, "config": dict(self.config),
+            "layers": [layer.to_json() for layer in self.layers], "registry": list(self.registry or ()),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Any) -> Base | None:
+        """Return what ``to_json`` wrote, None for anything else."""
+        try:
+            layers = tuple(Layer.from_json(one) for one in data["layers"])
+            host = tuple(data["registry"])
+            return cls(data["name"], data["digest"], data["platform"], data["config"], layers, host or None)
+        except (TypeError, KeyError, AttributeError):
+            return None
+
+
+def choose(index: Mapping[str, Any], platform: str, what: str) -> str:
+    """Return the digest of the image for a platform out of an index; an entry without a platform fits each.
+
+    Raises BuildError, which names what there is.
+    """
+    wanted = parse_platform(platform)
+    there = []
+    for entry in read_entries(index, f"the index of {what}"):
+        known = entry.get("platform")
+        if not known:
+            return str(entry["digest"])
+        if all(known.get(name) == value for name, value in wanted.items()):
+            return str(entry["digest"])
+        if known.get("os") != "unknown":
+            there.append("/".join(filter(None, (known.get("os"), known.get("architecture"), known.get("variant")))))
+    raise BuildError(
+        f"Image build failed: base {what} is not there for {platform}",
+        hint=f"it is there for {', '.join(sorted(set(there)))}" if there else "name another base with --base",
+    )
+
+
+def check_platform(config: Mapping[str, Any], platform: str, what: str) -> None:
+    """Raise BuildError where a base is for another architecture."""
+    wanted = parse_platform(platform)
+    has = (str(config.get("os") or "linux"), str(config.get("architecture") or wanted["architecture"]))
+    if has != (wanted["os"], wanted["architecture"]):
+        raise BuildError(
+            f"Image build failed: base {what} is for {'/'.join(has)}, not for {platform}",
+            hint=f"name another base with --base, or --platform {'/'.join(has)}",
+        )
+
+
+def from_registry(registry: Registry, ref: ImageRef, platform: str, store: Store) -> Base:
+    """Return the base that a reference resolves to; only manifests and the config are fetched.
+
+    Its digest is that of the tag's manifest or index, so that it can be asked for again for any platform. Raises
+    PublishError and its kinds, BuildError.
+    """
+    repository = ref.registry_path
+    top = registry.manifest(repository, ref.digest or ref.local_tag)
+    manifest = top
+    for _ in range(3):
+        if "manifests" not in manifest.document:
+            break
+        manifest = registry.manifest(repository, choose(manifest.document, platform, str(ref)))
+    described, parts = read_image_manifest(manifest.document, f"base {ref}")
+    digest, size = read_descriptor(described, f"the manifest of {ref}")
+    config = read_config(_small(registry, repository, digest, size, store), f"the config of {ref}")
+    check_platform(config, platform, str(ref))
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    if len(diff_ids) != len(parts):
+        raise DamagedDocument(f"base {ref} is damaged: it has {len(parts)} layers, its config {len(diff_ids)}")
+    layers = []
+    for part, diff_id in zip(parts, diff_ids, strict=True):
+        digest, size = read_descriptor(part, f"the manifest of {ref}")
+        if part["mediaType"] not in _TYPES:
+            raise DamagedDocument(f"base {ref} has a layer of type {part['mediaType']!r}, which cannot be read here")
+        layers.append(Layer(digest, diff_id, size, 0, _TYPES[part["mediaType"]]))
+    return Base(str(ref), top.digest, platform, config, tuple(layers), (registry.host, repository))
+
+
+def _small(registry: Registry, repository: str, digest: str, size: int, store: Store) -> bytes:
+    if not store.has(digest, size):
+        content = registry.document(repository, digest, size)
+        with store.writing() as (out, keep):
+            out.write(content)
+            keep(digest)
+    return store.read(digest)
+
+
+def fetch(
+    registry: Registry, base: Base, layer: Layer, store: Store, *, progress: Callable[[int], None] = lambda _done: None
+) -> Path:
+    """Return where a layer of the base is in the store, downloaded now unless it is there."""
+    assert base.registry is not None
+    if not store.has(layer.digest, layer.size_bytes):
+        with store.locked(layer.digest.removeprefix("sha256:")[:32]):
+            if not store.has(layer.digest, layer.size_bytes):
+                with store.writing() as (out, keep):
+                    registry.download(base.registry[1], layer.digest, layer.size_bytes, out, progress=progress)
+                    keep(layer.digest)
+    return store.path(layer.digest)
+
+
+def is_file(base: str) -> Path | None:
+    """Return the path where a base names a file or a folder: ``./image.tar``, ``/x/layout``, ``oci-archive:x.tar``."""
+    kind, colon, rest = base.partition(":")
+    if colon and kind in ("oci", "oci-archive", "docker-archive", "oci-layout"):
+        return Path(rest).expanduser()
+    if base.startswith(("/", "./", "../", "~")) or base.endswith((".tar", ".tar.gz", ".tgz")):
+        return Path(base).expanduser()
+    return None
+
+
+def from_file(path: Path, platform: str, store: Store, using: Compressor, check: Callable[[], None]) -> Base:
+    """Return the base in an OCI layout, an ``oci-archive`` or a ``docker save`` file; its layers go to the store."""
+    if not path.exists():
+        raise BuildError(f"Image build failed: there is no base {str(path)!r}", hint="mend --base")
+    status = path.stat()
+    key = ["base-file", str(path.absolute()), status.st_size, status.st_mtime_ns, platform, using.key]
+    known = Base.from_json(store.record(key)) if path.is_file() else None
+    if known and all(store.has(layer.digest, layer.size_bytes) for layer in known.layers):
+        return known
+    base = from_saved(path, path.name, platform, store, using, check)
+    store.note(key, base.to_json())
+    return base
+
+
+def from_saved(
+    path: Path, name: str, platform: str, store: Store, using: Compressor, check: Callable[[], None]
+) -> Base:
+    """Return the base in a file or folder without looking whether it is known; its name is ``name``."""
+    source = FileSource(path, check)
+    using = using if using.media_type == GZIP else compressor()  # a gzip layer stays one: one kind for all
+    try:
+        digest, content, names = read_archive(source, lambda index: choose(index, platform, name))
+        config = read_config(content, f"the config of {name}")
+        check_platform(config, platform, name)
+        layers = []
+        for inside in names:
+            stream = source.open(inside)
+            if stream is None:
+                raise BuildError(f"Image build failed: base {name} lacks its layer {inside}")
+            with stream, store.writing() as (out, keep):
+                packed, diff_id, size, unpacked = copy_layer(stream, out, using.start, check=check)
+                keep(packed)
+            layers.append(Layer(packed, diff_id, size, unpacked))
+    finally:
+        source.close()
+    if [layer.diff_id for layer in layers] != (config.get("rootfs") or {}).get("diff_ids"):
+        raise BuildError(f"Image build failed: the layers in base {name} are not those of its config")
+    return Base(name, digest or store.put(content), platform, config, tuple(layers))
+
+
+# -- the Python in a base
+
+
+def find_python(
+    base: Base, store: Store, locate: Callable[[Layer], Path], python: str, check: Callable[[], None] = lambda: None
+) -> Python:
+    """Return the interpreter of the base; it must be of version ``python``.
+
+    The official images say it in their environment; of others the layers are read, once for each digest;
+    ``check`` is called on the way and may raise to stop. Raises BuildRefused for a base without Python, or with another
+    version, BuildError for a layer that cannot be read.
+    """
+    key = ["python-of", [layer.diff_id for layer in base.layers], 1]
+    known = store.record(key)
+    found = [Python(*one) for one in known] if isinstance(known, list) else None
+    environment = dict(one.partition("=")[::2] for one in (base.config.get("config") or {}).get("Env") or ())
+    said = re.match(r"3\.\d+", environment.get("PYTHON_VERSION", ""))
+    if found is None and said and _OFFICIAL in environment.get("PATH", ""):
+        found = [Python(_OFFICIAL, said[0])]
+    if found is None:
+        found = _scan(base, locate, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"), check)
+        store.note(key, [[one.bin, one.version] for one in found])
+    for one in found:
+        if one.version == python:
+            return one
+    if found:
+        raise BuildRefused(
+            f"Image build failed: base {base.name} has Python {found[0].version}, the packages are for {python}",
+            hint=f"name a base with Python {python}, or --py-version {found[0].version}",
+        )
+    raise BuildRefused(f"Image build failed: base {base.name} has no Python", hint="name a Python image with --base")
+
+
+def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str], check: Callable[[], None]) -> list[Python]:
+    """Return the interpreters in the layers, those first that PATH finds first; of a virtual environment none."""
+    names: set[str] = set()
+    for layer in base.layers:
+        with opened_layer(locate(layer), layer, check) as tar:
+            for member in tar:
+                tar.members = []  # type: ignore[attr-defined]  # it keeps each header that it has read
+                name = "/" + member.name.removeprefix("./").strip("/")
+                folder, _, last = name.rpartition("/")
+                if last.startswith(".wh."):
+                    gone = f"{folder}/{last.removeprefix('.wh.')}"
+                    names = {n for n in names if n != gone and not n.startswith(f"{gone}/")}
+                elif _PYTHON.fullmatch(name) or last == "pyvenv.cfg":
+                    names.add(name)
+    found = [
+        Python(match[1], match[2])
+        for name in names
+        if (match := _PYTHON.fullmatch(name)) and f"{match[1].rpartition('/')[0]}/pyvenv.cfg" not in names
+    ]
+    ranks = {folder: number for number, folder in enumerate(path)}
+    return sorted(found, key=lambda one: (ranks.get(one.bin, len(ranks)), one.bin, one.version))
+
+
+@contextlib.contextmanager
+def opened_layer(path: Path, layer: Layer, check: Callable[[], None] = lambda: None) -> Iterator[tarfile.TarFile]:
+    """Give the tar of a compressed layer, to be read from its beginning on; raises BuildError for one that is none.
+
+    It is read as far as the blob goes, whatever its headers say; ``check`` is called on the way and may raise to stop.
+    """
+    try:
+        with path.open("rb") as raw:
+            stream: IO[bytes] = raw
+            if layer.media_type == ZSTD:
+                import zstandard
+
+                stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            elif layer.media_type == GZIP:
+                stream = _fast_gzip(raw)
+            bounded: Any = Bounded(stream, check)
+            with tarfile.open(fileobj=bounded, mode="r|", tarinfo=CarefulInfo) as tar:
+                yield tar
+    except (tarfile.TarError, EOFError, OverflowError) as error:
+        raise BuildError(
+            f"Image build failed: a layer of the base cannot be read: {error}", hint="name another base with --base"
+        ) from error
+
+
+def _fast_gzip(raw: IO[bytes]) -> IO[bytes]:
+    try:
+        from isal import igzip
+
+        opened: Any = igzip.IGzipFile(fileobj=raw)  # type: ignore[no-untyped-call]
+        return opened  # type: ignore[no-any-return]
+    except ImportError:
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+
+
+def explain(error: PublishError, base: str) -> BuildError:
+    """Return a base's failure as that of a build, with the registry's hint."""
+    return BuildError(f"Image build failed: base {base}: {error}", hint=error.hint or "name another base with --base")

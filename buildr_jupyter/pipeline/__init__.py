@@ -1,0 +1,1 @@
+"""Pipeline: a request goes the whole way, from export to run."""

@@ -1,0 +1,263 @@
+"""A build that outlives its kernel: a helper process finishes it, and whoever is there follows what it writes.
+
+The kernel finds the program and looks for what must not leave; the context folder then holds all that the build needs.
+A process of its own, in a session of its own, builds, publishes and runs from there. It writes what happens as lines of
+JSON into a folder of the user's cache that it holds a lock on, so that a later kernel can tell whether it still runs.
+Options and the settings of package indexes go to it through a pipe, the environment as a child gets it: neither is ever
+in a file or among its arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
+from buildr_jupyter.events import codec
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import ImagePlan
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.pipeline import stages as pipeline
+from buildr_jupyter.pipeline.driver import drive
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.planner import Assembly
+from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.secretscan.redact import masked_events
+
+__all__ = ["DetachedBuild", "places", "stream"]
+
+_LOOK_EVERY_S = 0.05
+_KEPT_S = 7 * 86400.0
+_LOG, _ABOUT, _CANCEL = "events.jsonl", "about.json", "cancel"
+
+
+@dataclass(frozen=True)
+class DetachedBuild:
+    """Where a helper writes what happens."""
+
+    folder: Path
+
+    @property
+    def reference(self) -> str:
+        """The image that is built."""
+        return str(self._about().get("reference", "?"))
+
+    def _about(self) -> dict[str, Any]:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.folder / _ABOUT).read_bytes())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def running(self) -> bool:
+        """Tell whether its helper lives."""
+        handle = ownership.hold(self.folder)
+        if handle is not None:
+            os.close(handle)
+        return handle is None
+
+    def end(self) -> BuildResult | BaseException | None:
+        """Return how it ended, None where it has not, or was killed."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            last = codec.from_line((self.folder / _LOG).read_bytes().splitlines()[-1])
+            if isinstance(last, (BuildResult, BaseException)):
+                return last
+        return None
+
+    def said(self) -> str:
+        """Return in a few words how it is, or ended."""
+        ended = self.end()
+        if isinstance(ended, BuildResult):
+            return f"done, {ended.image_id or ended.digest or ''}".rstrip(", ")
+        if isinstance(ended, Cancelled):
+            return "cancelled"
+        if isinstance(ended, BaseException):
+            return f"failed, {ended}"
+        if self.running():
+            return "running"
+        return "cancelled" if self.cancelled() else "its helper was killed"
+
+    def cancelled(self) -> bool:
+        """Tell whether somebody asked for its end."""
+        return (self.folder / _CANCEL).exists()
+
+
+def places() -> list[DetachedBuild]:
+    """Return the kept builds of this user, the oldest first; those of a week ago are removed."""
+    found = []
+    for folder in _home().glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            age_s = time.time() - folder.stat().st_mtime
+            if age_s > _KEPT_S and not DetachedBuild(folder).running():
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                found.append(DetachedBuild(folder))
+    return sorted(found, key=lambda place: place.folder.name)
+
+
+def _home() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("buildr") / "kept"
+
+
+# -- in the kernel
+
+
+def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    """Do what ``pipeline.stream`` does, the build and what follows in a helper process. Raises as that does."""
+
+    def work() -> Generator[Event, None, BuildResult]:
+        assembly = yield from pipeline.stream_prepared(job, cancel)
+        folder = pipeline.write_context(assembly.plan, job)
+        place, helper = _start(job, assembly, folder)
+
+        def stop() -> None:
+            (place.folder / _CANCEL).touch(mode=0o600)  # for one that is still starting and hears no signal
+            helper.send_signal(signal.SIGINT)  # sent to none that has ended
+
+        undo = cancel.on_cancel(stop)
+        try:
+            return (yield from _follow(place, helper))
+        finally:
+            undo()
+
+    return (yield from masked_events(work(), job.environ))
+
+
+def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
+    place = DetachedBuild(_home() / f"{time.time_ns()}-{os.getpid()}")
+    ownership.private_folder(place.folder)
+    ownership.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
+    ownership.write_private(place.folder / _LOG)
+    ownership.write_private(place.folder / "helper.log")
+    root = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.kept import main; main()"
+    with (place.folder / "helper.log").open("wb") as log:
+        helper = subprocess.Popen(
+            [sys.executable, "-P", "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=log, env=dict(job.environ),
+            start_new_session=True,
+        )  # fmt: skip
+    options = replace(job.options, context=folder)
+    order = (place.folder, options, job.interpreter, job.executor, job.notebook_path, job.refs, job.source.folder,
+             assembly.settings, assembly.warnings)  # fmt: skip
+    assert helper.stdin is not None
+    with contextlib.suppress(OSError), helper.stdin:  # a helper that ends before it has read it says why in its log
+        helper.stdin.write(pickle.dumps(order))
+    return place, helper
+
+
+def _follow(place: DetachedBuild, helper: subprocess.Popen[bytes]) -> Generator[Event, None, BuildResult]:
+    """Yield the events that the helper writes, return its result, raise its error."""
+    for found in _iter_lines(place.folder / _LOG, helper):
+        if isinstance(found, BuildResult):
+            return found
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+    if (place.folder / _CANCEL).exists():
+        raise Cancelled("the work was cancelled")
+    said = (place.folder / "helper.log").read_text(errors="replace").strip().splitlines()
+    raise BuildError(
+        f"Image build failed: the helper process ended with status {helper.returncode}",
+        hint=said[-1] if said else "it was killed: build again",
+    )
+
+
+def _iter_lines(path: Path, helper: subprocess.Popen[bytes]) -> Iterator[Any]:
+    """Yield the values of the file's whole lines as they are written, until the helper has ended and all are read."""
+    rest = b""
+    with path.open("rb") as file:
+        while True:
+            ended = helper.poll() is not None
+            rest += file.read()
+            *whole, rest = rest.split(b"\n")
+            for line in whole:
+                yield codec.from_line(line)
+            if ended and not whole:
+                return
+            if not whole:
+                time.sleep(_LOOK_EVERY_S)
+
+
+# -- in the helper
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Job):
+    """A job whose program was found already."""
+
+    given: tuple[ImageRef, ...] = ()
+
+    @property
+    def refs(self) -> tuple[ImageRef, ...]:
+        return self.given
+
+
+@dataclass(frozen=True)
+class _Source:
+    folder: Path
+
+
+class _File:
+    """The window that writes events down."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, state: BuildState, title: str) -> None:
+        """Nothing to write yet."""
+
+    def draw(self, state: BuildState, events: list[Event]) -> None:
+        """Write the events, all of them whole."""
+        self.write(*events)
+
+    def close(self, state: BuildState) -> None:
+        """Nothing more: how it ended is written by who knows."""
+
+    def write(self, *values: Any) -> None:
+        """Append a line for each value."""
+        with self._path.open("a", encoding="ascii") as file:
+            file.write("".join(codec.to_line(value) + "\n" for value in values))
+
+
+def main() -> None:
+    """Read the order from standard input and carry it out; how it ended is the last line of the file."""
+    # A kernel between two cells ignores interrupts, and what is ignored is handed on: a cancel would not be heard.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
+    place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
+    held = ownership.hold(place)
+    source: Any = _Source(folder)
+    job = _Kept(source, options, interpreter, dict(os.environ), None, executor, notebook, refs)
+    assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)
+    window = _File(place / _LOG)
+
+    def work(job: Job, token: CancelToken) -> Generator[Event, None, BuildResult]:
+        return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic()), job.environ)
+
+    end: BuildResult | BaseException
+    try:
+        if DetachedBuild(place).cancelled():
+            raise KeyboardInterrupt
+        end = drive(job, [window], work=work)
+    except KeyboardInterrupt:
+        end = Cancelled("the work was cancelled")
+    except BuildrError as error:
+        end = error
+    window.write(end)
+    if held is not None:
+        os.close(held)

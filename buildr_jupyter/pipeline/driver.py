@@ -1,0 +1,150 @@
+"""Driver: a job in a worker thread, its events drawn by displays in the calling one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+
+from buildr_jupyter.errors import BuildBusy, Cancelled
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.pipeline.job import Display, Job
+from buildr_jupyter.pipeline.stages import stream
+from buildr_jupyter.process import memory
+from buildr_jupyter.process.workers import Task, run_soon
+
+__all__ = ["drive"]
+
+
+_active: dict[str, BuildState] = {}
+
+_active_lock = threading.Lock()
+
+
+@contextmanager
+def _claim(refs: tuple[ImageRef, ...], state: BuildState) -> Generator[None, None, None]:
+    names = [str(ref) for ref in refs]
+    with _active_lock:
+        for name in names:
+            if name in _active:
+                raise BuildBusy(
+                    f"{name} is being built already", handle=_active[name], hint="wait for it, or cancel it"
+                )
+        _active.update(dict.fromkeys(names, state))
+    try:
+        yield
+    finally:
+        with _active_lock:
+            for name in names:
+                _active.pop(name, None)
+
+
+_END = object()
+
+_QUEUED = 10_000  # events between worker and windows: a builder that floods waits, and memory stays level
+
+_STOP_WAIT_S = 30.0
+
+
+def drive(
+    job: Job,
+    windows: list[Display],
+    *,
+    cancel: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    interval_s: float = 0.05,
+    work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
+    state: BuildState | None = None,
+) -> BuildResult:
+    """Run ``work`` in a worker thread and draw the windows from this one, at most every ``interval_s`` seconds.
+
+    ``state`` is what the events are reduced into, for whoever looks on. An interrupt cancels the work, waits for it
+    to end, and goes on as KeyboardInterrupt.
+    """
+    cancel = cancel or CancelToken()
+    state = BuildState() if state is None else state
+    events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
+    outcome: list[BuildResult | BaseException] = []
+    generator = work(job, cancel)
+    worker: Task | None = None
+    with _claim(job.refs, state):
+        for window in windows:
+            window.open(state, str(job.refs[0]))
+        try:
+            worker = run_soon(lambda: _work(generator, events, outcome), name="buildr-build")
+            _follow(events, state, windows, clock, interval_s)
+            worker.join()
+            if isinstance(outcome[0], BaseException):
+                raise outcome[0]
+        except (KeyboardInterrupt, Cancelled):
+            state.cancel()
+            if worker is not None:
+                _stop(worker, events, cancel)
+            raise
+        except BaseException as error:
+            state.fail(error)
+            raise
+        finally:
+            for window in windows:
+                window.close(state)
+            memory.give_back()
+    return outcome[0]
+
+
+def _stop(worker: Task, events: queue.Queue[object], cancel: CancelToken) -> None:
+    """Cancel the work and wait for its end, taking from the queue what it still says."""
+    try:
+        cancel.set()
+    finally:
+        deadline = time.monotonic() + _STOP_WAIT_S
+        while worker.is_alive() and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                events.get(timeout=0.05)
+
+
+def _work(
+    generator: Generator[Event, None, BuildResult],
+    events: queue.Queue[object],
+    outcome: list[BuildResult | BaseException],
+) -> None:
+    try:
+        while True:
+            events.put(next(generator))
+    except StopIteration as stop:
+        outcome.append(stop.value)
+    except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
+        outcome.append(error)
+    finally:
+        events.put(_END)
+
+
+def _follow(
+    events: queue.Queue[object],
+    state: BuildState,
+    windows: list[Display],
+    clock: Callable[[], float],
+    interval_s: float,
+) -> None:
+    """Reduce events until the end, handing them to the windows in batches."""
+    batch: list[Event] = []
+    drawn_at, more = clock(), False
+    while True:
+        try:
+            event = events.get(timeout=max(0.0, interval_s - (clock() - drawn_at)) if batch or more else 0.5)
+        except queue.Empty:
+            event = None
+        if event is not None and event is not _END:
+            state.apply(event)  # type: ignore[arg-type]
+            batch.append(event)  # type: ignore[arg-type]
+        if event is _END or event is None or clock() - drawn_at >= interval_s:
+            asked = [window.draw(state, batch) for window in windows]
+            more = any(asked)
+            batch, drawn_at = [], clock()
+        if event is _END:
+            return

@@ -1,0 +1,63 @@
+"""Job: what an entry point asks the pipeline for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from buildr_jupyter import builder as builders
+from buildr_jupyter.config.options import Options
+from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.pipeline.planner import Source, default_name
+
+__all__ = ["Display", "Job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a door asks for."""
+
+    source: Source
+    options: Options
+    interpreter: Interpreter
+    environ: Mapping[str, str] = field(repr=False)
+    builder: builders.Builder | None = None
+    """None: the one that the options name."""
+    executor: str = "docker"
+    notebook_path: Path | None = None
+    """Where the notebook is, for the key of its context folder; in no image."""
+    by_docker_rules: bool = False
+    """A repository without a registry is one on Docker Hub: what the seed's decorator means by it."""
+    warnings: tuple[BuildWarning, ...] = ()
+    """What was learned before: settings files and options of the notebook's line that do not count."""
+
+    @property
+    def refs(self) -> tuple[ImageRef, ...]:
+        """The references that the image gets, the main one first."""
+        return self.options.refs(default_name(self.source))
+
+
+class Display(Protocol):
+    """Shows a build to a person; called from one thread only."""
+
+    def open(self, state: BuildState, title: str) -> None:
+        """Show that the work begins."""
+        ...
+
+    def draw(self, state: BuildState, events: list[Event]) -> bool | None:
+        """Show what is new; called at most every 50 ms. True asks to be called again soon, with news or without."""
+        ...
+
+    def close(self, state: BuildState) -> None:
+        """Show the end, good or bad; called once."""
+        ...
+
+
+def _builder(job: Job) -> builders.Builder:
+    return job.builder or builders.select(job.options.builder)

@@ -1,0 +1,306 @@
+"""A cell, a script or a Dockerfile becomes an ``ImagePlan``: ``cell``, ``requirements`` and ``indexes`` joined.
+
+Nothing here asks an engine or a registry, and nothing of the notebook is run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform as host
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.config.options import Options
+from buildr_jupyter.config.requirement_text import parse_requirement
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.context.dockerfile import MARKER
+from buildr_jupyter.dependencies import index_config
+from buildr_jupyter.dependencies.environment import Installed, Interpreter
+from buildr_jupyter.dependencies.resolve import analyze_imports, resolve, target_markers
+from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.program import Program, export
+from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.notebook.cells import CellRun
+from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
+from buildr_jupyter.secretscan import scan as guard
+
+__all__ = ["Assembly", "CellSource", "ContextSource", "ScriptSource", "Source", "assemble", "default_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellSource:
+    """A cell of a notebook, from a kernel or from a file."""
+
+    runs: tuple[CellRun, ...]
+    """What ran before, in order; the target is the last or is among them."""
+    target: CellRun
+    folder: Path
+    """The notebook's folder; in a kernel without a known notebook, where the kernel started."""
+    notebook: str | None = None
+    """File name of the notebook, None where it is not known."""
+    namespace: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The live values, None without a kernel."""
+    siblings: int = 1
+    """How many containerize cells the notebook has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSource:
+    """A script on disk, run as it is: what the decorator is called from."""
+
+    path: Path
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    """A context folder, built as it stands."""
+
+    folder: Path
+
+
+Source = CellSource | ScriptSource | ContextSource
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A plan and what was learned on the way to it."""
+
+    plan: ImagePlan
+    settings: index_config.IndexSettings
+    program: Program | None = None
+    warnings: tuple[BuildWarning, ...] = ()
+
+
+def default_name(source: Source) -> str:
+    """Return the image's name where nobody gave one: the notebook's, with the cell's where it has several."""
+    if isinstance(source, ScriptSource):
+        return _slug(source.path.stem)
+    if isinstance(source, ContextSource):
+        return _slug(source.folder.name)
+    name = _slug(Path(source.notebook).stem) if source.notebook else "notebook"
+    if source.siblings > 1:
+        tags = [tag for tag in source.target.tags if not tag.startswith("buildr:")]
+        name += f"-{_slug(tags[0])}" if tags else f"-{source.target.index}"
+    return name
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "notebook"
+
+
+def assemble(source: Source, options: Options, interpreter: Interpreter, environ: Mapping[str, str]) -> Assembly:
+    """Return the plan of the image that the source and the options describe.
+
+    Raises ExportError and its kin (a name, value, module or file that cannot be carried) and OptionError.
+    """
+    if isinstance(source, ContextSource):
+        return _context(source, options, environ)
+    python = options.python or interpreter.minor
+    if options.dockerfile is None and (options.secrets or options.ssh):
+        raise OptionError(
+            "--secret and --ssh: only steps of a Dockerfile of your own can use them",
+            hint="--dockerfile FILE; for the running container there is --run-env",
+        )
+    if options.dockerfile == "-":
+        return _dockerfile_cell(source, options, environ)
+    program, imports, entries, given = _program_of(source, options)
+    imports, standin = _stand_in(imports)
+    given += [(text, "--requirement") for text in options.requirements]
+    installed = Installed(interpreter, first=[source.folder])
+    markers = target_markers(python, _machine(options, interpreter))
+    found = resolve(imports, installed, markers=markers, given=given)
+    settings = index_config.read_settings(environ, home=Path.home())
+    files = {entry.path: entry for entry in (*found.modules, *entries, *standin)}
+    files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include, options.exclude))
+    kept = {path: e for path, e in files.items() if path == "app/main.py" or not _excluded(path, options.exclude)}
+    wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
+    warnings = [*found.warnings, *(program.warnings if program else ())]
+    cell = source.target if isinstance(source, CellSource) else None
+    plan = ImagePlan(
+        base=options.base or f"python:{python}-slim",
+        python=python,
+        platforms=options.platforms,
+        system_packages=options.apt,
+        requirements=found.pins,
+        wheels=tuple(wheels[path] for path in sorted(wheels)),
+        files=tuple(kept[path] for path in sorted(kept)),
+        state=program.state if program else (),
+        environment=options.environment,
+        ports=tuple(sorted({f"{port.container}/{port.protocol}" for port in options.ports})),
+        dockerfile=_custom_dockerfile(options, source.folder),
+        notebook=source.notebook if isinstance(source, CellSource) else source.path.name,
+        cell=_cell_label(cell),
+        interpreter=str(interpreter),
+        names=program.names if program else (),
+    )
+    return Assembly(plan, settings, program, tuple(warnings))
+
+
+_OF_THE_PLAN = ("base", "python", "requirements", "apt", "include", "exclude", "params", "environment", "dockerfile")
+
+
+def _context(source: ContextSource, options: Options, environ: Mapping[str, str]) -> Assembly:
+    """The folder says what the image is; an option that would change that is refused."""
+    if said := [name for name in _OF_THE_PLAN if getattr(options, name)]:
+        raise OptionError(
+            f"--from-context: {', '.join(said)} would change what stands in the folder",
+            hint="edit its Dockerfile, requirements.txt or app/, or build the notebook",
+        )
+    if not source.folder.is_dir():
+        raise OptionError(
+            f"--from-context {str(source.folder)!r}: no such folder", hint="buildr export NOTEBOOK --out DIR makes one"
+        )
+    plan = context.read_folder(source.folder)
+    for requirement in plan.requirements:
+        if not requirement.text.startswith("./wheels/"):
+            parse_requirement(requirement.text, f"{source.folder.name}/requirements.txt")
+    plan = replace(plan, platforms=options.platforms or plan.platforms)
+    return Assembly(plan, index_config.read_settings(environ, home=Path.home()))
+
+
+def _cell_label(cell: CellRun | None) -> str | None:
+    """Return the cell's nbformat id, else its index; a front end's own kind of id may hold a path, and stays here."""
+    if cell is None:
+        return None
+    if cell.id and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell.id):
+        return cell.id
+    return None if cell.index is None else str(cell.index)
+
+
+def _program_of(
+    source: CellSource | ScriptSource, options: Options
+) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
+    if isinstance(source, ScriptSource):
+        content = source.path.read_bytes()
+        main = FileEntry.from_bytes("app/main.py", content, why=source.path.name)
+        return None, analyze_imports(content, source.path.name), [main], []
+    wanted = ExportOptions(
+        params=options.params,
+        snapshots=options.snapshots,
+        recompute=options.recompute,
+        include=options.include,
+        mounts=tuple(str(mount.source) for mount in options.mounts),
+    )
+    program = export(
+        source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
+    )
+    main = FileEntry.from_bytes("app/main.py", program.text.encode(), why="the cell's program")
+    return program, program.imports, [main, *program.files], list(program.requirements)
+
+
+def _stand_in(imports: Sequence[ImportUse]) -> tuple[list[ImportUse], list[FileEntry]]:
+    """Give a program that imports only the decorator a stand-in for us, so that the image carries none of our needs."""
+    ours = [use for use in imports if use.module.split(".")[0] == "buildr_jupyter"]
+    if not ours or any(
+        use.module != "buildr_jupyter" or set(use.names) - {"Containerize"} or not use.names for use in ours
+    ):
+        return list(imports), []
+    content = resources.files("buildr_jupyter.in_image").joinpath("decorator_shim.py").read_bytes()
+    entry = FileEntry.from_bytes("app/buildr_jupyter/__init__.py", content, why="stands in for the decorator")
+    return [use for use in imports if use not in ours], [entry]
+
+
+def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str]) -> Assembly:
+    """``--dockerfile -``: the cell is a Dockerfile; the context holds what ``--include`` names."""
+    from buildr_jupyter.notebook.cells import header_and_body
+
+    if not isinstance(source, CellSource):
+        raise OptionError("--dockerfile -: only a cell can be a Dockerfile", hint="name a file")
+    _, body = header_and_body(source.target.source)
+    plan = ImagePlan(
+        base="",
+        python="",
+        platforms=options.platforms,
+        files=tuple(sorted(_iter_included(source.folder, options.include, ()), key=lambda entry: entry.path)),
+        environment=options.environment,
+        dockerfile=CustomDockerfile(body, secrets=_secret_ids(options)),
+        notebook=source.notebook,
+        cell=_cell_label(source.target),
+        names=(NameNote("Dockerfile", "the cell", "code", "--dockerfile -"),),
+    )
+    return Assembly(plan, index_config.read_settings(environ, home=Path.home()))
+
+
+def _custom_dockerfile(options: Options, folder: Path) -> CustomDockerfile | None:
+    if options.dockerfile is None:
+        return None
+    path = Path(os.path.normpath(folder.absolute() / Path(options.dockerfile).expanduser()))
+    root = folder.absolute() if path.is_relative_to(folder.absolute()) else path.parent
+    try:
+        with open_beneath(path, root) as stream:
+            text = stream.read().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise OptionError(
+            f"--dockerfile {options.dockerfile}: {reason}", hint="name a Dockerfile, or leave it to us"
+        ) from error
+    if text.startswith(MARKER):
+        return None  # ours: it is made again from the plan
+    return CustomDockerfile(text, secrets=_secret_ids(options))
+
+
+def _secret_ids(options: Options) -> tuple[str, ...]:
+    return tuple(sorted({secret.id for secret in options.secrets}))
+
+
+def _machine(options: Options, interpreter: Interpreter) -> str:
+    if not options.platforms:
+        return {"arm64": "aarch64", "AMD64": "x86_64"}.get(interpreter.machine or host.machine(), interpreter.machine)
+    architecture = options.platforms[0].split("/")[1]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> bool:
+    inside = path.removeprefix("app/")
+    return any(
+        fnmatch.fnmatchcase(inside, pattern) or inside.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns
+    )
+
+
+def _iter_included(folder: Path, patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[FileEntry]:
+    """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order.
+
+    A path below the notebook's folder may be a link within it. Any other path was named by the user, who may then mean
+    nothing beside it: the file itself, and what lies in the folder itself.
+    """
+    for pattern in patterns:
+        named = Path(pattern).expanduser()
+        if (folder / named).exists():
+            found = [folder / named]
+        else:
+            found = [] if named.is_absolute() else sorted(folder.glob(pattern))
+        if not found:
+            raise FileRefused(
+                f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
+            )
+        for path in found:
+            yield from _iter_named(Path(os.path.normpath(path)), folder, f"--include {pattern}", excluded)
+
+
+def _iter_named(path: Path, folder: Path, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:
+    home = folder.absolute()
+    inside = path.is_relative_to(home)
+    root, base = (home, home) if inside else (path if path.is_dir() else path.parent, path.parent)
+    if path.is_dir() and not path.is_symlink():
+        top = path
+
+        def skip(relative: str) -> bool:
+            target = f"app/{(top / relative).relative_to(base).as_posix()}"
+            return guard.never_included(relative) or _excluded(target, excluded)
+
+        files: Iterable[Path] = iter_files(path, root, skip=skip)
+    elif path.is_dir():
+        real = resolve_beneath(path, root)
+        files = (path / file.relative_to(real) for file in iter_files(real, root, skip=guard.never_included))
+    else:
+        files = (path,)
+    for file in files:
+        yield file_entry(f"app/{file.relative_to(base).as_posix()}", file, root, why=why)

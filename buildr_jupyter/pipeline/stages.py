@@ -1,0 +1,359 @@
+"""The hall: export, guard, build, publish, run, in this order, for every door.
+
+``stream`` is the whole journey as a generator of events. ``drive`` runs it in a worker thread while the caller's thread
+draws windows and hears interrupts.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter import builder as builders
+from buildr_jupyter import runner as runners
+from buildr_jupyter.builder.auto_builder import AutoBuilder
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.engine.connection import connect
+from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
+from buildr_jupyter.model.result import BuildResult, RunResult
+from buildr_jupyter.pipeline import push_notice
+from buildr_jupyter.pipeline.job import Job, _builder
+from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
+from buildr_jupyter.pipeline.verify import check_program
+from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.process.tempfiles import sweep
+from buildr_jupyter.secretscan import scan as guard
+from buildr_jupyter.secretscan.redact import masked_events
+
+__all__ = ["findings", "prepare", "stream", "stream_more"]
+
+
+_TAIL_LINES, _TAIL_CHARACTERS = 20, 8192
+
+
+@contextmanager
+def _stage(name: Stage) -> Generator[None, None, None]:
+    try:
+        yield
+    except BuildrError as error:
+        error.stage = error.stage or name
+        raise
+
+
+def prepare(job: Job, folder: Path | None = None) -> Assembly:
+    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show.
+
+    A Dockerfile that the user keeps in the context folder ``folder`` is taken as it stands, and that is said.
+    """
+    job.options.check_publish(by_docker_rules=job.by_docker_rules)
+    with _stage("export"):
+        assembly = assemble(job.source, job.options, job.interpreter, job.environ)
+    warnings = [*job.warnings, *assembly.warnings]
+    plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
+    if plan is not assembly.plan:
+        warnings.append(
+            BuildWarning(f"{folder}/Dockerfile is your own, for its first line is gone: it is built as it stands")
+        )
+    return replace(assembly, plan=plan, warnings=tuple(warnings))
+
+
+def findings(job: Job, assembly: Assembly) -> list[BuildWarning]:
+    """Return what the guard would stop a build for, as warnings."""
+    found = guard.iter_findings(assembly.plan, job.environ)
+    return [BuildWarning(f"a build would stop here: {finding}") for finding in found]
+
+
+def context_folder(job: Job) -> Path:
+    """Return where the context of this job is kept: ``--context``, else a folder of the user's cache."""
+    if isinstance(job.source, ContextSource):
+        return job.source.folder
+    if job.options.context:
+        return job.options.context
+    from platformdirs import user_cache_path
+
+    target = getattr(job.source, "target", None)
+    cell = (target.id or str(target.index)) if target else None
+    return (
+        user_cache_path("buildr") / "contexts" / context.cache_key(job.notebook_path, cell, {"name": job.refs[0].name})
+    )
+
+
+def write_context(plan: ImagePlan, job: Job) -> Path:
+    """Write the context of this job; one that the user named is as open as the umask says."""
+    return context.write_folder(plan, context_folder(job), private=ownership.in_cache(context_folder(job)))
+
+
+def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
+
+    Raises BuildrError with ``stage`` set, and Cancelled when the token was set. Credentials are masked in all of it.
+    """
+
+    def work() -> Generator[Event, None, BuildResult]:
+        started = time.monotonic()
+        assembly = yield from stream_prepared(job, cancel)
+        return (yield from stream_rest(job, assembly, cancel, started))
+
+    return (yield from masked_events(work(), job.environ))
+
+
+def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Assembly]:
+    """Do what needs the kernel: find the program and look for what must not leave; return the plan."""
+    sweep()
+    yield StageUpdate("export", "running")
+    assembly = prepare(job, context_folder(job))
+    yield StageUpdate("export", "done")
+    with _stage("guard"):
+        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
+    yield StageUpdate("guard", "done")
+    yield from assembly.warnings
+    if job.options.check:
+        with _stage("export"):
+            yield StepUpdate("check", check_program(assembly, job.source, job.interpreter), status="done")
+    if cancel.is_set():
+        raise Cancelled("cancelled before the build began")
+    return assembly
+
+
+def stream_rest(
+    job: Job, assembly: Assembly, cancel: CancelToken, started: float
+) -> Generator[Event, None, BuildResult]:
+    """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock."""
+    refs = job.refs
+    if job.options.publish:
+        yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
+    job = replace(job, builder=_builder(job))
+    with _stage("build"):
+        result = yield from _stream_build(job, assembly, refs, cancel)
+    if job.options.publish:
+        try:
+            with _stage("publish"):
+                result = yield from _stream_publish(job, result, refs, cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+        push_notice.said(job.notebook_path, refs)
+    result = replace(result, duration_s=time.monotonic() - started)
+    if job.options.run:
+        with _stage("run"):
+            result = yield from _stream_run(job, result, cancel)
+    result = replace(result, duration_s=time.monotonic() - started)
+    yield Finished(result)
+    return result
+
+
+def stream_more(
+    job: Job, result: BuildResult, cancel: CancelToken, *, publish: bool = False, run: bool = False
+) -> Generator[Event, None, BuildResult]:
+    """Publish or run the image of ``result`` as it is, without a build; ``Finished`` comes last, as with ``stream``."""
+    started = time.monotonic()
+    job = replace(job, builder=_builder(job))
+    if publish:
+        if result.context:
+            plan = ImagePlan.from_folder(result.context)
+            yield from push_notice.first_time(plan, job.notebook_path, job.refs)
+        with _stage("publish"):
+            result = yield from _stream_publish(job, result, job.refs, cancel)
+        push_notice.said(job.notebook_path, job.refs)
+    if run:
+        with _stage("run"):
+            result = yield from _stream_run(job, result, cancel)
+    result = replace(result, duration_s=time.monotonic() - started)
+    yield Finished(result)
+    return result
+
+
+def _stream_build(
+    job: Job, assembly: Assembly, refs: tuple[ImageRef, ...], cancel: CancelToken
+) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("build", "running")
+    builder, plan = _builder(job), assembly.plan
+    if isinstance(builder, AutoBuilder):
+        builder.suit(lambda one: _request(job, assembly, plan, one))
+    _check_refusals(job, builder, _request(job, assembly, plan, builder))
+    if plan.base:
+        platform = job.options.platforms[0] if job.options.platforms else None
+        name, pull, find = plan.base, job.options.pull, getattr(builder, "stream_auto_base", None)
+        if find and job.options.base is None:
+            name, digest = yield from find(name, platform=platform, pull=pull, cancel=cancel)
+        else:
+            digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
+        plan = replace(plan, base=name, base_digest=digest)
+    if not isinstance(job.source, ContextSource):
+        write_context(plan, job)
+    request = _request(job, assembly, plan, builder)
+    if assembly.settings.on_loopback:
+        yield BuildWarning(
+            "the package index or proxy is on this machine's loopback: the install step uses the host's network"
+        )
+    _check_refusals(job, builder, request)  # once more, for what only the written folder tells
+    result = yield from builder.stream_build(request, cancel)
+    if result.archive:
+        ownership.close_to_others(result.archive)  # a client of an engine wrote it
+    yield StageUpdate("build", "cached" if result.cached else "done")
+    return replace(
+        result,
+        image=str(refs[0]),
+        builder=getattr(builder, "name", job.options.builder),
+        content_digest=plan.content_digest,
+        context=request.context,
+        requirements=plan.requirements,
+        names=plan.names,
+        files=tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files),
+        warnings=assembly.warnings,
+    )
+
+
+def _check_refusals(job: Job, builder: builders.Builder, request: BuildRequest) -> None:
+    """Raise BuildRefused where the builder cannot do what is asked."""
+    if refusals := builder.refusals(request):
+        able = sorted({name for refusal in refusals for name in refusal.builders})
+        raise BuildRefused(
+            f"builder {job.options.builder!r} cannot build this: {'; '.join(str(r) for r in refusals)}",
+            hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
+        )
+
+
+def _request(job: Job, assembly: Assembly, plan: ImagePlan, builder: builders.Builder) -> BuildRequest:
+    """Return what this builder is asked for; the folder may not be written yet."""
+    refs = (*job.refs, job.refs[0].with_tag(plan.content_tag))
+    options, settings = job.options, assembly.settings
+    return BuildRequest(
+        context=context_folder(job),
+        refs=refs,
+        plan=plan,
+        outputs=_outputs(job, builder, refs),
+        no_cache=options.no_cache,
+        platforms=options.platforms,
+        build_args=settings.build_args() if plan.requirements or plan.dockerfile else {},
+        network="host" if settings.on_loopback else None,
+        labels=dict(image_labels(plan)) if plan.dockerfile else {},
+        secrets=options.secrets,
+        ssh=options.ssh,
+        cache_from=options.cache_from,
+        cache_to=options.cache_to,
+    )
+
+
+def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) -> tuple[Output, ...]:
+    """Return where the image goes: a file, and the engine, where it is there and wanted.
+
+    A builder with a store of its own asks for nothing more; where nobody would get the image, an archive is written.
+    One that pushes while it builds is told at once; the others push afterwards.
+    """
+    keeps = getattr(builder, "keeps_images", False)
+    into_engine = not keeps or (job.options.run and _engine_answers())
+    found: list[Output] = [EngineLoad()] if into_engine else []
+    if path := job.options.output:
+        found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
+    if job.options.publish and getattr(builder, "pushes_while_building", False):
+        found += [Push(ref) for ref in refs]
+    if not found and not job.options.publish:
+        from platformdirs import user_cache_path
+
+        ref = job.refs[0]
+        folder = user_cache_path("buildr") / "archives"
+        with suppress(OSError):  # the builder says that it cannot write there
+            ownership.private_folder(folder)
+        found.append(Archive(folder / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
+    return tuple(found)
+
+
+def _can_run(job: Job) -> bool:
+    """Tell whether an engine answers; only a builder that needs none leaves that open."""
+    return not getattr(_builder(job), "keeps_images", False) or _engine_answers()
+
+
+def _engine_answers() -> bool:
+    try:
+        connect().close()
+    except EngineUnavailable:
+        return False
+    return True
+
+
+def _stream_publish(
+    job: Job, result: BuildResult, refs: tuple[ImageRef, ...], cancel: CancelToken
+) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("publish", "running")
+    builder = _builder(job)
+    pushed = list(result.pushed)
+    content_tag = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
+    for ref in dict.fromkeys([*(str(ref) for ref in refs), *content_tag]):
+        if ref not in pushed:
+            sent = yield from builder.stream_publish(ref, cancel)
+            result = replace(result, digest=sent.digest, size_bytes=sent.size_bytes or result.size_bytes)
+            pushed.append(ref)
+    yield StageUpdate("publish", "done")
+    return replace(result, pushed=tuple(pushed))
+
+
+def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    yield StageUpdate("run", "running")
+    if not _can_run(job):
+        way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"
+        raise _with(result, RunError(
+            f"{result.image} was built and not run: no engine answers here",
+            hint=f"start Docker or podman and run it again, or take it to one: {way}",
+        ))  # fmt: skip
+    options = job.options
+    environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
+    spec = RunSpec(
+        image=result.image,
+        name="buildr-" + ImageRef.parse(result.image).path.replace("/", "-"),
+        environment=tuple(environment),
+        ports=options.ports,
+        mounts=options.mounts,
+        memory_bytes=options.memory_bytes,
+        cpus=options.cpus,
+        gpus=options.gpus,
+        output_dir=job.source.folder / "output",
+    )
+    runner: Any = runners.select(job.executor)
+    if where := getattr(_builder(job), "engine_with_images", None):
+        runner.docker_client = where()
+    try:
+        ended = yield from _with_tail(runner.stream_run(spec, cancel))
+    except BuildrError as error:
+        raise _with(result, error) from error.__cause__
+    result = replace(result, run=ended)
+    if ended.exit_code:
+        raise _with(result, RunError(
+            f"the container of {result.image} ended with status {ended.exit_code}",
+            hint="its output above says why; the image is there all the same",
+            exit_code=ended.exit_code,
+            log_tail=ended.log_tail,
+        ))  # fmt: skip
+    yield StageUpdate("run", "done")
+    return result
+
+
+def _with_tail(run: Generator[Event, None, RunResult]) -> Generator[Event, None, RunResult]:
+    """Yield the events of a run, and return its result with the last lines that the container wrote."""
+    text = ""
+    with closing(run):
+        while True:
+            try:
+                event = next(run)
+            except StopIteration as stop:
+                ended: RunResult = stop.value
+                return replace(ended, log_tail=tuple(text.splitlines()[-_TAIL_LINES:]))
+            if isinstance(event, RunOutput):
+                text = (text + event.text)[-_TAIL_CHARACTERS:]
+            yield event
+
+
+def _with(result: BuildResult, error: BuildrError) -> BuildrError:
+    """Return the error with what was made before it."""
+    error.result = result
+    return error

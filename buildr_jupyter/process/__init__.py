@@ -1,0 +1,1 @@
+"""Processes: children with a watchdog, locks, temporary and confined files."""

@@ -1,0 +1,1 @@
+"""Registry: references become manifests and blobs; logins and where they are kept."""

@@ -1,0 +1,1 @@
+"""User interface: events become text, JSON, a live terminal and the pane."""

@@ -1,0 +1,259 @@
+"""The way to the page: a record in the notebook's output, and an anywidget whose script draws the pane over it.
+
+What is displayed is only the record, text/html and text/plain. The widget's model is told its class and mounts
+itself there, so a saved notebook holds no widget that a later reader would miss.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import functools
+import html
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from IPython import get_ipython
+from IPython.display import Image, display, publish_display_data
+
+from buildr_jupyter.events.event import RunOutput
+from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
+from buildr_jupyter.ui.sanitize import clean_text
+
+__all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_pictures"]
+
+
+_display: Any = display
+_image: Any = Image
+_publish: Any = publish_display_data
+
+
+@functools.cache
+def _script() -> str:
+    """Return the page's script: one module, of two files, without the lines and spaces that only a reader needs."""
+    text = "".join(_file(name) for name in ("log.js", "pane.js"))
+    return re.sub(r"^\s*//.*\n|^\s+", "", text, flags=re.MULTILINE)
+
+
+@functools.cache
+def _file(name: str) -> str:
+    return (Path(__file__).parent / "pane" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _pane_class() -> Any:
+    """Return the widget's class; only here is anywidget imported, when the record stands in the page already."""
+    import anywidget
+    import traitlets
+
+    class Pane(anywidget.AnyWidget):
+        mark = traitlets.Unicode().tag(sync=True)
+        boot = traitlets.Dict().tag(sync=True)
+        look = traitlets.Unicode().tag(sync=True)
+        """The style sheet of the pane's shadow root."""
+        ident = traitlets.Unicode().tag(sync=True)
+        """The widget's own model id, by which the script asks whether the kernel is still there."""
+
+    return Pane
+
+
+class WidgetChannel:
+    """Custom messages of one widget, from any thread; ``again`` opens another widget in its place."""
+
+    def __init__(
+        self,
+        mark: str,
+        boot: dict[str, Any],
+        hear: Callable[[dict[str, Any]], None],
+        more: Callable[[dict[str, Any]], dict[str, Any]] = lambda _view: {},
+    ) -> None:
+        """``more`` gives what a page needs besides that was not there when the pane was shown."""
+        self._mark, self._hear, self._more = mark, hear, more
+        self._serial = 0
+        self._before: list[Any] = []
+        self._arrivals = _arrivals()
+        self._seen = self._arrivals.count() if self._arrivals else 0
+        self.widget = self._open(boot)
+
+    def _open(self, boot: dict[str, Any]) -> Any:
+        boot = {**boot, "serial": self._serial}
+        ident = uuid.uuid4().hex
+        look, script = _file("pane.css"), _script()
+        widget = _pane_class()(model_id=ident, ident=ident, mark=self._mark, boot=boot, look=look, _esm=script)
+        widget.on_msg(lambda _widget, content, _buffers: self._hear(content))
+        _hear_while_busy(widget.comm)
+        return widget
+
+    def newcomers(self) -> bool:
+        """Tell whether a page (or another client of the kernel) has come since this was asked last."""
+        count = self._arrivals.count() if self._arrivals else 0
+        seen, self._seen = self._seen, count
+        return count != seen
+
+    def again(self, boot: dict[str, Any]) -> None:
+        """Open another widget, which pages that are there go over to, and let the one before the last go."""
+        self._serial += 1
+        self._before.append(self.widget)
+        self.widget = self._open({**boot, **self._more(boot["state"])})
+        self._let_go(1)
+
+    def settle(self) -> None:
+        """Keep only the last widget."""
+        self._let_go(0)
+
+    def _let_go(self, keep: int) -> None:
+        while len(self._before) > keep:
+            self._before.pop(0).close()
+
+    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Send to every page that shows the pane."""
+        self.widget.send(content, buffers)
+
+    def close(self) -> None:
+        """End the widget; its pages show the record."""
+        self.settle()
+        self.widget.close()
+
+
+class _Arrivals:
+    """Counts the clients that connect to the kernel's output socket: each page that is opened or loaded anew is one."""
+
+    def __init__(self, thread: Any) -> None:
+        """``thread`` is the kernel's output thread; its socket is touched there alone."""
+        self._thread, self._lock = thread, threading.Lock()
+        self._monitor: Any = None
+        self._count = 0
+        thread.schedule(self._listen)
+        atexit.register(self._close)  # before the kernel ends its sockets' context, which waits for all of them
+
+    def _listen(self) -> None:
+        import zmq
+
+        with contextlib.suppress(AttributeError, zmq.ZMQError):
+            self._monitor = self._thread.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+
+    def count(self) -> int:
+        """Return how many came since this object is there."""
+        with self._lock:
+            while self._monitor is not None and self._monitor.poll(0):
+                self._monitor.recv_multipart()
+                self._count += 1
+            return self._count
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._monitor is not None:
+                self._monitor.close(linger=0)
+            self._monitor = None
+
+
+@functools.cache
+def _arrivals() -> _Arrivals | None:
+    """Return the counter of this kernel, None where there is no kernel."""
+    thread = getattr(getattr(get_ipython(), "kernel", None), "iopub_thread", None)
+    return _Arrivals(thread) if hasattr(thread, "schedule") and hasattr(thread, "socket") else None
+
+
+def _hear_while_busy(comm: Any) -> None:
+    """Let a page's message go to the subshell that the page names, also while a cell runs.
+
+    ipykernel 7.4 sends it to the shell that published last, which is the one that is busy with the cell
+    (``BaseComm._reply_subshell_for``); earlier releases have no such method and do as wanted.
+    """
+    if comm is not None and hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default
+
+
+class PageSurface:
+    """The output of the running cell, and afterwards the place that it was given there."""
+
+    def __init__(self, *, widget_view: bool = False) -> None:
+        """``widget_view``: show the widget itself while it lives, for front ends whose outputs do not share a page."""
+        self._widget_view = widget_view
+        self._channel: WidgetChannel | None = None
+        self._cell: str | None = None
+
+    def show(self, view: dict[str, Any], key: str) -> None:
+        """Display the record in the cell that runs now."""
+        self._cell = _cell_id()
+        _display(self._bundle(view, key), raw=True, display_id=key)
+
+    def update(self, view: dict[str, Any], key: str) -> None:
+        """Replace the record wherever it stands, from any thread.
+
+        A page that was loaded after the record was shown knows nothing of where it stands: at the end the script is
+        told, which finds it in the notebook.
+        """
+        bundle = self._bundle(view, key)
+        _publish(bundle, transient={"display_id": key}, update=True)
+        if self._channel and view["status"] not in ("waiting", "running"):
+            self._channel.send({"record": bundle, "cell": self._cell})
+
+    def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> WidgetChannel:
+        """Open the widget."""
+
+        def more(view: dict[str, Any]) -> dict[str, Any]:
+            return {"record": self._bundle(view, key), "cell": self._cell}
+
+        self._channel = WidgetChannel(f"buildr-pane-{key}", boot, hear, more)
+        if self._widget_view:
+            self.update(boot["state"], key)
+        return self._channel
+
+    def _bundle(self, view: dict[str, Any], key: str) -> dict[str, Any]:
+        bundle: dict[str, Any] = {
+            "text/plain": render_record_text(view),
+            "text/html": render_record_html(view, f"buildr-pane-{key}"),
+        }
+        if self._widget_view and self._channel and view["status"] in ("waiting", "running"):
+            bundle["application/vnd.jupyter.widget-view+json"] = {
+                "version_major": 2, "version_minor": 0, "model_id": self._channel.widget.model_id,
+            }  # fmt: skip
+        return bundle
+
+
+def _cell_id() -> str | None:
+    """Return the id of the cell that runs now, None where the front end does not tell."""
+    get = getattr(getattr(get_ipython(), "kernel", None), "get_parent", None)
+    found = (get() or {}).get("metadata", {}).get("cellId") if get else None
+    return found if isinstance(found, str) else None
+
+
+class OutputPlace:
+    """A place in the cell's output that is filled from any thread: what a container prints, and its pictures."""
+
+    _EVERY_S = 0.5
+    _MAX_CHARS = 64 * 1024
+
+    def __init__(self, key: str) -> None:
+        """Take the place, in the cell that runs now."""
+        self._key, self._text, self._at = f"{key}-output", "", 0.0
+        _display({"text/plain": "", "text/html": ""}, raw=True, display_id=self._key)
+
+    def take(self, event: RunOutput) -> None:
+        """Show more of what the container prints; the last 64 Ki characters stay."""
+        self._text = (self._text + event.text)[-self._MAX_CHARS :]
+        if time.monotonic() - self._at >= self._EVERY_S:
+            self.finish(())
+
+    def finish(self, pictures: Sequence[Path]) -> None:
+        """Show all of the text and the PNG files under it."""
+        self._at = time.monotonic()
+        shown = clean_text(self._text)
+        images = [base64.b64encode(path.read_bytes()).decode() for path in pictures]
+        markup = f"<pre>{html.escape(shown)}</pre>" if shown else ""
+        markup += "".join(f'<div><img src="data:image/png;base64,{data}"></div>' for data in images)
+        plain = "\n".join([shown, *(str(path) for path in pictures)])
+        _publish({"text/plain": plain, "text/html": markup}, transient={"display_id": self._key}, update=True)
+
+
+def show_pictures(pictures: Sequence[Path]) -> None:
+    """Show PNG files as outputs of the running cell."""
+    for path in pictures:
+        _display(_image(filename=str(path)))

@@ -1,0 +1,174 @@
+"""A build's state as the small, plain document that the page draws and the record is written from.
+
+Every text in it is cleaned of escapes, control characters and bidi overrides, and every list is bounded.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildr_jupyter.errors import BuildrError, Cancelled
+from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.progress import StepUpdate
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.ui.pane.quick_fix import suggest_line
+from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+
+__all__ = ["MAX_STEPS", "Rates", "failing_step", "make_view", "run_command"]
+
+MAX_STEPS = 200
+_MAX_MOVES = 40
+_MAX_WARNINGS = 20
+_TAIL = 20
+_STAGES = {
+    "export": "finding the program",
+    "guard": "looking for secrets",
+    "build": "building",
+    "publish": "publishing",
+    "run": "running the container",
+}
+
+
+@dataclass(slots=True)
+class Rates:
+    """Bytes a second of each transfer, smoothed; ``now`` is any clock that goes on."""
+
+    _last: dict[tuple[str, str], tuple[float, int, float]] = field(default_factory=dict)
+
+    def rate(self, transfer: TransferUpdate, now: float) -> float:
+        """Take in a transfer's snapshot and return its rate; one that went back begins anew."""
+        key = (transfer.verb, transfer.item)
+        at, had, rate = self._last.get(key, (now, transfer.current_bytes, 0.0))
+        if transfer.current_bytes < had:
+            rate, at, had = 0.0, now, transfer.current_bytes
+        if now - at >= 0.25:
+            fresh = (transfer.current_bytes - had) / (now - at)
+            rate, at, had = (0.6 * fresh + 0.4 * rate if rate else fresh), now, transfer.current_bytes
+        self._last[key] = (at, had, rate)
+        return rate
+
+
+def failing_step(state: BuildState) -> StepUpdate | None:
+    """Return the step that failed, None where none did."""
+    return next((step for step in reversed(state.steps.values()) if step.status == "failed"), None)
+
+
+def run_command(result: BuildResult) -> str:
+    """Return the command that runs the image where it is."""
+    load = f"docker load -i {shlex.quote(str(result.archive))} && " if result.archive else ""
+    return clean_text(f"{load}docker run --rm {result.image}")
+
+
+def make_view(
+    state: BuildState, title: str, *, line: str, elapsed_s: float, fraction: float | None, left_s: float | None,
+    rates: Rates, now: float, can: dict[str, bool], builder: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Return the document: head, steps, transfers, warnings, error, result. Times are seconds, sizes bytes."""
+    steps = list(state.steps.values())
+    return {
+        "title": clean_text(title),
+        "builder": clean_text((state.result.builder if state.result else "") or builder),
+        "status": state.status,
+        "said": _said(state),
+        "elapsed": round(elapsed_s, 2),
+        "fraction": None if fraction is None else round(fraction, 4),
+        "left": None if left_s is None else round(left_s),
+        "steps": [_step(step) for step in steps[-MAX_STEPS:]],
+        "more_steps": max(0, len(steps) - MAX_STEPS),
+        **_moves(state, rates, now),
+        "warnings": [[clean_text(w.text), clean_text(w.hint or "")] for w in state.warnings[:_MAX_WARNINGS]],
+        "error": _error(state, line),
+        "result": _result(state),
+        "log_total": state.log_total,
+        "can": can,
+    }
+
+
+def _said(state: BuildState) -> str:
+    if state.status in ("running", "waiting"):
+        stage = next((stage for stage, status in reversed(state.stages.items()) if status == "running"), None)
+        return _STAGES.get(stage or "", "starting")
+    return state.status
+
+
+def _step(step: StepUpdate) -> dict[str, Any]:
+    return {
+        "key": step.step,
+        "title": show_title(step.title),
+        "status": step.status,
+        "took": None if step.duration_s is None else round(step.duration_s, 2),
+        "number": f"{step.index}/{step.total}" if step.index and step.total else "",
+    }
+
+
+def _moves(state: BuildState, rates: Rates, now: float) -> dict[str, Any]:
+    """Return the transfers that move or wait, the newest finished ones after them, and the counts of all."""
+    moves = list(state.transfers.values())
+    over = [t for t in moves if t.status in ("done", "exists", "mounted")]
+    live = [t for t in moves if t.status in ("moving", "waiting")]
+    live.sort(key=lambda t: t.status == "waiting")
+    shown = (
+        [*live[:_MAX_MOVES], *over[-max(0, _MAX_MOVES - len(live)) :]] if len(live) < _MAX_MOVES else live[:_MAX_MOVES]
+    )
+    ended = state.status not in ("running", "waiting")
+    return {
+        "moves": [
+            {
+                "verb": t.verb,
+                "item": show_title(t.item),
+                "status": t.status,
+                "now": t.current_bytes,
+                "of": t.total_bytes,
+                "rate": 0 if ended or t.status != "moving" else round(rates.rate(t, now)),
+            }
+            for t in shown
+        ],
+        "moved": [
+            [verb, sum(t.verb == verb for t in over), sum(t.verb == verb for t in moves)]
+            for verb in dict.fromkeys(t.verb for t in reversed(moves))
+        ],
+    }
+
+
+def _error(state: BuildState, line: str) -> dict[str, Any] | None:
+    error = state.error
+    if error is None or isinstance(error, Cancelled | KeyboardInterrupt):
+        return None
+    log = tuple(clean_text(state.log[i].text) for i in range(max(0, len(state.log) - 200), len(state.log)))
+    failed = failing_step(state)
+    tail = [row.text for row in list(state.log)[-2000:] if failed is None or row.step in (failed.step, None)][-_TAIL:]
+    tail = tail or list(getattr(error, "log_tail", ()) or state.run_tail.splitlines())[-_TAIL:]
+    hint = getattr(error, "hint", None)
+    instead = suggest_line(line, error, log)
+    return {
+        "kind": type(error).__name__,
+        "text": clean_text(str(error)),
+        "hint": clean_text(hint) if isinstance(error, BuildrError) and hint else "",
+        "step": show_title(failed.title) if failed else clean_text(getattr(error, "step", None) or ""),
+        "key": failed.step if failed else None,
+        "tail": [clean_text(text)[:2000] for text in tail],
+        "instead": clean_text(instead) if instead else "",
+    }
+
+
+def _result(state: BuildState) -> dict[str, Any] | None:
+    result = state.result
+    if result is None:
+        return None
+    steps = [step for step in state.steps.values() if step.total] or list(state.steps.values())
+    return {
+        "image": clean_text(result.image),
+        "digest": clean_text(result.digest or result.image_id or ""),
+        "size": show_size(size) if (size := result.size_bytes or result.unpacked_bytes) else "",
+        "seconds": round(result.duration_s, 1),
+        "cached": sum(step.status == "cached" for step in steps),
+        "steps": len(steps),
+        "same": result.cached,
+        "pushed": [clean_text(ref) for ref in result.pushed],
+        "archive": clean_text(str(result.archive or "")),
+        "exit": result.run.exit_code if result.run else None,
+        "command": run_command(result),
+    }

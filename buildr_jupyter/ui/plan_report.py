@@ -1,0 +1,28 @@
+"""Plan report: what --dry-run and --explain show."""
+
+from __future__ import annotations
+
+from buildr_jupyter.context.dockerfile import render_dockerfile
+from buildr_jupyter.pipeline.planner import Assembly
+from buildr_jupyter.ui.sanitize import clean_text, show_size
+
+__all__ = ["render_explanation"]
+
+
+def render_explanation(assembly: Assembly) -> str:
+    """Return what ``--dry-run`` shows: Dockerfile, files with sizes, requirements and names with reasons."""
+    plan = assembly.plan
+    parts = ["Dockerfile", "", render_dockerfile(plan)]
+    parts += _table("file", [(e.path, show_size(e.size_bytes), e.why) for e in plan.all_files])
+    parts += _table("requirement", [(r.text, r.why) for r in plan.requirements])
+    parts += _table("name", [(n.name, n.kind, n.origin, n.why) for n in plan.names])
+    parts += [f"warning: {warning.text}" for warning in assembly.warnings]
+    return clean_text("\n".join(parts).rstrip() + "\n")
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return [f"no {title}s", ""]
+    widths = [min(60, max(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"{len(rows)} {title}{'s' if len(rows) != 1 else ''}", *(f"  {line}" for line in lines), ""]

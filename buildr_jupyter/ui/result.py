@@ -1,0 +1,46 @@
+"""Result as text and as static HTML."""
+
+from __future__ import annotations
+
+import html
+import shlex
+
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.ui.sanitize import clean_text, show_size
+
+__all__ = ["render_result_html", "render_result_text"]
+
+
+def _facts(result: BuildResult) -> list[tuple[str, str]]:
+    load = f"docker load -i {shlex.quote(str(result.archive))} && " if result.archive else ""
+    facts = [
+        ("image", result.image),
+        ("image id", result.image_id or ""),
+        ("digest", result.digest or ""),
+        ("size", " ".join(part for part in (
+            f"{show_size(result.size_bytes)} compressed" if result.size_bytes else "",
+            f"{show_size(result.unpacked_bytes)} unpacked" if result.unpacked_bytes else "",
+        ) if part)),
+        ("pushed", ", ".join(result.pushed)),
+        ("archive", str(result.archive or "")),
+        ("time", f"{result.duration_s:.1f} s" + (", nothing had changed" if result.cached else "")),
+        ("run it", f"{load}docker run --rm {result.image}"),
+    ]  # fmt: skip
+    if result.run:
+        facts.append(("exit code", str(result.run.exit_code)))
+    return [(name, clean_text(value)) for name, value in facts if value]
+
+
+def render_result_text(result: BuildResult) -> str:
+    """Return the result as aligned lines of plain text."""
+    return "\n".join(f"{name:>9}  {value}" for name, value in _facts(result))
+
+
+def render_result_html(result: BuildResult) -> str:
+    """Return the result as a small table: no script, no style sheet, every text escaped."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+        f'<td style="text-align:left"><code>{html.escape(value)}</code></td></tr>'
+        for name, value in _facts(result)
+    )
+    return f'<table class="buildr-result">{rows}</table>'

@@ -1,0 +1,35 @@
+"""Sanitized text: no terminal escapes, no control characters, sizes and titles as a person reads them."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["clean_text", "show_size", "show_title"]
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` without terminal escapes, control characters and bidirectional overrides; line ends stay."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def show_size(size_bytes: int | None) -> str:
+    """Return a size as a person reads it: ``188 MB``; ``-`` where it is not known."""
+    if size_bytes is None:
+        return "-"
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+def show_title(title: str) -> str:
+    """Return a step's title on one line of at most 120 characters."""
+    line = " ".join(clean_text(title).split())
+    return line if len(line) <= 120 else line[:119] + "…"

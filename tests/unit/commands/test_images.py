@@ -1,0 +1,112 @@
+"""What is said of an image in the store, with no engine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter import cli
+from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.commands import images
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.errors import EngineUnavailable, OptionError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.oci.store import Store
+from tests.fakes.registry import FakeRegistry
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "store"))
+    return Store()
+
+
+@pytest.fixture
+def image_id(store: Store, tmp_path: Path, small_base: Path) -> str:
+    plan = ImagePlan(
+        base=str(small_base), python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        requirements=(Requirement("six==1.17.0"),), files=(FileEntry.from_bytes("app/main.py", b"print(1)\n"),),
+        notebook="nb.ipynb", cell="3",
+    )  # fmt: skip
+    folder = context.write_folder(plan, tmp_path / "context")
+    request = BuildRequest(folder, (ImageRef.parse("trial:1"), ImageRef.parse("trial:2")), plan=plan, outputs=())
+    with contextlib.closing(OciBuilder(store=store)) as builder:
+        stream = builder.stream_build(request, CancelToken())
+        while True:
+            try:
+                next(stream)
+            except StopIteration as end:
+                return str(end.value.image_id)
+
+
+def printed(*words: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert cli.main(list(words)) == 0
+    return out.getvalue()
+
+
+def test_inspect_by_name_id_and_digest(image_id: str, store: Store) -> None:
+    (row,) = images.inspect("trial:1", store)
+    assert row["image_id"] == image_id
+    assert row["packages"] == ["six==1.17.0"]
+    assert row["source"] == "nb.ipynb 3"
+    assert [part["title"] for part in row["parts"] if not part["base"]] == ["six", "Python environment", "program"]
+    assert all(part["size_bytes"] > 0 for part in row["parts"])
+    assert row["labels"]["io.buildr.content-digest"].startswith("sha256:")
+    for name in (image_id, row["digests"][0]):
+        (again,) = images.inspect(name, store)
+        assert sorted(again["tags"]) == ["trial:1", "trial:2"]
+        assert again["image_id"] == image_id
+
+
+def test_the_command(image_id: str) -> None:
+    assert json.loads(printed("inspect", "--json", "trial:1"))["image_id"] == image_id
+    text = printed("inspect", "trial:1")
+    assert "six==1.17.0" in text
+    assert "nb.ipynb 3" in text
+    rows = [json.loads(line) for line in printed("images", "--json").splitlines()]
+    assert [(row["tags"], row["place"]) for row in rows] == [(["trial:1"], "store"), (["trial:2"], "store")]
+    assert "(store)" in printed("images")
+
+
+def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineUnavailable):
+        images.inspect("nobody:1", store)
+    with pytest.raises(EngineUnavailable):
+        images.list_images(store)
+    monkeypatch.setattr(images, "_of_engine", lambda _name, _wanted: None)
+    with pytest.raises(OptionError, match="neither in the engine nor in the store"):
+        images.inspect("nobody:1", store)
+
+
+def test_a_login_for_a_namespace_is_used(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two teams of one registry, each with a login of its own; without one the registry refuses."""
+    import base64
+
+    from buildr_jupyter.errors import RegistryUnauthorized
+    from tests.unit.registry.test_malformed_documents import image
+
+    with FakeRegistry(auth="basic", user="team", password="horse") as fake:
+        image(fake)
+        for (_, reference), kept in list(fake.manifests.items()):
+            fake.manifests["team/x", reference] = fake.manifests["other/x", reference] = kept
+        auths = {
+            f"{fake.host}/{name}": {"auth": base64.b64encode(f"{name}:horse".encode()).decode()}
+            for name in ("team", "other")
+        }
+        (tmp_path / "auth.json").write_text(json.dumps({"auths": auths}))
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+        assert [row["platform"] for row in images.inspect(f"{fake.host}/team/x:1", store)] == ["linux/amd64"]
+        for name in ("other/x", "x"):
+            with pytest.raises(RegistryUnauthorized):
+                images.inspect(f"{fake.host}/{name}:1", store)

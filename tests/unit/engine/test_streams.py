@@ -1,0 +1,88 @@
+"""Waiting for an engine: ended by a cancel before its answer begins, and by the limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.errors import BuildError, Cancelled, EngineError, EngineUnavailable
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.request import BuildRequest
+from tests.fakes.engine import FakeEngine, lines_of
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> BuildRequest:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    return BuildRequest(tmp_path, (ImageRef.parse("x:1"),))
+
+
+Subject = Callable[[FakeEngine], DockerBuilder]
+
+
+@pytest.mark.parametrize("what", ["build", "pull", "push"])
+def test_a_question_without_an_answer_can_be_cancelled(subject: Subject, request_: BuildRequest, what: str) -> None:
+    cancel = CancelToken()
+    with FakeEngine(mute=True) as fake:
+        made = subject(fake)
+        stream = {
+            "build": lambda: made.stream_build(request_, cancel),
+            "pull": lambda: made.stream_base("reg.example/b:1", platform=None, pull=True, cancel=cancel),
+            "push": lambda: made.stream_publish("reg.example/b:1", cancel),
+        }[what]()
+        waiting = threading.Thread(target=lambda: (fake.hangs.wait(30), cancel.set()))
+        waiting.start()
+        with pytest.raises(Cancelled):
+            list(stream)
+        waiting.join()
+        assert fake.closed.wait(10)
+
+
+@pytest.mark.parametrize("mute", [True, False])
+def test_an_engine_that_is_there_may_not_be_silent_for_ever(
+    subject: Subject, request_: BuildRequest, monkeypatch: pytest.MonkeyPatch, mute: bool
+) -> None:
+    monkeypatch.setenv("BUILDR_IDLE_TIMEOUT", "0.3")
+    said = lines_of([{"stream": "Step 1/1 : RUN x"}])
+    with FakeEngine(build=said, hang=True, mute=mute) as fake:
+        with pytest.raises(EngineError, match=r"said nothing for 0 s") as caught:
+            list(subject(fake).stream_build(request_, CancelToken()))
+        assert "BUILDR_IDLE_TIMEOUT" in str(caught.value.hint)
+        assert fake.closed.wait(10)
+    assert not [thread for thread in threading.enumerate() if thread.name == "buildr-silence"]
+
+
+def test_an_engine_that_is_gone_is_noticed_while_its_stream_is_silent(
+    subject: Subject, request_: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDR_READ_TIMEOUT", "0.5")
+    with FakeEngine(hang=True, build=lines_of([{"stream": "Step 1/1 : RUN x"}])) as fake:
+        made = subject(fake)
+        made._client()
+        path = Path(fake.host.removeprefix("unix://"))
+        waiting = threading.Thread(target=lambda: (fake.hangs.wait(30), path.unlink()))
+        waiting.start()
+        with pytest.raises((EngineUnavailable, BuildError), match="has gone silent and does not answer any more"):
+            list(made.stream_build(request_, CancelToken()))
+        waiting.join()
+
+
+def test_a_quiet_engine_is_waited_for(
+    subject: Subject, request_: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked meanwhile, and answers."""
+    monkeypatch.setenv("BUILDR_READ_TIMEOUT", "0.2")
+    cancel = CancelToken()
+    with FakeEngine(mute=True) as fake:
+        timer = threading.Thread(target=lambda: (fake.hangs.wait(30), time.sleep(1.0), cancel.set()))
+        timer.start()
+        with pytest.raises(Cancelled):
+            list(subject(fake).stream_build(request_, cancel))
+        timer.join()
+        assert fake.asked("/_ping")

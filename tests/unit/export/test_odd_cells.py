@@ -1,0 +1,126 @@
+"""Each odd cell of tests/data/cells: what is carried, and that the program prints what the cell prints."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.program import Program, export
+from buildr_jupyter.notebook.cells import CellRun, transform
+
+DATA = Path(__file__).parents[2] / "data" / "cells" / "odd.txt"
+
+
+def cases() -> list:
+    found = []
+    for line in DATA.read_text().splitlines():
+        if line.strip() and not line.startswith("# "):
+            name, _, rest = line.partition(" | ")
+            cells, _, expected = rest.rpartition(" => ")
+            sources = [unescape(cell) for cell in cells.split(" ;; ")]
+            found.append(pytest.param(sources, expected.strip(), id=name))
+    return found
+
+
+def unescape(cell: str) -> str:
+    kept = cell.replace("\\\\", "\0")
+    return (
+        kept.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t").replace("\\x0c", "\f").replace("\0", "\\")
+    )
+
+
+def runs_of(sources: list[str]) -> list[CellRun]:
+    return [CellRun(source, transform(source), index=index) for index, source in enumerate(sources)]
+
+
+def program_of(sources: list[str], options: ExportOptions | None = None) -> Program:
+    runs = runs_of(sources)
+    return export(runs, runs[-1], options or ExportOptions(), folder=None, notebook="odd.ipynb")
+
+
+def run_program(program: Program, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "main.py").write_text(program.text)
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run([sys.executable, "main.py"], cwd=folder, capture_output=True, text=True, env=environment)
+
+
+KERNEL = """
+import ast, codeop, json, os, sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.display_formatter.formatters["text/plain"].pprint = False
+cells = json.loads(sys.stdin.read())
+out = os.dup(1)
+os.dup2(2, 1)
+for number, cell in enumerate(cells):
+    if number == len(cells) - 1:
+        sys.stdout.flush()
+        os.dup2(out, 1)
+        sys.displayhook = shell.displayhook
+        shell.displayhook.write_output_prompt = lambda: None
+    shell.run_cell(cell, store_history=True)
+sys.stdout.flush()
+"""
+
+
+def kernel_prints(sources: list[str], folder: Path) -> str:
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL, "."],
+        cwd=folder,
+        input=json.dumps(sources),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "0", "IPYTHONDIR": str(folder / ".ipython"), "NO_COLOR": "1"},
+    )
+    return done.stdout
+
+
+def test_there_are_at_least_150() -> None:
+    assert len(cases()) >= 150
+
+
+@pytest.mark.parametrize(("sources", "expected"), cases())
+def test_odd_cell(sources: list[str], expected: str, tmp_path: Path) -> None:
+    if not expected.isdigit():
+        with pytest.raises(Exception) as caught:
+            program_of(sources)
+        assert type(caught.value).__name__ == expected
+        assert "odd.ipynb, cell" in str(caught.value)
+        return
+    program = program_of(sources)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "kernel").mkdir()
+    done = run_program(program, tmp_path / "app")
+    wanted = kernel_prints(sources, tmp_path / "kernel")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == wanted
+    assert program.carried == int(expected)
+
+
+@pytest.mark.parametrize(("sources", "expected"), cases())
+def test_no_name_is_left_unbound(sources: list[str], expected: str) -> None:
+    """pyflakes, of other authors, finds no undefined name in the program's own text."""
+    from pyflakes import api, reporter
+
+    if not expected.isdigit():
+        return
+    code = program_of(sources).text.partition("# all that follows was run by this\n")[2]
+    if any(late in code for late in ("#: ", "import *", "exec(", "globals()", "run_path(")):  # names made at run time
+        return
+    out, err = io.StringIO(), io.StringIO()
+    api.check(code, "main.py", reporter.Reporter(out, err))
+    undefined = [line for line in out.getvalue().splitlines() if "undefined name" in line]
+    assert [
+        line for line in undefined if not any(name in line for name in ("unknown", "nope", "sum", "print", "'q'"))
+    ] == []
+    assert err.getvalue() == ""

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.config.options import Options
+from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.notebook.cells import CellRun
+from buildr_jupyter.pipeline.planner import Assembly, CellSource, ScriptSource, assemble, default_name
+
+
+def source(folder: Path, *cells: str, **changes: object) -> CellSource:
+    runs = tuple(CellRun(source=text, transformed=text, index=index) for index, text in enumerate(cells))
+    return replace(CellSource(runs, runs[-1], folder, "nb.ipynb"), **changes)
+
+
+def make(made: CellSource | ScriptSource, options: Options | None = None) -> Assembly:
+    return assemble(made, options or Options(), Interpreter.current(), {"PIP_CONFIG_FILE": "/dev/null"})
+
+
+def files(assembly: Assembly) -> list[str]:
+    return [entry.path for entry in assembly.plan.files]
+
+
+def test_a_cell_becomes_a_plan(tmp_path: Path) -> None:
+    plan = make(source(tmp_path, "x = 1", "print(x)"), Options(environment=(("K", "v"),), apt=("libgl1",))).plan
+    minor = Interpreter.current().minor
+    assert (plan.base, plan.python) == (f"python:{minor}-slim", minor)
+    assert (plan.environment, plan.system_packages) == ((("K", "v"),), ("libgl1",))
+    assert (plan.notebook, plan.cell) == ("nb.ipynb", "1")
+    assert plan.requirements == ()
+    assert str(tmp_path) not in str(plan.to_json())
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "label"),
+    [("4f6f-7278_x", "4f6f-7278_x"), ("vscode-notebook-cell:/home/me/nb.ipynb#W2", "0"), (None, "0")],
+)
+def test_a_front_ends_own_id_with_a_path_in_it_stays_here(tmp_path: Path, cell_id: str | None, label: str) -> None:
+    run = CellRun(source="print(1)", transformed="print(1)", index=0, id=cell_id)
+    assert make(CellSource((run,), run, tmp_path, "nb.ipynb")).plan.cell == label
+
+
+def test_names_come_from_the_notebook_and_the_cell(tmp_path: Path) -> None:
+    one = source(tmp_path, "print(1)", notebook="My Report (v2).ipynb")
+    assert default_name(one) == "my-report-v2"
+    several = replace(one, siblings=2)
+    assert default_name(several) == "my-report-v2-0"
+    tagged = replace(several, target=replace(one.target, tags=("Train Model",)))
+    assert default_name(tagged) == "my-report-v2-train-model"
+    assert default_name(replace(one, notebook=None)) == "notebook"
+    assert default_name(ScriptSource(tmp_path / "App.py", tmp_path)) == "app"
+
+
+def test_includes_bring_files_folders_and_patterns_but_never_keys(tmp_path: Path) -> None:
+    for path in ("data/a.csv", "data/.env", "data/.git/config", "data/sub/b.csv", "x1.txt", "x2.txt", "deploy.pem"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    found = make(source(tmp_path, "print(1)"), Options(include=("data", "x*.txt"), exclude=("data/sub",)))
+    assert files(found) == ["app/data/a.csv", "app/main.py", "app/x1.txt", "app/x2.txt"]
+    named = make(source(tmp_path, "print(1)"), Options(include=("deploy.pem",)))
+    assert "app/deploy.pem" in files(named), "who names a file by its name means it"
+    with pytest.raises(FileRefused, match="--include gone"):
+        make(source(tmp_path, "print(1)"), Options(include=("gone",)))
+
+
+def test_an_include_from_elsewhere_lies_beside_the_program(tmp_path: Path) -> None:
+    (tmp_path / "nb").mkdir()
+    (tmp_path / "shared.csv").write_text("x")
+    assert "app/shared.csv" in files(make(source(tmp_path / "nb", "print(1)"), Options(include=("../shared.csv",))))
+
+
+def test_a_link_out_of_an_included_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "nb" / "data").mkdir(parents=True)
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "nb" / "data" / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(FileRefused, match="link"):
+        make(source(tmp_path / "nb", "print(1)"), Options(include=("data",)))
+
+
+def test_a_script_that_uses_only_the_decorator_gets_a_stand_in(tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text("from buildr_jupyter import Containerize\n")
+    plan = make(ScriptSource(script, tmp_path)).plan
+    assert [entry.path for entry in plan.files] == ["app/buildr_jupyter/__init__.py", "app/main.py"]
+    assert plan.requirements == ()
+
+
+def test_a_dockerfile_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "Mine").write_text("FROM scratch\n")
+    custom = make(source(tmp_path, "print(1)"), Options(dockerfile="Mine")).plan.dockerfile
+    assert custom
+    assert custom.text == "FROM scratch\n"
+    with pytest.raises(OptionError, match="--dockerfile Gone"):
+        make(source(tmp_path, "print(1)"), Options(dockerfile="Gone"))
+    cell = source(tmp_path, "%%containerize --dockerfile -\nFROM x\nRUN <<EOF\ny\nEOF\n")
+    taken = make(cell, Options(dockerfile="-")).plan.dockerfile
+    assert taken
+    assert taken.text == "FROM x\nRUN <<EOF\ny\nEOF\n"

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized, RunError
+from buildr_jupyter.events.event import Finished, LogLine, StageUpdate, TransferUpdate
+from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.result import BuildResult, RunResult
+from buildr_jupyter.ui.pane.quick_fix import suggest_line
+from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
+from buildr_jupyter.ui.pane.view_model import MAX_STEPS, Rates, make_view
+
+HOSTILE = "<img src=x onerror=alert(1)>\x1b]8;;http://evil\x07\x1b[31mred\x1b[0m\x1b]0;t\x07\u202eflip\x00"
+
+
+def view_of(state: BuildState, title: str = "app:1", line: str = "app:1", **more: Any) -> dict[str, Any]:
+    facts = {"elapsed_s": 61.0, "fraction": 0.5, "left_s": None, "rates": Rates(), "now": 0.0, "can": {}}
+    return make_view(state, title, line=line, **{**facts, **more})
+
+
+def done() -> BuildState:
+    result = BuildResult(
+        "app:1",
+        digest="sha256:" + "a" * 64,
+        size_bytes=142_000_000,
+        duration_s=3.84,
+        pushed=("r/app:1",),
+        run=RunResult(0),
+    )
+    events = [
+        StepUpdate("1", "FROM x", 1, 2, "cached"),
+        StepUpdate("2", "RUN y", 2, 2, "done", 0.0, 3.0),
+        LogLine(0, "hi", "2"),
+    ]
+    return BuildState().apply_all([*events, BuildWarning("odd", "mend it"), Finished(result)])
+
+
+def failed(error: BaseException | None = None) -> BuildState:
+    state = BuildState().apply_all(
+        [StageUpdate("build", "running"), StepUpdate("1", "FROM x", 1, 2, "done"), StepUpdate("2", "RUN pip", 2, 2)]
+    )
+    state.apply_all([LogLine(0, "other", "1"), LogLine(1, "before", "2"), LogLine(2, "gcc: not found", "2")])
+    return state.fail(error or BuildError("Image build failed: exit code 1", hint="see the log"))
+
+
+def test_success_is_one_line_and_the_command() -> None:
+    text = render_record_text(view_of(done()))
+    assert text.splitlines()[0] == "✓ app:1 · sha256:aaaaaaaaaaaa… · 142 MB · 3.8 s · 1 of 2 steps cached"
+    assert "run it: docker run --rm app:1" in text
+    assert "pushed: r/app:1" in text
+    assert "warning: odd (mend it)" in text
+    assert "[2/2] RUN y  3.0 s" in text
+    assert f"digest: sha256:{'a' * 64}" in text
+
+
+def test_failure_has_the_error_the_hint_the_line_and_the_end_of_its_step() -> None:
+    view = view_of(failed())
+    text = render_record_text(view)
+    assert text.splitlines()[:4] == [
+        "✗ app:1 · failed · 1 min 1 s",
+        "BuildError: Image build failed: exit code 1",
+        "  hint: see the log",
+        "  use instead: %%containerize app:1 --apt build-essential",
+    ]
+    assert "    | before\n    | gcc: not found" in text
+    assert "| other" not in text
+    assert view["error"]["key"] == "2"
+
+
+def test_what_runs_says_that_it_ran_when_it_was_saved() -> None:
+    state = BuildState().apply(StageUpdate("build", "running"))
+    assert "building when this was saved" in render_record_text(view_of(state))
+    assert view_of(BuildState().cancel())["said"] == "cancelled"
+    cancelled = view_of(BuildState().apply(StageUpdate("build", "running")).fail(Cancelled("x")))
+    assert cancelled["error"] is None
+
+
+@pytest.mark.parametrize("state", [done(), failed(), BuildState()])
+def test_the_record_has_no_script_and_fetches_nothing(state: BuildState) -> None:
+    markup = render_record_html(view_of(state), "buildr-pane-x")
+    assert markup.startswith('<div class="buildr-record buildr-pane-x">')
+    assert not re.search(r"<script|<style|<link|<iframe|http|src=|onclick", markup)
+
+
+def test_nothing_from_outside_is_markup_or_steers() -> None:
+    events = [
+        StepUpdate("1", HOSTILE),
+        LogLine(0, HOSTILE, "1"),
+        TransferUpdate(HOSTILE, "push"),
+        BuildWarning(HOSTILE, HOSTILE),
+    ]
+    state = BuildState().apply_all(events).fail(BuildError(HOSTILE, hint=HOSTILE))
+    view = view_of(state, title=HOSTILE, line=HOSTILE)
+    markup = render_record_html(view)
+    assert "<img" not in markup
+    assert markup.count("&lt;img") >= 7
+    for text in (markup, render_record_text(view), repr(view)):
+        assert not re.search("[\x00\x1b\u202e]", text)
+
+
+def test_lists_are_bounded_and_counted() -> None:
+    state = BuildState().apply_all(StepUpdate(str(n), f"RUN {n}") for n in range(MAX_STEPS + 50))
+    state.apply_all(TransferUpdate(f"l{n}", "push", status="done" if n % 2 else "moving") for n in range(200))
+    view = view_of(state)
+    assert (len(view["steps"]), view["more_steps"]) == (MAX_STEPS, 50)
+    assert len(view["moves"]) <= 40
+    assert view["moved"] == [["push", 100, 200]]
+
+
+def test_rates_are_of_the_last_moments_and_begin_anew_where_bytes_go_back() -> None:
+    rates = Rates()
+    assert rates.rate(TransferUpdate("a", "push", current_bytes=0), 0.0) == 0.0
+    assert rates.rate(TransferUpdate("a", "push", current_bytes=1000), 1.0) == 1000.0
+    assert rates.rate(TransferUpdate("a", "push", current_bytes=3000), 2.0) == pytest.approx(1600.0)
+    assert rates.rate(TransferUpdate("a", "push", current_bytes=10), 3.0) == 0.0
+
+
+def test_a_run_that_failed_shows_what_it_said() -> None:
+    state = BuildState(run_tail="Traceback\nboom\n").fail(RunError("ended with status 1", exit_code=1))
+    assert view_of(state)["error"]["tail"] == ["Traceback", "boom"]
+
+
+@pytest.mark.parametrize(
+    ("log", "line", "instead"),
+    [
+        ("Error: pg_config executable not found.", "app", "%%containerize app --apt libpq-dev"),
+        ("ImportError: libGL.so.1: cannot open shared object file", "app --run", "%%containerize app --run --apt libgl1"),
+        ("OSError: libsndfile.so.1: cannot open shared object file", "app", "%%containerize app --apt libsndfile1"),
+        ("error: command 'gcc' failed: No such file or directory", "app", "%%containerize app --apt build-essential"),
+        ("ERROR: No matching distribution found for torch==9.9", "app", "%%containerize app --requirement torch"),
+        ("numpy 1.0: no wheel for linux/arm64", "app", "%%containerize app --builder docker"),
+        ("numpy 1.0: no wheel for linux/arm64", "app --builder oci", None),
+        ("gcc: not found", "app --apt build-essential", None),
+        ("gcc: not found", "app --dockerfile -", None),
+        ("it rained", "app", None),
+    ],
+)  # fmt: skip
+def test_the_line_to_use_instead(log: str, line: str, instead: str | None) -> None:
+    assert suggest_line(line, BuildError("Image build failed: exit code 1"), (log,)) == instead
+
+
+def test_a_missing_login_is_mended_by_logging_in() -> None:
+    error = RegistryUnauthorized(
+        "Image push failed: denied", hint="no login for r.example:5000: buildr login r.example:5000"
+    )
+    assert suggest_line("app", error) == "%containerize --login r.example:5000"
+    assert suggest_line("app", RegistryUnauthorized("x")) is None
