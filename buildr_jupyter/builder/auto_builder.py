@@ -12,11 +12,13 @@ from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildrError, EnginePermission, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
+from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import BuildRequest, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
-__all__ = ["AutoBuilder"]
+__all__ = ["AutoBuilder", "suited"]
 
 _OTHERS = ("oci", "buildkit", "podman", "buildah")
 """In this order they are asked where the first choice cannot do it."""
@@ -56,69 +58,46 @@ class AutoBuilder:
         ``request_for`` gives the request as one builder would get it. An engine that answers is never passed over for
         what it can do. Raises as ``chosen``.
         """
-        if not (refusals := self.chosen.refusals(request_for(self.chosen))):
+        if not (lacks := self.chosen.unsupported(request_for(self.chosen))):
             return
         for name in _OTHERS:
             other: Any = select(name)
             try:
                 other.probe()
-                able = name != self.name and not other.refusals(request_for(other))
+                able = name != self.name and not other.unsupported(request_for(other))
             except BuildrError:
                 continue
             if able:
-                self._why = f"{self.name} cannot build {', '.join(refusal.what for refusal in refusals)}"
+                self._why = f"{self.name} cannot build {', '.join(one.what for one in lacks)}"
                 self.name, self._chosen = name, other
                 return
 
-    @property
-    def keeps_images(self) -> bool:
-        """Whether images stay in a store of ours: then outputs are what is asked for, and nothing else."""
-        return bool(getattr(self.chosen, "keeps_images", False))
-
-    @property
-    def pushes_while_building(self) -> bool:
-        """Whether the chosen one pushes while it builds."""
-        return bool(getattr(self.chosen, "pushes_while_building", False))
-
-    @property
-    def engine_with_images(self) -> Any:
-        """What gives the engine that has the chosen one's images, None where it is the usual one."""
-        return getattr(self.chosen, "engine_with_images", None)
+    def capabilities(self) -> Capabilities:
+        """Return what the chosen one does by itself."""
+        return self.chosen.capabilities()
 
     def probe(self) -> str:
         """Return which one it takes here. Raises as ``chosen``."""
         _ = self.chosen
         return f"takes {self.name}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what the chosen one cannot do."""
-        return self.chosen.refusals(request)
+        return self.chosen.unsupported(request)
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
-        """Find the base, after saying who was chosen where that is not the engine."""
-        yield from self._say()
-        return (yield from self.chosen.stream_base(base, platform=platform, pull=pull, cancel=cancel))
-
-    def stream_auto_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, tuple[str, str | None]]:
-        """Find the base that nobody asked for by name; return its name and digest."""
-        find: Any = getattr(self.chosen, "stream_auto_base", None)
-        if find is None:
-            return base, (yield from self.stream_base(base, platform=platform, pull=pull, cancel=cancel))
-        yield from self._say()
-        found: tuple[str, str | None] = yield from find(base, platform=platform, pull=pull, cancel=cancel)
-        return found
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
+        """Find the base, after saying which builder was chosen where that is not the engine's."""
+        if self.chosen and self._why:
+            yield StepUpdate("builder", f"builder: {self.name}, as {self._why}", status="done")
+        return (yield from self.chosen.resolve_base(request, cancel))
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build with the chosen one."""
         return (yield from self.chosen.stream_build(request, cancel))
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push with the chosen one."""
-        return (yield from self.chosen.stream_publish(img, cancel))
+        return (yield from self.chosen.stream_push(ref, cancel))
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build with the chosen one."""
@@ -128,6 +107,9 @@ class AutoBuilder:
         """Push with the chosen one."""
         return self.chosen.publish(img)
 
-    def _say(self) -> Generator[Event, None, None]:
-        if self.chosen and self._why:
-            yield StepUpdate("builder", f"builder: {self.name}, as {self._why}", status="done")
+
+def suited(builder: Builder, request_for: Callable[[Builder], BuildRequest]) -> Builder:
+    """Return the builder; one that was to be chosen automatically has been chosen for this request."""
+    if isinstance(builder, AutoBuilder):
+        builder.suit(request_for)
+    return builder

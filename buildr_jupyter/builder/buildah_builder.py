@@ -29,6 +29,7 @@ from buildr_jupyter.engine.load import load
 from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import (
@@ -70,9 +71,6 @@ _CHATTER = re.compile(
 class BuildahBuilder:
     """Builds with buildah; ``command`` is the executable. One builder can serve several threads."""
 
-    keeps_images = True
-    """Images stay in buildah's own store, which is podman's, too."""
-
     def __init__(
         self,
         command: str = "buildah",
@@ -99,7 +97,7 @@ class BuildahBuilder:
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -123,7 +121,11 @@ class BuildahBuilder:
         """Return what is here. Raises as ``version``."""
         return f"{self.command} {'.'.join(map(str, self.version))}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: images stay in buildah's own store, which is podman's, too."""
+        return Capabilities(in_engine=False)
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what this buildah cannot do of the request."""
         found = []
         if request.plan and request.plan.base == INTERPRETER_BASE:
@@ -138,15 +140,14 @@ class BuildahBuilder:
             found.append(Unsupported("here-documents", f"buildah {older} does not know them", ("buildkit",)))
         return found
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Have buildah get the base image unless it has it; return the manifest's digest, else the image id.
 
         None for ``scratch``. Raises BuildError where there is no such image, EngineError, Cancelled.
         """
+        base, platform, pull = request.name, request.platform, request.pull
         if base == "scratch":
-            return None
+            return ResolvedBase(base)
         ref = ImageRef.parse(base).tagged()
         known = None if pull else self._inspect(str(ref), cancel)
         if known is None or not _fits(known, platform):
@@ -160,7 +161,7 @@ class BuildahBuilder:
                 yield from self._follow(command, state, cancel)
             known = self._inspect(name, cancel) or {}
         digest = known.get("FromImageDigest") or known.get("FromImageID")
-        return digest if isinstance(digest, str) and digest else None
+        return ResolvedBase(base, digest if isinstance(digest, str) and digest else None)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build, then bring the image where ``request.outputs`` say.
@@ -193,15 +194,15 @@ class BuildahBuilder:
             result = yield from self._bring(output, result, cancel)
         return replace(result, duration_s=self._clock() - started)
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag; return its digest and, where the registry can be asked, its compressed size.
 
         Raises PublishError or one of its kinds (RegistryUnauthorized, …), EngineError, Cancelled.
         """
         started = self._clock()
-        ref = ImageRef.parse(img).tagged()
+        ref = ref.tagged()
         if ref.tag is None:
-            raise PublishError(f"Image push failed: {img} has no tag", hint="a digest cannot be pushed: give a tag")
+            raise PublishError(f"Image push failed: {ref} has no tag", hint="a digest cannot be pushed: give a tag")
         known = self._inspect(str(ref), cancel)
         if known is None:
             raise PublishError(
@@ -246,7 +247,7 @@ class BuildahBuilder:
         bases = base_images(request)
         for ref in bases:
             if tls_options(ref.registry_host):  # bud takes one such option for all registries: pulled one by one
-                yield from self.stream_base(str(ref), platform=_platform(request), pull=request.pull, cancel=cancel)
+                yield from self.resolve_base(BaseRequest(str(ref), _platform(request), request.pull), cancel)
         logins = {}
         for location in sorted({ref.location for ref in bases}):
             logins[location] = yield from self._login(location)
@@ -292,7 +293,7 @@ class BuildahBuilder:
         if isinstance(output, Push):
             assert result.image_id
             ask([self.command, "tag", result.image_id, str(output.ref)], cancel=cancel)
-            pushed = yield from self.stream_publish(str(output.ref), cancel)
+            pushed = yield from self.stream_push(output.ref, cancel)
             return replace(
                 result, digest=pushed.digest, size_bytes=pushed.size_bytes, pushed=(*result.pushed, *pushed.pushed)
             )

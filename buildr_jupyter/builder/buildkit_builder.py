@@ -43,6 +43,7 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import (
@@ -74,9 +75,6 @@ class BuildkitBuilder:
     """Builds with the buildkitd at ``address``, None for the one that the environment names."""
 
     name = "buildkit"
-    keeps_images = True
-    """Images are sent where ``outputs`` say, and nowhere else."""
-    pushes_while_building = True
 
     def __init__(
         self,
@@ -107,7 +105,7 @@ class BuildkitBuilder:
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, which this builder built, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -126,7 +124,11 @@ class BuildkitBuilder:
             ) from error
         return f"{address}, {_workers(said)}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: images are sent where the outputs say, and nowhere else."""
+        return Capabilities(in_engine=False, pushes_while_building=True)
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what BuildKit cannot do of the request."""
         if request.plan and request.plan.base == INTERPRETER_BASE:
             return [INTERPRETER_BASE_REFUSAL]
@@ -140,15 +142,14 @@ class BuildkitBuilder:
             return [Unsupported("a login for a cache", why)]
         return []
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Ask the base's registry for its digest; None for ``scratch`` and where only the daemon reaches it.
 
         Raises BuildError where the registry answers that there is no such image, or wants another login.
         """
+        base = request.name
         if base == "scratch":
-            return None
+            return ResolvedBase(base)
         from buildr_jupyter.registry.client import connect as connect_registry
 
         ref = ImageRef.parse(base).tagged()
@@ -163,13 +164,13 @@ class BuildkitBuilder:
             ) from error
         except PublishError as error:
             logger.debug("digest of %s is not known here: %s", base, error)
-            return None
+            return ResolvedBase(base)
         if found is None:
             raise BuildError(
                 f"Image build failed: base image {base} does not exist in its registry",
                 hint="check its name and tag",
             )
-        return found
+        return ResolvedBase(base, found)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build, and bring the image where ``request.outputs`` say.
@@ -191,12 +192,12 @@ class BuildkitBuilder:
             self._built[str(ref)] = replace(request, no_cache=False)
         return result
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag of an image that this builder built; its steps are in the daemon's cache.
 
         Raises PublishError or one of its kinds, EngineUnavailable, Cancelled.
         """
-        ref = ImageRef.parse(img).tagged()
+        ref = ref.tagged()
         known = self._built.get(str(ref))
         if known is None or ref.tag is None:
             raise PublishError(

@@ -24,7 +24,7 @@ from buildr_jupyter.builder.docker.buildkit import (
     with_mounts,
 )
 from buildr_jupyter.builder.docker.classic_stream import DockerStream, described, error_of
-from buildr_jupyter.builder.docker.unsupported import docker_refusals
+from buildr_jupyter.builder.docker.unsupported import docker_unsupported
 from buildr_jupyter.builder.engine_errors import BROKEN_OFF, build_error, publish_error
 from buildr_jupyter.builder.protocol import drain
 from buildr_jupyter.context.base_images import base_locations, base_names
@@ -45,6 +45,7 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest, Push, Unsupported
 from buildr_jupyter.model.result import BuildResult
@@ -103,7 +104,7 @@ class DockerBuilder:
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -112,23 +113,26 @@ class DockerBuilder:
         info = describe(self._client())
         return f"{info.name} {info.version} at {info.address}{', with BuildKit' if info.buildkit else ''}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: the image is in the engine that built it."""
+        return Capabilities()
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what the engine cannot do of the request; it is asked only where it matters."""
-        return docker_refusals(
+        return docker_unsupported(
             request,
             speaks_buildkit=lambda: self._speaks_buildkit(self._client()),
             lacks_heredocs=lambda: self._lacks_heredocs(request),
         )
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Have the engine get the base image unless it has it; return the manifest's digest, else the image id.
 
         None for ``scratch``. Raises BuildError where there is no such image, EngineError, Cancelled.
         """
+        base, platform, pull = request.name, request.platform, request.pull
         if base == "scratch":
-            return None
+            return ResolvedBase(base)
         client = self._client()
         known = None if pull else self._inspect(client, base)
         if known is None or not fits(known, platform):
@@ -139,7 +143,7 @@ class DockerBuilder:
             options = {"tag": tag, "stream": True, "platform": platform, "auth_config": auth_config(login)}
             yield from self._stream(client, state, lambda: client.pull(ref.name, **options), cancel, base=base)
             known = self._inspect(client, base) or {}
-        return digest_of(known, base)
+        return ResolvedBase(base, digest_of(known, base))
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build, then name the image; a build that fails or is cancelled leaves the names as they were.
@@ -177,7 +181,7 @@ class DockerBuilder:
             if isinstance(output, Push):
                 with translate(client):
                     client.tag(image_id, output.ref.name, tag=output.ref.local_tag)
-                pushed = yield from self.stream_publish(str(output.ref), cancel)
+                pushed = yield from self.stream_push(output.ref, cancel)
                 result = replace(
                     result, digest=pushed.digest, size_bytes=pushed.size_bytes, pushed=(*result.pushed, *pushed.pushed)
                 )
@@ -224,7 +228,7 @@ class DockerBuilder:
             if session is None or request.pull:
                 platform = (*request.platforms, None)[0]
                 for base in base_names(request):
-                    yield from self.stream_base(base, platform=platform, pull=request.pull, cancel=cancel)
+                    yield from self.resolve_base(BaseRequest(base, platform, request.pull), cancel)
             wanted, dockerfile = with_mounts(request, secrets=session is not None)
             query = query_of(wanted, build_id=secrets.token_hex(16), session=session)
             if session is None:
@@ -250,16 +254,16 @@ class DockerBuilder:
         yield TransferUpdate("context", "upload")
         yield from self._stream(client, state, lambda: ask(sent), cancel, base=None, sent=sent)
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag; return its digest and, where the registry can be asked, its compressed size.
 
         Raises PublishError or one of its kinds (RegistryUnauthorized, …), EngineError, Cancelled.
         """
         started = self._clock()
-        ref = ImageRef.parse(img).tagged()
+        ref = ref.tagged()
         if ref.tag is None:
             raise PublishError(
-                f"Image push failed: {img} has no tag", hint="a digest cannot be pushed by name: give a tag"
+                f"Image push failed: {ref} has no tag", hint="a digest cannot be pushed by name: give a tag"
             )
         client = self._client()
         login = yield from self._login(ref.location)

@@ -32,6 +32,7 @@ from buildr_jupyter.engine.orphans import labels, sweep_containers
 from buildr_jupyter.errors import BuildError, ContextError, EngineUnavailable, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import (
@@ -100,11 +101,6 @@ class KanikoBuilder:
         return cls(argument)
 
     @property
-    def keeps_images(self) -> bool:
-        """Whether images are left to go elsewhere: an executable on this machine has no engine to put them in."""
-        return self._is_file
-
-    @property
     def _is_file(self) -> bool:
         return self.executor.startswith("/")
 
@@ -117,7 +113,7 @@ class KanikoBuilder:
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img`` out of the engine, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -131,7 +127,11 @@ class KanikoBuilder:
             there = bool(client.images(name=self.executor))
         return f"{self.executor}, {'in the engine' if there else 'pulled when it is first used'}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: an executable on this machine has no engine to put images in."""
+        return Capabilities(in_engine=not self._is_file)
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what kaniko cannot do of the request."""
         found = []
         platforms = request.platforms or (request.plan.platforms if request.plan else ())
@@ -153,18 +153,17 @@ class KanikoBuilder:
             )
         return found
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Ask the base's registry for its digest: the executor takes bases from nowhere else. None for ``scratch``.
 
         Raises BuildError where there is no such image or no answer, Cancelled.
         """
+        base = request.name
         if base == "scratch":
-            return None
+            return ResolvedBase(base)
         ref = ImageRef.parse(base).tagged()
         if ref.digest:
-            return ref.digest
+            return ResolvedBase(base, ref.digest)
         login = yield from self._login(ref.location)
         try:
             with contextlib.closing(connect_registry(ref.registry_host, login)) as registry:
@@ -176,7 +175,7 @@ class KanikoBuilder:
                 f"manifest for {base} not found: kaniko takes bases from registries only",
                 step=None, exit_code=None, tail=(), base=base,
             )  # fmt: skip
-        return digest
+        return ResolvedBase(base, digest)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build and bring the image where ``request.outputs`` say; nothing is built where all of it is there already.
@@ -205,12 +204,12 @@ class KanikoBuilder:
             result = yield from self._gather(room, request, result, folder)
         return replace(result, duration_s=self._clock() - started)
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag out of the engine, where a build without a push left the image. Raises as DockerBuilder's."""
         with contextlib.closing(self._open_engine()) as client:
             docker = DockerBuilder(find_login=self._find_login, clock=self._clock)
             docker.docker_client = client
-            pushed = yield from docker.stream_publish(img, cancel)
+            pushed = yield from docker.stream_push(ref, cancel)
         return replace(pushed, builder="kaniko")
 
     # -- what is asked of the executor
@@ -259,7 +258,7 @@ class KanikoBuilder:
             docker = DockerBuilder(find_login=self._find_login)
             docker.docker_client = client
             sweep_containers(client)
-            for _ in docker.stream_base(self.executor, platform=None, pull=False, cancel=cancel):
+            for _ in docker.resolve_base(BaseRequest(self.executor), cancel):
                 pass  # the executor's own image is no part of what is built
             container = Container(
                 client,

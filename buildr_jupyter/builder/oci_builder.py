@@ -23,10 +23,11 @@ from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import HOME, ImagePlan
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import BuildRequest, Output, Unsupported
+from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, Output, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
@@ -52,9 +53,6 @@ FORMAT = 2
 
 class OciBuilder:
     """Builds without an engine. One builder can serve several threads."""
-
-    keeps_images = True
-    """Images stay in our own store; an engine gets one where ``EngineLoad`` is asked for."""
 
     def __init__(
         self,
@@ -100,7 +98,7 @@ class OciBuilder:
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_publish(img, CancelToken()))
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -108,7 +106,11 @@ class OciBuilder:
         """Return what is here: it needs nothing but a folder."""
         return f"needs no engine; its store is {self.store.folder}"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: images stay in the store; an engine gets one where that is asked for."""
+        return Capabilities(in_engine=False)
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what needs an engine: a Dockerfile, system packages, packages that are built from source."""
         able = ("docker", "buildkit")
         plan = request.plan or ImagePlan.from_folder(request.context)
@@ -131,25 +133,17 @@ class OciBuilder:
         ]
         return found
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
-        """Find the base and return its digest; ``kernel`` is this interpreter. Raises BuildError, Cancelled."""
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        found = yield from self.bases.find(
-            base, platform or default_platform(), python=python, pull=pull, cancel=cancel
-        )
-        return found.digest
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
+        """Find the base; ``kernel`` is this interpreter, which also serves where nobody named a base and none is found.
 
-    def stream_auto_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, tuple[str, str]]:
-        """Find the base that nobody asked for by name, or make it from this interpreter; return name and digest."""
+        Raises BuildError, Cancelled.
+        """
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        found = yield from self.bases.find_any(
-            base, platform or default_platform(), python=python, pull=pull, cancel=cancel
-        )
-        return (found.name if found.name == "kernel" else base), found.digest
+        find = self.bases.find if request.named else self.bases.find_any
+        platform = request.platform or default_platform()
+        found = yield from find(request.name, platform, python=python, pull=request.pull, cancel=cancel)
+        made_here = not request.named and found.name == INTERPRETER_BASE
+        return ResolvedBase(INTERPRETER_BASE if made_here else request.name, found.digest)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Make the layers that the store lacks, and bring the image where ``request.outputs`` say.
@@ -161,7 +155,7 @@ class OciBuilder:
         if not request.context.is_dir():
             raise ContextError(f"context {str(request.context)!r} is not a folder")
         plan = request.plan or ImagePlan.from_folder(request.context)
-        if refusals := self.refusals(replace(request, plan=plan)):
+        if refusals := self.unsupported(replace(request, plan=plan)):
             raise BuildRefused(
                 f"Image build failed: builder 'oci' cannot build this: {'; '.join(map(str, refusals))}",
                 hint=f"builders that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
@@ -170,10 +164,10 @@ class OciBuilder:
             result = yield from logged(self._build_whole(request, plan, cancel), logger)
         return replace(result, duration_s=self._clock() - started)
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push one tag of an image in the store. Raises PublishError and its kinds, Cancelled."""
         started = self._clock()
-        ref = ImageRef.parse(img).tagged()
+        ref = ref.tagged()
         known = self.store.image(str(ref))
         if known is None or ref.tag is None:
             raise PublishError(

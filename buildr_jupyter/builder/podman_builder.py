@@ -14,6 +14,7 @@ from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.engine.orphans import sweep_containers
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import Capabilities
 from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.registry import keychain
 
@@ -60,9 +61,9 @@ class PodmanBuilder(DockerBuilder):
             sweep_containers(self.docker_client)
         return self.docker_client
 
-    def engine_with_images(self) -> Any:
-        """Return the connection to where its images are, which is where they are run."""
-        return self._client()
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself: podman runs what it built."""
+        return Capabilities(engine=self._client)
 
     def _stream_context(
         self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken

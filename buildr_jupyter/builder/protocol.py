@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
+from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
-__all__ = ["Builder", "drain"]
+__all__ = ["Builder", "SeedMethods", "drain"]
 
 
 @runtime_checkable
 class Builder(Protocol):
     """Makes an image from a context folder; raises BuildError, PublishError or EngineError, never returns a failure."""
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    name: str
+    """As in ``--builder NAME``."""
+
+    def capabilities(self) -> Capabilities:
+        """Return what it does by itself, here."""
+        ...
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what it cannot do of the request, said before anything starts."""
         ...
 
-    def stream_base(
-        self, base: str, *, platform: str | None, pull: bool, cancel: CancelToken
-    ) -> Generator[Event, None, str | None]:
-        """Make the base image known; return its digest (or its image id, where only the engine has it)."""
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
+        """Make the base image known; return its name and digest."""
         ...
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build, yielding what happens; return the image."""
         ...
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
-        """Push ``img`` and nothing else; return its digest and compressed size."""
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Push ``ref`` and nothing else; return its digest and compressed size."""
         ...
 
     def build(self, img: str, path: str = ".") -> BuildResult:
@@ -42,6 +50,18 @@ class Builder(Protocol):
     def publish(self, img: str) -> BuildResult:
         """Push ``img``."""
         ...
+
+
+class SeedMethods:
+    """``build`` and ``publish`` as the seed has them, over the streams of the class that inherits them."""
+
+    def build(self: Builder, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img``."""
+        return drain(self.stream_build(BuildRequest(Path(path), (ImageRef.parse(img).tagged(),)), CancelToken()))
+
+    def publish(self: Builder, img: str) -> BuildResult:
+        """Push ``img``."""
+        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
 
 def drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:

@@ -71,9 +71,9 @@ def _ability(name: str, request: BuildRequest) -> Ability:
         found = made.probe() if hasattr(made, "probe") else "says nothing of itself"
         can, cannot = [], []
         for what, change in SAMPLES.items():
-            refusals = made.refusals(change(request))
-            if refusals:
-                cannot.append((what, refusals[0].why))
+            lacks = made.unsupported(change(request))
+            if lacks:
+                cannot.append((what, lacks[0].why))
             else:
                 can.append(what)
     except BuildrError as error:

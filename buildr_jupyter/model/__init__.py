@@ -1,5 +1,6 @@
 """Model: frozen values, without input or output."""
 
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, FileNote, ImagePlan, ImportUse, NameNote, Requirement
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
@@ -20,9 +21,11 @@ from buildr_jupyter.model.result import BuildResult, RunResult
 
 __all__ = [
     "Archive",
+    "BaseRequest",
     "BuildRequest",
     "BuildResult",
     "BuildWarning",
+    "Capabilities",
     "CustomDockerfile",
     "EngineLoad",
     "FileEntry",
@@ -37,6 +40,7 @@ __all__ = [
     "PortBinding",
     "Push",
     "Requirement",
+    "ResolvedBase",
     "RunResult",
     "RunSpec",
     "Secret",

@@ -16,12 +16,13 @@ from typing import Any
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter import runner as runners
-from buildr_jupyter.builder.auto_builder import AutoBuilder
+from buildr_jupyter.builder.auto_builder import suited
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
@@ -177,18 +178,14 @@ def _stream_build(
     job: Job, assembly: Assembly, refs: tuple[ImageRef, ...], cancel: CancelToken
 ) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("build", "running")
-    builder, plan = _builder(job), assembly.plan
-    if isinstance(builder, AutoBuilder):
-        builder.suit(lambda one: _request(job, assembly, plan, one))
-    _check_refusals(job, builder, _request(job, assembly, plan, builder))
+    plan = assembly.plan
+    builder = suited(_builder(job), lambda one: _request(job, assembly, plan, one))
+    _check_supported(job, builder, _request(job, assembly, plan, builder))
     if plan.base:
         platform = job.options.platforms[0] if job.options.platforms else None
-        name, pull, find = plan.base, job.options.pull, getattr(builder, "stream_auto_base", None)
-        if find and job.options.base is None:
-            name, digest = yield from find(name, platform=platform, pull=pull, cancel=cancel)
-        else:
-            digest = yield from builder.stream_base(name, platform=platform, pull=pull, cancel=cancel)
-        plan = replace(plan, base=name, base_digest=digest)
+        wanted = BaseRequest(plan.base, platform, job.options.pull, named=job.options.base is not None)
+        base = yield from builder.resolve_base(wanted, cancel)
+        plan = replace(plan, base=base.name, base_digest=base.digest)
     if not isinstance(job.source, ContextSource):
         write_context(plan, job)
     request = _request(job, assembly, plan, builder)
@@ -196,7 +193,7 @@ def _stream_build(
         yield BuildWarning(
             "the package index or proxy is on this machine's loopback: the install step uses the host's network"
         )
-    _check_refusals(job, builder, request)  # once more, for what only the written folder tells
+    _check_supported(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
     if result.archive:
         ownership.close_to_others(result.archive)  # a client of an engine wrote it
@@ -204,7 +201,7 @@ def _stream_build(
     return replace(
         result,
         image=str(refs[0]),
-        builder=getattr(builder, "name", job.options.builder),
+        builder=builder.name,
         content_digest=plan.content_digest,
         context=request.context,
         requirements=plan.requirements,
@@ -214,12 +211,12 @@ def _stream_build(
     )
 
 
-def _check_refusals(job: Job, builder: builders.Builder, request: BuildRequest) -> None:
+def _check_supported(job: Job, builder: builders.Builder, request: BuildRequest) -> None:
     """Raise BuildRefused where the builder cannot do what is asked."""
-    if refusals := builder.refusals(request):
-        able = sorted({name for refusal in refusals for name in refusal.builders})
+    if lacks := builder.unsupported(request):
+        able = sorted({name for one in lacks for name in one.builders})
         raise BuildRefused(
-            f"builder {job.options.builder!r} cannot build this: {'; '.join(str(r) for r in refusals)}",
+            f"builder {job.options.builder!r} cannot build this: {'; '.join(map(str, lacks))}",
             hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
         )
 
@@ -251,12 +248,12 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
     A builder with a store of its own asks for nothing more; where nobody would get the image, an archive is written.
     One that pushes while it builds is told at once; the others push afterwards.
     """
-    keeps = getattr(builder, "keeps_images", False)
-    into_engine = not keeps or (job.options.run and _engine_answers())
+    able = builder.capabilities()
+    into_engine = able.in_engine or (job.options.run and _engine_answers())
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:
         found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
-    if job.options.publish and getattr(builder, "pushes_while_building", False):
+    if job.options.publish and able.pushes_while_building:
         found += [Push(ref) for ref in refs]
     if not found and not job.options.publish:
         from platformdirs import user_cache_path
@@ -271,7 +268,7 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
 
 def _can_run(job: Job) -> bool:
     """Tell whether an engine answers; only a builder that needs none leaves that open."""
-    return not getattr(_builder(job), "keeps_images", False) or _engine_answers()
+    return _builder(job).capabilities().in_engine or _engine_answers()
 
 
 def _engine_answers() -> bool:
@@ -291,7 +288,7 @@ def _stream_publish(
     content_tag = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
     for ref in dict.fromkeys([*(str(ref) for ref in refs), *content_tag]):
         if ref not in pushed:
-            sent = yield from builder.stream_publish(ref, cancel)
+            sent = yield from builder.stream_push(ImageRef.parse(ref), cancel)
             result = replace(result, digest=sent.digest, size_bytes=sent.size_bytes or result.size_bytes)
             pushed.append(ref)
     yield StageUpdate("publish", "done")
@@ -320,8 +317,8 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         output_dir=job.source.folder / "output",
     )
     runner: Any = runners.select(job.executor)
-    if where := getattr(_builder(job), "engine_with_images", None):
-        runner.docker_client = where()
+    if connected := _builder(job).capabilities().engine:
+        runner.docker_client = connected()
     try:
         ended = yield from _with_tail(runner.stream_run(spec, cancel))
     except BuildrError as error:

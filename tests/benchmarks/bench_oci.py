@@ -31,6 +31,7 @@ from buildr_jupyter.dependencies import index_config
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
 from buildr_jupyter.model.request import BuildRequest, Push
@@ -74,7 +75,7 @@ class Ours:
     def __init__(self, folder: Path, repository: str, names: tuple[str, ...], args: dict[str, str]) -> None:
         self.builder = OciBuilder(store=Store(folder / "store"))
         self.folder, self.ref, self.names, self.args = folder, ImageRef.parse(f"{repository}:1"), names, args
-        self.digest = _value(self.builder.stream_base(base.NAME, platform=None, pull=False, cancel=CancelToken()))
+        self.digest = _value(self.builder.resolve_base(BaseRequest(base.NAME), CancelToken())).digest
         self.sent_bytes, self.whole_s = 0, 0.0
 
     def run(self, nonce: str) -> float:

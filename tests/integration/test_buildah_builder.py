@@ -142,7 +142,7 @@ def test_secrets_are_seen_by_the_step_and_by_nobody_else(
 def test_here_documents_are_refused_where_they_are_not_known(harness: BuildahHarness) -> None:
     request = harness.steps("RUN <<EOF\necho hi\nEOF")
     subject = harness.builder()
-    refused = [refusal.what for refusal in subject.refusals(request)]
+    refused = [refusal.what for refusal in subject.unsupported(request)]
     assert refused == ([] if subject.version >= (1, 33) else ["here-documents"])  # type: ignore[attr-defined]
 
 

@@ -30,6 +30,7 @@ from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import BuildRequest
@@ -224,8 +225,8 @@ def test_changed_code(harness: Harness, subject: builder.Builder, world: World) 
 
 def test_private_base_with_a_login(harness: Harness, subject: builder.Builder, world: World, trusted: Registry) -> None:
     def as_the_pipeline_does(text: str) -> BuildResult:
-        stream = subject.stream_base(world.private_base, platform=None, pull=True, cancel=CancelToken())
-        digest = collect(stream)[1]
+        stream = subject.resolve_base(BaseRequest(world.private_base, None, True), CancelToken())
+        digest = collect(stream)[1].digest
         request = harness.program(text, base=world.private_base, base_digest=digest)
         return build(subject, replace(request, pull=True))[1]
 
@@ -347,7 +348,7 @@ def test_here_documents(harness: Harness, subject: builder.Builder, world: World
     """A Dockerfile with here-documents builds, or is refused before the build with who knows them."""
     lines = ("RUN <<EOF", "echo one > /said", "echo two >> /said", "EOF", 'CMD ["cat", "/said"]')
     request = harness.steps(*lines)
-    if refusals := subject.refusals(request):
+    if refusals := subject.unsupported(request):
         assert {name for refusal in refusals for name in refusal.builders} >= {"buildkit"}
         assert all(refusal.why for refusal in refusals)
     else:

@@ -241,7 +241,7 @@ class TestOutputs:
         assert found.digest == result.digest
         assert [one["platform"]["architecture"] for one in found.document["manifests"]] == ["amd64", "arm64"]
         assert {step.platform for step in result.steps if step.index} == {"linux/amd64", "linux/arm64"}
-        (refusal,) = subject.refusals(replace(request, outputs=(EngineLoad(),)))
+        (refusal,) = subject.unsupported(replace(request, outputs=(EngineLoad(),)))
         assert refusal.builders == ("oci",)
 
     def test_several_names_are_pushed_at_once(

@@ -28,6 +28,7 @@ from buildr_jupyter.errors import (
 )
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine, TransferUpdate
+from buildr_jupyter.model.capabilities import BaseRequest, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import BuildRequest, Push
@@ -239,7 +240,7 @@ class TestBuild:
             build(subject, folder(base=base), name)
         assert f"base image {base} does not exist" in str(caught.value.hint)
         with pytest.raises(BuildError) as caught:
-            collect(subject.stream_base(base, platform=None, pull=False, cancel=CancelToken()))
+            collect(subject.resolve_base(BaseRequest(base, None, False), CancelToken()))
         assert f"base image {base} does not exist" in str(caught.value.hint)
 
 
@@ -311,7 +312,7 @@ class TestPublish:
             assert result.pushed == (img,)
 
             client.remove_image(img, force=True)
-            digest = collect(subject.stream_base(img, platform=None, pull=False, cancel=CancelToken()))[1]
+            digest = collect(subject.resolve_base(BaseRequest(img, None, False), CancelToken()))[1].digest
             assert digest == result.digest
         finally:
             assert keychain.logout(registry_tls.host)
@@ -328,14 +329,14 @@ class TestPublish:
     ) -> None:
         repository = f"{registry_http.host}/{name}"
         build(subject, folder("COPY x /", **SMALL), *(f"{repository}:{tag}" for tag in ("latest", "two", "three")))
-        events, result = collect(subject.stream_publish(repository, CancelToken()))
+        events, result = collect(subject.stream_push(ImageRef.parse(repository), CancelToken()))
         with contextlib.closing(RegistryClient(registry_http.host)) as asked:
             assert asked.digest(name, "latest") == result.digest
             assert [asked.digest(name, tag) for tag in ("two", "three")] == [None, None]
         moved = {event.item: event.status for event in events if isinstance(event, TransferUpdate)}
         assert set(moved.values()) <= {"done", "exists", "mounted"}
         assert moved
-        _, again = collect(subject.stream_publish(repository, CancelToken()))
+        _, again = collect(subject.stream_push(ImageRef.parse(repository), CancelToken()))
         assert again.digest == result.digest
 
     def test_push_as_an_output(
@@ -391,9 +392,12 @@ class TestPublish:
 
 
 def test_base_that_the_engine_alone_has(subject: builder.Builder, client: APIClient, base_image: str) -> None:
-    _, known = collect(subject.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))
-    assert known == client.inspect_image(base_image)["Id"]
-    assert collect(subject.stream_base("scratch", platform=None, pull=False, cancel=CancelToken())) == ([], None)
+    _, known = collect(subject.resolve_base(BaseRequest(base_image, None, False), CancelToken()))
+    assert known.digest == client.inspect_image(base_image)["Id"]
+    assert collect(subject.resolve_base(BaseRequest("scratch", None, False), CancelToken())) == (
+        [],
+        ResolvedBase("scratch"),
+    )
 
 
 def test_steps_are_said_as_they_begin(subject: builder.Builder, folder: Callable[..., Path], name: str) -> None:

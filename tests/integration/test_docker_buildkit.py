@@ -118,7 +118,7 @@ class TestSession:
         assert result.image_id
         assert "plain" in lines_of(events)
         asked = request_for("RUN true", secrets=(Secret("tok", variable="TOK"),))
-        (refusal,) = subject.refusals(asked)
+        (refusal,) = subject.unsupported(asked)
         assert refusal.why == "they need pip install 'buildr-jupyter[buildkit]'"
         monkeypatch.setenv("TOK", "x")
         with pytest.raises(BuildRefused, match="need a session"):
@@ -137,13 +137,13 @@ class TestSession:
         monkeypatch.setenv("TOK", held)
         lines = [f"RUN --mount=type=secret,id={one} sha256sum < /run/secrets/{one}" for one in ("file", "tok")]
         request = request_for(*lines, secrets=(Secret("file", tmp_path / "held"), Secret("tok", variable="TOK")))
-        assert subject.refusals(request) == []
+        assert subject.unsupported(request) == []
         events, result = build(subject, request)
         import hashlib
 
         assert lines_of(events) == [f"{hashlib.sha256(held.encode()).hexdigest()}  -"] * 2
         assert held not in str(client.history(str(result.image_id)))
-        assert DockerBuilder("classic").refusals(request)[0].builders == ("buildkit",)
+        assert DockerBuilder("classic").unsupported(request)[0].builders == ("buildkit",)
 
     def test_secret_that_is_missing(self, subject: DockerBuilder, request_for: Make, tmp_path: Path) -> None:
         line = "RUN --mount=type=secret,id=tok,required=true cat /run/secrets/tok"

@@ -17,6 +17,7 @@ from buildr_jupyter import builder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import LogLine
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Push
 from buildr_jupyter.process.tempfiles import TEMPORARY
 from tests.engines import gotools, short_folder
@@ -106,9 +107,9 @@ def test_archive_layout_and_engine_from_one_run(harness: KanikoHarness, world: W
 def test_what_it_cannot_do_is_said_first(harness: KanikoHarness, tmp_path: Path) -> None:
     made = builder.select("kaniko")
     request = harness.program("1")
-    assert [refusal.what for refusal in made.refusals(replace(request, platforms=("linux/amd64", "linux/arm64")))]
-    assert [refusal.what for refusal in made.refusals(replace(request, outputs=()))]
-    assert not made.refusals(request)
+    assert [refusal.what for refusal in made.unsupported(replace(request, platforms=("linux/amd64", "linux/arm64")))]
+    assert [refusal.what for refusal in made.unsupported(replace(request, outputs=()))]
+    assert not made.unsupported(request)
     with pytest.raises(EngineUnavailable, match="no executor of kaniko at '/nowhere/executor'"):
         build(builder.select("kaniko=/nowhere/executor"), request)
 
@@ -131,7 +132,7 @@ def test_nothing_is_left_in_the_engine(harness: KanikoHarness, world: World) -> 
 def test_a_base_that_no_registry_has(harness: KanikoHarness, world: World) -> None:
     subject = harness.builder()
     with pytest.raises(BuildError, match="not found") as caught:
-        collect(subject.stream_base(f"{world.open.host}/nothing:1", platform=None, pull=False, cancel=CancelToken()))
+        collect(subject.resolve_base(BaseRequest(f"{world.open.host}/nothing:1", None, False), CancelToken()))
     assert caught.value.hint
 
 

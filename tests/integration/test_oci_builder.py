@@ -17,6 +17,7 @@ from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CustomDockerfile, Requirement
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
@@ -67,7 +68,7 @@ class TestInARegistry:
     ) -> None:
         nonce = secrets.token_hex(6)
         ref = f"{registry_http.host}/me/{nonce}:1"
-        digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+        digest = collect(oci.resolve_base(BaseRequest(base_image, None, False), CancelToken()))[1].digest
         assert digest == client.inspect_image(base_image)["Id"]
         plan = make_plan(nonce, base=base_image, base_digest=digest)
         request = request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref)
@@ -104,7 +105,7 @@ class TestInARegistry:
             build(oci, request_for(make_plan("base"), tmp_path, Push(ImageRef.parse(base)), name=base))
             fake.requests.clear()
             with contextlib.closing(OciBuilder(store=Store(tmp_path / "fresh"), sites=[])) as fresh:
-                digest = collect(fresh.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
+                digest = collect(fresh.resolve_base(BaseRequest(base, None, False), CancelToken()))[1].digest
                 ref = f"{fake.host}/me/y:1"
                 plan = make_plan("on it", base=base, base_digest=digest, requirements=())
                 _, result = build(fresh, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
@@ -164,7 +165,7 @@ def test_into_the_engine_without_what_it_has(
     oci: OciBuilder, client: APIClient, base_image: str, tmp_path: Path
 ) -> None:
     nonce = secrets.token_hex(6)
-    digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    digest = collect(oci.resolve_base(BaseRequest(base_image, None, False), CancelToken()))[1].digest
     plan = make_plan(nonce, base=base_image, base_digest=digest)
     _, result = build(oci, request_for(plan, tmp_path, EngineLoad(), name=f"t-{nonce}:1"))
     try:
@@ -179,12 +180,10 @@ def test_without_an_engine(oci: OciBuilder, tmp_path: Path, monkeypatch: pytest.
     build(oci, request_for(make_plan(), tmp_path))
     with pytest.raises(EngineUnavailable):
         build(oci, request_for(make_plan(), tmp_path, EngineLoad()))
-    name, _ = collect(
-        oci.stream_auto_base("127.0.0.1:9/python:3.11-slim", platform=None, pull=False, cancel=CancelToken())
-    )[1]
-    assert name == "kernel"
+    found = collect(oci.resolve_base(BaseRequest("127.0.0.1:9/python:3.11-slim", named=False), CancelToken()))[1]
+    assert found.name == "kernel"
     with pytest.raises(BuildError, match=r"base 127.0.0.1:9/python"):
-        collect(oci.stream_base("127.0.0.1:9/python:3", platform=None, pull=False, cancel=CancelToken()))
+        collect(oci.resolve_base(BaseRequest("127.0.0.1:9/python:3", None, False), CancelToken()))
 
 
 def test_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -260,7 +259,7 @@ def test_two_platforms_are_an_index(oci: OciBuilder, tmp_path: Path) -> None:
         kind = "application/vnd.oci.image.index.v1+json"
         fake.put("base/python", "3.11", {"schemaVersion": 2, "mediaType": kind, "manifests": entries})
         base = f"{fake.host}/base/python:3.11"
-        digest = collect(oci.stream_base(base, platform=None, pull=False, cancel=CancelToken()))[1]
+        digest = collect(oci.resolve_base(BaseRequest(base, None, False), CancelToken()))[1].digest
         plan = make_plan(
             base=base, base_digest=digest, python="3.11", requirements=(Requirement("markupsafe==3.0.2"),),
             platforms=tuple(ELF_MACHINES),
@@ -273,7 +272,7 @@ def test_two_platforms_are_an_index(oci: OciBuilder, tmp_path: Path) -> None:
         assert [one.image_id is not None for one in result.images] == [True, True]
         assert fake.manifests["me/both", "1"][0] == kind
         with pytest.raises(BuildError, match="not there for linux/s390x") as caught:
-            collect(oci.stream_base(base, platform="linux/s390x", pull=True, cancel=CancelToken()))
+            collect(oci.resolve_base(BaseRequest(base, "linux/s390x", True), CancelToken()))
         assert "linux/amd64, linux/arm64" in str(caught.value.hint)
     for (platform, machine), image in zip(ELF_MACHINES.items(), result.images, strict=True):
         seen = json.loads(
@@ -312,7 +311,7 @@ def test_rebased_and_run(oci: OciBuilder, client: APIClient, base_image: str, tm
     name = f"t-{nonce}:1"
     patched = f"t-base-{nonce}:1"
     container = client.create_container(base_image, ["true"])["Id"]
-    digest = collect(oci.stream_base(base_image, platform=None, pull=False, cancel=CancelToken()))[1]
+    digest = collect(oci.resolve_base(BaseRequest(base_image, None, False), CancelToken()))[1].digest
     target = tmp_path / "rebased.tar"
     try:
         client.commit(container, *patched.split(":"), changes=["ENV PATCHED=yes"])

@@ -26,7 +26,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     info = site / "own-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "own_builder.py").write_text(block.replace('command = "nerdctl"', f'command = "{DOCKER}"'))
+    (site / "own_builder.py").write_text(
+        block.replace('name = command = "nerdctl"', f'name, command = "nerdctl", "{DOCKER}"')
+    )
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[buildr_jupyter.builders]\nnerdctl = own_builder:Nerdctl\n")
     monkeypatch.syspath_prepend(site)

@@ -16,10 +16,10 @@ from buildr_jupyter.model.request import (
 )
 from buildr_jupyter.model.request_secrets import secrets_of
 
-__all__ = ["docker_refusals"]
+__all__ = ["docker_unsupported"]
 
 
-def docker_refusals(
+def docker_unsupported(
     request: BuildRequest, *, speaks_buildkit: Callable[[], bool], lacks_heredocs: Callable[[], str | None]
 ) -> list[Unsupported]:
     """Return the refusals; ``lacks_heredocs`` tells why here-documents are not known, None where they are."""

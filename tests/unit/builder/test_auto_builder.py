@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from buildr_jupyter.builder import auto_builder
 from buildr_jupyter.builder.auto_builder import AutoBuilder
 from buildr_jupyter.errors import EnginePermission, EngineUnavailable
+from buildr_jupyter.events import CancelToken, Event
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import ImagePlan
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Unsupported
@@ -19,7 +22,7 @@ class Candidate:
     """A builder that is there or not, and refuses what it was made to refuse."""
 
     def __init__(self, name: str, *, cannot: str = "", there: bool = True) -> None:
-        self.name, self.cannot, self.there, self.keeps_images = name, cannot, there, name == "oci"
+        self.name, self.cannot, self.there = name, cannot, there
         self.docker_client: Any = None
 
     def probe(self) -> str:
@@ -27,7 +30,14 @@ class Candidate:
             raise EngineUnavailable(f"no {self.name}")
         return "there"
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    def capabilities(self) -> Capabilities:
+        return Capabilities(in_engine=self.name == "docker")
+
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
+        yield from ()
+        return ResolvedBase(request.name)
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         wants = {
             "archive": any(isinstance(o, Archive) for o in request.outputs),
             "apt": bool(request.plan.system_packages),
@@ -59,7 +69,8 @@ def chosen(
 
     auto = AutoBuilder(open_engine=connect)
     auto.suit(request)
-    return auto.name, [step.title for step in auto._say()]  # type: ignore[union-attr]
+    said = auto.resolve_base(BaseRequest("python"), CancelToken())
+    return auto.name, [step.title for step in said]  # type: ignore[union-attr]
 
 
 def test_an_engine_that_can_is_taken_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

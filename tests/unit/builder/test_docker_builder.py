@@ -33,6 +33,7 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.capabilities import BaseRequest, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, Layout
@@ -221,10 +222,10 @@ def test_refusals() -> None:
     request = BuildRequest(
         Path(), (), platforms=("linux/amd64", "linux/arm64"), outputs=(Archive(Path("a")), Layout(Path("b")))
     )
-    found = DockerBuilder().refusals(request)
+    found = DockerBuilder().unsupported(request)
     assert [refusal.what for refusal in found] == ["several platforms", "an archive", "an image layout"]
     assert all("oci" in refusal.builders for refusal in found)
-    assert DockerBuilder().refusals(BuildRequest(Path(), ())) == []
+    assert DockerBuilder().unsupported(BuildRequest(Path(), ())) == []
 
 
 class TestPublish:
@@ -311,11 +312,11 @@ def test_base_is_pulled_only_where_it_is_missing(subject: Subject) -> None:
             ("linux/arm64", False, 1),
             (None, True, 2),
         ):
-            stream = made.stream_base("python:3", platform=platform, pull=pull, cancel=CancelToken())
+            stream = made.resolve_base(BaseRequest("python:3", platform, pull), CancelToken())
             with pytest.raises(StopIteration) as end:
                 while True:
                     next(stream)
-            assert end.value.value == DIGEST
+            assert end.value.value == ResolvedBase("python:3", DIGEST)
             assert len(fake.asked("/images/create")) == times
 
 

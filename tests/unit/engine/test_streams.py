@@ -12,6 +12,7 @@ import pytest
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.errors import BuildError, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest
 from tests.fakes.engine import FakeEngine, lines_of
@@ -33,8 +34,8 @@ def test_a_question_without_an_answer_can_be_cancelled(subject: Subject, request
         made = subject(fake)
         stream = {
             "build": lambda: made.stream_build(request_, cancel),
-            "pull": lambda: made.stream_base("reg.example/b:1", platform=None, pull=True, cancel=cancel),
-            "push": lambda: made.stream_publish("reg.example/b:1", cancel),
+            "pull": lambda: made.resolve_base(BaseRequest("reg.example/b:1", None, True), cancel),
+            "push": lambda: made.stream_push(ImageRef.parse("reg.example/b:1"), cancel),
         }[what]()
         waiting = threading.Thread(target=lambda: (fake.hangs.wait(30), cancel.set()))
         waiting.start()

@@ -13,6 +13,8 @@ from buildr_jupyter.errors import BuildBusy, BuildError, BuildRefused, Cancelled
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Finished, LogLine, StageUpdate
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model import ImageRef
+from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.request import BuildRequest, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.notebook.cells import CellRun
@@ -30,12 +32,17 @@ class Recorder:
         self.published: list[str] = []
         self.refused: list[Unsupported] = []
 
-    def refusals(self, request: BuildRequest) -> list[Unsupported]:
+    name = "scripted"
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         return self.refused
 
-    def stream_base(self, base: str, **_: Any) -> Generator[Event, None, str]:
-        yield LogLine(0, f"base {base}")
-        return "sha256:" + "b" * 64
+    def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
+        yield LogLine(0, f"base {request.name}")
+        return ResolvedBase(request.name, "sha256:" + "b" * 64)
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         self.requests.append(request)
@@ -45,10 +52,10 @@ class Recorder:
             raise Cancelled("cancelled")
         return BuildResult(str(request.refs[0]), image_id="sha256:" + "1" * 64, tags=tuple(map(str, request.refs)))
 
-    def stream_publish(self, img: str, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
-        self.published.append(img)
+    def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        self.published.append(str(ref))
         yield LogLine(0, "pushed")
-        return BuildResult(img, digest="sha256:" + "d" * 64, size_bytes=7)
+        return BuildResult(str(ref), digest="sha256:" + "d" * 64, size_bytes=7)
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         raise AssertionError("the pipeline uses the streams")
