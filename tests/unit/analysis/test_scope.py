@@ -10,7 +10,7 @@ import pytest
 
 from buildr_jupyter.analysis.scope import bound_names, local_names
 from buildr_jupyter.notebook.cells import transform
-from tests.unit.export.test_odd_cells import cases
+from tests.unit.export.test_exporter import cases
 
 MORE = [
     "def f(a, /, b, *c, d=1, **e):\n    x = [y := i for i in a]\n    def g():\n        nonlocal x\n        global z\n        x = z = 1\n    return g",
