@@ -71,6 +71,8 @@ _CHATTER = re.compile(
 class BuildahBuilder:
     """Builds with buildah; ``command`` is the executable. One builder can serve several threads."""
 
+    name = "buildah"
+
     def __init__(
         self,
         command: str = "buildah",

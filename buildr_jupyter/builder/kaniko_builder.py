@@ -84,6 +84,8 @@ class _Order:
 class KanikoBuilder:
     """Builds with kaniko; ``executor`` is an image's name, or the absolute path of an executable."""
 
+    name = "kaniko"
+
     def __init__(
         self,
         executor: str = IMAGE,

@@ -54,6 +54,8 @@ FORMAT = 2
 class OciBuilder:
     """Builds without an engine. One builder can serve several threads."""
 
+    name = "oci"
+
     def __init__(
         self,
         *,
