@@ -279,7 +279,7 @@ def _export(args: argparse.Namespace) -> int:
         )
     (job,) = jobs
     assembly = pipeline.prepare(job, Path.cwd() / args.out)
-    folder = context.write_folder(assembly.plan, Path(args.out))
+    folder = context.write_folder(assembly.plan, Path(args.out), private=False)
     explain = args.explain or job.options.dry_run
     if args.json or job.options.ui == "json":
         sys.stdout.write(make_plan_record(cell_of(job), assembly, context=folder) + "\n")

@@ -1,4 +1,4 @@
-"""``@Containerize``: the seed's door. A decorated function, called outside an image of ours, is built, pushed and run.
+"""``@Containerize``: the seed's decorator. A decorated function, called outside an image, is built, pushed and run.
 
 Inside an image that buildr made (``BUILDR_IN_CONTAINER``, set in the image, says so) the function is simply called.
 """
@@ -120,8 +120,8 @@ class Containerize:
             executor=self.runtime.executor,
             by_docker_rules=True,
         )
-        window = QuietDisplay() if self.package.quiet else TextDisplay(_write_progress, log=self.package.verbose)
-        return drive(job, [window])
+        display = QuietDisplay() if self.package.quiet else TextDisplay(_write_progress, log=self.package.verbose)
+        return drive(job, [display])
 
 
 def _write_progress(text: str) -> None:

@@ -1,4 +1,4 @@
-"""``%%containerize`` and ``%containerize``: a notebook's door. Parse, make the job, call the pipeline, return."""
+"""Magics: ``%%containerize`` and ``%containerize``. Parse, make the job, call the pipeline, return."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, ClassInfo, Effects, FunctionInfo, Obj
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
-from buildr_jupyter.analysis.state import TABLES, Ground
+from buildr_jupyter.analysis.state import TABLES, FlowState
 
 __all__ = ["Expressions"]
 
@@ -18,7 +18,7 @@ _ATOMIC_ATTRIBUTES = frozenset((
 ))  # fmt: skip
 
 
-class Expressions(Ground):
+class Expressions(FlowState):
     """Evaluates expressions to what they may be, noting reads and changes in ``self.facts``."""
 
     def __init__(self) -> None:

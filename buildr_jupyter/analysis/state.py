@@ -1,4 +1,4 @@
-"""The ground of the flow analysis: names, fresh objects, and what it means to use, to consume and to change one."""
+"""State of the flow analysis: names, fresh objects, and what it means to use, to consume and to change one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from buildr_jupyter.analysis.abstract_values import (
 )
 from buildr_jupyter.analysis.scope import BUILTINS, KERNEL_NAMES, SHADOWED_BY_STARS
 
-__all__ = ["TABLES", "Frame", "Ground"]
+__all__ = ["TABLES", "FlowState", "Frame"]
 
 TABLES = ("DataFrame", "Series", "ndarray")
 
@@ -38,7 +38,7 @@ class Frame:
         self.function: FunctionInfo | None = None
 
 
-class Ground:
+class FlowState:
     """Holds what is known so far; ``facts`` gathers what the current statement does."""
 
     weak = 0

@@ -90,7 +90,7 @@ class BuildahBuilder:
         """Return the builder that runs another executable: ``buildah=/opt/bin/buildah``."""
         return cls(argument)
 
-    # -- the seed's doors
+    # -- the seed's methods
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""

@@ -95,7 +95,7 @@ class BuildkitBuilder:
         """Return the builder of ``buildkit=ADDRESS``."""
         return cls(argument)
 
-    # -- the seed's doors
+    # -- the seed's methods
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path`` under the name ``img``; ``publish`` sends it."""

@@ -106,7 +106,7 @@ class KanikoBuilder:
     def _is_file(self) -> bool:
         return self.executor.startswith("/")
 
-    # -- the seed's doors
+    # -- the seed's methods
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path`` under the name ``img``, and load it into the engine."""
@@ -200,10 +200,10 @@ class KanikoBuilder:
             return replace(_pushed(result, request, there), cached=True, duration_s=self._clock() - started)
         state = KanikoStream(clock=self._clock)
         order = yield from self._order(request)
-        with self._opened(request, order, cancel) as room, Scratch() as folder:
-            yield from self._follow(room, order, state, cancel)
+        with self._opened(request, order, cancel) as executor, Scratch() as folder:
+            yield from self._follow(executor, order, state, cancel)
             result = replace(result, steps=tuple(state.steps.values()))
-            result = yield from self._gather(room, request, result, folder)
+            result = yield from self._gather(executor, request, result, folder)
         return replace(result, duration_s=self._clock() - started)
 
     def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -249,11 +249,11 @@ class KanikoBuilder:
 
     @contextlib.contextmanager
     def _opened(self, request: BuildRequest, order: _Order, cancel: CancelToken) -> Any:
-        """Give the room in which the executor runs."""
+        """Give the executor, ready to run."""
         pieces = iter_context(request)
         if self._is_file:
-            with Root(Path(self.executor), files=order.files, context=pieces, cancel=cancel).opened() as room:
-                yield room
+            with Root(Path(self.executor), files=order.files, context=pieces, cancel=cancel).opened() as executor:
+                yield executor
             return
         network = request.network or ("host" if any(is_local(host) for host in order.hosts) else None)
         with contextlib.closing(self._open_engine()) as client:
@@ -270,13 +270,13 @@ class KanikoBuilder:
                 network=network,
                 labels=labels(),
             )
-            with container.opened() as room:
-                yield room
+            with container.opened() as executor:
+                yield executor
 
     def _follow(
-        self, room: Executor, order: _Order, state: KanikoStream, cancel: CancelToken
+        self, executor: Executor, order: _Order, state: KanikoStream, cancel: CancelToken
     ) -> Generator[Event, None, None]:
-        pieces = room.run(order.arguments, order.environment, cancel)
+        pieces = executor.run(order.arguments, order.environment, cancel)
         status = yield from through(pieces, lambda piece: _said(state, piece))
         if status:
             raise self._failure(state, status)
@@ -319,11 +319,11 @@ class KanikoBuilder:
         return found
 
     def _gather(
-        self, room: Executor, request: BuildRequest, result: BuildResult, folder: Path
+        self, executor: Executor, request: BuildRequest, result: BuildResult, folder: Path
     ) -> Generator[Event, None, BuildResult]:
         """Take what the executor made to where the outputs say."""
         made = folder / "made"
-        if not room.fetch(made) or not (made / _DIGEST).is_file():
+        if not executor.fetch(made) or not (made / _DIGEST).is_file():
             raise BuildError("Image build failed: kaniko's executor ended well without a digest")
         result = replace(result, digest=(made / _DIGEST).read_text().strip())
         saved = made / _TAR

@@ -91,7 +91,7 @@ class OciBuilder:
             raise UnknownSpec(f"Unknown spec oci={argument}", hint="oci=gzip (as oci alone), oci=zstd")
         return cls(using=compressor("zstd" if argument == "zstd" else "gzip"))
 
-    # -- the seed's doors
+    # -- the seed's methods
 
     def build(self, img: str, path: str = ".") -> BuildResult:
         """Build the folder ``path``, which has a ``buildr.json``, under the name ``img``; it stays in the store."""

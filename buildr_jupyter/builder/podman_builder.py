@@ -70,7 +70,7 @@ class PodmanBuilder(DockerBuilder):
     ) -> Generator[Event, None, None]:
         """Build; where the service is ours, with one for this build alone: its end is then the end of the work.
 
-        A service of somebody else's finishes the step that runs before it takes notice of a cancelled build.
+        A service that was there before finishes the step that runs before it takes notice of a cancelled build.
         """
         if not self._own:
             yield from super()._stream_context(client, state, request, cancel)

@@ -19,7 +19,7 @@ _MAX_SECRET_BYTES = 500_000  # BuildKit's own bound
 
 
 def mounted(dockerfile: str, *, secrets: bool) -> str:
-    """Return a Dockerfile of ours whose install step keeps pip's downloads in a cache and gets its settings so.
+    """Return a rendered Dockerfile whose install step keeps pip's downloads in a cache and gets its settings so.
 
     The same image comes of it: neither mount is in a layer. The folder's Dockerfile has none, so that every builder
     takes it.

@@ -141,7 +141,7 @@ def prune(
 
 
 def terminal_question() -> Callable[[str], str] | None:
-    """Return what asks whoever sits at the terminal; None where nobody does."""
+    """Return what asks the person at the terminal; None where there is none."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
 

@@ -1,6 +1,6 @@
 """Having the magic in every notebook: ``buildr enable`` and ``buildr disable``.
 
-IPython runs the files of its startup folders before the first cell. One file of ours there loads the extension; no
+IPython runs the files of its startup folders before the first cell. One file of buildr there loads the extension; no
 configuration of the user's is read, merged or changed, so a user's own ``extensions = […]`` stands as it was, and
 taking the file away gives everything back.
 """

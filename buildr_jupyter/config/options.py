@@ -119,7 +119,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
-    Option("dockerfile", "build this Dockerfile instead of ours; - takes the cell as the Dockerfile", metavar="FILE"),
+    Option(
+        "dockerfile",
+        "build this Dockerfile instead of the rendered one; - takes the cell as the Dockerfile",
+        metavar="FILE",
+    ),
     Option(
         "secret",
         "what steps of a --dockerfile may read while they run: id=ID, and src=FILE or env=NAME; may be repeated",

@@ -1,4 +1,4 @@
-"""How long is waited before somebody is told: for a connection, for an answer, for the next word of a stream."""
+"""Timeouts: how long is waited for a connection, for an answer, for the next word of a stream."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Limits:
     """``BUILDR_READ_TIMEOUT``: an ordinary answer; also how long an engine whose stream is silent may take to say
     that it is still there."""
     idle_s: float = 3600.0
-    """``BUILDR_IDLE_TIMEOUT``: a step or a transfer says nothing, while whoever does it is there. A container that
-    runs may be silent for ever."""
+    """``BUILDR_IDLE_TIMEOUT``: a step or a transfer says nothing, while the process that does it is there. A
+    container that runs may be silent for ever."""
 
 
 def read_limits(environ: Mapping[str, str] = os.environ) -> Limits:

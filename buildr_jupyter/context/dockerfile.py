@@ -18,7 +18,7 @@ __all__ = ["MARKER", "quote_value", "render_dockerfile", "render_dockerignore", 
 
 
 MARKER = "# Made by buildr_jupyter"
-"""The first line of a Dockerfile of ours begins with it; without it a Dockerfile is the user's own."""
+"""The first line of a rendered Dockerfile begins with it; without it a Dockerfile is the user's own."""
 
 _APT_LISTS = "/var/lib/apt/lists/*"
 
@@ -122,7 +122,7 @@ def _columns(pairs: Iterable[str]) -> str:
 
 
 def render_dockerignore() -> str:
-    """Return the ignore file: what nobody wants in an image, whoever puts it into the folder."""
+    """Return the ignore file: what belongs in no image, however it came into the folder."""
     return "\n".join(_IGNORED) + "\n"
 
 

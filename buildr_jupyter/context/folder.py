@@ -52,8 +52,8 @@ def write_folder(plan: ImagePlan, folder: Path, *, private: bool = True) -> Path
     It has the mode 0700, in it are the modes that the image has; with ``private`` false, at a place that the user
     named, it is as the umask says.
 
-    A folder that is there is replaced if it is empty or holds a ``buildr.json`` of ours. Raises ContextError where it
-    is somebody else's, or where a file changed after it was hashed; what was there before is then untouched.
+    A folder that is there is replaced if it is empty or holds a ``buildr.json`` that buildr wrote. Raises ContextError
+    where it holds something else, or where a file changed after it was hashed; what was there before is then untouched.
     """
     folder = Path.cwd() / folder
     try:

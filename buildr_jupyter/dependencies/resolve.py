@@ -192,7 +192,7 @@ def _add_missing(work: _Work, use: ImportUse) -> None:
 
 def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
     if located.path is None:
-        return  # a namespace: whoever owns the modules in it counts
+        return  # a namespace: the owners of the modules in it count
     owners = work.installed.owners(located)
     if not work.installed.is_installed_file(located.path):
         _add_local(work, located, f"imported by {use.origin}")

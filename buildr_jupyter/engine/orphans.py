@@ -101,7 +101,7 @@ def _abandoned() -> Path:
 def _sweep_abandoned(client: Any) -> None:
     """Remove what was noted, where it is what it was taken for: one that was made since, and has ended.
 
-    A step's own output may imitate the engine's words and so name a container of somebody else's.
+    A step's own output may imitate the engine's words and so name a container of another user.
     """
     from docker.errors import NotFound
 

@@ -1,4 +1,4 @@
-"""Notices when somebody whom we listen to has gone silent, and asks whether they are still there."""
+"""Stall detector: notices when a peer has gone silent, and asks whether it is still there."""
 
 from __future__ import annotations
 

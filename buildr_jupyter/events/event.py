@@ -1,8 +1,8 @@
-"""What a build can say while it works, and the state that every window draws.
+"""Events: what a build says while it works, and what every display draws.
 
 Builders, runners and the pipeline yield these values and never print. A snapshot (``StepUpdate``, ``TransferUpdate``)
 is keyed, so that it can be merged, dropped in between or replayed without harm. Failure is an exception and never
-an event; whoever catches it tells the state (``fail``, ``cancel``).
+an event; the code that catches it tells the state (``fail``, ``cancel``).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ __all__ = ["BuildState"]
 
 @dataclass(slots=True)
 class BuildState:
-    """All that a window needs to draw, reduced from the events; bounded in memory.
+    """All that a display needs to draw, reduced from the events; bounded in memory.
 
     ``apply`` reads no clock and does no I/O: the same events always give the same state.
     """

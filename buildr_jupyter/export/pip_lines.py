@@ -48,7 +48,7 @@ _WITH_VALUE = {
         "--config-file --cert --no-editable-package --output-format --prerelease-package"
     ),
 }
-"""Options that take the next word as their value; a test asks pip and uv themselves for theirs."""
+"""Options that take the next word as their value; a test compares it with what pip and uv say themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def take_snapshot(
     def open_snapshot() -> IO[bytes]:
         return path.open("rb")
 
-    # The file lives as long as somebody may open it.
+    # The file lives as long as something may open it.
     weakref.finalize(open_snapshot, stack.close)
     with path.open("wb") as file:
         writer = _Writer(file, limit_bytes)

@@ -46,9 +46,9 @@ class CheckResult:
 
 
 def _first_difference(got: str, wanted: str) -> str:
-    for number, (mine, theirs) in enumerate(zip(got.splitlines(), wanted.splitlines(), strict=False), 1):
-        if mine != theirs:
-            return f"line {number} is {mine[:80]!r} and was {theirs[:80]!r}"
+    for number, (now, before) in enumerate(zip(got.splitlines(), wanted.splitlines(), strict=False), 1):
+        if now != before:
+            return f"line {number} is {now[:80]!r} and was {before[:80]!r}"
     return f"{len(got.splitlines())} lines, not {len(wanted.splitlines())}"
 
 

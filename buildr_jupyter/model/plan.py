@@ -33,7 +33,7 @@ VENV = "/opt/venv"
 CONTENT_LABEL = "io.buildr.content-digest"
 """Images that carry it with the same value were made from the same content."""
 HOME = "/home/app"
-"""The home of whoever runs the image; its group 0 may write there."""
+"""HOME in the image, for any user id; group 0 may write there."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -45,7 +45,7 @@ def canonical_json(value: Any) -> bytes:
 class FileEntry:
     """A file that goes into the image.
 
-    ``open`` returns a fresh binary stream each time; whoever reads it hashes what was read and compares.
+    ``open`` returns a fresh binary stream each time; its reader hashes what was read and compares.
     """
 
     path: str

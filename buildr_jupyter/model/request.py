@@ -1,4 +1,4 @@
-"""The values that travel through the house: references, plans, requests, results. All frozen, none does I/O."""
+"""Requests: what a builder and a runner are asked for, and what they cannot do. All frozen, none does I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cells as they ran: from a live kernel's history, or from a notebook file in document order.
 
-The only module of this room that knows IPython and nbformat; both are imported when they are needed.
+IPython and nbformat are imported when they are needed.
 """
 
 from __future__ import annotations

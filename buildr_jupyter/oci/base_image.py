@@ -1,6 +1,6 @@
 """The image that ours stands on: from a registry, from an engine, from a file, or from this very interpreter.
 
-A base from a registry is its config and its manifest; its layers stay there until somebody needs their bytes. What
+A base from a registry is its config and its manifest; its layers stay there until their bytes are needed. What
 was found is kept in the store, so that a second build asks nobody. Source: OCI image specification 1.1, "Image Index".
 """
 

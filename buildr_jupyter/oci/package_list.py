@@ -47,4 +47,4 @@ def python_of(layers: list[Layer], store: Store) -> Python:
                     lines = stream.read().decode().splitlines()
                     values = dict(line.partition(" = ")[::2] for line in lines)
                     return Python(values["home"], values["version"])
-    raise BuildError("Image build failed: the image has no Python environment of ours", hint="build it again")
+    raise BuildError("Image build failed: the image has no Python environment that buildr made", hint="build it again")

@@ -47,7 +47,7 @@ class DamagedBlob(BuildError):
 
 
 class StoreUnwritable(BuildError):
-    """The store takes nothing: no room, or no right to write there."""
+    """The store takes nothing: no space, or no right to write there."""
 
 
 class StoreInUse(BuildrError):

@@ -1,4 +1,4 @@
-"""A build that outlives its kernel: a helper process finishes it, and whoever is there follows what it writes.
+"""Detached build: a helper process finishes it where its kernel leaves, and any later kernel follows what it writes.
 
 The kernel finds the program and looks for what must not leave; the context folder then holds all that the build needs.
 A process of its own, in a session of its own, builds, publishes and runs from there. It writes what happens as lines of
@@ -91,7 +91,7 @@ class DetachedBuild:
         return "cancelled" if self.cancelled() else "its helper was killed"
 
     def cancelled(self) -> bool:
-        """Tell whether somebody asked for its end."""
+        """Tell whether its end was asked for."""
         return (self.folder / _CANCEL).exists()
 
 
@@ -213,7 +213,7 @@ class _Source:
 
 
 class _File:
-    """The window that writes events down."""
+    """The display that writes events down."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -244,7 +244,7 @@ def main() -> None:
     source: Any = _Source(folder)
     job = _Kept(source, options, interpreter, dict(os.environ), None, executor, notebook, refs)
     assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)
-    window = _File(place / _LOG)
+    display = _File(place / _LOG)
 
     def work(job: Job, token: CancelToken) -> Generator[Event, None, BuildResult]:
         return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic()), job.environ)
@@ -253,11 +253,11 @@ def main() -> None:
     try:
         if DetachedBuild(place).cancelled():
             raise KeyboardInterrupt
-        end = drive(job, [window], work=work)
+        end = drive(job, [display], work=work)
     except KeyboardInterrupt:
         end = Cancelled("the work was cancelled")
     except BuildrError as error:
         end = error
-    window.write(end)
+    display.write(end)
     if held is not None:
         os.close(held)

@@ -47,14 +47,14 @@ def _claim(refs: tuple[ImageRef, ...], state: BuildState) -> Generator[None, Non
 
 _END = object()
 
-_QUEUED = 10_000  # events between worker and windows: a builder that floods waits, and memory stays level
+_QUEUED = 10_000  # events between worker and displays: a builder that floods waits, and memory stays level
 
 _STOP_WAIT_S = 30.0
 
 
 def drive(
     job: Job,
-    windows: list[Display],
+    displays: list[Display],
     *,
     cancel: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -62,9 +62,9 @@ def drive(
     work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
     state: BuildState | None = None,
 ) -> BuildResult:
-    """Run ``work`` in a worker thread and draw the windows from this one, at most every ``interval_s`` seconds.
+    """Run ``work`` in a worker thread and draw the displays from this one, at most every ``interval_s`` seconds.
 
-    ``state`` is what the events are reduced into, for whoever looks on. An interrupt cancels the work, waits for it
+    ``state`` is what the events are reduced into, for who else looks at it. An interrupt cancels the work, waits for it
     to end, and goes on as KeyboardInterrupt.
     """
     cancel = cancel or CancelToken()
@@ -74,11 +74,11 @@ def drive(
     generator = work(job, cancel)
     worker: Task | None = None
     with _claim(job.refs, state):
-        for window in windows:
-            window.open(state, str(job.refs[0]))
+        for display in displays:
+            display.open(state, str(job.refs[0]))
         try:
             worker = run_soon(lambda: _work(generator, events, outcome), name="buildr-build")
-            _follow(events, state, windows, clock, interval_s)
+            _follow(events, state, displays, clock, interval_s)
             worker.join()
             if isinstance(outcome[0], BaseException):
                 raise outcome[0]
@@ -91,8 +91,8 @@ def drive(
             state.fail(error)
             raise
         finally:
-            for window in windows:
-                window.close(state)
+            for display in displays:
+                display.close(state)
             memory.give_back()
     return outcome[0]
 
@@ -127,11 +127,11 @@ def _work(
 def _follow(
     events: queue.Queue[object],
     state: BuildState,
-    windows: list[Display],
+    displays: list[Display],
     clock: Callable[[], float],
     interval_s: float,
 ) -> None:
-    """Reduce events until the end, handing them to the windows in batches."""
+    """Reduce events until the end, handing them to the displays in batches."""
     batch: list[Event] = []
     drawn_at, more = clock(), False
     while True:
@@ -143,7 +143,7 @@ def _follow(
             state.apply(event)  # type: ignore[arg-type]
             batch.append(event)  # type: ignore[arg-type]
         if event is _END or event is None or clock() - drawn_at >= interval_s:
-            asked = [window.draw(state, batch) for window in windows]
+            asked = [display.draw(state, batch) for display in displays]
             more = any(asked)
             batch, drawn_at = [], clock()
         if event is _END:

@@ -30,7 +30,7 @@ class Build:
     def __init__(
         self,
         job: Job,
-        windows: list[Display],
+        displays: list[Display],
         *,
         work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
         after: Callable[[Build], object] | None = None,
@@ -41,7 +41,7 @@ class Build:
         ``kept``: what works goes on where this process leaves.
         """
         self.kept = kept
-        self.job, self._windows, self._work, self._after = job, windows, work, after
+        self.job, self._displays, self._work, self._after = job, displays, work, after
         self.reference = str(job.refs[0])
         self.state = BuildState()
         self.error: BaseException | None = None
@@ -73,7 +73,7 @@ class Build:
     def run(self) -> BuildResult:
         """Drive it to its end in this thread; an interrupt cancels it."""
         try:
-            self._outcome = drive(self.job, self._windows, cancel=self._token, work=self._work, state=self.state)
+            self._outcome = drive(self.job, self._displays, cancel=self._token, work=self._work, state=self.state)
             return self._outcome
         except BaseException as error:
             self.error = error
@@ -94,7 +94,7 @@ class Build:
     def _run_quietly(self) -> None:
         try:
             self.run()
-        except BaseException as error:  # noqa: BLE001 - kept: result() raises it, and the windows have shown it
+        except BaseException as error:  # noqa: BLE001 - kept: result() raises it, and the displays have shown it
             self.error = error
 
     def __repr__(self) -> str:

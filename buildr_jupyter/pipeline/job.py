@@ -21,7 +21,7 @@ __all__ = ["Display", "Job"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a door asks for."""
+    """What an entry point asks for."""
 
     source: Source
     options: Options

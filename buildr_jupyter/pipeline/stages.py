@@ -1,7 +1,6 @@
-"""The hall: export, guard, build, publish, run, in this order, for every door.
+"""Stages: export, scan, build, push, run, in this order, for every entry point.
 
-``stream`` is the whole journey as a generator of events. ``drive`` runs it in a worker thread while the caller's thread
-draws windows and hears interrupts.
+``stream`` is the whole way as a generator of events; ``pipeline/driver.py`` runs it in a worker thread.
 """
 
 from __future__ import annotations

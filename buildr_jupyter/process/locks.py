@@ -54,7 +54,7 @@ def this_user() -> str:
 def hold(path: Path, *, wait: bool = False) -> int | None:
     """Lock a file or folder and return the descriptor whose ``os.close`` gives it free.
 
-    None where somebody else has it (with ``wait``: their end is waited for), where it is gone, and where there are no
+    None where another process has it (with ``wait``: its end is waited for), where it is gone, and where there are no
     locks.
     """
     if sys.platform == "win32":

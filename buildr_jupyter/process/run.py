@@ -55,7 +55,7 @@ def follow(
     for more (``close``), the group gets SIGTERM, so that the command can clean up; what ignores it is killed, the
     command itself last. The pieces of ``stdin`` are written as they are taken; an exception that they raise ends the
     command and is raised. While the command says nothing, ``still_there`` is called now and then; what it raises ends
-    the command, too: whoever works for it is gone.
+    the command, too: the process that works for it is gone.
 
     Raises EngineUnavailable with ``hint`` where there is no such command, EnginePermission where it may not be run,
     EngineError where it says nothing for ``Limits.idle_s``, Cancelled.

@@ -22,7 +22,7 @@ TEMPORARY = "buildr-tmp-"
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder of ours that nobody holds; what is held, or somebody else's, stays."""
+    """Remove a temporary file or folder of this user that no process holds; what is held, or another user's, stays."""
     try:
         status = path.lstat()
     except OSError:

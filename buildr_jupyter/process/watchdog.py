@@ -1,7 +1,7 @@
 """Ends what was started for us when we are killed and cannot: a child with all that it started, or a container.
 
 A kernel that is killed leaves its children running, and a ``buildah`` that pulls and installs for an hour is work that
-nobody waits for any more. So beside each of them stands a shell that reads from a pipe of ours. While we live it
+nobody waits for any more. So beside each of them stands a shell that reads from a pipe. While this process lives it
 sleeps; when we are done with the child we say so, and it ends; when the pipe breaks we were killed, and it does what
 we would have done: SIGTERM, a few seconds, SIGKILL. This file is the program that it becomes then.
 

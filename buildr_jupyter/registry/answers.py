@@ -81,8 +81,8 @@ def _refusal(answer: requests.Response, host: str, what: str, said: _Said, *, lo
         return RegistryUnauthorized(f"registry {host} {how}{said.words}", hint=login)
     if status in (402, 507) or (400 <= status < 500 and status != 429 and _QUOTA.search(told)):
         return RegistryDenied(
-            f"registry {host} has no room left for {what}{said.words}",
-            hint="delete images there that nobody needs, or ask its owner for more room",
+            f"registry {host} has no space left for {what}{said.words}",
+            hint="delete images there that nobody needs, or ask its owner for more space",
         )
     if status == 403 and not logged_in:
         return RegistryUnauthorized(f"registry {host} wants a login for {what}{said.words}", hint=login)

@@ -138,7 +138,7 @@ def login(host: str, user: str, password: str, *, verify: Callable[[Login], None
 
 
 def logout(host: str) -> bool:
-    """Forget a login of ours, in our file and in the credential helper; tell whether there was one.
+    """Forget a login, in buildr's own file and in the credential helper; tell whether there was one.
 
     What the docker and podman commands keep in their own files stays. Raises CredentialError.
     """

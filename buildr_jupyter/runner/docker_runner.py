@@ -101,7 +101,7 @@ class DockerRunner:
         yield StepUpdate(step.step, step.title, status=status, started_at=started, finished_at=ended)  # type: ignore[arg-type]
         return RunResult(exit_code, tail, ended - started, ports, outputs)
 
-    # -- the seed's doors
+    # -- the seed's methods
 
     def run(self, img: str, name: str, options: Any = None) -> str:
         """Start a container and leave it running; return its id. ``options.ports`` are opened on this machine.
@@ -212,7 +212,7 @@ class DockerRunner:
         return str(made["Id"])
 
     def _clear_name(self, client: Any, name: str) -> None:
-        """Remove our own container of that name; raise RunError where it is somebody else's."""
+        """Remove our own container of that name; raise RunError where another process owns it."""
         from docker.errors import NotFound
 
         try:

@@ -45,7 +45,7 @@ _lock = threading.Lock()
 
 
 def remember(*secrets: str) -> None:
-    """Mask these from now on, in all their forms, whoever says them; the short ones are not worth it."""
+    """Mask these from now on, in all their forms; the short ones are left."""
     with _lock:
         for secret in secrets:
             if len(secret) >= _MIN_VALUE:
@@ -242,7 +242,7 @@ class _Masker:
             return type(said)(self._said(one) for one in said)
         try:
             text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        except Exception:  # noqa: BLE001 - somebody else's __str__
+        except Exception:  # noqa: BLE001 - a foreign __str__
             return said
         return said if (masked := self.text(text)) == text else masked.encode() if isinstance(said, bytes) else masked
 

@@ -1,4 +1,4 @@
-"""Rules that tell a credential: gitleaks' own, a few of ours, and what each of them takes for none.
+"""Rules that tell a credential: gitleaks' own, a few of this project, and what each of them takes for none.
 
 The rules come from ``leak_rules.json``, made of gitleaks' configuration (MIT licence) by
 ``python -m tests.engines.leakrules``; they are read when something is searched first.

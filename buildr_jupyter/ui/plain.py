@@ -111,7 +111,7 @@ class TextDisplay:
         return True
 
     def close(self, state: BuildState) -> None:
-        """Write that it ended badly; error and result are shown by whoever raises or returns them."""
+        """Write that it ended badly; error and result are shown where they are raised or returned."""
         if state.status == "cancelled":
             self._write("buildr: cancelled; nothing half-made is left\n")
         elif state.status == "failed":

@@ -106,7 +106,7 @@ class Builds:
         self._held.append((more, pane))
         more.start()
 
-    # -- windows
+    # -- displays
 
     def _pane(self, job: Job, line: str) -> PaneDisplay | None:
         """Return the pane where a page can draw one, else None."""

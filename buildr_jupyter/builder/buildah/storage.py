@@ -44,8 +44,8 @@ def sweep_working(command: str, since: float, *, idle: Collection[int] = ()) -> 
     """Remove what a killed buildah or podman left, made since (seconds since the epoch); tell whether that could be.
 
     That is working containers, and images whose commit never came to the manifest, which nothing can read. They carry
-    no mark of ours, so where another buildah or podman of this user works in the same store they may be its, and stay;
-    ``idle`` are services of our own that do nothing.
+    no mark of this process, so where another buildah or podman of this user works in the same store they
+    may be its, and stay; ``idle`` are services of our own that do nothing.
     """
     if others_at_work(idle):
         return False

@@ -67,7 +67,7 @@ class Container:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Executor]:
-        """Give the room; its container is removed at the end (by the next sweep, where the engine is gone)."""
+        """Give the executor; its container is removed at the end (by the next sweep, where the engine is gone)."""
         with Watchdog() as self._leash:
             try:
                 yield self
@@ -155,7 +155,7 @@ class Root:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Executor]:
-        """Make the root and give the room; at the end the root is removed.
+        """Make the root and give its executor; at the end the root is removed.
 
         Raises EngineUnavailable without the executor, BuildRefused where this user may not make one.
         """

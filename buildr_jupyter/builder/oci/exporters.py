@@ -246,8 +246,8 @@ def _common(client: Any, diff_ids: Sequence[str]) -> int:
     for known in client.images():
         layers = (client.inspect_image(known["Id"]).get("RootFS") or {}).get("Layers") or []
         common = 0
-        for ours, theirs in zip(diff_ids, layers, strict=False):
-            if ours != theirs:
+        for mine, other in zip(diff_ids, layers, strict=False):
+            if mine != other:
                 break
             common += 1
         best = max(best, common)

@@ -28,7 +28,7 @@ __all__ = ["Service", "find", "leased", "own"]
 
 INSTALL = "install podman (Debian and Ubuntu: apt-get install podman), or --builder oci, which needs no engine"
 IDLE_S = 60
-"""How long a service of ours waits for a further question before it ends by itself."""
+"""How long a service that was started here waits for a further question before it ends by itself."""
 _START_WAIT_S, _END_WAIT_S = 20.0, 5.0
 _SETTINGS = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
              "CONTAINERS_REGISTRIES_CONF", "BUILDAH_ISOLATION", "PATH")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The window behind the pane: one writer, numbered messages at least 70 ms apart, and an answer to what a page missed.
+"""Presenter of the pane: one writer, numbered messages at least 70 ms apart, and an answer to what a page missed.
 
 ``draw`` and ``close`` come from the thread that drives the build; what a page says (``hear``) comes from any thread.
 While a build is driven, ``hear`` only leaves a note for the driving thread, so that there is one writer.
@@ -24,7 +24,7 @@ from buildr_jupyter.ui.plain import write_output
 __all__ = ["Channel", "PaneDisplay", "Surface"]
 
 SEND_EVERY_S = 0.07
-"""At most 14 messages a second, which leaves room for what Jupyter says besides."""
+"""At most 14 messages a second, which leaves space for what Jupyter sends besides."""
 _STATE_EVERY_S = 0.25
 _RECORD_EVERY_S = 2.0
 _GREET_S = (1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 24.0, 40.0)
@@ -125,7 +125,7 @@ class PaneDisplay:
         self._publish_began: float | None = None
         self._publish_took: float | None = None
 
-    # -- the window
+    # -- the display
 
     def show(self, title: str) -> None:
         """Show the pane in the cell that runs now; ``open`` does it where this was not called."""

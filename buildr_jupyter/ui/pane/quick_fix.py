@@ -1,4 +1,4 @@
-"""What can be mended on the magic's own line: a failure in, the very line to use instead out."""
+"""Quick fix: a failure in, the very line to use instead out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _HOST = re.compile(r"buildr login (\S+)")
 
 
 def suggest_line(line: str, error: BaseException, log: tuple[str, ...] = ()) -> str | None:
-    """Return the line to use instead of ``line`` (with its ``%%containerize``), None where the line cannot mend it.
+    """Return the line to use instead of ``line`` (with its ``%%containerize``), None where no line would help.
 
     ``log`` is the end of the build's output. A missing login is answered by the magic that logs in.
     """
