@@ -24,6 +24,8 @@ from buildr_jupyter.analysis.state import TABLES, Frame
 
 __all__ = ["Calls"]
 
+_TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "bytes", "ndarray", "rng"}
+_TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "collections", "datetime", "re", "decimal"}
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 
 
@@ -390,6 +392,8 @@ class Calls(Library):
         self._call_back(given, receiver)
         typ = receiver.typ
         objs = receiver.objs
+        if not _is_in_tables(receiver):
+            return self._unknown_method(receiver, name, args, given)
         changes = "inplace" in keywords or "out" in keywords
         if "out" in keywords:
             self.change_deep(keywords["out"].objs)
@@ -410,6 +414,26 @@ class Calls(Library):
         if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
             self.draw_by_object(objs, name)
         return self._method_result(receiver, name, given)
+
+    def _unknown_method(
+        self, receiver: AbstractValue, name: str, args: list[AbstractValue], given: list[AbstractValue]
+    ) -> AbstractValue:
+        """Note a method of an object that no table speaks of: it may change all that it can reach, and keep it.
+
+        A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
+        """
+        held = objs_of(given)
+        self.change_deep(receiver.objs)
+        self.change_deep(held)
+        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "inst") and o not in receiver.objs]:
+            if self.depth < DEPTH:
+                self.depth += 1
+                self.invoke(AbstractValue(frozenset((inside,))), args)
+                self.depth -= 1
+        for obj in receiver.objs:
+            obj.edges.update(inner for inner in held if inner is not obj)
+        made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
+        return AbstractValue(receiver.objs | held | {made})
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))
@@ -445,6 +469,16 @@ class Calls(Library):
             return ATOM
         made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
         return AbstractValue(objs | {made}, typ=typ if typ in TABLES else None)
+
+
+def _is_in_tables(receiver: AbstractValue) -> bool:
+    """Tell whether the tables of methods speak of this receiver: its type is known, or its library is one of theirs."""
+    if receiver.typ in _TABLED_TYPES:
+        return True
+    roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+    if roots:
+        return roots <= _TABLED_LIBRARIES
+    return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
 
 
 def _decorators(function: Obj) -> set[str]:
