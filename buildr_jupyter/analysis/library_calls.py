@@ -10,6 +10,7 @@ from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
 from buildr_jupyter.analysis.expressions import Expressions
 from buildr_jupyter.analysis.side_effects import CACHES, World
+from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["DEPTH", "Library", "objs_of", "opaque"]
 
@@ -96,6 +97,10 @@ class Library(Expressions, World):
         for value in given:
             if any(obj.typ == "rng" for obj in value.objs):
                 self.change(value.objs)
+        if not builtin and root not in known.LIBRARIES_OF_VALUES:
+            # A frame or an array is drawn, not changed; another object may be a tree, a buffer, an axis.
+            quiet = root in known.QUIET_MODULES
+            self.change_deep(obj for value in given if not (quiet and value.typ in TABLES) for obj in value.objs)
         if not builtin and root not in known.QUIET_MODULES:
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.

@@ -13,6 +13,9 @@ __all__ = [
     "FILE_WRITERS",
     "FILE_WRITER_METHODS",
     "FRESH_METHODS",
+    "HARMLESS_CALLS",
+    "LIBRARIES_OF_VALUES",
+    "LIBRARIES_WITHOUT_STATE",
     "IMPORTS_THAT_CHANGE",
     "ITERATOR_FUNCTIONS",
     "ITERATOR_METHODS",
@@ -282,6 +285,25 @@ FRESH_METHODS = (
     )
 ) - _words("add")
 """Methods whose result shares nothing with an array, a frame or a string that they are called on."""
+
+LIBRARIES_WITHOUT_STATE = _words(
+    "numpy pandas scipy sklearn matplotlib seaborn plotly altair bokeh statistics math cmath itertools functools "
+    "operator collections copy json csv re string textwrap datetime calendar fractions random hashlib base64 html "
+    "pprint IPython heapq bisect pathlib glob shutil os sys subprocess warnings logging locale sqlite3 pickle joblib"
+)
+"""Packages of which other tables say what their functions do to the process; a call of another one that is thrown away
+was made for what it does."""
+
+HARMLESS_CALLS = _words("time.sleep asyncio.sleep gc.collect timeit.timeit doctest.testmod builtins.print")
+"""Functions that are called for what they do, and that a program does without."""
+
+LIBRARIES_OF_VALUES = _words(
+    "math cmath statistics datetime time re json string textwrap functools operator itertools collections copy random "
+    "decimal fractions numbers pathlib os glob calendar numpy pandas sklearn scipy hashlib base64 html pprint typing "
+    "dataclasses enum uuid csv pickle sys inspect types warnings shutil tempfile abc array heapq bisect io builtins "
+    "timeit traceback unicodedata urllib zoneinfo keyword ast difflib secrets statsmodels getpass platform locale"
+)
+"""Packages whose functions leave what they are given alone, the tables of those that do not aside."""
 
 FILE_READERS = {
     "open": 0, "io.open": 0, "codecs.open": 0, "gzip.open": 0, "bz2.open": 0, "lzma.open": 0, "zipfile.ZipFile": 0,

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects
+from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.scope import stored_names
 
@@ -93,6 +94,8 @@ class Flow(Definitions):
 
     def _store_into(self, target: ast.Attribute | ast.Subscript, value: AbstractValue) -> None:
         base = self.eval(target.value)
+        if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
+            self.change((self.world_object("@always"),))  # other modules read what is put into a module
         if isinstance(target, ast.Subscript):
             self.eval(target.slice)
             self.use(base)
@@ -118,7 +121,22 @@ class Flow(Definitions):
     # -- simple statements
 
     def _expression(self, node: ast.Expr) -> None:
-        self.use(self.eval(node.value))
+        value = self.eval(node.value)
+        self.use(value)
+        if not self.building and isinstance(node.value, ast.Call):
+            self._discarded_call(node.value)
+
+    def _discarded_call(self, node: ast.Call) -> None:
+        """Note a library's function that is called for what it does and not for what it gives.
+
+        A program that throws a result away wanted something else of the call: a patch, an option, a registration.
+        Where no table says that the library's functions leave the process alone, that is kept.
+        """
+        path = self.eval(node.func).path if isinstance(node.func, (ast.Name, ast.Attribute)) else None
+        if path is None or "." not in path or path in known.HARMLESS_CALLS:
+            return
+        if path.partition(".")[0] not in known.LIBRARIES_WITHOUT_STATE:
+            self.change((self.world_object("@always"),))
 
     def _assign(self, node: ast.Assign) -> None:
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
