@@ -1,4 +1,4 @@
-"""What every test gets: an environment without this machine's engines, logins and proxies."""
+"""What every test gets: an environment without this machine's engines, logins and proxies, and a network of its own."""
 
 from __future__ import annotations
 
@@ -10,25 +10,65 @@ from typing import Any
 
 import pytest
 
+from tests.engines import EngineStartError, network
+
 pytest_plugins = ("tests.engines.fixtures",)
 
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
-
-
 _WITHOUT_ENGINES = ("tests/unit/", "tests/fuzz/")
+_NO_NETWORK = pytest.StashKey[str | None]()
+"""Why a test process has no network namespace of its own, None where it has one."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process that runs tests a network namespace of its own, where that is possible."""
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None and getattr(config.option, "tx", None):  # starts the processes and runs no test itself
+        network.sweep()
+        config.stash[_NO_NETWORK] = network.try_out()
+        return
+    if worker is None:
+        network.sweep()
+        config.stash[_NO_NETWORK] = network.missing()
+    else:
+        config.stash[_NO_NETWORK] = worker["no_network"]
+    if config.stash[_NO_NETWORK] is None:
+        try:
+            config.add_cleanup(network.enter().close)
+        except (EngineStartError, OSError) as error:
+            if worker is not None:  # the scheduler relies on it
+                raise
+            config.stash[_NO_NETWORK] = str(error)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a test process whether it gets a network namespace."""
+    node.workerinput["no_network"] = node.config.stash[_NO_NETWORK]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how the engines are kept apart."""
+    why = config.stash[_NO_NETWORK]
+    return f"network: this machine's ({why})" if why else "network: a namespace for each test process"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep in one process what asks an engine: one of each is started, and two dockerd would disturb each other."""
+    """Keep a file's tests in one process, and all that need an engine where processes share a network.
+
+    Two dockerd in one network namespace would disturb each other.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByEngines(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0] if nodeid.startswith(_WITHOUT_ENGINES) else "engines"
+    shared = config.stash[_NO_NETWORK] is not None
 
-    return ByEngines(config, log)
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "engines" if shared and not nodeid.startswith(_WITHOUT_ENGINES) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.engines import base
 from tests.engines._process import EngineStartError, Process, run, start, stop
+from tests.engines.network import networks_in_use
 
 PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
 
@@ -122,10 +123,9 @@ def _environment(folder: Path, trusted_ca: Path | None) -> dict[str, str]:
 
 
 def _make_bridge(name: str) -> str:
-    taken = run([_program("ip"), "-o", "-4", "addr", "show"]) + run([_program("ip"), "-4", "route", "show"])
-    nets = [ipaddress.ip_network(word, strict=False) for word in taken.split() if _is_network(word)]
-    for network in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
-        if any(network.overlaps(other) for other in nets if other.prefixlen > 0):
+    in_use = networks_in_use()
+    for network in ipaddress.IPv4Network("172.28.0.0/14").subnets(new_prefix=24):
+        if any(network.overlaps(other) for other in in_use):
             continue
         gateway = str(next(network.hosts()))
         run([_program("ip"), "link", "add", "name", name, "type", "bridge"])
@@ -133,13 +133,6 @@ def _make_bridge(name: str) -> str:
         run([_program("ip"), "link", "set", name, "up"])
         return gateway
     raise EngineStartError("no free private network for the engine's bridge")
-
-
-def _is_network(word: str) -> bool:
-    try:
-        return "/" in word and bool(ipaddress.ip_network(word, strict=False))
-    except ValueError:
-        return False
 
 
 def remove_bridge(name: str) -> None:
