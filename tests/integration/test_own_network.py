@@ -87,14 +87,13 @@ def left_of(pid: int) -> list[str]:
     found = []
     for command in (["ip", "-o", "link"], ["iptables", "-w", "-S"], ["iptables", "-w", "-t", "nat", "-S"]):
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found += [
-            line for line in listed.splitlines() if f"{network.LINK}{pid}" in line.replace("@", " ").replace(":", " ")
-        ]
+        words = {line: line.replace("@", " ").replace(":", " ").split() for line in listed.splitlines()}
+        found += [line for line in words if f"{network.LINK}{pid}" in words[line]]
     return found
 
 
 def test_two_engines_run_at_once() -> None:
-    _or_skip("docker", lambda: _engine_is_possible())
+    _or_skip("docker", _engine_is_possible)
     with started("engine") as one, started("engine") as other:
         first, second = answers([one, other])
         assert first["bound"]
