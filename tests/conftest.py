@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines import EngineStartError, network
+from tests.engines import EngineStartError, dockerd, network
 
 pytest_plugins = ("tests.engines.fixtures",)
 
@@ -56,19 +56,29 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file's tests in one process, and all that need an engine where processes share a network.
+    """Keep a file's tests in one process, of unit tests a function's, so that both processes end together.
 
-    Two dockerd in one network namespace would disturb each other.
+    Where they share a network and engines can be started, one process has all that asks for an engine: two dockerd
+    would disturb each other.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    shared = config.stash[_NO_NETWORK] is not None
+    together = config.stash[_NO_NETWORK] is not None and dockerd.missing() is None
+    config.option.loadscopereorder = False  # pytest_collection_modifyitems has the order
 
-    class ByFile(LoadScopeScheduling):
+    class ByEngines(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "engines" if shared and not nodeid.startswith(_WITHOUT_ENGINES) else nodeid.partition("::")[0]
+            if nodeid.startswith(_WITHOUT_ENGINES):
+                return nodeid.partition("[")[0]
+            return "engines" if together else nodeid.partition("::")[0]
 
-    return ByFile(config, log)
+    return ByEngines(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let test processes begin with the long files, which cannot be divided, and end with many short functions."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.nodeid.startswith(_WITHOUT_ENGINES))
 
 
 @pytest.fixture(scope="session", autouse=True)

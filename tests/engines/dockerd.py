@@ -7,14 +7,13 @@ import io
 import ipaddress
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines import base
-from tests.engines._process import EngineStartError, Process, run, start, stop
+from tests.engines._process import EngineStartError, Process, find_program, run, search_path, start, stop
 from tests.engines.network import networks_in_use
 
 PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
@@ -37,7 +36,7 @@ def missing() -> str | None:
     """Return why no engine can be started here, None where one can."""
     if os.name != "posix" or not Path("/proc/self").exists():
         return "the engine needs Linux"
-    if lacking := [name for name in PROGRAMS if not _which(name)]:
+    if lacking := [name for name in PROGRAMS if not find_program(name)]:
         return f"not installed: {', '.join(lacking)} (make engines installs them)"
     if os.geteuid() != 0:
         return "starting a private dockerd needs root"
@@ -108,7 +107,7 @@ def _answers(socket: Path) -> bool:
 
 def _environment(folder: Path, trusted_ca: Path | None) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "BUILDR_"))}
-    env["PATH"] = f"{env.get('PATH', '')}:/usr/sbin:/sbin"
+    env["PATH"] = search_path()
     env["HOME"] = str(folder)
     # The daemon keeps its layers under data-root but writes scratch files where TMPDIR says.
     (folder / "tmp").mkdir(exist_ok=True)
@@ -137,9 +136,9 @@ def _make_bridge(name: str) -> str:
 
 def remove_bridge(name: str) -> None:
     """Take the bridge away, and the packet filter's rules that name it (dockerd leaves them behind)."""
-    if ip := _which("ip"):
+    if ip := find_program("ip"):
         subprocess.run([ip, "link", "delete", name], capture_output=True, check=False)
-    iptables = _which("iptables")
+    iptables = find_program("iptables")
     if not iptables:
         return
     for table in ("filter", "nat"):
@@ -189,9 +188,5 @@ def import_kaniko(host: str, executor: Path) -> str:
     return name
 
 
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
 def _program(name: str) -> str:
-    return _which(name) or name
+    return find_program(name) or name

@@ -12,13 +12,12 @@ import ipaddress
 import json
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.engines._process import EngineStartError, Process, run
+from tests.engines._process import EngineStartError, Process, find_program, run
 
 __all__ = ["OwnNetwork", "enter", "missing", "networks_in_use", "sweep", "try_out"]
 
@@ -40,7 +39,7 @@ def missing() -> str | None:
         return "network namespaces need Linux"
     if os.geteuid() != 0:
         return "making a network namespace needs root"
-    if lacking := [name for name in ("ip", "iptables") if not _which(name)]:
+    if lacking := [name for name in ("ip", "iptables") if not find_program(name)]:
         return f"not installed: {', '.join(lacking)} (make engines installs them)"
     if needed := _needed_on_loopback():
         return f"{needed} is on this machine's loopback"
@@ -227,12 +226,8 @@ def _owner(process: Process) -> str:
     return f"{OWNER}{process.pid}:{process.started}"
 
 
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
 def _program(name: str) -> str:
-    return _which(name) or name
+    return find_program(name) or name
 
 
 def _ip(*words: str) -> str:
