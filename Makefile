@@ -22,7 +22,7 @@ test: $(VENV)/.installed
 
 # As on a machine that has none: what asks for an engine or its programs, the rest of the unit tests does not.
 WITHOUT_ENGINES := tests/integration tests/test_seed_api.py tests/e2e tests/faults tests/unit/builder \
-	tests/unit/test_engine.py tests/unit/test_cli.py
+	tests/unit/engine tests/unit/test_cli.py
 test-without-engines: $(VENV)/.installed
 	$(BIN)/python -m tests.engines without $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope \
 		$(WITHOUT_ENGINES) $(PYTEST_ARGS)
