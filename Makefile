@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test engines lab bench e2e matrix faults fuzz load minimum audit lint lock clean
+.PHONY: demo test test-without-engines engines lab bench e2e matrix faults fuzz load minimum audit lint lock clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
@@ -16,9 +16,16 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python -m tests.demo
 
-# Two processes: what asks an engine in one (tests/conftest.py), all else beside it.
+# Two processes, each with engines and a network namespace of its own, or as a user all engines in one of them.
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
+
+# As on a machine that has none: what asks for an engine or its programs, the rest of the unit tests does not.
+WITHOUT_ENGINES := tests/integration tests/test_seed_api.py tests/e2e tests/faults tests/unit/builder \
+	tests/unit/engine tests/unit/test_cli.py
+test-without-engines: $(VENV)/.installed
+	$(BIN)/python -m tests.engines without $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope \
+		$(WITHOUT_ENGINES) $(PYTEST_ARGS)
 
 engines: $(VENV)/.installed
 	$(BIN)/python -m tests.engines install

@@ -1,4 +1,4 @@
-"""What every test gets: an environment without this machine's engines, logins and proxies."""
+"""What every test gets: an environment without this machine's engines, logins and proxies, and a network of its own."""
 
 from __future__ import annotations
 
@@ -10,25 +10,75 @@ from typing import Any
 
 import pytest
 
+from tests.engines import EngineStartError, dockerd, network
+
 pytest_plugins = ("tests.engines.fixtures",)
 
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
-
-
 _WITHOUT_ENGINES = ("tests/unit/", "tests/fuzz/")
+_NO_NETWORK = pytest.StashKey[str | None]()
+"""Why a test process has no network namespace of its own, None where it has one."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process that runs tests a network namespace of its own, where that is possible."""
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None and getattr(config.option, "tx", None):  # starts the processes and runs no test itself
+        network.sweep()
+        config.stash[_NO_NETWORK] = network.try_out()
+        return
+    if worker is None:
+        network.sweep()
+        config.stash[_NO_NETWORK] = network.missing()
+    else:
+        config.stash[_NO_NETWORK] = worker["no_network"]
+    if config.stash[_NO_NETWORK] is None:
+        try:
+            config.add_cleanup(network.enter().close)
+        except (EngineStartError, OSError) as error:
+            if worker is not None:  # the scheduler relies on it
+                raise
+            config.stash[_NO_NETWORK] = str(error)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a test process whether it gets a network namespace."""
+    node.workerinput["no_network"] = node.config.stash[_NO_NETWORK]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how the engines are kept apart."""
+    why = config.stash[_NO_NETWORK]
+    return f"network: this machine's ({why})" if why else "network: a namespace for each test process"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep in one process what asks an engine: one of each is started, and two dockerd would disturb each other."""
+    """Keep a file's tests in one process, of unit tests a function's, so that both processes end together.
+
+    Where they share a network and engines can be started, one process has all that asks for an engine: two dockerd
+    would disturb each other.
+    """
     from xdist.scheduler import LoadScopeScheduling
+
+    together = config.stash[_NO_NETWORK] is not None and dockerd.missing() is None
+    config.option.loadscopereorder = False  # pytest_collection_modifyitems has the order
 
     class ByEngines(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0] if nodeid.startswith(_WITHOUT_ENGINES) else "engines"
+            if nodeid.startswith(_WITHOUT_ENGINES):
+                return nodeid.partition("[")[0]
+            return "engines" if together else nodeid.partition("::")[0]
 
     return ByEngines(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let test processes begin with the long files, which cannot be divided, and end with many short functions."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.nodeid.startswith(_WITHOUT_ENGINES))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -311,7 +311,7 @@ class Installed:
     def is_stdlib(self, module: str) -> bool:
         """Tell whether the module is the standard library's and not shadowed by a file of the notebook's folder."""
         top = module.partition(".")[0]
-        if top in self.interpreter.builtin_names:
+        if top == "__main__" or top in self.interpreter.builtin_names:
             return True
         if top not in self.interpreter.stdlib_names:
             return False

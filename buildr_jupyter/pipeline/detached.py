@@ -145,7 +145,7 @@ def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[DetachedBuild, s
     ownership.write_private(place.folder / _LOG)
     ownership.write_private(place.folder / "helper.log")
     root = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.kept import main; main()"
+    code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.pipeline.detached import main; main()"
     with (place.folder / "helper.log").open("wb") as log:
         helper = subprocess.Popen(
             [sys.executable, "-P", "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=log, env=dict(job.environ),

@@ -1,4 +1,4 @@
-"""``python -m tests.engines up|down|install|base``."""
+"""``python -m tests.engines up|down|install|base|without``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.engines import Engines, EngineStartError, base, install, take_down
+from tests.engines.hidden import run_without_engines
 
 DEFAULT = Path("/tmp/buildr-engines")
 
@@ -20,6 +21,8 @@ def main() -> int:
         command.add_argument("--dir", type=Path, default=DEFAULT, help="their folder (%(default)s)")
     commands.add_parser("install", help="install the engines' packages (Debian, root)")
     commands.add_parser("base", help="make the base image's tar in the cache, print its path")
+    command = commands.add_parser("without", help="run a command with the engines hidden")
+    command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
     options = parser.parse_args()
     try:
         if options.command == "up":
@@ -32,6 +35,8 @@ def main() -> int:
             return 0
         if options.command == "install":
             return install.install()
+        if options.command == "without":
+            return run_without_engines(options.words)
         print(base.rootfs_tar(base.cache_folder()))
     except EngineStartError as error:
         print(error, file=sys.stderr)

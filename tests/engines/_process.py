@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,6 +115,18 @@ def tail(log: Path, lines: int = 15) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def search_path() -> str:
+    """Return PATH and the sbin folder beside each bin folder on it, which an ordinary user's PATH lacks."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    beside = [folder.with_name("sbin") for folder in folders if folder.name == "bin"]
+    return os.pathsep.join(dict.fromkeys(map(str, [*folders, *beside])))
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of an installed program, None where there is none."""
+    return shutil.which(name, path=search_path())
 
 
 def free_port(address: str = "127.0.0.1") -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.engines._process import EngineStartError, Process, free_port, run, start
+from tests.engines._process import EngineStartError, Process, find_program, free_port, run, search_path, start
 from tests.engines.certificates import Certificate
 from tests.engines.gotools import tool
 from tests.engines.registry import Registry
@@ -35,7 +35,7 @@ def missing() -> str | None:
     """Return why none can be started here, None where one can."""
     if os.name != "posix" or not Path("/proc/self").exists():
         return "buildkitd needs Linux"
-    if not shutil.which("runc", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+    if not find_program("runc"):
         return "not installed: runc (make engines installs it)"
     if os.geteuid() != 0:
         return "starting a private buildkitd needs root"
@@ -56,7 +56,7 @@ def bring_up(folder: Path, registries: Iterable[Registry], certificate: Certific
     socket, port = folder / "buildkitd.sock", free_port()
     (folder / "tmp").mkdir()
     env = {
-        "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "HOME": str(folder), "TMPDIR": str(folder / "tmp")
+        "PATH": search_path(), "HOME": str(folder), "TMPDIR": str(folder / "tmp")
     }  # fmt: skip
     # fmt: off
     command = [

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.engines._process import EngineStartError
+from tests.engines._process import EngineStartError, find_program
 from tests.engines.registry import Registry
 
 __all__ = ["Containers", "set_up", "trust"]
@@ -23,7 +22,7 @@ class Containers:
 
 def missing() -> str | None:
     """Return why the commands cannot be used here, None where they can."""
-    lacking = [name for name in ("buildah", "podman", "runc") if not shutil.which(name, path="/usr/bin:/usr/sbin")]
+    lacking = [name for name in ("buildah", "podman", "runc") if not find_program(name)]
     return f"not installed: {', '.join(lacking)} (make engines installs them)" if lacking else None
 
 
@@ -40,7 +39,7 @@ def set_up(folder: Path, *, driver: str = "overlay") -> Containers:
     limits = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
     # crun, the default, asks for a pure cgroup hierarchy; runc takes a mixed one, too.
     (folder / "containers.conf").write_text(
-        f'{limits}[engine]\nruntime = "/usr/sbin/runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        f'{limits}[engine]\nruntime = "{find_program("runc")}"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
     )
     environment = {
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),

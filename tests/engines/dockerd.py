@@ -7,14 +7,14 @@ import io
 import ipaddress
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines import base
-from tests.engines._process import EngineStartError, Process, run, start, stop
+from tests.engines._process import EngineStartError, Process, find_program, run, search_path, start, stop
+from tests.engines.network import networks_in_use
 
 PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
 
@@ -36,7 +36,7 @@ def missing() -> str | None:
     """Return why no engine can be started here, None where one can."""
     if os.name != "posix" or not Path("/proc/self").exists():
         return "the engine needs Linux"
-    if lacking := [name for name in PROGRAMS if not _which(name)]:
+    if lacking := [name for name in PROGRAMS if not find_program(name)]:
         return f"not installed: {', '.join(lacking)} (make engines installs them)"
     if os.geteuid() != 0:
         return "starting a private dockerd needs root"
@@ -107,7 +107,7 @@ def _answers(socket: Path) -> bool:
 
 def _environment(folder: Path, trusted_ca: Path | None) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "BUILDR_"))}
-    env["PATH"] = f"{env.get('PATH', '')}:/usr/sbin:/sbin"
+    env["PATH"] = search_path()
     env["HOME"] = str(folder)
     # The daemon keeps its layers under data-root but writes scratch files where TMPDIR says.
     (folder / "tmp").mkdir(exist_ok=True)
@@ -122,10 +122,9 @@ def _environment(folder: Path, trusted_ca: Path | None) -> dict[str, str]:
 
 
 def _make_bridge(name: str) -> str:
-    taken = run([_program("ip"), "-o", "-4", "addr", "show"]) + run([_program("ip"), "-4", "route", "show"])
-    nets = [ipaddress.ip_network(word, strict=False) for word in taken.split() if _is_network(word)]
-    for network in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
-        if any(network.overlaps(other) for other in nets if other.prefixlen > 0):
+    in_use = networks_in_use()
+    for network in ipaddress.IPv4Network("172.28.0.0/14").subnets(new_prefix=24):
+        if any(network.overlaps(other) for other in in_use):
             continue
         gateway = str(next(network.hosts()))
         run([_program("ip"), "link", "add", "name", name, "type", "bridge"])
@@ -135,18 +134,11 @@ def _make_bridge(name: str) -> str:
     raise EngineStartError("no free private network for the engine's bridge")
 
 
-def _is_network(word: str) -> bool:
-    try:
-        return "/" in word and bool(ipaddress.ip_network(word, strict=False))
-    except ValueError:
-        return False
-
-
 def remove_bridge(name: str) -> None:
     """Take the bridge away, and the packet filter's rules that name it (dockerd leaves them behind)."""
-    if ip := _which("ip"):
+    if ip := find_program("ip"):
         subprocess.run([ip, "link", "delete", name], capture_output=True, check=False)
-    iptables = _which("iptables")
+    iptables = find_program("iptables")
     if not iptables:
         return
     for table in ("filter", "nat"):
@@ -196,9 +188,5 @@ def import_kaniko(host: str, executor: Path) -> str:
     return name
 
 
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
 def _program(name: str) -> str:
-    return _which(name) or name
+    return find_program(name) or name

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from tests.engines._process import EngineStartError
+from tests.engines._process import EngineStartError, find_program
 from tests.engines.gotools import TOOLS, tool
 
 PACKAGES = {
@@ -54,8 +54,7 @@ def build_tools() -> int:
 
 def install_packages() -> int:
     """Install Debian's packages that are not there; return an exit status."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    lacking = sorted({package for program, package in PACKAGES.items() if not shutil.which(program, path=path)})
+    lacking = sorted({package for program, package in PACKAGES.items() if not find_program(program)})
     if not lacking:
         print("engines: all of Debian's packages are there")
         return 0

@@ -26,7 +26,7 @@ from docker import APIClient
 from buildr_jupyter import builder
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, Requirement, image_labels
 from buildr_jupyter.model.request import BuildRequest, Output, Push
 from buildr_jupyter.registry.client import Manifest
 from buildr_jupyter.registry.client import Registry as RegistryClient
@@ -162,7 +162,7 @@ class Harness:
     def _request(self, plan: ImagePlan, tag: str | None) -> BuildRequest:
         made = context.write_folder(plan, self.folder / secrets.token_hex(4))
         ref = self.world.ref(tag or secrets.token_hex(6))
-        labels = dict(context.image_labels(plan)) if plan.dockerfile else {}
+        labels = dict(image_labels(plan)) if plan.dockerfile else {}
         return BuildRequest(made, (ref,), plan=plan, outputs=self.outputs(ref), labels=labels)
 
     # -- what a builder without a Dockerfile does otherwise

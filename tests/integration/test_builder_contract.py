@@ -25,13 +25,12 @@ from docker import APIClient
 
 from buildr_jupyter import builder
 from buildr_jupyter.commands.images import inspect
-from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.capabilities import BaseRequest
-from buildr_jupyter.model.plan import FileEntry
+from buildr_jupyter.model.plan import FileEntry, image_labels
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.model.result import BuildResult
@@ -166,7 +165,7 @@ def test_build(harness: Harness, subject: builder.Builder, world: World) -> None
     assert json.loads(world.run(result.image, "x", "y z")) == ["/app", 1000, 0, variables, tree, ["x", "y z"]]
     config = world.config(result.image)
     assert request.plan
-    assert {**config["Labels"], **dict(context.image_labels(request.plan))} == config["Labels"]
+    assert {**config["Labels"], **dict(image_labels(request.plan))} == config["Labels"]
     assert (config["User"], config["WorkingDir"]) == ("1000:0", "/app")
     assert config["Entrypoint"] == ["python", "main.py"]
     assert list(config["ExposedPorts"]) == ["8080/tcp"]
@@ -339,7 +338,7 @@ def test_inspect(harness: Harness, subject: builder.Builder, world: World) -> No
         assert row["source"] == "nb.ipynb cell 3"
         assert (row["user"], row["entrypoint"]) == ("1000:0", ["python", "main.py"])
         assert {"A=b", "HOME=/home/app", "PYTHONUNBUFFERED=1"} <= set(row["environment"])
-        assert row["labels"].items() >= dict(context.image_labels(request.plan)).items()
+        assert row["labels"].items() >= dict(image_labels(request.plan)).items()
         assert row["image_id"] == result.image_id
     assert rows[0]["layers"] == rows[1]["layers"]
 

@@ -46,7 +46,6 @@ def test_nothing_is_left(docker_engine: Dockerd, tmp_path: Path, how: str) -> No
 
 def test_an_engine_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("tests.engines.dockerd._which", lambda _: None)
     with Engines(tmp_path / "engines") as engines:
         with pytest.raises(EngineStartError, match="not installed: dockerd"):
             engines.docker()

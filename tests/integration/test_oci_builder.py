@@ -249,7 +249,9 @@ def test_two_platforms_are_an_index(oci: OciBuilder, tmp_path: Path) -> None:
             fake.blobs |= dict(zip(digests, blobs, strict=True))
             kind = "application/vnd.docker.distribution.manifest.v2+json"
             manifest = {
-                "schemaVersion": 2, "mediaType": kind, "config": {"digest": digests[0], "size": len(blobs[0])},
+                "schemaVersion": 2, "mediaType": kind,
+                "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": digests[0],
+                           "size": len(blobs[0])},
                 "layers": [{"digest": digests[1], "size": len(layer),
                             "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}],
             }  # fmt: skip

@@ -159,7 +159,8 @@ def test_a_distribution_that_the_user_names_may_have_a_module_that_is_not_instal
 
 
 def test_the_standard_library_needs_nothing_but_a_shadow_of_it_comes_along(site: Site, tmp_path: Path) -> None:
-    assert resolve([use("json"), use("os.path"), use("sys")], installed(site), markers=MARKERS) == Requirements()
+    asked = [use("json"), use("os.path"), use("sys"), use("__main__")]
+    assert resolve(asked, installed(site), markers=MARKERS) == Requirements()
     (tmp_path / "random.py").write_text("seed = 4\n")
     found = resolve([use("random")], installed(site, tmp_path), markers=MARKERS)
     assert [entry.path for entry in found.modules] == ["app/random.py"]

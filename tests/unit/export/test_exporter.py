@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,17 +53,28 @@ def run_program(program: Program, folder: Path) -> subprocess.CompletedProcess[s
 
 
 KERNEL = """
-import ast, codeop, json, os, sys, warnings
+import json, os, sys, warnings
 warnings.simplefilter("ignore")
-sys.path.insert(0, sys.argv[1])
 from IPython.core.interactiveshell import InteractiveShell
+for line in sys.stdin:
+    if os.fork() == 0:
+        break
+    os.wait()
+    print(flush=True)
+else:
+    sys.exit()
+request = json.loads(line)
+os.chdir(request["folder"])
+sys.path.insert(0, ".")
+os.environ["IPYTHONDIR"] = os.path.abspath(".ipython")
+out = os.open("../printed", os.O_CREAT | os.O_WRONLY)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+sys.stdin = open(0)
+os.dup2(2, 1)
 shell = InteractiveShell.instance()
 shell.display_formatter.formatters["text/plain"].pprint = False
-cells = json.loads(sys.stdin.read())
-out = os.dup(1)
-os.dup2(2, 1)
-for number, cell in enumerate(cells):
-    if number == len(cells) - 1:
+for number, cell in enumerate(request["cells"]):
+    if number == len(request["cells"]) - 1:
         sys.stdout.flush()
         os.dup2(out, 1)
         sys.displayhook = shell.displayhook
@@ -69,20 +82,25 @@ for number, cell in enumerate(cells):
     shell.run_cell(cell, store_history=True)
 sys.stdout.flush()
 """
+"""Imports IPython once and gives each line's cells, with their folder, to a child; answers with an empty line."""
 
 
-def kernel_prints(sources: list[str], folder: Path) -> str:
-    import json
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", KERNEL],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+    ) as process:  # fmt: skip
+        yield process
+        process.stdin.close()
 
-    done = subprocess.run(
-        [sys.executable, "-c", KERNEL, "."],
-        cwd=folder,
-        input=json.dumps(sources),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONHASHSEED": "0", "IPYTHONDIR": str(folder / ".ipython"), "NO_COLOR": "1"},
-    )
-    return done.stdout
+
+def kernel_prints(kernel: subprocess.Popen[str], sources: list[str], folder: Path) -> str:
+    kernel.stdin.write(json.dumps({"cells": sources, "folder": str(folder)}) + "\n")
+    kernel.stdin.flush()
+    assert kernel.stdout.readline() == "\n"
+    return (folder.parent / "printed").read_text()
 
 
 def test_there_are_at_least_150() -> None:
@@ -90,7 +108,7 @@ def test_there_are_at_least_150() -> None:
 
 
 @pytest.mark.parametrize(("sources", "expected"), cases())
-def test_odd_cell(sources: list[str], expected: str, tmp_path: Path) -> None:
+def test_odd_cell(sources: list[str], expected: str, tmp_path: Path, kernel: subprocess.Popen[str]) -> None:
     if not expected.isdigit():
         with pytest.raises(Exception) as caught:
             program_of(sources)
@@ -101,7 +119,7 @@ def test_odd_cell(sources: list[str], expected: str, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "kernel").mkdir()
     done = run_program(program, tmp_path / "app")
-    wanted = kernel_prints(sources, tmp_path / "kernel")
+    wanted = kernel_prints(kernel, sources, tmp_path / "kernel")
     assert done.returncode == 0, done.stderr
     assert done.stdout == wanted
     assert program.carried == int(expected)

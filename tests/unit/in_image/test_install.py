@@ -77,12 +77,14 @@ def program(step: Path, **variables: str) -> str:
     return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
 
+# Each of a row would be seen by itself, so that one installation does for all of them.
 SETTINGS: list[dict[str, str]] = [
-    {"PIP_USER": "1"}, {"PIP_TARGET": "{step}/elsewhere"}, {"PIP_PREFIX": "{step}/elsewhere"}, {"PIP_ROOT": "{step}/elsewhere"},
-    {"PIP_NO_DEPS": "1"}, {"PIP_DRY_RUN": "1"}, {"PIP_CONSTRAINT": "{step}/none.txt"}, {"PIP_PYTHON": "/nonexistent"}, {"pip_user": "1"},
+    {"PIP_USER": "1", "PIP_NO_DEPS": "1", "PIP_CONSTRAINT": "{step}/none.txt", "PIP_PYTHON": "/nonexistent"},
+    {"PIP_TARGET": "{step}/elsewhere", "PIP_DRY_RUN": "1", "pip_user": "1"},
+    {"PIP_PREFIX": "{step}/elsewhere", "PIP_ROOT": "{step}/elsewhere"},
     {"PYTHONUSERBASE": "{step}/user", "PIP_USER": "1", "PIP_PLATFORM": "win32", "PIP_REPORT": "{step}/report.json"},
     {"PYTHONHOME": sys.base_prefix, "PYTHONNOUSERSITE": "1", "PYTHONOPTIMIZE": "2", "VIRTUAL_ENV": "/nonexistent"},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: ",".join(settings))
@@ -95,17 +97,17 @@ def test_a_base_with_settings_of_its_own(step: Path, settings: dict[str, str]) -
 
 
 FILES = [
-    ("global", "user = true", "home/.config/pip/pip.conf"), ("install", "target = {step}/elsewhere", "home/.pip/pip.conf"),
-    ("global", "prefix = {step}/elsewhere", "PIP_CONFIG_FILE"), ("install", "no-deps = true", "home/.config/pip/pip.conf"),
-    ("global", "root = {step}/elsewhere", "home/.pip/pip.conf"), ("install", "dry-run = true", "PIP_CONFIG_FILE"),
-]  # fmt: skip
+    ("[global]\nuser = true\n[install]\nno-deps = true\n", "home/.config/pip/pip.conf"),
+    ("[install]\ntarget = {step}/elsewhere\n[global]\nroot = {step}/elsewhere\n", "home/.pip/pip.conf"),
+    ("[global]\nprefix = {step}/elsewhere\n[install]\ndry-run = true\n", "PIP_CONFIG_FILE"),
+]
 
 
-@pytest.mark.parametrize(("section", "line", "place"), FILES)
-def test_a_base_with_a_file_of_pip(step: Path, section: str, line: str, place: str) -> None:
+@pytest.mark.parametrize(("text", "place"), FILES, ids=[place for _, place in FILES])
+def test_a_base_with_a_file_of_pip(step: Path, text: str, place: str) -> None:
     path = step / ("own.conf" if place == "PIP_CONFIG_FILE" else place)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"[{section}]\n{line}\n".replace("{step}", str(step)))
+    path.write_text(text.replace("{step}", str(step)))
     variables = {"PIP_CONFIG_FILE": str(path)} if place == "PIP_CONFIG_FILE" else {}
     done = run(step, **variables)
     assert done.returncode == 0, done.stderr

@@ -149,9 +149,9 @@ def test_a_bomb_costs_what_the_limit_costs(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(guard, "_UNPACKED_LIMIT", 1 << 20)
     monkeypatch.setattr(guard, "_PIECE", 1 << 18)
     read = []
-    search = guard.leaks.search_deeply
+    search = guard.search.search_deeply
     monkeypatch.setattr(
-        guard.leaks, "search_deeply", lambda content, values, path="": read.append(len(content)) or search(b"")
+        guard.search, "search_deeply", lambda content, values, path="": read.append(len(content)) or search(b"")
     )
     assert not found(entry("app/bomb.gz", gzip.compress(bytes(64 << 20))))
     assert sum(read) < 2 << 20
