@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects
 from buildr_jupyter.analysis import library_tables as known
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.scope import stored_names
 

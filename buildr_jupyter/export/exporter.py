@@ -15,6 +15,7 @@ from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
+from buildr_jupyter.export.named_files import carry_named
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
@@ -244,7 +245,15 @@ class Making(Carried):
             if use.node in rewritten:
                 self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
                 self.warnings.append(BuildWarning(f"{use.origin}: {use.path!r} is written as {rewritten[use.node]!r}"))
-        return entries
+        named, warnings = carry_named(
+            [(statement.node, self.title(statement.run)) for statement in sliced.kept],
+            self.folder.absolute(),
+            known=[entry.path for entry in entries],
+            written=written,
+            limit_bytes=options.file_limit_bytes,
+        )
+        self.warnings += warnings
+        return sorted([*entries, *named], key=lambda entry: entry.path)
 
     def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
         found: list[ImportUse] = []

@@ -1,0 +1,5 @@
+import collections
+
+
+def is_callable(x):
+    return isinstance(x, collections.Callable)

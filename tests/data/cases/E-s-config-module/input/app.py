@@ -1,0 +1,5 @@
+import config
+
+
+def mode():
+    return "debug" if config.DEBUG else "live"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.export.named_files import carry_named, texts
+
+
+def found(code: str) -> set[str]:
+    return {text for text, _ in texts([(node, "cell 0") for node in ast.parse(code).body])}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "read('data/a.csv')",
+        "read(path='data/a.csv')",
+        "P = 'data/a.csv'\nread(P)",
+        "D = 'data'\nread(D + '/a.csv')",
+        "D = 'data'\nread(f'{D}/a.csv')",
+        "import os\nD = 'data'\nread(os.path.join(D, 'a.csv'))",
+        "from pathlib import Path\nD = Path('data')\nread(D / 'a.csv')",
+        "from pathlib import Path\nread(Path('data', 'a.csv'))",
+        "from pathlib import Path\nread(Path('data').joinpath('a.csv'))",
+        "for f in ['data/a.csv']:\n    read(f)",
+        "def f(x='data/a.csv'):\n    return read(x)",
+    ],
+)
+def test_a_path_is_found_however_it_is_put_together(code: str) -> None:
+    assert "data/a.csv" in found(code)
+
+
+def test_columns_are_no_paths() -> None:
+    assert found("frame['data'][['a', 'b']]") == set()
+
+
+def carried(folder: Path, code: str, **options: object) -> tuple[list[str], list[str]]:
+    trees = [(node, "cell 0") for node in ast.parse(code).body]
+    settings = {"known": (), "written": (), "limit_bytes": 100} | options
+    entries, warnings = carry_named(trees, folder, **settings)  # type: ignore[arg-type]
+    return [entry.path for entry in entries], [warning.text for warning in warnings]
+
+
+def test_files_and_folders_that_are_here_are_carried(tmp_path: Path) -> None:
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    for name in ("data/a.csv", "data/deep/b.csv", "data/.env", "c.txt"):
+        (tmp_path / name).write_text("x")
+    assert carried(tmp_path, "walk('data')")[0] == ["app/data/a.csv", "app/data/deep/b.csv"]
+    assert carried(tmp_path, "f('./c.txt')")[0] == ["app/c.txt"]
+    assert carried(tmp_path, "f('c.txt')", known=["app/c.txt"])[0] == []
+    assert carried(tmp_path, "f('c.txt')", written=["c.txt"])[0] == []
+    assert carried(tmp_path, "f('nothing.txt', '.', '', '\\0', '/etc/passwd', '~', 'x' * 9)")[0] == []
+
+
+def test_nothing_outside_of_the_folder_is_carried(tmp_path: Path) -> None:
+    (tmp_path / "nb" / "data").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("x")
+    (tmp_path / "nb" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "nb" / "data" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    assert carried(tmp_path / "nb", "f('../secret.txt', 'link.txt', 'data', 'data/link.txt')")[0] == []
+
+
+def test_a_large_file_is_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(b"x" * 101)
+    entries, warnings = carried(tmp_path, "f('big.bin')")
+    assert entries == []
+    assert warnings == ["cell 0, line 1: big.bin has 101 bytes and is not carried"]
