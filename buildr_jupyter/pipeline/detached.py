@@ -242,7 +242,7 @@ def main() -> None:
     place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
     held = ownership.hold(place)
     source: Any = _Source(folder)
-    job = _Kept(source, options, interpreter, dict(os.environ), None, executor, notebook, refs)
+    job = _Kept(source, options, interpreter, dict(os.environ), executor=executor, notebook_path=notebook, given=refs)
     assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)
     display = _File(place / _LOG)
 
