@@ -141,6 +141,8 @@ def _project_values(path: Path, table: Any) -> dict[str, Any]:
                 hint=f"say it on the line, with %config or as BUILDR_…; a project may set {', '.join(sorted(allowed))}",
             )
         values[name] = _typed(path, allowed[name], value)
+        if name == "root":
+            values[name] = str(path.parent.absolute() / value)
         if name == "base" and not _BY_DIGEST.fullmatch(value):
             raise SettingError(
                 f"{path}: [tool.buildr] base {value!r} is not named by its digest",

@@ -15,6 +15,7 @@ from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
@@ -59,6 +60,7 @@ class Made:
     warnings: tuple[BuildWarning, ...] = ()
     carried: int = 0
     before: int = 0
+    tree: Tree | None = None
 
 
 class Making(Carried):
@@ -88,6 +90,7 @@ class Making(Carried):
             captured=self.captured,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
             awaits=any(awaits(statement.node) for statement in sliced.kept),
+            folder=self.tree.inside if self.tree else "",
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
         )
         text, origins = join(preamble, blocks, mark)
@@ -103,6 +106,7 @@ class Making(Carried):
             tuple(dict.fromkeys(self.warnings)),
             len(others),
             sum(1 for statement in statements if statement.run != self.last),
+            self.tree,
         )
 
     # -- statements
@@ -233,18 +237,21 @@ class Making(Carried):
         written = {token for statement in sliced.kept if statement.facts for token in _written(statement)}
         uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
         options = self.options
-        entries, rewritten = carry_files(
+        carried = carry_files(
             [use for _, use in uses],
             self.folder,
             limit_bytes=options.file_limit_bytes,
             include=options.include,
             mounts=options.mounts,
+            root=options.root,
+            unasked=self.namespace is not None,
         )
+        self.tree, rewritten = carried.tree, carried.rewritten
         for run, use in uses:
             if use.node in rewritten:
                 self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
                 self.warnings.append(BuildWarning(f"{use.origin}: {use.path!r} is written as {rewritten[use.node]!r}"))
-        return entries
+        return list(carried.entries)
 
     def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
         found: list[ImportUse] = []

@@ -145,6 +145,8 @@ class ImagePlan:
     environment: tuple[tuple[str, str], ...] = ()
     user: str = "1000:0"
     workdir: str = "/app"
+    folder: str = ""
+    """The notebook's folder below ``app/``, where ``app/`` holds the tree of its project: ``notebooks/daily``."""
     ports: tuple[str, ...] = ()
     """``8080/tcp`` …"""
     entrypoint: tuple[str, ...] = ("python", "main.py")
@@ -172,6 +174,16 @@ class ImagePlan:
             "requirements": [{"requirement": r.text, "why": r.why} for r in self.requirements],
             "files": [_file_json(f) | {"why": f.why} for f in self.all_files],
         }
+
+    @property
+    def program_folder(self) -> str:
+        """Where the program works in the image: the notebook's folder."""
+        return f"{self.workdir}/{self.folder}" if self.folder else self.workdir
+
+    @property
+    def output_folder(self) -> str:
+        """``$BUILDR_OUTPUT_DIR`` of the image."""
+        return f"{self.program_folder}/output"
 
     @property
     def all_files(self) -> tuple[FileEntry, ...]:
@@ -218,6 +230,7 @@ class ImagePlan:
             environment=tuple((k, v) for k, v in data["environment"]),
             user=data["user"],
             workdir=data["workdir"],
+            folder=data.get("folder", ""),
             ports=tuple(data["ports"]),
             entrypoint=tuple(data["entrypoint"]),
             labels=tuple((k, v) for k, v in data["labels"]),
@@ -267,6 +280,7 @@ class ImagePlan:
             "environment": [list(pair) for pair in self.environment],
             "user": self.user,
             "workdir": self.workdir,
+            "folder": self.folder,
             "ports": list(self.ports),
             "entrypoint": list(self.entrypoint),
             "labels": [list(pair) for pair in self.labels],
