@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by the shell: >&-
         sys.stdout = ClosedOutput()
     try:
-        args = make_parser().parse_args(words)
+        args = _parse(words)
         status = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return status
@@ -128,6 +128,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         return report_failure(error, as_json=as_json, command=words[0] if words else "")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; what is none is refused by the command's own parser, whose help lists its options."""
+    parser = make_parser()
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        commands = next(one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+        commands[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
 
 
 def _flushed(status: int) -> int:

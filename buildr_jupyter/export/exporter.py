@@ -199,11 +199,17 @@ class Making(Carried):
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))
 
     def _check_dialect(self, sliced: Slice) -> None:
+        assigned = (self._assignment(sliced, name) for name in self.params)
+        given = [found[0] for found in assigned if found]  # what a parameter takes the place of
         for statement in sliced.kept:
             facts = statement.facts
             if facts is None:
                 continue
-            if "input" in facts.reads and self.flow.before("input", statement.number) is None:
+            if (
+                "input" in facts.reads
+                and statement not in given
+                and self.flow.before("input", statement.number) is None
+            ):
                 line = facts.direct.get("input", statement.line)
                 raise DialectError(
                     f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
