@@ -17,6 +17,7 @@ from buildr_jupyter.commands.failures import ClosedOutput, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import LeftOut, allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
+from buildr_jupyter.config.parse import parse_strings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -187,7 +188,9 @@ def _context_job(args: argparse.Namespace) -> Any:
     folder = Path.cwd() / args.from_context
     found = settings.gather(line=_given(args), environ=os.environ, site=_site())
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=Path.cwd())
-    return Job(ContextSource(folder), options, Interpreter.current(), dict(os.environ))
+    bases = found.get("allow_base")
+    source = ContextSource(folder, parse_strings(bases.value if bases else ()))
+    return Job(source, options, Interpreter.current(), dict(os.environ))
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

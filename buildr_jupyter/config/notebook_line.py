@@ -17,7 +17,7 @@ from buildr_jupyter.config.requirement_text import is_plain_requirement
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
 
-__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "render_table"]
+__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "is_listed_base", "render_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def _is_requirement(value: str, _bases: Sequence[str]) -> bool:
     return is_plain_requirement(value)
 
 
-def _is_listed_base(value: str, bases: Sequence[str]) -> bool:
+def is_listed_base(value: str, bases: Sequence[str]) -> bool:
+    """Tell whether an image is of one of these repositories."""
     try:
         wanted = ImageRef.parse(value)
         listed = [ImageRef.parse(base.rstrip("/")) for base in bases]
@@ -110,7 +111,7 @@ RULES: Mapping[str, Rule] = {
     "exclude": _FOLDER,
     "root": _NO,
     "port": Rule("PORT or HOSTPORT:PORT, which opens 127.0.0.1 alone", _is_port),
-    "base": Rule("a repository that the setting allow-base lists", _is_listed_base),
+    "base": Rule("a repository that the setting allow-base lists", is_listed_base),
     "repository": _NO,
     "publish": _NO,
     "run": _NO,

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.config.notebook_line import is_listed_base
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.config.requirement_text import parse_requirement
 from buildr_jupyter.context import folder as context
@@ -36,6 +37,8 @@ from buildr_jupyter.secretscan import scan as guard
 __all__ = ["Assembly", "CellSource", "ContextSource", "ScriptSource", "Source", "assemble", "default_name"]
 
 _MAIN = "app/main.py"
+_OFFICIAL = "python"
+"""The repository of the bases that are taken where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class ContextSource:
     """A context folder, built as it stands."""
 
     folder: Path
+    bases: tuple[str, ...] = ()
+    """Repositories that the user's or the site's settings allow as bases of what they did not write."""
 
 
 Source = CellSource | ScriptSource | ContextSource
@@ -170,7 +175,16 @@ def _context(source: ContextSource, options: Options, environ: Mapping[str, str]
         if not requirement.text.startswith("./wheels/"):
             parse_requirement(requirement.text, f"{source.folder.name}/requirements.txt")
     plan = replace(plan, platforms=options.platforms or plan.platforms)
-    return Assembly(plan, index_config.read_settings(environ, home=Path.home()))
+    settings = index_config.read_settings(environ, home=Path.home())
+    if (plan.dockerfile is None and is_listed_base(plan.base, (_OFFICIAL, *source.bases))) or not settings.environment:
+        return Assembly(plan, settings)
+    # The folder may come from anybody, and its steps, or its base's own Python, would read the login.
+    what = "its Dockerfile is its own" if plan.dockerfile else f"its base {plan.base} is on no list of yours"
+    warning = BuildWarning(
+        f"--from-context: the settings of the package index stay here, for {what}",
+        hint=None if plan.dockerfile else "list the base's repository, if you know it: --allow-base REPO",
+    )
+    return Assembly(plan, replace(settings, environment={}), warnings=(warning,))
 
 
 def _cell_label(cell: CellRun | None) -> str | None:

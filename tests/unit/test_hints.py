@@ -654,6 +654,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("oci.interpreter_base", "name a"): "needs a system without glibc; the step is that of mend --base",
     ("oci.layer", "pip install zstandard"): "installs a package",
     ("oci.store", "make room"): "needs a full disk; the command is tried at commands.cache",
+    ("pipeline.planner", "list the base's repository"): "tests/unit/context/test_hostile_folder.py",
     ("process.run", ""): "tests/unit/process/test_run.py",
     ("registry.answers", "MANIFEST_INVALID"): "a key of a table",
     ("registry.answers", "NAME_UNKNOWN"): "a key of a table",
