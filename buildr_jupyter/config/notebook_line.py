@@ -17,7 +17,7 @@ from buildr_jupyter.config.requirement_text import is_plain_requirement
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
 
-__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "is_listed_base", "render_table"]
+__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "is_listed_base", "registry_of", "render_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ def _never(_value: str, _bases: Sequence[str]) -> bool:
 
 
 def _is_name(value: str, _bases: Sequence[str]) -> bool:
-    return _registry_of(value) is None
+    return registry_of(value) is None
 
 
-def _registry_of(value: str) -> str | None:
+def registry_of(value: str) -> str | None:
     """Return the registry in front of a name; a text that is no reference at all is refused later, by name."""
     try:
         return ImageRef.parse(value).registry

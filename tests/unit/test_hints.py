@@ -369,6 +369,16 @@ def try_21(world: World) -> None:
     assert settings.gather(line={}, environ={hint.rpartition(" ")[2]: "python:3.12"})["base"].value == "python:3.12"
 
 
+@trial("config.settings", "write the name alone")
+def try_a_name_alone(world: World) -> None:
+    hint = world.hint(lambda: project(world, "[tool.buildr]\nname = 'r.example/me/x'\n"))
+    assert project(world, "[tool.buildr]\nname = 'x'\n").values["name"] == "x"
+    said = world.options("--name", "x", "--publish", *option(hint.replace("HOST/PATH", "r.example/me"), "--repository"))
+    said.check_publish()
+    found = settings.gather(line={}, environ={hint.rpartition(" ")[2]: "r.example/me"})
+    assert found["repository"].value == "r.example/me"
+
+
 @trial("config.settings", "trusted-owners = ")
 def try_22(world: World) -> None:
     site = world.folder / "buildr.toml"
