@@ -69,7 +69,7 @@ class Host:
     def environment(self) -> dict[str, str]:
         home = self.place.parent / f"{self.place.name}-home"
         return {
-            "PATH": os.environ["PATH"], "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "LANG": "C.UTF-8",
+            "PATH": f"{self.place}/bin:{os.environ['PATH']}", "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "LANG": "C.UTF-8",
             "DOCKER_HOST": f"unix://{home}/none.sock", "CANARY": str(self.canary), "MY_SECRET": "the-secret",
             "BUILDR_STORE": str(home / "store"), "BUILDR_CONNECT_TIMEOUT": "5", "BUILDR_READ_TIMEOUT": "5",
         }  # fmt: skip
@@ -94,6 +94,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
             program = made.folder / name
             program.write_text(f"#!/bin/sh\necho ran > {made.canary}\nexit 1\n")
             program.chmod(0o755)
+        (tmp_path / "bin").mkdir()
+        (made.folder / "buildctl").rename(tmp_path / "bin" / "buildctl")  # the user's own, where none is installed
         (made.folder / "setup.py").write_text(f"open({str(made.canary)!r}, 'w').write('ran')\n")
         threading.Thread(target=made.count, daemon=True).start()
         yield made
@@ -114,13 +116,11 @@ class Attack:
     """How the command ends with the option on the cell's line."""
 
 
-BODY = "import os\nopen(os.environ.get('CANARY', 'CANARY_PATH'), 'w').write('ran')"
 ATTACKS = {
     "a check runs the cell": Attack("export", "--check", "ran", body="open('HOST/../canary', 'w').write('ran')"),
     "a program as the builder": Attack("build", "--builder buildah=EVIL", "ran"),
-    "another program": Attack("build", "--builder kaniko=EVIL", "ran", user=("--output", "x.tar")),
     "a server as the engine": Attack("build", "--builder podman=tcp://SERVER", "connected"),
-    "a server as buildkitd": Attack("build", "--builder buildkit=tcp://SERVER", "connected", user=("--output", "x.tar")),
+    "a server as buildkitd": Attack("build", "--builder buildkit=tcp://SERVER", "ran", user=("--output", "x.tar")),
     "a registry to push to": Attack(
         "build", "--repository SERVER/evil --quiet", "connected", user=("--publish", "--builder", "oci"), statuses=(2,)
     ),
