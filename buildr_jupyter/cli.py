@@ -354,7 +354,7 @@ def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import list_images, render_listed
 
     for row in list_images():
-        sys.stdout.write((json.dumps(row, ensure_ascii=False) if args.json else render_listed(row)) + "\n")
+        sys.stdout.write((json.dumps(row) if args.json else render_listed(row)) + "\n")
     return 0
 
 
@@ -362,7 +362,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import inspect, render
 
     for number, row in enumerate(inspect(args.image)):
-        text = json.dumps(row, ensure_ascii=False) if args.json else ("\n" if number else "") + render(row)
+        text = json.dumps(row) if args.json else ("\n" if number else "") + render(row)
         sys.stdout.write(text + "\n")
     return 0
 
@@ -384,7 +384,7 @@ def _done(args: argparse.Namespace, **facts: Any) -> int:
     """Print the JSON line of a command that succeeded, where one is wanted; return status 0."""
     if args.json:
         record = {"schema": 1, "command": args.command, "status": "ok", **facts, "error": None}
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(record) + "\n")
     return 0
 
 
@@ -392,8 +392,15 @@ def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.doctor import examine
 
     report = examine(dict(os.environ))
-    sys.stdout.write((json.dumps(report.to_json(), ensure_ascii=False) if args.json else report.render()) + "\n")
+    sys.stdout.write((json.dumps(report.to_json()) if args.json else report.render()) + "\n")
     return 0 if report.can_build else 1
+
+
+def _ask(prompt: str) -> str:
+    """Return a line that a person types; the question goes to standard error, for standard output may be JSON."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    return input()
 
 
 def _login(args: argparse.Namespace) -> int:
@@ -402,7 +409,7 @@ def _login(args: argparse.Namespace) -> int:
     password = sys.stdin.readline().rstrip("\r\n") if args.password_stdin else None
     if args.password_stdin and not (password and args.username):
         raise OptionError("login: --password-stdin wants --username and a password on standard input")
-    sys.stderr.write(log_in(args.host, args.username, password) + "\n")
+    sys.stderr.write(log_in(args.host, args.username, password, ask=_ask) + "\n")
     return _done(args, host=args.host)
 
 
