@@ -17,6 +17,7 @@ from buildr_jupyter.commands.failures import ClosedOutput, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import LeftOut, allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
+from buildr_jupyter.config.parse import parse_strings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -114,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by the shell: >&-
         sys.stdout = ClosedOutput()
     try:
-        args = make_parser().parse_args(words)
+        args = _parse(words)
         status = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return status
@@ -128,6 +129,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         return report_failure(error, as_json=as_json, command=words[0] if words else "")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; what is none is refused by the command's own parser, whose help lists its options."""
+    parser = make_parser()
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        commands = next(one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+        commands[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
 
 
 def _flushed(status: int) -> int:
@@ -177,7 +188,9 @@ def _context_job(args: argparse.Namespace) -> Any:
     folder = Path.cwd() / args.from_context
     found = settings.gather(line=_given(args), environ=os.environ, site=_site())
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=Path.cwd())
-    return Job(ContextSource(folder), options, Interpreter.current(), dict(os.environ))
+    bases = found.get("allow_base")
+    source = ContextSource(folder, parse_strings(bases.value if bases else ()))
+    return Job(source, options, Interpreter.current(), dict(os.environ))
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -341,7 +354,7 @@ def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import list_images, render_listed
 
     for row in list_images():
-        sys.stdout.write((json.dumps(row, ensure_ascii=False) if args.json else render_listed(row)) + "\n")
+        sys.stdout.write((json.dumps(row) if args.json else render_listed(row)) + "\n")
     return 0
 
 
@@ -349,7 +362,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import inspect, render
 
     for number, row in enumerate(inspect(args.image)):
-        text = json.dumps(row, ensure_ascii=False) if args.json else ("\n" if number else "") + render(row)
+        text = json.dumps(row) if args.json else ("\n" if number else "") + render(row)
         sys.stdout.write(text + "\n")
     return 0
 
@@ -371,7 +384,7 @@ def _done(args: argparse.Namespace, **facts: Any) -> int:
     """Print the JSON line of a command that succeeded, where one is wanted; return status 0."""
     if args.json:
         record = {"schema": 1, "command": args.command, "status": "ok", **facts, "error": None}
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(record) + "\n")
     return 0
 
 
@@ -379,8 +392,15 @@ def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.doctor import examine
 
     report = examine(dict(os.environ))
-    sys.stdout.write((json.dumps(report.to_json(), ensure_ascii=False) if args.json else report.render()) + "\n")
+    sys.stdout.write((json.dumps(report.to_json()) if args.json else report.render()) + "\n")
     return 0 if report.can_build else 1
+
+
+def _ask(prompt: str) -> str:
+    """Return a line that a person types; the question goes to standard error, for standard output may be JSON."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    return input()
 
 
 def _login(args: argparse.Namespace) -> int:
@@ -389,7 +409,7 @@ def _login(args: argparse.Namespace) -> int:
     password = sys.stdin.readline().rstrip("\r\n") if args.password_stdin else None
     if args.password_stdin and not (password and args.username):
         raise OptionError("login: --password-stdin wants --username and a password on standard input")
-    sys.stderr.write(log_in(args.host, args.username, password) + "\n")
+    sys.stderr.write(log_in(args.host, args.username, password, ask=_ask) + "\n")
     return _done(args, host=args.host)
 
 

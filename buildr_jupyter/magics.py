@@ -54,6 +54,8 @@ class ContainerizeMagics(Magics, Configurable):
         Unicode(), None, allow_none=True, help="repositories that a notebook file may take as its base"
     ).tag(config=True)
     python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
+    root = Unicode(None, allow_none=True, help="the project's folder, of which files keep their place").tag(config=True)
+    snapshot_limit = Unicode(None, allow_none=True, help="how large a snapshot may be: 2g").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 

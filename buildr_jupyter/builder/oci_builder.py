@@ -357,8 +357,17 @@ class OciBuilder:
                 continue
             root = plan.workdir.strip("/")
             inside = [Entry.of_plan(f"{root}/{e.path.removeprefix('app/')}", e) for e in entries]
-            inside += [Entry.folder(root, 0o775), Entry.folder(f"{root}/output", 0o775)]
-            key = ["files", FORMAT, root, self._using.key, [[e.path, e.mode, e.sha256] for e in entries], title]
+            writable = dict.fromkeys((plan.workdir, plan.program_folder, plan.output_folder))
+            inside += [Entry.folder(folder.strip("/"), 0o775) for folder in writable]
+            key = [
+                "files",
+                FORMAT,
+                root,
+                plan.folder,
+                self._using.key,
+                [[e.path, e.mode, e.sha256] for e in entries],
+                title,
+            ]
             step = StepUpdate(title, title, started_at=self._clock())
             yield step
             layer, had = self.store.make_layer(

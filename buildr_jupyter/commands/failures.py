@@ -75,7 +75,7 @@ def _record(error: BuildrError, command: str) -> str:
     record: dict[str, Any] = {
         "schema": 1, "command": clean_text(command), "status": "failed", "error": error_fields(error),
     }  # fmt: skip
-    return json.dumps(record, ensure_ascii=False)
+    return json.dumps(record)
 
 
 def _output_failure() -> BuildrError | None:

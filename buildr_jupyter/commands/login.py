@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from buildr_jupyter.errors import CredentialError, OptionError
+from buildr_jupyter.errors import CredentialError, OptionError, RegistryUnauthorized
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import CellSource
 
@@ -49,7 +49,11 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
 
     def verify(login: keychain.Login) -> None:
         with contextlib.closing(registry.connect(host, login)) as asked:
-            asked.ping()
+            try:
+                asked.ping()
+            except RegistryUnauthorized as error:
+                error.hint = "correct the user name or the password: many registries want a token in its place"
+                raise
 
     kept = keychain.login(host, user, password, verify=verify)
     return f"logged in to {host} as {user}; the login is kept in {kept.source}"

@@ -17,7 +17,7 @@ from buildr_jupyter.config.requirement_text import is_plain_requirement
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
 
-__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "render_table"]
+__all__ = ["RULES", "LeftOut", "Rule", "allowed_part", "is_listed_base", "registry_of", "render_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ def _never(_value: str, _bases: Sequence[str]) -> bool:
 
 
 def _is_name(value: str, _bases: Sequence[str]) -> bool:
-    return _registry_of(value) is None
+    return registry_of(value) is None
 
 
-def _registry_of(value: str) -> str | None:
+def registry_of(value: str) -> str | None:
     """Return the registry in front of a name; a text that is no reference at all is refused later, by name."""
     try:
         return ImageRef.parse(value).registry
@@ -82,7 +82,8 @@ def _is_requirement(value: str, _bases: Sequence[str]) -> bool:
     return is_plain_requirement(value)
 
 
-def _is_listed_base(value: str, bases: Sequence[str]) -> bool:
+def is_listed_base(value: str, bases: Sequence[str]) -> bool:
+    """Tell whether an image is of one of these repositories."""
     try:
         wanted = ImageRef.parse(value)
         listed = [ImageRef.parse(base.rstrip("/")) for base in bases]
@@ -108,14 +109,16 @@ RULES: Mapping[str, Rule] = {
     "requirement": Rule("a requirement by name", _is_requirement),
     "include": _FOLDER,
     "exclude": _FOLDER,
+    "root": _NO,
     "port": Rule("PORT or HOSTPORT:PORT, which opens 127.0.0.1 alone", _is_port),
-    "base": Rule("a repository that the setting allow-base lists", _is_listed_base),
+    "base": Rule("a repository that the setting allow-base lists", is_listed_base),
     "repository": _NO,
     "publish": _NO,
     "run": _NO,
     "here": _NO,
     "builder": _NO,
     "snapshot": _NO,
+    "snapshot_limit": _NO,
     "recompute": _NO,
     "run_env": _NO,
     "mount": _NO,

@@ -21,7 +21,6 @@ from buildr_jupyter.config.parse import (
     parse_base,
     parse_boolean,
     parse_choice,
-    parse_memory,
     parse_mount,
     parse_number,
     parse_param,
@@ -30,6 +29,7 @@ from buildr_jupyter.config.parse import (
     parse_python,
     parse_run_variable,
     parse_secret,
+    parse_size,
     parse_strings,
 )
 from buildr_jupyter.errors import OptionError
@@ -103,9 +103,17 @@ OPTIONS: tuple[Option, ...] = (
     Option("requirement", "a further requirement, or another version of one; may be repeated", "list", metavar="REQ"),
     Option("apt", "a Debian package to install; may be repeated", "list", metavar="PACKAGE", project=True),
     Option("include", "a further file or folder, by path or pattern; may be repeated", "list", metavar="PATH"),
+    Option(
+        "root",
+        "the project's folder, of which files keep their place; the nearest with .git or pyproject.toml if none",
+        metavar="DIR",
+        setting=True,
+        project=True,
+    ),
     Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
     Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
+    Option("snapshot-limit", "how large a snapshot may be: 1g if none", metavar="SIZE", setting=True),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
     Option("env", "set in the image; may be repeated", "list", metavar="K=V"),
     Option("run-env", "set for this run only, never in the image; may be repeated", "list", metavar="K[=V]"),
@@ -238,9 +246,11 @@ class Options:
     requirements: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    root: str | None = None
     exclude: tuple[str, ...] = ()
     params: tuple[tuple[str, str | None], ...] = ()
     snapshots: tuple[str, ...] = ()
+    snapshot_limit_bytes: int = 1 << 30
     recompute: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
@@ -320,15 +330,17 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         requirements=parse_strings(get("requirement")),
         apt=tuple(sorted({parse_apt(package) for package in parse_strings(get("apt"))})),
         include=parse_strings(get("include")),
+        root=get("root"),
         exclude=parse_strings(get("exclude")),
         params=tuple(parse_param(text) for text in parse_strings(get("param"))),
         snapshots=parse_strings(get("snapshot")),
+        snapshot_limit_bytes=parse_size("--snapshot-limit", get("snapshot_limit")) or 1 << 30,
         recompute=parse_strings(get("recompute")),
         environment=tuple(parse_assignment("--env", text) for text in parse_strings(get("env"))),
         run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
         mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
-        memory_bytes=parse_memory(get("memory")),
+        memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),
         gpus=get("gpus"),
         dockerfile=get("dockerfile"),

@@ -16,7 +16,6 @@ __all__ = [
     "parse_base",
     "parse_boolean",
     "parse_choice",
-    "parse_memory",
     "parse_mount",
     "parse_number",
     "parse_param",
@@ -25,6 +24,7 @@ __all__ = [
     "parse_python",
     "parse_run_variable",
     "parse_secret",
+    "parse_size",
     "parse_strings",
     "parse_variable",
 ]
@@ -166,13 +166,13 @@ def parse_agent(text: str) -> tuple[str, str | None]:
     return name, socket or None
 
 
-def parse_memory(value: str | None) -> int | None:
+def parse_size(option: str, value: str | None) -> int | None:
     """Return bytes for ``512m``, ``2g``."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", str(value).strip().lower())
     if not match or not float(match[1]):
-        raise OptionError(f"--memory: {value!r} is not a size", hint="write it as 512m or 2g")
+        raise OptionError(f"{option}: {value!r} is not a size", hint="write it as 512m or 2g")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.config.notebook_line import registry_of
 from buildr_jupyter.config.options import OPTIONS, SETTINGS, Option
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.model.progress import BuildWarning
@@ -141,6 +142,13 @@ def _project_values(path: Path, table: Any) -> dict[str, Any]:
                 hint=f"say it on the line, with %config or as BUILDR_…; a project may set {', '.join(sorted(allowed))}",
             )
         values[name] = _typed(path, allowed[name], value)
+        if name == "name" and registry_of(value):
+            raise SettingError(
+                f"{path}: [tool.buildr] name {value!r} names a registry, which a project may not choose",
+                hint="write the name alone, and --repository HOST/PATH on the line or BUILDR_REPOSITORY",
+            )
+        if name == "root":
+            values[name] = str(path.parent.absolute() / value)
         if name == "base" and not _BY_DIGEST.fullmatch(value):
             raise SettingError(
                 f"{path}: [tool.buildr] base {value!r} is not named by its digest",

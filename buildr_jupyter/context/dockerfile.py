@@ -78,6 +78,9 @@ def render_dockerfile(plan: ImagePlan) -> str:
     environment, by_entrypoint = _environment(plan)
     lines.append("ENV " + _columns(f"{name}={value}" for name, value in environment))
     lines += [f"WORKDIR {plan.workdir}", 'COPY ["app/", "./"]']
+    if plan.folder:  # after the copy, which may set the modes of folders
+        made = json.dumps(["install", "-d", "-m", "0775", plan.program_folder, plan.output_folder], ensure_ascii=False)
+        lines.append(f"RUN {made}")
     lines += [f"EXPOSE {port}" for port in plan.ports]
     lines.append("LABEL " + _columns(f"{quote_value(n)}={quote_value(one_line(v))}" for n, v in image_labels(plan)))
     lines.append(f"USER {plan.user}")
@@ -104,7 +107,7 @@ def render_script_dockerfile(base: str, exec_file: str, *, with_requirements: bo
 def _environment(plan: ImagePlan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Split into (name, quoted value) for ENV, and (name, value) that hold a line end: those the entrypoint sets."""
     ours = [("HOME", quote_value(HOME)), ("PYTHONUNBUFFERED", '"1"'), ("BUILDR_IN_CONTAINER", '"1"')]
-    ours += [("BUILDR_OUTPUT_DIR", quote_value(f"{plan.workdir}/output"))]
+    ours += [("BUILDR_OUTPUT_DIR", quote_value(plan.output_folder))]
     if plan.requirements:
         ours.append(("PATH", f'"{VENV}/bin:$PATH"'))
     by_entrypoint = []

@@ -33,6 +33,7 @@ _PASSED = frozenset(
 """All that uv gets of this process's environment: a requirement can name no variable that is not there."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _NO_ROOM = "No space left on device"
+_NO_VERSION = re.compile(r"there is no version of ([\w.-]+)(?:\[[^\]]*\])?==(\S+?),? ")
 _NO_WHEEL = re.compile(
     r"no (?:usable )?wheels|has no wheels|building from source is disabled|--only-binary|only-binary"
 )
@@ -161,11 +162,14 @@ def _run(
             log_tail=tuple(tail),
         )
     told = said[max(0, said.find("error: ")) :]  # what it warned of before is in the log
+    hint = "is the package index in reach? with the same packages installed here no index is asked"
+    if _NO_ROOM in said:
+        hint = "make room on the disk (buildr cache prune)"
+    elif gone := _NO_VERSION.search(said):
+        hint = f"take another version: --requirement '{gone[1]}!={gone[2]}'"
     raise BuildError(
         f"Image build failed: the packages could not be had: {told[:600]}",
-        hint="make room on the disk (buildr cache prune)"
-        if _NO_ROOM in said
-        else "is the package index in reach? with the same packages installed here no index is asked",
+        hint=hint,
         exit_code=status,
         log_tail=tuple(tail),
     )

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath, PurePosixPath
 
 from buildr_jupyter.analysis.library_tables import FILE_READERS
 from buildr_jupyter.errors import FileRefused
-from buildr_jupyter.model.plan import FileEntry
+from buildr_jupyter.export.project import Tree
+from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.process.confined import file_entry
 
-__all__ = ["PathUse", "carry_files", "literal_paths"]
+__all__ = ["Carriage", "PathUse", "carry_files", "literal_paths"]
 
 _READ_METHODS = frozenset(("read_text", "read_bytes", "open", "exists", "iterdir", "glob", "stat", "is_file"))
 _READER_NAMES = frozenset(path.rpartition(".")[2] for path in FILE_READERS) - {"Path", "PurePath", "exists", "walk"}
+_WORKDIR = ImagePlan(base="", python="").workdir
 _PATH_MAKERS = frozenset(("Path", "PurePath", "PosixPath"))
 
 
@@ -59,73 +64,147 @@ def _writes_only(node: ast.Call) -> bool:
     return isinstance(mode, ast.Constant) and isinstance(mode.value, str) and mode.value[:1] in ("w", "x", "a")
 
 
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """The files that a program reads, and where they are in the image."""
+
+    entries: tuple[FileEntry, ...]
+    """Under ``app/``, sorted by path; what ``--include`` names is not among them."""
+    rewritten: Mapping[ast.Constant, str]
+    """Paths that the program must write otherwise, for the file is elsewhere in the image."""
+    tree: Tree
+
+
 def carry_files(
-    uses: Iterable[PathUse],
+    uses: Sequence[PathUse],
     folder: Path,
     *,
     limit_bytes: int,
     include: Sequence[str] = (),
     mounts: Sequence[str] = (),
-) -> tuple[list[FileEntry], dict[ast.Constant, str]]:
-    """Return the entries under ``app/`` for the files that the uses name, and new texts for absolute paths.
+    root: Path | None = None,
+    unasked: bool = True,
+) -> Carriage:
+    """Return the entries under ``app/`` for the files that the uses name, and new texts for paths that change.
 
-    A path that does not exist is left out: the program may make it. Raises FileRefused for a file that is too large,
-    lies outside of the notebook's folder, or is reached through a link out of it.
+    ``root`` is the project's, ``mounts`` are folders of the container that are given at run time; with ``unasked``
+    files of the project outside of the notebook's folder are carried without an ``include``. A path that does not
+    exist is left out: the program may make it. Raises FileRefused for a file that is too large, that lies outside of
+    the project, or that is reached through a link out of it.
     """
-    entries: dict[str, FileEntry] = {}
-    rewritten: dict[ast.Constant, str] = {}
-    base = folder.resolve()
-    included = {(base / one).resolve() for one in include}
+    tree = Tree.of(folder, root)
+    named = [Path(os.path.normpath(tree.folder / Path(one).expanduser())) for one in include]
+    if any(tree.wants_root(path) for path in named):
+        tree = replace(tree, whole=True)
+    carrier = _Carrier(tree, named, limit_bytes, mounts, unasked)
+    if not tree.whole and any(carrier.wants_root(use) for use in uses):
+        carrier.tree = replace(tree, whole=True)
     for use in uses:
-        if use.path in mounts or any(use.path.startswith(mount.rstrip("/") + "/") for mount in mounts):
-            continue
-        path = Path(os.path.normpath(folder / use.path))
+        carrier.carry(use)
+    entries = tuple(carrier.entries[name] for name in sorted(carrier.entries))
+    return Carriage(entries, carrier.rewritten, carrier.tree)
+
+
+@dataclass(slots=True)
+class _Carrier:
+    tree: Tree
+    named: list[Path]
+    """What ``--include`` names, normalized; may hold patterns."""
+    limit_bytes: int
+    mounts: Sequence[str]
+    unasked: bool
+    entries: dict[str, FileEntry] = field(default_factory=dict)
+    rewritten: dict[ast.Constant, str] = field(default_factory=dict)
+
+    def wants_root(self, use: PathUse) -> bool:
+        """Tell whether a use names a file that only the tree from the project's root can hold."""
+        path = self._path(use)
+        return self.unasked and not self._is_mounted(use) and self.tree.wants_root(path) and path.is_file()
+
+    def carry(self, use: PathUse) -> None:
+        """Take what one use names."""
+        path, tree = self._path(use), self.tree
         absolute = Path(use.path).is_absolute()
-        if not _under(path, folder.absolute()) and not _under(path, base):
-            if not path.exists() and not absolute:
-                continue
-            if absolute and (not path.exists() or _is_device(path)):
-                continue
-            raise FileRefused(
-                f"{use.origin}: {use.path!r} lies outside of the notebook's folder",
-                hint=f"give it at run time with --mount, or carry it with --include {use.path}",
-            )
-        relative = _relative(path, folder.absolute(), base)
+        if self._is_mounted(use) or not path.exists() or (absolute and _is_device(path)):
+            return
+        by_name = self._named(path)
+        inside = path.is_relative_to(tree.folder)
+        unasked = self.unasked and path.is_file()
+        if not inside and not (tree.wants_root(path) and (unasked or by_name)):
+            if by_name is None:
+                raise self._outside(use, path)
+            beside = path.relative_to(by_name.parent if by_name in (path, *path.parents) else path.parent)
+            self.rewritten[use.node] = beside.as_posix()  # it lies beside the program
+            return
         if absolute:
-            rewritten[use.node] = relative.as_posix()
-        for found in _files(path):
-            if not _under(found.resolve(), base) and found.resolve() not in included:
-                raise FileRefused(
-                    f"{use.origin}: {use.path!r} is a link out of the notebook's folder",
-                    hint="copy the file into the folder, or give it at run time with --mount",
-                )
-            size = found.stat().st_size
-            if size > limit_bytes and found.resolve() not in included:
-                raise FileRefused(
-                    f"{use.origin}: {use.path!r} has {size:,} bytes, more than {limit_bytes:,}",
-                    hint=f"carry it all the same with --include {use.path}, or give it at run time with --mount",
-                )
-            why = f"read by {use.origin}"
-            target = "app/" + PurePosixPath(_relative(found, folder.absolute(), base)).as_posix()
-            entries.setdefault(
-                target, file_entry(target, found, found.parent if found.resolve() in included else base, why=why)
+            self.rewritten[use.node] = PurePath(os.path.relpath(path, tree.folder)).as_posix()
+        border = tree.folder if inside else tree.root
+        if path.is_file() and (inside or by_name is None):  # what is named is carried by its name
+            self._take(use, path, border, by_name is not None)
+
+    def _take(self, use: PathUse, found: Path, border: Path, by_name: bool) -> None:
+        if not found.resolve().is_relative_to(border.resolve()):
+            raise FileRefused(
+                f"{use.origin}: {use.path!r} is a link out of the {self._border_name(border)}",
+                hint=f"put a copy of the file where the link is, or give it at run time with {self._mount(use)}",
             )
-    return [entries[name] for name in sorted(entries)], rewritten
+        if found.stat().st_size > self.limit_bytes and not by_name:
+            raise FileRefused(
+                f"{use.origin}: {use.path!r} has {found.stat().st_size:,} bytes, more than {self.limit_bytes:,}",
+                hint=f"carry it all the same with --include {shlex.quote(use.path)}, or give it at run time with "
+                f"{self._mount(use)}",
+            )
+        target = self.tree.target(found)
+        assert target is not None
+        self.entries.setdefault(target, file_entry(target, found, border, why=f"read by {use.origin}"))
 
+    def _outside(self, use: PathUse, path: Path) -> FileRefused:
+        why = " and its project"
+        if self.tree.wants_root(path):
+            why = ", and a whole folder is not carried unasked"
+            if not self.unasked:
+                why = ", and for a notebook that is read from a file nothing there is carried unasked"
+        return FileRefused(
+            f"{use.origin}: {use.path!r} lies outside of the notebook's folder{why}",
+            hint=f"carry it with --include {shlex.quote(use.path)}, or give it at run time with {self._mount(use)}",
+        )
 
-def _under(path: Path, folder: Path) -> bool:
-    return path == folder or folder in path.parents
+    def _border_name(self, border: Path) -> str:
+        return "notebook's folder" if border == self.tree.folder else f"project's folder {border.name!r}"
 
+    def _path(self, use: PathUse) -> Path:
+        """Return the normalized path that a use means here, below the notebook's folder as that is written."""
+        path = Path(os.path.normpath(self.tree.folder / use.path))
+        for place in (self.tree.folder, self.tree.root):
+            if not path.is_relative_to(self.tree.root) and path.is_relative_to(place.resolve()):
+                return place / path.relative_to(place.resolve())
+        return path
 
-def _relative(path: Path, folder: Path, base: Path) -> Path:
-    return path.relative_to(folder if _under(path, folder) else base)
+    def _named(self, path: Path) -> Path | None:
+        """Return the name or pattern of ``--include`` that brings a path."""
+        for name in self.named:
+            if path.is_relative_to(name) or _matches(path, name):
+                return name
+        return None
+
+    def _in_container(self, use: PathUse) -> str:
+        return posixpath.normpath(posixpath.join(_WORKDIR, self.tree.inside, use.path))
+
+    def _is_mounted(self, use: PathUse) -> bool:
+        place = PurePosixPath(self._in_container(use))
+        return any(place.is_relative_to(posixpath.normpath(mount)) for mount in self.mounts)
+
+    def _mount(self, use: PathUse) -> str:
+        return f"--mount {shlex.quote(f'{use.path}:{self._in_container(use)}')}"
 
 
 def _is_device(path: Path) -> bool:
     return path.parts[1:2] in (("dev",), ("proc",), ("sys",))
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Yield the file, or the files right in the folder, that a path means."""
-    if path.is_file():
-        yield path
+def _matches(path: Path, pattern: Path) -> bool:
+    """Tell whether glob finds the path by the pattern."""
+    if "**" in pattern.parts:
+        return fnmatch.fnmatchcase(path.as_posix(), pattern.as_posix())
+    pairs = zip(path.parts, pattern.parts, strict=False)
+    return len(path.parts) == len(pattern.parts) and all(fnmatch.fnmatchcase(*pair) for pair in pairs)

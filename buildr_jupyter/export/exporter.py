@@ -16,6 +16,7 @@ from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
@@ -60,6 +61,7 @@ class Made:
     warnings: tuple[BuildWarning, ...] = ()
     carried: int = 0
     before: int = 0
+    tree: Tree | None = None
 
 
 class Making(Carried):
@@ -89,6 +91,7 @@ class Making(Carried):
             captured=self.captured,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
             awaits=any(awaits(statement.node) for statement in sliced.kept),
+            folder=self.tree.inside if self.tree else "",
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
         )
         text, origins = join(preamble, blocks, mark)
@@ -104,6 +107,7 @@ class Making(Carried):
             tuple(dict.fromkeys(self.warnings)),
             len(others),
             sum(1 for statement in statements if statement.run != self.last),
+            self.tree,
         )
 
     # -- statements
@@ -196,11 +200,17 @@ class Making(Carried):
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))
 
     def _check_dialect(self, sliced: Slice) -> None:
+        assigned = (self._assignment(sliced, name) for name in self.params)
+        given = [found[0] for found in assigned if found]  # what a parameter takes the place of
         for statement in sliced.kept:
             facts = statement.facts
             if facts is None:
                 continue
-            if "input" in facts.reads and self.flow.before("input", statement.number) is None:
+            if (
+                "input" in facts.reads
+                and statement not in given
+                and self.flow.before("input", statement.number) is None
+            ):
                 line = facts.direct.get("input", statement.line)
                 raise DialectError(
                     f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
@@ -234,26 +244,29 @@ class Making(Carried):
         written = {token for statement in sliced.kept if statement.facts for token in _written(statement)}
         uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
         options = self.options
-        entries, rewritten = carry_files(
+        carried = carry_files(
             [use for _, use in uses],
             self.folder,
             limit_bytes=options.file_limit_bytes,
             include=options.include,
             mounts=options.mounts,
+            root=options.root,
+            unasked=self.namespace is not None,
         )
+        self.tree, rewritten = carried.tree, carried.rewritten
         for run, use in uses:
             if use.node in rewritten:
                 self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
                 self.warnings.append(BuildWarning(f"{use.origin}: {use.path!r} is written as {rewritten[use.node]!r}"))
         named, warnings = carry_named(
             [(statement.node, self.title(statement.run)) for statement in sliced.kept],
-            self.folder.absolute(),
-            known=[entry.path for entry in entries],
-            written=written,
+            carried.tree,
+            known=[entry.path for entry in carried.entries],
+            written={*written, *options.mounts},
             limit_bytes=options.file_limit_bytes,
         )
         self.warnings += warnings
-        return sorted([*entries, *named], key=lambda entry: entry.path)
+        return sorted([*carried.entries, *named], key=lambda entry: entry.path)
 
     def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
         found: list[ImportUse] = []

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files
@@ -71,7 +72,7 @@ def _value(node: ast.expr, known: Mapping[str, str]) -> str | None:
 
 def carry_named(
     trees: Iterable[tuple[ast.AST, str]],
-    folder: Path,
+    place: Tree,
     *,
     known: Iterable[str],
     written: Iterable[str],
@@ -79,9 +80,11 @@ def carry_named(
 ) -> tuple[list[FileEntry], list[BuildWarning]]:
     """Return the entries for files and folders that a text of the program names, and what was left out as too large.
 
-    ``known`` are paths of the context that are carried already, ``written`` paths that the program makes itself.
+    ``place`` says where a file of the notebook's folder goes; ``known`` are paths of the context that are carried
+    already, ``written`` paths that the program makes itself or gets when it is run.
     """
     entries: dict[str, FileEntry] = {}
+    folder = place.folder
     warnings: list[BuildWarning] = []
     made, there = set(written), set(known)
     seen: set[str] = set()
@@ -90,7 +93,7 @@ def carry_named(
             continue
         seen.add(text)
         for path in _files_of(folder / text, folder):
-            target = f"app/{path.relative_to(folder).as_posix()}"
+            target = place.below(path.relative_to(folder).as_posix())
             if target in there or target in entries:
                 continue
             if path.stat().st_size > limit_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["ExportOptions"]
 
@@ -18,7 +19,9 @@ class ExportOptions:
     include: tuple[str, ...] = ()
     """Files to carry beside those that the code names, relative to the notebook's folder, or absolute."""
     mounts: tuple[str, ...] = ()
-    """Paths, as the code names them, that are given at run time and so not carried."""
+    """Folders and files of the container that are given at run time and so not carried."""
+    root: Path | None = None
+    """The project's root; None: the notebook's folder."""
     snapshot_limit_bytes: int = 1 << 30
     file_limit_bytes: int = 100 << 20
     slow_s: float = 5.0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from buildr_jupyter.export.exporter import Making
 from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
@@ -36,6 +37,8 @@ class Program:
     """Top-level statements of other cells."""
     before: int = 0
     """Top-level statements in the cells that ran before."""
+    tree: Tree | None = None
+    """Where the files lie below ``app/``; None where no folder is known."""
 
 
 def export(
@@ -69,6 +72,7 @@ def export(
         warnings=made.warnings,
         carried=made.carried,
         before=made.before,
+        tree=made.tree,
     )
 
 

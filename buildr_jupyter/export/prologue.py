@@ -15,8 +15,8 @@ MARK = "# %% "
 """What a block's first line begins with, in the way of many editors."""
 
 # Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top
-# level, or (p)lain, (h)idden code,
-# (f)igures, cells that may fail as they may have done in the (n)otebook, and no such (x) cells
+# level, or (p)lain, (h)idden code, a notebook's folder to (c)hange into, (f)igures, cells that may fail as they may
+# have done in the (n)otebook, and no such (x) cells
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own, name, failed):
@@ -25,6 +25,8 @@ def _buildr_run(scope, own, name, failed):
         for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(child, number))
         code = next(os.waitstatus_to_exitcode(status) for pid, status in iter(os.wait, None) if pid == child)
         os._exit(code if code >= 0 else 128 - code)
+c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
+c|    os.chdir(folder); sys.path[0] = os.getcwd()
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
 f|        for number in pyplot.get_fignums() if (pyplot := sys.modules.get("matplotlib.pyplot")) else ():
 f|            try:
@@ -74,16 +76,26 @@ def render_preamble(
     figures: bool = False,
     hidden: bool = False,
     captured: bool = False,
+    folder: str = "",
 ) -> str:
     """Return the head of main.py, at most 40 lines.
 
-    ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does.
+    ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does; ``folder`` is
+    the notebook's, relative to that of main.py, empty where that is the same.
     """
-    flags = {"a": awaits, "f": figures, "n": tolerant, "x": not tolerant, "p": not awaits, "h": hidden}
+    flags = {
+        "c": bool(folder),
+        "a": awaits,
+        "f": figures,
+        "n": tolerant,
+        "x": not tolerant,
+        "p": not awaits,
+        "h": hidden,
+    }
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
     opened = "" if captured else " and os.dup2(stdout, 1) == 1"
     lines = []
-    for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how, opened=opened).splitlines():
+    for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how, opened=opened, folder=folder).splitlines():
         if line[1:2] == "|":
             if flags[line[0]]:
                 lines.append(line[2:])

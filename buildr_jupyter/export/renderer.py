@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block, ends, is_quiet, own_block, statement_text
 from buildr_jupyter.export.ipython_syntax import edited
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun, ran_here
@@ -70,6 +72,7 @@ class Layout:
         self.snapshot: values.Snapshot | None = None
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives, with the import that gives them."""
+        self.tree: Tree | None = None
         self.captured = self.display_captured = False
         self.own_warning()
 
@@ -138,7 +141,7 @@ class Layout:
             lines = (f"{name} = {text}\n" for name, (text, _) in sorted(self.supplied.literal.items()))
             blocks.append(("values of the kernel", 1, "".join(lines)))
         if snapshot is not None:
-            path = values.STATE_PATH.removeprefix("app/")
+            path = posixpath.relpath(values.STATE_PATH, f"app/{self.tree.inside}" if self.tree else "app")
             code = f'import pickle\nwith open("{path}", "rb") as _buildr_file:\n'
             blocks.append(("snapshot", 1, code + "    globals().update(pickle.load(_buildr_file))\n"))
         return blocks

@@ -133,7 +133,7 @@ def take_snapshot(
         except _TooLarge:
             raise ValueRefused(
                 f"the snapshot of {', '.join(names)} is larger than {limit_bytes:,} bytes",
-                hint="raise the limit with the setting snapshot_limit_bytes, or recompute it in the image",
+                hint="raise the limit with --snapshot-limit SIZE, or recompute it in the image (--recompute NAME)",
             ) from None
         except Exception as error:
             raise _refusal(values, origins, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -145,6 +146,8 @@ class ImagePlan:
     environment: tuple[tuple[str, str], ...] = ()
     user: str = "1000:0"
     workdir: str = "/app"
+    folder: str = ""
+    """The notebook's folder below ``app/``, where ``app/`` holds the tree of its project: ``notebooks/daily``."""
     ports: tuple[str, ...] = ()
     """``8080/tcp`` …"""
     entrypoint: tuple[str, ...] = ("python", "main.py")
@@ -174,6 +177,16 @@ class ImagePlan:
         }
 
     @property
+    def program_folder(self) -> str:
+        """Where the program works in the image: the notebook's folder."""
+        return f"{self.workdir}/{self.folder}" if self.folder else self.workdir
+
+    @property
+    def output_folder(self) -> str:
+        """``$BUILDR_OUTPUT_DIR`` of the image."""
+        return f"{self.program_folder}/output"
+
+    @property
     def all_files(self) -> tuple[FileEntry, ...]:
         """Program, modules, data, snapshots and wheels, sorted by path."""
         return tuple(sorted((*self.files, *self.state, *self.wheels), key=lambda entry: entry.path))
@@ -196,7 +209,11 @@ class ImagePlan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], folder: Path) -> ImagePlan:
-        """Return the plan that ``to_json`` wrote, with its files opened under ``folder``."""
+        """Return the plan that ``to_json`` wrote, with its files opened under ``folder``.
+
+        The folder may come from anybody: ValueError for a value that ``to_json`` never writes.
+        """
+        _check_document(data)
         entries = [
             FileEntry(f["path"], f["mode"], f["bytes"], f["sha256"], _opener(folder, f["path"]), f.get("why", ""))
             for f in data["files"]
@@ -218,6 +235,7 @@ class ImagePlan:
             environment=tuple((k, v) for k, v in data["environment"]),
             user=data["user"],
             workdir=data["workdir"],
+            folder=data.get("folder", ""),
             ports=tuple(data["ports"]),
             entrypoint=tuple(data["entrypoint"]),
             labels=tuple((k, v) for k, v in data["labels"]),
@@ -267,6 +285,7 @@ class ImagePlan:
             "environment": [list(pair) for pair in self.environment],
             "user": self.user,
             "workdir": self.workdir,
+            "folder": self.folder,
             "ports": list(self.ports),
             "entrypoint": list(self.entrypoint),
             "labels": [list(pair) for pair in self.labels],
@@ -300,6 +319,70 @@ def image_labels(plan: ImagePlan) -> list[tuple[str, str]]:
 def one_line(value: str) -> str:
     """Return a label's value as every builder writes it: line ends become spaces."""
     return " ".join(value.replace("\0", " ").splitlines())
+
+
+_PRINTED = re.compile(r"[^\x00-\x1f\x7f]*")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PLACE = re.compile(r"(?:[^\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f/]+)*)?")
+_TEXTS: Mapping[str, re.Pattern[str]] = {
+    "base": re.compile(r"(?!-)[^\x00-\x1f\x7f]*"),
+    "python": re.compile(r"(?:3\.\d{1,3})?"),
+    "base_digest": _DIGEST,
+    "user": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?"),
+    "workdir": re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"),
+    "folder": _PLACE,
+    "notebook": _PRINTED,
+    "cell": _PRINTED,
+    "interpreter": _PRINTED,
+}
+_MAY_BE_NONE = ("base_digest", "notebook", "cell")
+_LISTS: Mapping[str, re.Pattern[str]] = {
+    "platforms": re.compile(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?"),
+    "system_packages": re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"),
+    "ports": re.compile(r"\d{1,5}/(?:tcp|udp)"),
+    "entrypoint": re.compile(r"[^\x00]*", re.DOTALL),
+}
+_PAIRS: Mapping[str, re.Pattern[str]] = {
+    "environment": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "labels": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*"),
+}
+
+
+def _check_document(data: Mapping[str, Any]) -> None:
+    """Raise ValueError, which names the field, where a value of ``buildr.json`` is none that a plan may have."""
+    for name, form in _TEXTS.items():
+        value = data.get(name, "" if name == "folder" else None)
+        if not (value is None and name in _MAY_BE_NONE) and not _fits(form, value):
+            raise ValueError(f"{name} is {value!r}")
+    for name, form in _LISTS.items():
+        if not isinstance(data[name], list) or not all(_fits(form, one) for one in data[name]):
+            raise ValueError(f"{name} is {data[name]!r}")
+    for name, form in _PAIRS.items():
+        for pair in data[name]:
+            key, value = pair
+            if not _fits(form, key) or not isinstance(value, str) or "\0" in value:
+                raise ValueError(f"{name} has {pair!r}")
+    if ".." in str(data.get("folder", "")).split("/"):
+        raise ValueError(f"folder is {data['folder']!r}")
+    for file in data["files"]:
+        numbers = (file["mode"], file["bytes"])
+        if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in numbers):
+            raise ValueError(f"file {file['path']!r} has mode and size {numbers}")
+        if file["mode"] & ~0o777 or not _fits(_PLACE, file["path"]) or not isinstance(file.get("why", ""), str):
+            raise ValueError(f"file {file['path']!r} is none that a context has")
+    texts = [text for note in data["names"] for text in note.values()]
+    texts += [text for requirement in data["requirements"] for text in requirement.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("names or requirements hold what is no text")
+    custom = data.get("dockerfile")
+    if custom is not None:
+        words = [custom["text"], *custom["secrets"], *(text for pair in custom["build_args"] for text in pair)]
+        if not all(isinstance(text, str) for text in (*words, custom["target"] or "")):
+            raise ValueError("dockerfile holds what is no text")
+
+
+def _fits(form: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
 
 
 def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 __all__ = ["collector_paused", "forget", "parsed", "parses"]
 
-KEPT_CHARS = 1 << 19
-"""Of so much text the trees are kept between exports: a thousand cells of ten lines, some 40 MB."""
+KEPT_CHARS = 1 << 16
+"""Of so much text the trees are kept between exports: some 5 MB, and a kernel that builds a thousand times stays level.
+
+A tree has some hundred bytes a character. To parse a thousand cells of ten lines again takes a tenth of a second.
+"""
 
 _trees: dict[str, ast.Module] = {}
 

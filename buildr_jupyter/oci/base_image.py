@@ -248,7 +248,7 @@ def find_python(
     if found:
         raise BuildRefused(
             f"Image build failed: base {base.name} has Python {found[0].version}, the packages are for {python}",
-            hint=f"name a base with Python {python}, or --py-version {found[0].version}",
+            hint=f"name a base with Python {python}, or --python {found[0].version}",
         )
     raise BuildRefused(f"Image build failed: base {base.name} has no Python", hint="name a Python image with --base")
 

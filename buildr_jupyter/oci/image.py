@@ -163,7 +163,7 @@ def _environment(plan: ImagePlan, inherited: Sequence[str]) -> list[str]:
         "HOME": HOME,
         "PYTHONUNBUFFERED": "1",
         "BUILDR_IN_CONTAINER": "1",
-        "BUILDR_OUTPUT_DIR": f"{plan.workdir}/output",
+        "BUILDR_OUTPUT_DIR": plan.output_folder,
         "PATH": f"{VENV}/bin:{values.get('PATH') or DEFAULT_PATH}",
     }
     values |= dict(plan.environment)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import platform as host
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.config.notebook_line import is_listed_base
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.config.requirement_text import parse_requirement
 from buildr_jupyter.context import folder as context
@@ -25,6 +27,7 @@ from buildr_jupyter.dependencies.resolve import analyze_imports, resolve, target
 from buildr_jupyter.errors import FileRefused, OptionError
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import Program, export
+from buildr_jupyter.export.project import Tree, find_root
 from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
@@ -32,6 +35,10 @@ from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath
 from buildr_jupyter.secretscan import scan as guard
 
 __all__ = ["Assembly", "CellSource", "ContextSource", "ScriptSource", "Source", "assemble", "default_name"]
+
+_MAIN = "app/main.py"
+_OFFICIAL = "python"
+"""The repository of the bases that are taken where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class ContextSource:
     """A context folder, built as it stands."""
 
     folder: Path
+    bases: tuple[str, ...] = ()
+    """Repositories that the user's or the site's settings allow as bases of what they did not write."""
 
 
 Source = CellSource | ScriptSource | ContextSource
@@ -118,9 +127,11 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     markers = target_markers(python, _machine(options, interpreter))
     found = resolve(imports, installed, markers=markers, given=given)
     settings = index_config.read_settings(environ, home=Path.home())
-    files = {entry.path: entry for entry in (*found.modules, *entries, *standin)}
-    files.update((entry.path, entry) for entry in _iter_included(source.folder, options.include, options.exclude))
-    kept = {path: e for path, e in files.items() if path == "app/main.py" or not _excluded(path, options.exclude)}
+    tree = (program and program.tree) or Tree.of(source.folder, None)
+    modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
+    files = {entry.path: entry for entry in (*modules, *entries)}
+    files.update((entry.path, entry) for entry in _iter_included(tree, options.include, options.exclude))
+    kept = {path: e for path, e in files.items() if path == _MAIN or not _excluded(path, options.exclude, tree)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
     warnings = [*found.warnings, *(program.warnings if program else ())]
     cell = source.target if isinstance(source, CellSource) else None
@@ -134,6 +145,7 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
         files=tuple(kept[path] for path in sorted(kept)),
         state=program.state if program else (),
         environment=options.environment,
+        folder=tree.inside,
         ports=tuple(sorted({f"{port.container}/{port.protocol}" for port in options.ports})),
         dockerfile=_custom_dockerfile(options, source.folder),
         notebook=source.notebook if isinstance(source, CellSource) else source.path.name,
@@ -163,7 +175,16 @@ def _context(source: ContextSource, options: Options, environ: Mapping[str, str]
         if not requirement.text.startswith("./wheels/"):
             parse_requirement(requirement.text, f"{source.folder.name}/requirements.txt")
     plan = replace(plan, platforms=options.platforms or plan.platforms)
-    return Assembly(plan, index_config.read_settings(environ, home=Path.home()))
+    settings = index_config.read_settings(environ, home=Path.home())
+    if (plan.dockerfile is None and is_listed_base(plan.base, (_OFFICIAL, *source.bases))) or not settings.environment:
+        return Assembly(plan, settings)
+    # The folder may come from anybody, and its steps, or its base's own Python, would read the login.
+    what = "its Dockerfile is its own" if plan.dockerfile else f"its base {plan.base} is on no list of yours"
+    warning = BuildWarning(
+        f"--from-context: the settings of the package index stay here, for {what}",
+        hint=None if plan.dockerfile else "list the base's repository, if you know it: --allow-base REPO",
+    )
+    return Assembly(plan, replace(settings, environment={}), warnings=(warning,))
 
 
 def _cell_label(cell: CellRun | None) -> str | None:
@@ -180,19 +201,21 @@ def _program_of(
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
         content = source.path.read_bytes()
-        main = FileEntry.from_bytes("app/main.py", content, why=source.path.name)
+        main = FileEntry.from_bytes(_MAIN, content, why=source.path.name)
         return None, analyze_imports(content, source.path.name), [main], []
     wanted = ExportOptions(
         params=options.params,
         snapshots=options.snapshots,
         recompute=options.recompute,
         include=options.include,
-        mounts=tuple(str(mount.source) for mount in options.mounts),
+        mounts=tuple(mount.target for mount in options.mounts),
+        snapshot_limit_bytes=options.snapshot_limit_bytes,
+        root=find_root(source.folder, options.root, home=Path.home()),
     )
     program = export(
         source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
     )
-    main = FileEntry.from_bytes("app/main.py", program.text.encode(), why="the cell's program")
+    main = FileEntry.from_bytes(_MAIN, program.text.encode(), why="the cell's program")
     return program, program.imports, [main, *program.files], list(program.requirements)
 
 
@@ -215,11 +238,12 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
     if not isinstance(source, CellSource):
         raise OptionError("--dockerfile -: only a cell can be a Dockerfile", hint="name a file")
     _, body = header_and_body(source.target.source)
+    included = _iter_included(Tree.of(source.folder, None), options.include, ())
     plan = ImagePlan(
         base="",
         python="",
         platforms=options.platforms,
-        files=tuple(sorted(_iter_included(source.folder, options.include, ()), key=lambda entry: entry.path)),
+        files=tuple(sorted(included, key=lambda entry: entry.path)),
         environment=options.environment,
         dockerfile=CustomDockerfile(body, secrets=_secret_ids(options)),
         notebook=source.notebook,
@@ -258,19 +282,25 @@ def _machine(options: Options, interpreter: Interpreter) -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
 
 
-def _excluded(path: str, patterns: Sequence[str]) -> bool:
-    inside = path.removeprefix("app/")
+def _beside_notebook(entry: FileEntry, tree: Tree) -> FileEntry:
+    return replace(entry, path=tree.below(entry.path.removeprefix("app/")))
+
+
+def _excluded(path: str, patterns: Sequence[str], tree: Tree) -> bool:
+    inside = posixpath.relpath(path, f"app/{tree.inside}")
     return any(
         fnmatch.fnmatchcase(inside, pattern) or inside.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns
     )
 
 
-def _iter_included(folder: Path, patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[FileEntry]:
+def _iter_included(tree: Tree, patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[FileEntry]:
     """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order.
 
     A path below the notebook's folder may be a link within it. Any other path was named by the user, who may then mean
-    nothing beside it: the file itself, and what lies in the folder itself.
+    nothing beside it: the file itself, and what lies in the folder itself. Those of the project keep their place in
+    its tree, others lie beside the program.
     """
+    folder = tree.folder
     for pattern in patterns:
         named = Path(pattern).expanduser()
         if (folder / named).exists():
@@ -282,19 +312,21 @@ def _iter_included(folder: Path, patterns: Sequence[str], excluded: Sequence[str
                 f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
             )
         for path in found:
-            yield from _iter_named(Path(os.path.normpath(path)), folder, f"--include {pattern}", excluded)
+            yield from _iter_named(Path(os.path.normpath(path)), tree, f"--include {pattern}", excluded)
 
 
-def _iter_named(path: Path, folder: Path, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:
-    home = folder.absolute()
-    inside = path.is_relative_to(home)
-    root, base = (home, home) if inside else (path if path.is_dir() else path.parent, path.parent)
+def _iter_named(path: Path, tree: Tree, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:
+    inside = path.is_relative_to(tree.folder)
+    root = tree.folder if inside else (path if path.is_dir() else path.parent)
+
+    def target(file: Path) -> str:
+        return tree.target(file) or tree.below(file.relative_to(path.parent).as_posix())
+
     if path.is_dir() and not path.is_symlink():
         top = path
 
         def skip(relative: str) -> bool:
-            target = f"app/{(top / relative).relative_to(base).as_posix()}"
-            return guard.never_included(relative) or _excluded(target, excluded)
+            return guard.never_included(relative) or _excluded(target(top / relative), excluded, tree)
 
         files: Iterable[Path] = iter_files(path, root, skip=skip)
     elif path.is_dir():
@@ -303,4 +335,4 @@ def _iter_named(path: Path, folder: Path, why: str, excluded: Sequence[str]) -> 
     else:
         files = (path,)
     for file in files:
-        yield file_entry(f"app/{file.relative_to(base).as_posix()}", file, root, why=why)
+        yield file_entry(target(file), file, root, why=why)

@@ -189,7 +189,7 @@ def check(plan: ImagePlan, environ: Mapping[str, str], *, allow: Iterable[str] =
         raise LeakError(
             f"credentials would go into the image: {shown}{more}",
             hint="read them at run time (--run-env NAME, --param NAME), give them to a step of a Dockerfile "
-            f"(--secret NAME), or let one pass with --allow-secret {kind if ' ' not in kind else repr(kind)}",
+            f"(--secret id=NAME), or let one pass with --allow-secret {kind if ' ' not in kind else repr(kind)}",
         )
 
 

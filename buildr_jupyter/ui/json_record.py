@@ -18,7 +18,10 @@ __all__ = ["error_fields", "make_plan_record", "make_record"]
 
 
 def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *, duration_s: float = 0.0) -> str:
-    """Return the one JSON line that ``--json`` prints for a cell, without its line end; schema 1 of the contracts."""
+    """Return the one JSON line that ``--json`` prints for a cell, without its line end; schema 1 of the contracts.
+
+    It is ASCII: every standard output takes it, and names that are no UTF-8 are in it as escapes.
+    """
     result = outcome if isinstance(outcome, BuildResult) else getattr(outcome, "result", None)
     failed = outcome if isinstance(outcome, BaseException) else None
     record: dict[str, Any] = {
@@ -34,7 +37,7 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
         record |= _result_fields(result)
     if failed is not None:
         record["error"] = error_fields(failed)
-    return json.dumps(record, ensure_ascii=False)
+    return json.dumps(record)
 
 
 def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Path | None = None) -> str:
@@ -52,7 +55,7 @@ def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Pa
         "dockerfile": render_dockerfile(plan),
         "warnings": [clean_text(warning.text) for warning in assembly.warnings],
     }
-    return json.dumps(record, ensure_ascii=False)
+    return json.dumps(record)
 
 
 def error_fields(error: BaseException) -> dict[str, Any]:

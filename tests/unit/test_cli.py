@@ -301,3 +301,26 @@ def test_a_context_folder_is_built_as_it_stands(tmp_path: Path) -> None:
     assert "is an option of an installer" in err
     assert run("build", "--from-context", str(tmp_path / "none"))[0] == 2
     assert run("build", "--from-context", str(folder), "--apt", "git")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["login", "registry.example"], 1),
+        (["build", "nb.ipynb", "--dry-run", "--include", os.fsdecode(b"gone-\xff")], 1),
+        (["build", "größe.ipynb", "--dry-run"], 2),
+        (["build", "nb.ipynb", "--dry-run", "--env", "A=größe"], 0),
+        (["build", "nb.ipynb", "--nope"], 2),
+    ],
+)
+def test_standard_output_is_json_whatever_is_in_it(tmp_path: Path, words: list[str], status: int) -> None:
+    notebook(tmp_path, "%%containerize x\nprint('größe')")
+    done = subprocess.run(
+        [sys.executable, "-m", "buildr_jupyter", *words, "--json"],
+        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}, stdin=subprocess.DEVNULL,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    (line,) = done.stdout.decode("ascii").splitlines()
+    assert json.loads(line)["schema"] == 1
+    assert b"Traceback" not in done.stderr

@@ -33,7 +33,8 @@ _PACKAGES: tuple[tuple[str, str], ...] = (
 )
 _LIBRARY = re.compile(r"\blib([\w+-]+?)\.so(?:\.(\d+))?: cannot open shared object file")
 _NO_VERSION = re.compile(
-    r"(?:Could not find a version that satisfies the requirement|No matching distribution found for)\s+([\w.-]+)\s*=="
+    r"(?:Could not find a version that satisfies the requirement|No matching distribution found for|"
+    r"there is no version of)\s+([\w.-]+)(?:\[[^\]]*\])?\s*==\s*([\w.!+-]*\w)"
 )
 _WHEELS_ONLY = re.compile(r"no wheel|wheels? only|only wheels", re.IGNORECASE)
 _HOST = re.compile(r"buildr login (\S+)")
@@ -55,7 +56,7 @@ def suggest_line(line: str, error: BaseException, log: tuple[str, ...] = ()) -> 
     if package and "--dockerfile" not in line:  # there the packages are the Dockerfile's own affair
         return _with(line, "--apt", package)
     if (found := _NO_VERSION.search(text)) and "--dockerfile" not in line:
-        return _with(line, "--requirement", found[1])
+        return _with(line, "--requirement", f"{found[1]}!={found[2]}")  # the bare name is the installed version again
     if _WHEELS_ONLY.search(text) and "--builder" not in line:
         return _with(line, "--builder", "docker")
     return None

@@ -96,7 +96,7 @@ def test_a_file_of_5_gb_is_refused_without_being_read(tmp_path: Path) -> None:
         make(["open('big.bin', 'rb').read(1)"], folder=tmp_path)
     assert "--mount" in (caught.value.hint or "")
     assert time.monotonic() - start < 2
-    program = make(["open('big.bin', 'rb').read(1)"], folder=tmp_path, mounts=("big.bin",))
+    program = make(["open('big.bin', 'rb').read(1)"], folder=tmp_path, mounts=("/app/big.bin",))
     assert program.files == ()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.export.named_files import carry_named, texts
+from buildr_jupyter.export.project import Tree
 
 
 def found(code: str) -> set[str]:
@@ -39,7 +40,7 @@ def test_columns_are_no_paths() -> None:
 def carried(folder: Path, code: str, **options: object) -> tuple[list[str], list[str]]:
     trees = [(node, "cell 0") for node in ast.parse(code).body]
     settings = {"known": (), "written": (), "limit_bytes": 100} | options
-    entries, warnings = carry_named(trees, folder, **settings)  # type: ignore[arg-type]
+    entries, warnings = carry_named(trees, Tree.of(folder, None), **settings)  # type: ignore[arg-type]
     return [entry.path for entry in entries], [warning.text for warning in warnings]
 
 

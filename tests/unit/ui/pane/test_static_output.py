@@ -131,7 +131,7 @@ def test_a_run_that_failed_shows_what_it_said() -> None:
         ("ImportError: libGL.so.1: cannot open shared object file", "app --run", "%%containerize app --run --apt libgl1"),
         ("OSError: libsndfile.so.1: cannot open shared object file", "app", "%%containerize app --apt libsndfile1"),
         ("error: command 'gcc' failed: No such file or directory", "app", "%%containerize app --apt build-essential"),
-        ("ERROR: No matching distribution found for torch==9.9", "app", "%%containerize app --requirement torch"),
+        ("ERROR: No matching distribution found for torch==9.9", "app", "%%containerize app --requirement 'torch!=9.9'"),
         ("numpy 1.0: no wheel for linux/arm64", "app", "%%containerize app --builder docker"),
         ("numpy 1.0: no wheel for linux/arm64", "app --builder oci", None),
         ("gcc: not found", "app --apt build-essential", None),

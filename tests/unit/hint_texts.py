@@ -1,0 +1,116 @@
+"""Hint texts: what the package tells a person, read from its source, and the options and commands named in it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildr_jupyter.cli import make_parser
+from buildr_jupyter.config.options import make_line_parser
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "buildr_jupyter"
+
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+_COMMAND = re.compile(r"\bbuildr (?!of|made|itself|did|warms|is|and|has|keeps|needs)([a-z]+)")
+_FOREIGN = re.compile(
+    r"(?:docker|git|jupytext|pip|uv|apt-get|ssh|usermod|podman|buildah|buildctl|cosign|skopeo|python|jupyter|kubectl|make"
+    r"|pre-commit|nbdime|syft|trivy)\d?\b(?:(?!\bbuildr\b)[^\n;,`)])*"
+)
+"""Another program's command: its options are not ours."""
+_NAMES = re.compile(r"hint|_STILL_RUNS|INSTALL$|_CHOICES", re.IGNORECASE)
+_TELLERS = frozenset(("BuildWarning", "Failed", "Check", "Unsupported"))
+_LINE = re.compile(
+    r"(?<![\w-])--[a-z]|\bbuildr (?:login|images|doctor|cache|export|build|enable|disable|inspect|rebase|logout)\b"
+    r"|%(?:pip|config|containerize) |\bpip install |(?<!\w)[A-Z]{2,}_[A-Z]{2,}\w*|BUILDR_|\[tool\.buildr\]|trusted-owners"
+    r"|name==|=\w*…"
+)
+"""What makes a hint one that names a line to use."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hint:
+    """One literal of the source."""
+
+    module: str
+    text: str
+    """With ``{}`` for what is put in."""
+
+
+def hints(source: str, module: str) -> Iterator[Hint]:
+    """Yield each literal that becomes a hint: ``hint=``, the second text of a warning, what is kept under such a name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            values = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
+            values += node.args[1:] if _called(node) in _TELLERS else []
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            kept = any(isinstance(one, ast.Name) and _NAMES.search(one.id) for t in targets for one in ast.walk(t))
+            values = [node.value] if kept and node.value else []
+        elif isinstance(node, ast.FunctionDef) and _NAMES.search(node.name):
+            values = [one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value]
+        else:
+            continue
+        yield from (Hint(module, text) for value in values for text in _texts(value))
+
+
+def messages(source: str) -> Iterator[str]:
+    """Yield each literal of an exception or a warning."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = _called(node)
+            if name in _TELLERS or re.search(r"(?:Error|Refused|Unavailable|Busy|Unauthorized|Denied|Spec)$", name):
+                for argument in (*node.args, *(k.value for k in node.keywords)):
+                    yield from _texts(argument)
+
+
+def names_a_line(hint: Hint) -> bool:
+    """Tell whether the hint names something to type: an option, a command, a variable, a setting."""
+    return _LINE.search(hint.text) is not None
+
+
+def package_hints() -> list[Hint]:
+    """Return every hint of the package, once."""
+    return sorted({hint for module, source in modules() for hint in hints(source, module)})
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """Yield (dotted name below the package, source)."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield ".".join(path.relative_to(PACKAGE).with_suffix("").parts), path.read_text("utf-8")
+
+
+def unknown_words(text: str) -> list[str]:
+    """Return the options and ``buildr`` commands in a text that no parser of ours has."""
+    ours = _FOREIGN.sub("", text)
+    found = [option for option in _OPTION.findall(ours) if option not in _known_options()]
+    return found + [f"buildr {word}" for word in _COMMAND.findall(ours) if word not in _commands()]
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    actions = make_parser()._actions
+    return next(a.choices for a in actions if isinstance(a, argparse._SubParsersAction))  # type: ignore[return-value]
+
+
+def _known_options() -> set[str]:
+    parsers = [make_parser(), make_line_parser(), *_commands().values()]
+    return {option for parser in parsers for action in parser._actions for option in action.option_strings}
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _texts(child)

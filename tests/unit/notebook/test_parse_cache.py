@@ -1,0 +1,44 @@
+"""Trees are kept within bounds: a kernel that exports ever new cells does not grow."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.program import export
+from buildr_jupyter.notebook import parse_cache
+from buildr_jupyter.notebook.cells import CellRun, transform
+
+
+def export_new_cells(first: int, last: int) -> None:
+    for number in range(first, last):
+        text = "".join(f"v{number}_{line} = [{line}] + [{number}]\n" for line in range(40))
+        run = CellRun(text, transform(text), index=0)
+        export([run], run, ExportOptions(), folder=None, notebook="nb.ipynb")
+
+
+def test_memory_is_level_over_ever_new_cells() -> None:
+    parse_cache.forget(0)
+    export_new_cells(0, 80)
+    tracemalloc.start()
+    try:
+        export_new_cells(100, 200)
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        export_new_cells(200, 300)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        parse_cache.forget(0)
+    assert grown < 100 * 10_000, f"{grown / 100:.0f} bytes an export"
+
+
+def test_the_last_trees_are_kept() -> None:
+    parse_cache.forget(0)
+    old, new = parse_cache.parsed("x = 1"), parse_cache.parsed("y = 2")
+    parse_cache.forget(7)
+    assert parse_cache.parsed("y = 2") is new
+    assert parse_cache.parsed("x = 1") is not old
+    parse_cache.forget(0)
