@@ -15,7 +15,7 @@ from typing import Any
 from buildr_jupyter import __version__
 from buildr_jupyter.commands.failures import ClosedOutput, report_failure
 from buildr_jupyter.config import settings
-from buildr_jupyter.config.notebook_line import LeftOut, allowed_part
+from buildr_jupyter.config.notebook_line import allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 from buildr_jupyter.config.parse import parse_strings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
@@ -218,11 +218,20 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     project = settings.read_project(notebook.folder, owners=settings.trusted_owners(site))
     sources: dict[str, Any] = {"environ": os.environ, "site": site}
     bases = settings.gather(line=given, **sources).get("allow_base")
-    line, left_out = _allowed_line(runs[-1].source, bases.value if bases else ())
+    said = _said(runs[-1].source)
+    line, left_out = allowed_part(said, bases.value if bases else ())
+    if "name" not in line and "image" in line:
+        line["name"] = line.pop("image")
     found = settings.gather(line=line | given, project=project, **sources)
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=notebook.folder)
     source = CellSource(tuple(runs), runs[-1], notebook.folder, notebook.name, None, siblings)
     warnings = [warning for file in (project, *site) for warning in file.warnings]
+    if options.dockerfile is None and said["dockerfile"] == "-":
+        # Without the option the cell's text would be read as a program, which it need not be.
+        raise OptionError(
+            f"{notebook.name}, cell {index}: its line is read from a file and may not set --dockerfile",
+            hint="give it on the command line, if you trust the notebook; --dockerfile - takes the cell's own text",
+        )
     if left_out:
         warnings.append(
             BuildWarning(
@@ -235,16 +244,13 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
 
 
-def _allowed_line(source: str, bases: Sequence[str]) -> tuple[dict[str, Any], tuple[LeftOut, ...]]:
-    """Return the options that count of the cell's own line, with the image's name under ``name``, and what does not."""
+def _said(source: str) -> dict[str, Any]:
+    """Return every option of the cell's own line by its field."""
     from buildr_jupyter.notebook.cells import header_and_body
 
     header, _ = header_and_body(source)
     words = split_line(header.removeprefix("%%containerize")) if header else []
-    kept, left_out = allowed_part(vars(make_line_parser().parse_args(words)), bases)
-    if "name" not in kept and "image" in kept:
-        kept["name"] = kept.pop("image")
-    return kept, left_out
+    return vars(make_line_parser().parse_args(words))
 
 
 def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:

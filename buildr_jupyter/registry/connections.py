@@ -32,7 +32,10 @@ class TooSlow(OSError):
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """Connects as requests does; ``may_be_inward`` tells of a host whether an inward peer is right for it."""
+    """Connects as requests does; ``may_be_inward`` tells of a host whether an inward peer is right for it.
+
+    It may not lead back to the adapter or its session: the connections hold it, and would never be closed.
+    """
 
     def __init__(self, *, answer_s: float, may_be_inward: Callable[[str], bool], pool_maxsize: int) -> None:
         self._answer_s, self._may_be_inward = answer_s, may_be_inward

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -126,7 +127,10 @@ class Connection:
         self._session = self._shared.session
         # none is kept: a cookie would go to every port of a host
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = Adapter(answer_s=self.answer_s, may_be_inward=self._may_be_inward, pool_maxsize=_CONNECTIONS)
+        # A function of the name alone: urllib3 holds its connections until their pool is collected, and one that led
+        # back to this client would keep the pool, and so themselves, for ever.
+        inward = partial(_may_be_inward, host)
+        adapter = Adapter(answer_s=self.answer_s, may_be_inward=inward, pool_maxsize=_CONNECTIONS)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._session.headers["User-Agent"] = f"buildr-jupyter/{__version__}"
@@ -268,7 +272,7 @@ class Connection:
                 f"registry {self.host} sends to {url[:200]!r}, which names no host",
                 hint="tell its owner: its configuration is wrong",
             )
-        if is_inward(origin.host) and not self._may_be_inward(origin.host):
+        if is_inward(origin.host) and not _may_be_inward(self.host, origin.host):
             raise RegistryUnreachable(
                 f"registry {self.host} sends to {origin.netloc}, an address of this machine or its surroundings",
                 hint="tell its owner: a registry elsewhere has no business there",
@@ -281,10 +285,6 @@ class Connection:
             f"registry {self.host} sends to {origin.scheme}://{origin.netloc}, which is not encrypted",
             hint="tell its owner: its configuration is wrong",
         )
-
-    def _may_be_inward(self, host: str) -> bool:
-        """Tell whether a host may be this machine: the registry that the user named, or all where that is loopback."""
-        return same_host(_netloc(host), _address_of(self.host)) or (is_local(_netloc(host)) and is_local(self.host))
 
     def _ours(self, url: str) -> bool:
         return origin_of(url) == origin_of(self.base)
@@ -392,6 +392,11 @@ def _plain_origins() -> set[Origin | None]:
     """Return the hosts, with a port or without, that ``$BUILDR_PLAIN_HTTP`` (``a,b``) lets be spoken to without TLS."""
     given = os.environ.get("BUILDR_PLAIN_HTTP", "").split(",")
     return {origin_of(f"http://{one.strip()}") for one in given if one.strip()}
+
+
+def _may_be_inward(registry: str, host: str) -> bool:
+    """Tell whether a host may be this machine: the registry that the user named, or all where that is loopback."""
+    return same_host(_netloc(host), _address_of(registry)) or (is_local(_netloc(host)) and is_local(registry))
 
 
 def _netloc(host: str) -> str:

@@ -223,6 +223,7 @@ class Case:
             "--publish",
             "--run",
             "--json",
+            *(("--base", self.world.base) if self.program else ("--dockerfile", "-")),
             *more,
         ]
 
@@ -243,7 +244,7 @@ class Case:
     def _program(self, stage: str, nonce: str) -> str:
         wait = self.seconds if stage == "run" else "0"
         return (
-            f"%%containerize x --base {self.world.base} --include blob.bin\nimport os, time\nfrom pathlib import Path\n"
+            f"%%containerize x --include blob.bin\nimport os, time\nfrom pathlib import Path\n"
             f'print("at-" + str(42) + "-{nonce}", flush=True)\ntime.sleep({wait})\n'
             'Path(os.environ["BUILDR_OUTPUT_DIR"], "out.bin").write_bytes(os.urandom(2_000_000))'
         )
@@ -255,7 +256,7 @@ class Case:
         made = "mkdir -p /app/output; head -c 2000000 /dev/urandom > /app/output/out.bin"
         run = f"{made}; {work}" if stage == "run" else made
         return "\n".join(
-            ["%%containerize x --dockerfile -", f"FROM {self.world.base}", build, blob, f"CMD {json.dumps(['sh', '-c', run])}"]
+            ["%%containerize x", f"FROM {self.world.base}", build, blob, f"CMD {json.dumps(['sh', '-c', run])}"]
         )  # fmt: skip
 
     def say(self, words: list[str]) -> None:

@@ -349,14 +349,23 @@ def test_from_the_command_line_to_the_registry(
 
     monkeypatch.setenv("PATH", f"{daemon.buildctl.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    text = f"%%containerize bkd-cli --dockerfile -\nFROM scratch\nLABEL nonce={secrets.token_hex(4)}"
+    text = f"%%containerize bkd-cli\nFROM scratch\nLABEL nonce={secrets.token_hex(4)}"
     path = tmp_path / "nb.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)]), path)
 
     def run(*more: str, status: int = 0) -> dict[str, Any]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            words = ["build", str(path), "--builder", f"buildkit={daemon.address}", "--json", *more]
+            words = [
+                "build",
+                str(path),
+                "--dockerfile",
+                "-",
+                "--builder",
+                f"buildkit={daemon.address}",
+                "--json",
+                *more,
+            ]
             assert cli.main(words) == status
         found: dict[str, Any] = json.loads(out.getvalue())
         return found

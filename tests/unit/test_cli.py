@@ -324,3 +324,13 @@ def test_standard_output_is_json_whatever_is_in_it(tmp_path: Path, words: list[s
     (line,) = done.stdout.decode("ascii").splitlines()
     assert json.loads(line)["schema"] == 1
     assert b"Traceback" not in done.stderr
+
+
+def test_a_cell_of_a_file_is_a_dockerfile_only_where_the_command_says_so(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "%%containerize x --dockerfile -\nFROM debian:bookworm-slim\nRUN echo 12ab")
+    status, _, err = run("build", str(path), "--dry-run")
+    assert status
+    assert "may not set --dockerfile" in err
+    assert "does not parse" not in err
+    status, out, err = run("build", str(path), "--dry-run", "--dockerfile", "-")
+    assert (status, "  Dockerfile" in out) == (0, True), err

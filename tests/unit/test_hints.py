@@ -226,6 +226,13 @@ def try_5(world: World) -> None:
     world.works("build", world.notebook("%%containerize x\nprint(1)", "%%containerize name\nprint(2)"), "--dry-run")
 
 
+@trial("cli", "give it on the command line, if you trust the notebook; --dockerfile - takes the cell's own text")
+def try_dockerfile(world: World) -> None:
+    nb = world.notebook("%%containerize x --dockerfile -\nFROM scratch")
+    hint = world.hint_of_command("build", nb, "--dry-run")
+    world.works("build", nb, "--dry-run", *re.findall(r"--dockerfile -", hint)[0].split())
+
+
 @trial("commands.cache", "say it with --yes")
 def try_6(world: World) -> None:
     nb = world.notebook("%%containerize x\nprint(1)")

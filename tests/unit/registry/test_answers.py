@@ -94,8 +94,8 @@ def test_a_digest_in_a_field_that_is_none() -> None:
         (413, b"<html>413 Request Entity Too Large nginx</html>", PublishError, "larger than it takes", "client_max_body_size"),
         (429, b"", RegistryUnreachable, "asked too often", "log in"),
         (405, error("UNSUPPORTED", "The operation is unsupported."), PublishError, "405", "mirror"),
-        (507, b"", RegistryDenied, "no room left", "delete images"),
-        (402, b"", RegistryDenied, "no room left", "delete images"),
+        (507, b"", RegistryDenied, "no space left", "delete images"),
+        (402, b"", RegistryDenied, "no space left", "delete images"),
     ],
 )  # fmt: skip
 def test_without_a_login(status: int, body: bytes, kind: type[PublishError], said: str, hint: str) -> None:
@@ -154,7 +154,7 @@ def test_an_immutable_tag(status: int, code: str, message: str) -> None:
 def test_a_quota(status: int, code: str, message: str) -> None:
     with FakeRegistry() as fake, asked(fake, login_for(fake)) as registry:
         fake.rule = lambda handler: handler.command == "PUT" and handler.answer(status, error(code, message)) is None
-        with pytest.raises(RegistryDenied, match="has no room left"):
+        with pytest.raises(RegistryDenied, match="has no space left"):
             registry.put_manifest("x", "1", b"{}", TYPE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import socket
 from collections.abc import Iterator
@@ -173,3 +174,26 @@ def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_client_that_is_let_go_leaves_no_connection() -> None:
+    def connected() -> int:
+        gc.collect()
+        sockets = (one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0)
+        return sum(one.getpeername()[1] == port for one in sockets if _is_connected(one))
+
+    with FakeRegistry() as fake:
+        port = int(fake.host.rpartition(":")[2])
+        asked = Registry(fake.host, None)
+        assert asked.digest("me/x", "1") is None
+        assert connected() == 1, "it is kept for the next question"
+        del asked
+        assert connected() == 0
+
+
+def _is_connected(one: socket.socket) -> bool:
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True
