@@ -293,10 +293,10 @@ def test_a_dockerfile_of_the_users_own(client: APIClient, tmp_path: Path, base_i
     assert json.loads(out)["run"]["stdout_tail"] == "mine\n"
     cell = notebook(
         tmp_path,
-        f'%%containerize cell --dockerfile -\nFROM {base_image}\nCMD ["echo", "a cell that is a Dockerfile"]',
+        f'%%containerize cell\nFROM {base_image}\nCMD ["echo", "a cell that is a Dockerfile"]',
         name="d.ipynb",
     )
-    status, out, err = cli_run(["build", str(cell), "--run", "--json"])
+    status, out, err = cli_run(["build", str(cell), "--dockerfile", "-", "--run", "--json"])
     assert status == 0, err
     assert json.loads(out)["run"]["stdout_tail"] == "a cell that is a Dockerfile\n"
 
@@ -308,8 +308,10 @@ def test_a_secret_for_a_dockerfile(
     held = secrets.token_hex(12)
     monkeypatch.setenv("HELD", held)
     text = f"FROM {base_image}\nRUN --mount=type=secret,id=held sha256sum /run/secrets/held > /sum\nCMD cat /sum\n"
-    path = notebook(tmp_path, f"%%containerize sec --dockerfile -\n{text}")
-    status, out, err = cli_run(["build", str(path), "--secret", "id=held,env=HELD", "--run", "--json"])
+    path = notebook(tmp_path, f"%%containerize sec\n{text}")
+    status, out, err = cli_run(
+        ["build", str(path), "--dockerfile", "-", "--secret", "id=held,env=HELD", "--run", "--json"]
+    )
     assert status == 0, err
     record = json.loads(out)
     assert record["run"]["stdout_tail"].startswith(hashlib.sha256(held.encode()).hexdigest())
@@ -317,7 +319,17 @@ def test_a_secret_for_a_dockerfile(
     everything += json.dumps([client.history(record["image_id"]), client.inspect_image(record["image_id"])])
     assert held not in everything
     status, out, _ = cli_run(
-        ["build", str(path), "--secret", "id=held,env=HELD", "--builder", "docker=classic", "--json"]
+        [
+            "build",
+            str(path),
+            "--dockerfile",
+            "-",
+            "--secret",
+            "id=held,env=HELD",
+            "--builder",
+            "docker=classic",
+            "--json",
+        ]
     )
     assert status == 2
     assert "builders that can: buildkit" in json.loads(out)["error"]["hint"]
@@ -325,8 +337,8 @@ def test_a_secret_for_a_dockerfile(
     status, out, _ = cli_run(["build", str(plain), "--secret", "id=held,env=HELD", "--json"])
     assert "only steps of a Dockerfile of your own" in json.loads(out)["error"]["message"]
     text = text.replace("sha256sum", "md5sum")  # a step of its own: what a secret holds is in no cache key
-    line = notebook(tmp_path, f"%%containerize sec2 --dockerfile - --secret id=held,env=HELD\n{text}", name="s.ipynb")
-    status, out, _ = cli_run(["build", str(line), "--json"])
+    line = notebook(tmp_path, f"%%containerize sec2 --secret id=held,env=HELD\n{text}", name="s.ipynb")
+    status, out, _ = cli_run(["build", str(line), "--dockerfile", "-", "--json"])
     assert status == 1
     assert json.loads(out)["error"]["step"].startswith("RUN --mount=type=secret,id=held")
 
