@@ -205,7 +205,7 @@ def test_the_demo_without_an_engine_loads_and_runs_in_both(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-        assert demo._execute("in the archive named above") == 0
+        assert demo._execute("in the archive named above", run=False) == 0
     printed = re.search(r"^ *archive +(/.+)$", capsys.readouterr().out, re.MULTILINE)
     assert printed
     archive = Path(printed[1])
