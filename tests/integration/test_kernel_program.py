@@ -17,7 +17,7 @@ _history = KernelHistory(get_ipython())
 _history.install()
 """
 EXPORT = """
-from buildr_jupyter.cell.program import export as _export, ExportOptions as _Options
+from buildr_jupyter.export.program import export as _export, ExportOptions as _Options
 from buildr_jupyter.notebook.kernel_history import KernelHistory
 _h = globals().get("_history") or KernelHistory(get_ipython())
 _runs = [run for run in _h.runs() if "_history" not in run.source and "_Options" not in run.source]
