@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def missing_modules(text: str) -> list[str]:
     return [name for name in named if not any((ROOT / base / name).exists() for base in (".", "buildr_jupyter"))]
 
 
+def missing_imports(text: str) -> list[str]:
+    """Return our modules that a text imports, also in what stands in quotes, and that do not exist."""
+    found = set(re.findall(r"(?:from|import) (buildr_jupyter(?:\.[a-z_]+)*)\b", text))
+    return sorted(name for name in found if not _is_module(name))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_names_exists(path: Path) -> None:
     text = path.read_text()
@@ -41,3 +55,9 @@ def test_what_does_not_exist_is_seen() -> None:
     assert missing_tests("`test_no_such_thing_at_all`") == ["test_no_such_thing_at_all"]
     assert missing_links(ROOT / "README.md", "[a](docs/none.md) [b](https://h.example)") == ["docs/none.md"]
     assert missing_modules("`nowhere/none.py` `cli.py`") == ["nowhere/none.py"]
+
+
+def test_what_tests_and_notebooks_import_exists() -> None:
+    paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), *DOCUMENTS]
+    assert {path.name: found for path in paths if (found := missing_imports(path.read_text()))} == {}
+    assert missing_imports("x = 'from buildr_jupyter." + "none.at_all import y'") == ["buildr_jupyter.none.at_all"]
