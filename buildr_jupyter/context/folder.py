@@ -72,13 +72,16 @@ def write_folder(plan: ImagePlan, folder: Path, *, private: bool = True) -> Path
 def own_dockerfile(folder: Path) -> str | None:
     """Return the text of a Dockerfile in ``folder`` that its user keeps: one that does not begin with ``MARKER``.
 
-    None where there is no Dockerfile, or one that is made anew from the plan each time.
+    None where there is no Dockerfile, one that is made anew from the plan each time, or one that an earlier
+    ``--dockerfile`` brought and nobody changed since.
     """
     try:
         text = (folder / "Dockerfile").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        written = ImagePlan.from_folder(folder).dockerfile
+    except (OSError, UnicodeDecodeError, ContextError):
         return None
-    return None if text.startswith(MARKER) else text
+    brought = written is not None and not written.kept and written.text == text
+    return None if brought or text.startswith(MARKER) else text
 
 
 def with_own_dockerfile(plan: ImagePlan, folder: Path) -> ImagePlan:
@@ -86,7 +89,7 @@ def with_own_dockerfile(plan: ImagePlan, folder: Path) -> ImagePlan:
     if plan.dockerfile is not None or not (folder / "buildr.json").is_file():
         return plan
     text = own_dockerfile(folder)
-    return plan if text is None else replace(plan, dockerfile=CustomDockerfile(text))
+    return plan if text is None else replace(plan, dockerfile=CustomDockerfile(text, kept=True))
 
 
 def read_folder(folder: Path) -> ImagePlan:
@@ -122,8 +125,9 @@ def read_folder(folder: Path) -> ImagePlan:
         ),
     )
     text = _text(folder / "Dockerfile")
-    if plan.dockerfile is None and text and text != render_dockerfile(written):
-        plan = replace(plan, dockerfile=CustomDockerfile(text))
+    if text and text != render_dockerfile(written):
+        custom = plan.dockerfile or CustomDockerfile(text)
+        plan = replace(plan, dockerfile=replace(custom, text=text, kept=True))
     return plan
 
 

@@ -119,6 +119,8 @@ class CustomDockerfile:
     secrets: tuple[str, ...] = ()
     """Ids only; the values are in no plan."""
     target: str | None = None
+    kept: bool = False
+    """Whether it was found in the context folder, where its user keeps it; else an option named it, for this once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class ImagePlan:
             "names": [{"name": n.name, "origin": n.origin, "kind": n.kind, "why": n.why} for n in self.names],
             "requirements": [{"requirement": r.text, "why": r.why} for r in self.requirements],
             "files": [_file_json(f) | {"why": f.why} for f in self.all_files],
+            "dockerfile_kept": self.dockerfile is not None and self.dockerfile.kept,
         }
 
     @property
@@ -245,6 +248,7 @@ class ImagePlan:
                 tuple((k, v) for k, v in custom["build_args"]),
                 tuple(custom["secrets"]),
                 custom["target"],
+                data.get("dockerfile_kept", False) is True,
             ),
             notebook=data["notebook"],
             cell=data["cell"],

@@ -282,6 +282,21 @@ def test_an_edited_dockerfile_is_kept_and_built(tmp_path: Path) -> None:
     assert dockerfile.read_text().endswith("ENV MINE=1\n")
 
 
+def test_a_dockerfile_that_an_option_named_is_for_this_once(tmp_path: Path) -> None:
+    path, out = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "out"
+    (tmp_path / "Mine").write_text("FROM scratch\n")
+    words = ["export", str(path), "--out", str(out)]
+    assert run(*words, "--dockerfile", "Mine")[0] == 0
+    assert (out / "Dockerfile").read_text() == "FROM scratch\n"
+    assert "is your own" not in run(*words)[2]
+    assert "main.py" in (out / "Dockerfile").read_text()
+    assert run(*words, "--dockerfile", "Mine")[0] == 0
+    (out / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    for _ in range(2):
+        assert "is your own" in run(*words)[2], "it was changed in the folder, and so it is kept"
+        assert (out / "Dockerfile").read_text() == "FROM scratch\nLABEL a=b\n"
+
+
 def test_a_context_folder_is_built_as_it_stands(tmp_path: Path) -> None:
     path, folder = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "ctx"
     assert run("export", str(path), "--out", str(folder), "--base", "kernel")[0] == 0

@@ -79,7 +79,7 @@ def test_the_login_of_the_index_goes_to_no_step_of_a_stranger(tmp_path: Path) ->
     assert "secret" in str(assembled(written(tmp_path)).settings.environment), "the control: our own steps get it"
     own = written(tmp_path)
     (own / "Dockerfile").write_text("FROM python:3.12-slim\nRUN echo $FTP_PROXY\n")
-    assert assembled(own).plan.dockerfile == CustomDockerfile("FROM python:3.12-slim\nRUN echo $FTP_PROXY\n")
+    assert assembled(own).plan.dockerfile == CustomDockerfile("FROM python:3.12-slim\nRUN echo $FTP_PROXY\n", kept=True)
     for found in (assembled(own), assembled(own, "python")):
         assert not found.settings.environment
         assert "stay here" in found.warnings[0].text

@@ -68,7 +68,7 @@ def test_no_python_and_another(make_base: MakeBase, store: Store) -> None:
         python_in(make_base("gone", python=None, layers=gone), store)
     with pytest.raises(BuildRefused, match=r"has Python 3.9, the packages are for 3.11") as caught:
         python_in(make_base("old", python="3.9.1"), store)
-    assert "--py-version 3.9" in str(caught.value.hint)
+    assert "--python 3.9" in str(caught.value.hint)
 
 
 def test_no_image(make_base: MakeBase, store: Store, tmp_path: Path) -> None:
