@@ -77,11 +77,18 @@ def own_dockerfile(folder: Path) -> str | None:
     """
     try:
         text = (folder / "Dockerfile").read_text(encoding="utf-8")
-        written = ImagePlan.from_folder(folder).dockerfile
-    except (OSError, UnicodeDecodeError, ContextError):
+    except (OSError, UnicodeDecodeError):
         return None
-    brought = written is not None and not written.kept and written.text == text
-    return None if brought or text.startswith(MARKER) else text
+    return None if text.startswith(MARKER) or text == _brought(folder) else text
+
+
+def _brought(folder: Path) -> str | None:
+    """Return the text that an earlier ``--dockerfile`` brought; None where none did, or the record cannot be read."""
+    try:
+        written = ImagePlan.from_folder(folder).dockerfile
+    except ContextError:
+        return None  # what cannot be known is kept
+    return written.text if written and not written.kept else None
 
 
 def with_own_dockerfile(plan: ImagePlan, folder: Path) -> ImagePlan:

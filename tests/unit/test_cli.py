@@ -297,6 +297,15 @@ def test_a_dockerfile_that_an_option_named_is_for_this_once(tmp_path: Path) -> N
         assert (out / "Dockerfile").read_text() == "FROM scratch\nLABEL a=b\n"
 
 
+def test_a_dockerfile_is_kept_where_the_record_beside_it_is_damaged(tmp_path: Path) -> None:
+    path, out = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "out"
+    assert run("export", str(path), "--out", str(out))[0] == 0
+    (out / "Dockerfile").write_text("FROM scratch\n")
+    (out / "buildr.json").write_text("{")
+    run("export", str(path), "--out", str(out))
+    assert (out / "Dockerfile").read_text() == "FROM scratch\n"
+
+
 def test_a_context_folder_is_built_as_it_stands(tmp_path: Path) -> None:
     path, folder = notebook(tmp_path, "%%containerize app\nprint(1)"), tmp_path / "ctx"
     assert run("export", str(path), "--out", str(folder), "--base", "kernel")[0] == 0
