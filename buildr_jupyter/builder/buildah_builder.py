@@ -20,7 +20,7 @@ from typing import Any
 from buildr_jupyter.builder.buildah.storage import isolation_options, swept, tls_options
 from buildr_jupyter.builder.docker.classic_stream import DockerStream
 from buildr_jupyter.builder.engine_errors import build_error, publish_error
-from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.builder.run_mounts import read_secrets, ssh_agents
 from buildr_jupyter.context.base_images import base_images, has_heredoc
 from buildr_jupyter.context.dockerfile_parse import base_of_step
@@ -33,7 +33,6 @@ from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, Resolve
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import (
-    INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
@@ -68,10 +67,11 @@ _CHATTER = re.compile(
 )
 
 
-class BuildahBuilder:
+class BuildahBuilder(SeedMethods):
     """Builds with buildah; ``command`` is the executable. One builder can serve several threads."""
 
     name = "buildah"
+    seed_outputs = ()
 
     def __init__(
         self,
@@ -89,17 +89,6 @@ class BuildahBuilder:
     def of(cls, argument: str) -> BuildahBuilder:
         """Return the builder that runs another executable: ``buildah=/opt/bin/buildah``."""
         return cls(argument)
-
-    # -- the seed's methods
-
-    def build(self, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""
-        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=())
-        return drain(self.stream_build(request, CancelToken()))
-
-    def publish(self, img: str) -> BuildResult:
-        """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -130,9 +119,9 @@ class BuildahBuilder:
     def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what this buildah cannot do of the request."""
         found = []
-        if request.plan and request.plan.base == INTERPRETER_BASE:
+        if request.wants_interpreter_base:
             found.append(INTERPRETER_BASE_REFUSAL)
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        platforms = request.target_platforms
         if len(platforms) > 1:
             found.append(Unsupported("several platforms", "one image is made at a time here", ("buildkit", "oci")))
         if request.cache_from or request.cache_to:
@@ -422,7 +411,7 @@ def _mounts(request: BuildRequest, folder: Path) -> list[str]:
 
 
 def _platform(request: BuildRequest) -> str | None:
-    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    platforms = request.target_platforms
     return platforms[0] if platforms else None
 
 

@@ -25,7 +25,7 @@ from buildr_jupyter.builder.buildkit.progress import BuildkitStream
 from buildr_jupyter.builder.buildkit.proto import DecodeError, decode_json
 from buildr_jupyter.builder.docker.buildkit import with_mounts
 from buildr_jupyter.builder.docker.classic_stream import said_of
-from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.builder.run_mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
 from buildr_jupyter.config.timeouts import read_limits
 from buildr_jupyter.context.base_images import base_locations, base_names
@@ -47,7 +47,6 @@ from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, Resolve
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import (
-    INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
@@ -71,10 +70,11 @@ __all__ = ["BuildkitBuilder"]
 logger = masked_logger(logging.getLogger(__name__))
 
 
-class BuildkitBuilder:
+class BuildkitBuilder(SeedMethods):
     """Builds with the buildkitd at ``address``, None for the one that the environment names."""
 
     name = "buildkit"
+    seed_outputs = ()
 
     def __init__(
         self,
@@ -94,18 +94,6 @@ class BuildkitBuilder:
     def of(cls, argument: str) -> BuildkitBuilder:
         """Return the builder of ``buildkit=ADDRESS``."""
         return cls(argument)
-
-    # -- the seed's methods
-
-    def build(self, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path`` under the name ``img``; ``publish`` sends it."""
-        folder = Path(path)
-        request = BuildRequest(folder, (ImageRef.parse(img).tagged(),), outputs=())
-        return drain(self.stream_build(request, CancelToken()))
-
-    def publish(self, img: str) -> BuildResult:
-        """Push ``img``, which this builder built, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 
@@ -130,9 +118,9 @@ class BuildkitBuilder:
 
     def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what BuildKit cannot do of the request."""
-        if request.plan and request.plan.base == INTERPRETER_BASE:
+        if request.wants_interpreter_base:
             return [INTERPRETER_BASE_REFUSAL]
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        platforms = request.target_platforms
         if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
             why = "an engine takes one platform; push them, or write an archive"
             return [Unsupported("several platforms into an engine", why, ("oci",))]
@@ -318,7 +306,7 @@ class BuildkitBuilder:
     ) -> BuildResult:
         digest = told.get("containerimage.digest")
         image_id = told.get("containerimage.config.digest")
-        several = len(request.platforms or (request.plan.platforms if request.plan else ())) > 1
+        several = len(request.target_platforms) > 1
         if not isinstance(digest, str) or not (isinstance(image_id, str) or several):
             raise BuildError("Image build failed: buildctl ended well and told no image id")
         size = None

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.builder.buildkit.filesync import SharedFolder
@@ -26,7 +25,7 @@ from buildr_jupyter.builder.docker.buildkit import (
 from buildr_jupyter.builder.docker.classic_stream import DockerStream, described, error_of
 from buildr_jupyter.builder.docker.unsupported import docker_unsupported
 from buildr_jupyter.builder.engine_errors import BROKEN_OFF, build_error, publish_error
-from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.context.base_images import base_locations, base_names
 from buildr_jupyter.context.dockerfile_parse import base_of_step
 from buildr_jupyter.context.tar_stream import UploadStream, iter_context, raise_if
@@ -62,7 +61,7 @@ CONTENT_LABEL = "io.buildr.content-digest"
 """Images that carry it with the same value were made from the same content."""
 
 
-class DockerBuilder:
+class DockerBuilder(SeedMethods):
     """Builds with the Docker Engine.
 
     ``docker_client`` is None until the engine is first needed; a docker-py ``APIClient`` put there before is used as
@@ -94,17 +93,6 @@ class DockerBuilder:
                 hint="docker=buildkit or docker=classic",
             )
         return cls(argument)
-
-    # -- the seed's methods
-
-    def build(self, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""
-        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),))
-        return drain(self.stream_build(request, CancelToken()))
-
-    def publish(self, img: str) -> BuildResult:
-        """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 

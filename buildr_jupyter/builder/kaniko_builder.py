@@ -22,7 +22,7 @@ from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.builder.engine_errors import build_error, publish_error
 from buildr_jupyter.builder.kaniko.executor import CONTEXT, HOME, MADE, Container, Executor, Root
 from buildr_jupyter.builder.kaniko.stream import KanikoStream
-from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.context.base_images import base_images, has_heredoc
 from buildr_jupyter.context.dockerfile_parse import base_of_step
 from buildr_jupyter.context.tar_stream import iter_context
@@ -36,7 +36,6 @@ from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, Resolve
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import (
-    INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
@@ -81,7 +80,7 @@ class _Order:
     hosts: set[str] = field(default_factory=set)
 
 
-class KanikoBuilder:
+class KanikoBuilder(SeedMethods):
     """Builds with kaniko; ``executor`` is an image's name, or the absolute path of an executable."""
 
     name = "kaniko"
@@ -106,17 +105,6 @@ class KanikoBuilder:
     def _is_file(self) -> bool:
         return self.executor.startswith("/")
 
-    # -- the seed's methods
-
-    def build(self, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path`` under the name ``img``, and load it into the engine."""
-        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),))
-        return drain(self.stream_build(request, CancelToken()))
-
-    def publish(self, img: str) -> BuildResult:
-        """Push ``img`` out of the engine, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
-
     # -- the protocol
 
     def probe(self) -> str:
@@ -136,7 +124,7 @@ class KanikoBuilder:
     def unsupported(self, request: BuildRequest) -> list[Unsupported]:
         """Return what kaniko cannot do of the request."""
         found = []
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        platforms = request.target_platforms
         if len(platforms) > 1:
             found.append(Unsupported("several platforms", "kaniko makes one at a time", ("buildkit", "oci")))
         if secrets_of(request):
@@ -147,7 +135,7 @@ class KanikoBuilder:
             found.append(Unsupported("ssh agents", "kaniko passes none on", ("docker", "buildkit", "buildah")))
         if request.cache_from or request.cache_to:
             found.append(Unsupported("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
-        if request.plan and request.plan.base == INTERPRETER_BASE:
+        if request.wants_interpreter_base:
             found.append(INTERPRETER_BASE_REFUSAL)
         if not request.outputs:
             found.append(
@@ -218,7 +206,7 @@ class KanikoBuilder:
 
     def _order(self, request: BuildRequest) -> Generator[Event, None, _Order]:
         custom = request.plan.dockerfile if request.plan else None
-        platforms = request.platforms or (request.plan.platforms if request.plan else ())
+        platforms = request.target_platforms
         order = _Order(
             ["--force", "--log-format=json", f"--context=dir://{CONTEXT}", f"--digest-file={MADE}/{_DIGEST}"]
         )

@@ -17,7 +17,7 @@ from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.builder.oci.exporters import Outputs
 from buildr_jupyter.builder.oci.log import logged
 from buildr_jupyter.builder.oci.rebase import rebased
-from buildr_jupyter.builder.protocol import drain
+from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.dependencies import uv as wheels
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
@@ -51,10 +51,11 @@ FORMAT = 2
 """Part of the key of every image and program layer: another number, and all are made anew."""
 
 
-class OciBuilder:
+class OciBuilder(SeedMethods):
     """Builds without an engine. One builder can serve several threads."""
 
     name = "oci"
+    seed_outputs = ()
 
     def __init__(
         self,
@@ -90,17 +91,6 @@ class OciBuilder:
         if argument not in ("gzip", "zstd"):
             raise UnknownSpec(f"Unknown spec oci={argument}", hint="oci=gzip (as oci alone), oci=zstd")
         return cls(using=compressor("zstd" if argument == "zstd" else "gzip"))
-
-    # -- the seed's methods
-
-    def build(self, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path``, which has a ``buildr.json``, under the name ``img``; it stays in the store."""
-        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=())
-        return drain(self.stream_build(request, CancelToken()))
-
-    def publish(self, img: str) -> BuildResult:
-        """Push ``img``, and of its tags only the named one, else ``latest``."""
-        return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
     # -- the protocol
 

@@ -10,7 +10,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.request import BuildRequest, Unsupported
+from buildr_jupyter.model.request import BuildRequest, EngineLoad, Output, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
 __all__ = ["Builder", "SeedMethods", "drain"]
@@ -52,15 +52,23 @@ class Builder(Protocol):
         ...
 
 
+class _Seeded(Builder, Protocol):
+    seed_outputs: tuple[Output, ...]
+
+
 class SeedMethods:
     """``build`` and ``publish`` as the seed has them, over the streams of the class that inherits them."""
 
-    def build(self: Builder, img: str, path: str = ".") -> BuildResult:
-        """Build the folder ``path`` under the name ``img``."""
-        return drain(self.stream_build(BuildRequest(Path(path), (ImageRef.parse(img).tagged(),)), CancelToken()))
+    seed_outputs: tuple[Output, ...] = (EngineLoad(),)
+    """Where ``build`` puts the image; empty where the builder keeps images in a store of its own."""
+
+    def build(self: _Seeded, img: str, path: str = ".") -> BuildResult:
+        """Build the folder ``path`` under the name ``img`` (tag ``latest`` where it has none)."""
+        request = BuildRequest(Path(path), (ImageRef.parse(img).tagged(),), outputs=self.seed_outputs)
+        return drain(self.stream_build(request, CancelToken()))
 
     def publish(self: Builder, img: str) -> BuildResult:
-        """Push ``img``."""
+        """Push ``img``, and of its tags only the named one, else ``latest``."""
         return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import (
     ImagePlan,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Archive",
@@ -99,6 +95,16 @@ class BuildRequest:
     cache_from: tuple[str, ...] = ()
     """Where steps made elsewhere are looked for: ``IMAGE`` or BuildKit's ``type=registry,ref=IMAGE``."""
     cache_to: tuple[str, ...] = ()
+
+    @property
+    def target_platforms(self) -> tuple[str, ...]:
+        """What the image is for: the platforms asked for, else the plan's; empty where the builder's own will do."""
+        return self.platforms or (self.plan.platforms if self.plan else ())
+
+    @property
+    def wants_interpreter_base(self) -> bool:
+        """Whether the base is made from this very interpreter."""
+        return self.plan is not None and self.plan.base == INTERPRETER_BASE
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def build_command(
     ``hidden`` has for each id of a secret beside the request's the variable that holds it.
     """
     custom = request.plan.dockerfile if request.plan else None
-    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    platforms = request.target_platforms
     if arguments is None:
         arguments = build_arguments(request)
     arguments = {"SOURCE_DATE_EPOCH": epoch, **arguments}
@@ -102,7 +102,7 @@ def _outputs(request: BuildRequest, folder: Path) -> list[str]:
     for output in request.outputs:
         if isinstance(output, Archive):
             output.path.parent.mkdir(parents=True, exist_ok=True)
-            several = len(request.platforms or (request.plan.platforms if request.plan else ())) > 1
+            several = len(request.target_platforms) > 1
             found.append(_csv(f"type={'oci' if several else 'docker'}", f"name={names}", f"dest={output.path}"))
         elif isinstance(output, Layout):
             found.append(_csv("type=oci", "tar=false", f"name={names}", f"dest={output.path}"))

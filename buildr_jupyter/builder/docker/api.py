@@ -18,7 +18,7 @@ logger = masked_logger(logging.getLogger(__name__))
 def classic_options(request: BuildRequest) -> dict[str, Any]:
     """Return what docker-py's ``build`` takes of a request, for the classic builder."""
     custom = request.plan.dockerfile if request.plan else None
-    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    platforms = request.target_platforms
     return {
         "dockerfile": request.dockerfile,
         "rm": True,

@@ -109,7 +109,7 @@ def with_mounts(request: BuildRequest, *, secrets: bool) -> tuple[BuildRequest, 
 def query_of(request: BuildRequest, *, build_id: str, session: str | None) -> dict[str, str]:
     """Return the query of ``POST /build``; ``pull`` is left to who calls, so that a base that is there is used."""
     custom = request.plan.dockerfile if request.plan else None
-    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    platforms = request.target_platforms
     arguments = {**dict(custom.build_args if custom else ()), **request.build_args}
     query = {
         "version": "2",

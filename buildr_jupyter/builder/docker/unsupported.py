@@ -7,7 +7,6 @@ from collections.abc import Callable
 from buildr_jupyter.builder.buildkit.session import can_serve
 from buildr_jupyter.context.base_images import has_heredoc
 from buildr_jupyter.model.request import (
-    INTERPRETER_BASE,
     INTERPRETER_BASE_REFUSAL,
     Archive,
     BuildRequest,
@@ -24,9 +23,9 @@ def docker_unsupported(
 ) -> list[Unsupported]:
     """Return the refusals; ``lacks_heredocs`` tells why here-documents are not known, None where they are."""
     found = []
-    if request.plan and request.plan.base == INTERPRETER_BASE:
+    if request.wants_interpreter_base:
         found.append(INTERPRETER_BASE_REFUSAL)
-    platforms = request.platforms or (request.plan.platforms if request.plan else ())
+    platforms = request.target_platforms
     if len(platforms) > 1:
         found.append(Unsupported("several platforms", "the engine builds for one at a time", ("buildkit", "oci")))
     wants = [what for what, asked in (("build secrets", secrets_of(request)), ("ssh agents", request.ssh)) if asked]

@@ -13,6 +13,7 @@ from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import ContextError, ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileEntry, ImagePlan, NameNote, Requirement, canonical_json
+from buildr_jupyter.model.request import BuildRequest
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -151,3 +152,13 @@ def test_a_folder_without_a_plan_is_a_custom_dockerfile(tmp_path: Path) -> None:
 def test_canonical_json_is_one_text() -> None:
     assert canonical_json({"b": 1, "a": "ü"}) == '{"a":"ü","b":1}'.encode()
     assert json.loads(canonical_json(plan().to_json()))["schema"] == 1
+
+
+def test_what_was_asked_for_goes_before_the_plan() -> None:
+    plan = ImagePlan(base="kernel", python="3.11", platforms=("linux/arm64",))
+    refs = (ImageRef.parse("a:1"),)
+    assert BuildRequest(Path(), refs, plan, platforms=("linux/amd64",)).target_platforms == ("linux/amd64",)
+    assert BuildRequest(Path(), refs, plan).target_platforms == ("linux/arm64",)
+    assert BuildRequest(Path(), refs).target_platforms == ()
+    assert BuildRequest(Path(), refs, plan).wants_interpreter_base
+    assert not BuildRequest(Path(), refs).wants_interpreter_base
