@@ -1,4 +1,4 @@
-"""From runs to the parts of a program: the statements, the values and the files that it carries, and its text."""
+"""From runs to a program: the statements, the values and the files that it carries, and its text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slice_back
@@ -24,10 +23,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import transform
 from buildr_jupyter.notebook.parse_cache import parsed
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Made", "Making"]
+__all__ = ["Making", "Program"]
 
 _DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels", "pylab", "plotnine", "networkx"))
 """Packages that may draw with matplotlib."""
@@ -47,28 +43,35 @@ def display(*objects, **_):
 _ROUNDS = 8
 
 
-@dataclass(slots=True)
-class Made:
-    """The parts of the program."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What goes into ``app/``, and why."""
 
-    text: str = ""
+    text: str
+    """main.py."""
     origins: tuple[str | None, ...] = ()
+    """For each line of ``text`` where it comes from: ``nb.ipynb, cell 3, line 1``; None for our own lines."""
     names: tuple[NameNote, ...] = ()
     imports: tuple[ImportUse, ...] = ()
     requirements: tuple[tuple[str, str], ...] = ()
+    """(requirement as written after ``%pip install``, origin)."""
     files: tuple[FileEntry, ...] = ()
     state: tuple[FileEntry, ...] = ()
+    parameters: tuple[str, ...] = ()
     warnings: tuple[BuildWarning, ...] = ()
     carried: int = 0
+    """Top-level statements of other cells."""
     before: int = 0
+    """Top-level statements in the cells that ran before."""
     tree: Tree | None = None
+    """Where the files lie below ``app/``; None where no folder is known."""
 
 
 class Making(Carried):
     """Makes one program; see ``program.export``."""
 
-    def make(self) -> Made:
-        """Return the parts of the program."""
+    def make(self) -> Program:
+        """Return the program."""
         statements = self._statements()
         sliced = self._sliced(statements)
         self._check_names(sliced)
@@ -96,18 +99,19 @@ class Making(Carried):
         )
         text, origins = join(preamble, blocks, mark)
         self._stale(others)
-        return Made(
+        return Program(
             text,
             origins,
-            self._notes(sliced),
-            imports,
-            tuple(self.requirements),
-            tuple(files),
-            (snapshot.entry,) if snapshot else (),
-            tuple(dict.fromkeys(self.warnings)),
-            len(others),
-            sum(1 for statement in statements if statement.run != self.last),
-            self.tree,
+            names=self._notes(sliced),
+            imports=imports,
+            requirements=tuple(self.requirements),
+            files=tuple(files),
+            state=(snapshot.entry,) if snapshot else (),
+            parameters=tuple(name for name, _ in self.options.params),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            carried=len(others),
+            before=sum(1 for statement in statements if statement.run != self.last),
+            tree=self.tree,
         )
 
     # -- statements

@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from buildr_jupyter.export.exporter import Making
+from buildr_jupyter.export.exporter import Making, Program
 from buildr_jupyter.export.options import ExportOptions
-from buildr_jupyter.export.project import Tree
-from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
-from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.parse_cache import collector_paused, forget
 
 __all__ = ["Program", "explain", "export"]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What goes into ``app/``, and why."""
-
-    text: str
-    """main.py."""
-    origins: tuple[str | None, ...] = ()
-    """For each line of ``text`` where it comes from: ``nb.ipynb, cell 3, line 1``; None for our own lines."""
-    names: tuple[NameNote, ...] = ()
-    imports: tuple[ImportUse, ...] = ()
-    requirements: tuple[tuple[str, str], ...] = ()
-    """(requirement as written after ``%pip install``, origin)."""
-    files: tuple[FileEntry, ...] = ()
-    state: tuple[FileEntry, ...] = ()
-    parameters: tuple[str, ...] = ()
-    warnings: tuple[BuildWarning, ...] = ()
-    carried: int = 0
-    """Top-level statements of other cells."""
-    before: int = 0
-    """Top-level statements in the cells that ran before."""
-    tree: Tree | None = None
-    """Where the files lie below ``app/``; None where no folder is known."""
 
 
 def export(
@@ -57,23 +29,9 @@ def export(
     """
     with collector_paused():
         try:
-            made = Making(runs, target, options, folder, notebook, namespace).make()
+            return Making(runs, target, options, folder, notebook, namespace).make()
         finally:
             forget()
-    return Program(
-        text=made.text,
-        origins=made.origins,
-        names=made.names,
-        imports=made.imports,
-        requirements=made.requirements,
-        files=made.files,
-        state=made.state,
-        parameters=tuple(name for name, _ in options.params),
-        warnings=made.warnings,
-        carried=made.carried,
-        before=made.before,
-        tree=made.tree,
-    )
 
 
 def explain(program: Program) -> list[tuple[str, str, str, str]]:
