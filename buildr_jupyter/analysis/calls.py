@@ -472,7 +472,7 @@ class Calls(Library):
 
 
 def _is_in_tables(receiver: AbstractValue) -> bool:
-    """Tell whether the tables of methods speak of this receiver: its type is known, or its library is one of theirs."""
+    """Tell whether the tables of methods speak of this receiver: its type is known, or its library is in them."""
     if receiver.typ in _TABLED_TYPES:
         return True
     roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}

@@ -116,7 +116,7 @@ def _is_relative(text: str) -> bool:
 
 
 def _files_of(path: Path, folder: Path) -> list[Path]:
-    """Return the files that a path means, all those in a folder; what is a link out or a login is no file of ours."""
+    """Return the files that a path means, all those in a folder; a link out of it and a login are left out."""
     try:
         if path.is_file():
             found = [path] if not never_included(path.relative_to(folder).as_posix()) else []
