@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.errors import BuildrError
-from buildr_jupyter.ui.json_record import error_fields, make_record
 from buildr_jupyter.ui.plain import print_error
 from buildr_jupyter.ui.sanitize import clean_text
 
@@ -70,6 +69,8 @@ def report_failure(error: Exception, *, as_json: bool, command: str) -> int:
 
 
 def _record(error: BuildrError, command: str) -> str:
+    from buildr_jupyter.ui.json_record import error_fields, make_record
+
     if command in _CELL_COMMANDS:
         return make_record({"index": None, "id": None, "tags": []}, error)
     record: dict[str, Any] = {

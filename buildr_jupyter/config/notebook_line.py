@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
-from buildr_jupyter.config.requirement_text import is_plain_requirement
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
 
@@ -79,6 +78,8 @@ def _is_port(value: str, _bases: Sequence[str]) -> bool:
 
 
 def _is_requirement(value: str, _bases: Sequence[str]) -> bool:
+    from buildr_jupyter.config.requirement_text import is_plain_requirement
+
     return is_plain_requirement(value)
 
 

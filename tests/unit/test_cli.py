@@ -358,3 +358,13 @@ def test_a_cell_of_a_file_is_a_dockerfile_only_where_the_command_says_so(tmp_pat
     assert "does not parse" not in err
     status, out, err = run("build", str(path), "--dry-run", "--dockerfile", "-")
     assert (status, "  Dockerfile" in out) == (0, True), err
+
+
+def test_the_command_line_starts_without_the_pipeline() -> None:
+    code = (
+        "import buildr_jupyter.cli, sys\n"
+        "heavy = ('packaging', 'requests', 'buildr_jupyter.analysis', 'buildr_jupyter.export', 'buildr_jupyter.pipeline')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
