@@ -15,13 +15,15 @@ from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.process.confined import file_entry, iter_files
+from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
 __all__ = ["carry_named", "texts"]
 
 _MAX_TEXTS = 10_000
-_JOINS = frozenset(("join", "joinpath"))
+_MAX_CHARS = 1024
+"""A longer text is no path, and no part of one: texts that double from line to line stay small."""
+_JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
 
 
 def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
@@ -31,11 +33,17 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
     """
     known: dict[str, str] = {}
     for tree, title in trees:
-        columns = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.expr) and id(node) not in columns and (text := _value(node, known)):
+        nodes = list(ast.walk(tree))
+        values: dict[int, str | None] = {}
+        for node in reversed(nodes):  # the parts of an expression come after it in a walk, and are needed first
+            if isinstance(node, ast.expr):
+                text = _value(node, values, known)
+                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
+        columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
+        for node in nodes:
+            if isinstance(node, ast.expr) and id(node) not in columns and (text := values[id(node)]):
                 yield text, f"{title}, line {node.lineno}"
-        if isinstance(tree, ast.Assign) and (text := _value(tree.value, known)):
+        if isinstance(tree, ast.Assign) and (text := values[id(tree.value)]):
             known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
 
 
@@ -46,28 +54,30 @@ def _keys(node: ast.expr) -> Iterator[ast.expr]:
             yield from _keys(element)
 
 
-def _value(node: ast.expr, known: Mapping[str, str]) -> str | None:
-    """Return the text that an expression is, where its parts are known."""
+def _value(node: ast.expr, values: Mapping[int, str | None], known: Mapping[str, str]) -> str | None:
+    """Return the text that an expression is, where its parts are known; ``values`` has those of its parts, by id."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):
         return known.get(node.id)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div)):
-        left, right = _value(node.left, known), _value(node.right, known)
+        left, right = values[id(node.left)], values[id(node.right)]
         if left is None or right is None:
             return None
         return left + right if isinstance(node.op, ast.Add) else f"{left}/{right}"
     if isinstance(node, ast.JoinedStr):
-        parts = [_value(part.value if isinstance(part, ast.FormattedValue) else part, known) for part in node.values]
-        return None if None in parts else "".join(part for part in parts if part)
+        return _joined("", (one.value if isinstance(one, ast.FormattedValue) else one for one in node.values), values)
     if isinstance(node, ast.Call) and node.args:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        parts = [_value(argument, known) for argument in node.args]
-        if isinstance(node.func, ast.Attribute) and name == "joinpath":
-            parts.insert(0, _value(node.func.value, known))
-        if (name in _JOINS or name in ("Path", "PurePath")) and None not in parts:
-            return "/".join(part for part in parts if part)
+        method = node.func if isinstance(node.func, ast.Attribute) else None
+        name = method.attr if method else getattr(node.func, "id", "")
+        first = [method.value] if method and name == "joinpath" else []
+        return _joined("/", (*first, *node.args), values) if name in _JOINS else None
     return None
+
+
+def _joined(between: str, parts: Iterable[ast.expr], values: Mapping[int, str | None]) -> str | None:
+    found = [values[id(part)] for part in parts]
+    return None if None in found else between.join(text for text in found if text)
 
 
 def carry_named(
@@ -111,19 +121,23 @@ def carry_named(
 
 def _is_relative(text: str) -> bool:
     parts = PurePosixPath(text).parts
-    fits = 0 < len(text) < 1024 and "\0" not in text and all(len(part.encode(errors="replace")) < 256 for part in parts)
+    fits = (
+        0 < len(text) < _MAX_CHARS
+        and "\0" not in text
+        and all(len(part.encode(errors="replace")) < 256 for part in parts)
+    )
     return fits and bool(parts) and not text.startswith(("/", "~")) and ".." not in parts and text not in (".", "./")
 
 
 def _files_of(path: Path, folder: Path) -> list[Path]:
     """Return the files that a path means, all those in a folder; a link out of it and a login are left out."""
     try:
-        if path.is_file():
-            found = [path] if not never_included(path.relative_to(folder).as_posix()) else []
-        else:
-            found = list(iter_files(path, folder, skip=never_included)) if path.is_dir() else []
-        for one in found:
-            one.resolve(strict=True).relative_to(folder.resolve())
-    except (OSError, ValueError, FileRefused):
+        if path.is_dir():
+            resolve_beneath(path, folder)
+            return list(iter_files(path, folder, skip=never_included))
+        if path.is_file() and not never_included(path.relative_to(folder).as_posix()):
+            resolve_beneath(path, folder)
+            return [path]
+    except (OSError, FileRefused):
         return []
-    return found
+    return []

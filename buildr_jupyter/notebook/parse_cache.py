@@ -13,7 +13,7 @@ __all__ = ["collector_paused", "forget", "parsed", "parses"]
 KEPT_CHARS = 1 << 16
 """Of so much text the trees are kept between exports: some 5 MB, and a kernel that builds a thousand times stays level.
 
-A tree has some hundred bytes a character. To parse a thousand cells of ten lines again takes a tenth of a second.
+A tree has some hundred bytes a character. To parse a thousand cells of ten lines again takes 0.2 s.
 """
 
 _trees: dict[str, ast.Module] = {}

@@ -68,3 +68,25 @@ def test_a_large_file_is_left_out_and_told(tmp_path: Path) -> None:
     entries, warnings = carried(tmp_path, "f('big.bin')")
     assert entries == []
     assert warnings == ["cell 0, line 1: big.bin has 101 bytes and is not carried"]
+
+
+def test_texts_that_double_stay_small() -> None:
+    lines = "\n".join(f"a{number + 1} = a{number} + a{number}" for number in range(200))
+    assert max(map(len, found(f"a0 = 'xy'\n{lines}"))) < 1024
+
+
+def test_a_sum_of_thousands_is_read() -> None:
+    assert "aa" in found("x = " + " + ".join(["'a'"] * 2500))
+
+
+def test_a_link_out_of_the_folder_is_not_carried(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.txt").write_text("x")
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "folder").symlink_to(tmp_path / "out")
+    (inside / "file.txt").symlink_to(tmp_path / "out" / "a.txt")
+    assert carried(inside, "read('folder', 'folder/a.txt', 'file.txt')") == ([], [])
+    (inside / "file.txt").unlink()
+    (inside / "file.txt").write_text("x")
+    assert carried(inside, "read('file.txt')") == (["app/file.txt"], []), "the control: a file of the folder is"
