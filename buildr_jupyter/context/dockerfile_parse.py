@@ -22,6 +22,8 @@ _TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
 _VARIABLE = re.compile(r"\\(.)|\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 _ASSIGNMENT = re.compile(r"(\w+)(?:=(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S*))?")
 _UNKNOWN = "\0"
+_MAX_CHARS = 4096
+"""No image's name is longer; a default that is, such as one that doubles from line to line, counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,8 @@ def _expand(text: str, known: Mapping[str, str]) -> str:
             return _expand(other, known) if found else ""
         return _UNKNOWN if found is None else found
 
-    return re.sub(r"\$\{[^}]*\}", _UNKNOWN, _VARIABLE.sub(value, text))
+    expanded = re.sub(r"\$\{[^}]*\}", _UNKNOWN, _VARIABLE.sub(value, text))
+    return expanded if len(expanded) <= _MAX_CHARS else _UNKNOWN
 
 
 def _unquoted(text: str) -> str:

@@ -107,3 +107,9 @@ def test_every_text_has_parts(text: str) -> None:
     found = parse_dockerfile(text)
     assert all(one.keyword == one.keyword.upper() for one in found.instructions)
     assert len(set(found.images({}))) == len(found.images({}))
+
+
+def test_defaults_that_double_stay_small() -> None:
+    lines = "\n".join(f"ARG A{number + 1}=$A{number}$A{number}" for number in range(60))
+    text = f"ARG A0=xy\n{lines}\nFROM $A2\nFROM $A60\n"
+    assert parse_dockerfile(text).images({}) == ("xyxyxyxy",)
