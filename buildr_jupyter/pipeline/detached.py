@@ -35,7 +35,7 @@ from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline.driver import drive
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import Assembly
-from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.process import locks
 from buildr_jupyter.secretscan.redact import masked_events
 
 __all__ = ["DetachedBuild", "places", "stream"]
@@ -64,7 +64,7 @@ class DetachedBuild:
 
     def running(self) -> bool:
         """Tell whether its helper lives."""
-        handle = ownership.hold(self.folder)
+        handle = locks.hold(self.folder)
         if handle is not None:
             os.close(handle)
         return handle is None
@@ -140,10 +140,10 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
 def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
     place = DetachedBuild(_home() / f"{time.time_ns()}-{os.getpid()}")
-    ownership.private_folder(place.folder)
-    ownership.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
-    ownership.write_private(place.folder / _LOG)
-    ownership.write_private(place.folder / "helper.log")
+    locks.private_folder(place.folder)
+    locks.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
+    locks.write_private(place.folder / _LOG)
+    locks.write_private(place.folder / "helper.log")
     root = str(Path(__file__).resolve().parents[2])
     code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.pipeline.detached import main; main()"
     with (place.folder / "helper.log").open("wb") as log:
@@ -240,7 +240,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
     place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
-    held = ownership.hold(place)
+    held = locks.hold(place)
     source: Any = _Source(folder)
     job = _Kept(source, options, interpreter, dict(os.environ), executor=executor, notebook_path=notebook, given=refs)
     assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)

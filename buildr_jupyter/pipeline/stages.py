@@ -31,7 +31,7 @@ from buildr_jupyter.pipeline import push_notice
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
 from buildr_jupyter.pipeline.verify import check_program
-from buildr_jupyter.process import locks as ownership
+from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
@@ -91,7 +91,7 @@ def context_folder(job: Job) -> Path:
 
 def write_context(plan: ImagePlan, job: Job) -> Path:
     """Write the context of this job; one that the user named is as open as the umask says."""
-    return context.write_folder(plan, context_folder(job), private=ownership.in_cache(context_folder(job)))
+    return context.write_folder(plan, context_folder(job), private=locks.in_cache(context_folder(job)))
 
 
 def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
@@ -195,7 +195,7 @@ def _stream_build(
     _check_supported(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
     if result.archive:
-        ownership.close_to_others(result.archive)  # a client of an engine wrote it
+        locks.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
     return replace(
         result,
@@ -260,7 +260,7 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
         ref = job.refs[0]
         folder = user_cache_path("buildr") / "archives"
         with suppress(OSError):  # the builder says that it cannot write there
-            ownership.private_folder(folder)
+            locks.private_folder(folder)
         found.append(Archive(folder / f"{ref.path.replace('/', '-')}-{ref.tag}.tar"))
     return tuple(found)
 
