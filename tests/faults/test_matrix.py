@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildr_jupyter.process import locks as ownership
-from buildr_jupyter.process import tempfiles
+from buildr_jupyter.process import locks, tempfiles
 from buildr_jupyter.registry.client import Registry
 from tests.engines import EngineStartError, short_folder, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
@@ -83,7 +82,7 @@ def test_the_probe_sees_what_is_planted(world: World) -> None:
     case = matrix.start(world, "docker")
     folder = case.disk / "cache" / "store"
     planted = subprocess.Popen(["sleep", "100"], env={**os.environ, "BUILDR_FAULTS": case.mark})
-    container = world.client.create_container(world.base, ["true"], labels={ownership.OWNER_LABEL: "x"})["Id"]
+    container = world.client.create_container(world.base, ["true"], labels={locks.OWNER_LABEL: "x"})["Id"]
     try:
         assert probe.left_over(case, settled=False) == [
             f"container of {world.base[:40]} (created)",

@@ -20,8 +20,7 @@ from buildr_jupyter.events import codec
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.detached import DetachedBuild, _follow, places
-from buildr_jupyter.process import locks as ownership
-from buildr_jupyter.process import tempfiles
+from buildr_jupyter.process import locks, tempfiles
 from tests.engines.dockerd import Dockerd
 from tests.fakes.processes import arguments_with
 from tests.faults.load import Kernel
@@ -82,7 +81,7 @@ def test_a_killed_kernels_build_is_finished(
         wait_until(lambda: client.images(name), 60)
         wait_until(lambda: not place.running(), 20)
         image_id = client.images(name)[0]["Id"]
-        assert client.containers(all=True, filters={"label": ownership.OWNER_LABEL}) == []
+        assert client.containers(all=True, filters={"label": locks.OWNER_LABEL}) == []
     assert place.said() == f"done, {image_id}"
     wait_until(lambda: not list((tmp_path / "tmp").glob(f"{tempfiles.TEMPORARY}*")), 10)
     kept = b"".join(path.read_bytes() for path in place.folder.iterdir())
