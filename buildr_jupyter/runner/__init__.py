@@ -1,6 +1,30 @@
 """Runners: an image becomes a run."""
 
-from buildr_jupyter.runner.protocol import Runner
-from buildr_jupyter.runner.selection import RUNNERS, select
+from __future__ import annotations
 
-__all__ = ["RUNNERS", "Runner", "select"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from buildr_jupyter.runner.protocol import Runner
+    from buildr_jupyter.runner.selection import RUNNERS, select
+
+__all__ = [
+    "RUNNERS",
+    "Runner",
+    "select",
+]
+
+# Imported when asked for (PEP 562): a package that imports its own modules makes two threads wait for each other's
+# import lock, and Python then gives one of them a module that is half there.
+_MODULES = {
+    "RUNNERS": "buildr_jupyter.runner.selection",
+    "Runner": "buildr_jupyter.runner.protocol",
+    "select": "buildr_jupyter.runner.selection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

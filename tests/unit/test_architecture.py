@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -165,6 +166,22 @@ def knows_jupyter(tree: Tree) -> list[str]:
     return breaches
 
 
+def imports_its_own(tree: Tree) -> list[str]:
+    """Rule 9: a package gives its public names when asked for them, and imports none of its modules by itself.
+
+    Else two threads wait for each other's import lock, and one of them gets a module that is half there.
+    """
+    packages = {module for module in tree if any(other.startswith(f"{module}.") for other in tree)}
+    breaches = []
+    for module in sorted(packages):
+        body = ast.parse(tree[module]).body
+        eager = {
+            module: ast.unparse(ast.Module([one for one in body if isinstance(one, ast.Import | ast.ImportFrom)], []))
+        }
+        breaches += [f"{module} imports {imported}" for _, imported in imports(eager)]
+    return breaches
+
+
 RULES = {
     top_level: {"mechanics.lever": ""},
     order: {"model.plan": "def late():\n    from buildr_jupyter.builder import select"},
@@ -172,6 +189,7 @@ RULES = {
     asks_builders: {"pipeline.stages": "x = getattr(builder, 'keeps_images', False)"},
     untested: {"builder.never_tested": ""},
     knows_jupyter: {"export.program": "import ipywidgets"},
+    imports_its_own: {"runner": "from buildr_jupyter.runner.selection import select"},
 }
 
 
@@ -198,6 +216,44 @@ def test_the_list_of_modules_without_a_test_module_is_true() -> None:
 
 def test_a_cycle_is_seen() -> None:
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+
+
+@pytest.mark.parametrize("package", [name for name, text in read_tree().items() if "\n_MODULES = {" in text])
+def test_a_package_gives_the_names_that_it_lists(package: str) -> None:
+    facade = importlib.import_module(f"buildr_jupyter.{package}")
+    [typed] = [
+        {alias.name for line in node.body if isinstance(line, ast.ImportFrom) for alias in line.names}
+        for node in ast.parse(read_tree()[package]).body
+        if isinstance(node, ast.If)
+    ]
+    assert typed == set(facade.__all__) == set(facade._MODULES)
+    assert all(getattr(facade, name) is not None for name in facade.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        facade.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_threads_import_at_once(seed: int) -> None:
+    """A cell that runs while the extension warms up in a thread; this failed in one of four tries."""
+    names = [f"buildr_jupyter.{module}" for module in read_tree() if module.split(".")[0] in ORDER]
+    names = [name for name in names if ".in_image" not in name]
+    code = (
+        "import IPython, docker, ipywidgets, anywidget, nbformat\n"
+        "import importlib, random, sys, threading\n"
+        f"sys.setswitchinterval(1e-6); random.seed({seed}); names = {names!r}; failed = []\n"
+        "def work(order):\n"
+        "    gate.wait()\n"
+        "    for name in order:\n"
+        "        try: importlib.import_module(name)\n"
+        "        except Exception as error: failed.append(f'{name}: {error!r}')\n"
+        "gate = threading.Barrier(4)\n"
+        "threads = [threading.Thread(target=work, args=(random.sample(names, len(names)),)) for _ in range(4)]\n"
+        "for one in threads: one.start()\n"
+        "for one in threads: one.join()\n"
+        "print(failed)"
+    )
+    answer = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
 
 
 def test_importing_the_package_is_light() -> None:
