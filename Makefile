@@ -1,86 +1,104 @@
-# Two commands do everything on a fresh machine: make demo, make test.
+# Two commands do everything on a fresh machine: make demo, make test. make help lists the others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-without-engines engines lab bench e2e matrix faults fuzz load minimum audit lint lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults fuzz load minimum audit lint \
+	docs dist lock clean
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[test]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e . --group dev
 	touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed  ## Build and run the quickstart's image, and say where it is
 	$(BIN)/python -m tests.demo
 
 # Two processes, each with engines and a network namespace of its own, or as a user all engines in one of them.
-test: $(VENV)/.installed
+test: $(VENV)/.installed  ## Run all tests with what engines there are; PYTEST_ARGS="…" goes to pytest
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
+
+unit: $(VENV)/.installed  ## Run the unit tests, which need no engine
+	$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
 
 # As on a machine that has none: what asks for an engine or its programs, the rest of the unit tests does not.
 WITHOUT_ENGINES := tests/integration tests/test_seed_api.py tests/e2e tests/faults tests/unit/builder \
 	tests/unit/engine tests/unit/test_cli.py
-test-without-engines: $(VENV)/.installed
+test-without-engines: $(VENV)/.installed  ## Run what asks for engines with all of them hidden
 	$(BIN)/python -m tests.engines without $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope \
 		$(WITHOUT_ENGINES) $(PYTEST_ARGS)
 
-engines: $(VENV)/.installed
+# Of the unit tests alone; the floor is what they reach today, rounded down.
+coverage: $(VENV)/.installed  ## Measure what the unit tests reach; fails below the floor
+	$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadscope --cov --cov-report=term \
+		--cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS)
+COVERAGE_FLOOR := 75
+
+engines: $(VENV)/.installed  ## Install the engines and the base image of the tests (Debian, root)
 	$(BIN)/python -m tests.engines install
 	$(BIN)/python -m tests.engines base
 
-lab: $(VENV)/.installed
+lab: $(VENV)/.installed  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed  ## Print the benchmarks: ratios that were measured in one run
 	$(BIN)/python -m tests.benchmarks
 
-e2e: $(VENV)/.installed
+e2e: $(VENV)/.installed  ## Run the browser tests
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
-# The pane in the last releases of ipykernel and JupyterLab, each in a throw-away environment; half an hour.
-matrix: $(VENV)/.installed
+# Each pair in a throw-away environment; half an hour.
+matrix: $(VENV)/.installed  ## Run the pane in the last releases of ipykernel and JupyterLab
 	$(BIN)/python -m tests.e2e.matrix
 
 # All of the fault matrix, interrupts, and the guard's false alarms over every file (the tests have some of each):
-# make faults FAULTS_ARGS="--builder oci" runs a part; --write puts the counts into README.md.
+# make faults FAULTS_ARGS="--builder oci" runs a part; --write puts the counts into docs/reliability.md.
 FAULTS_ARGS ?=
-faults: $(VENV)/.installed
+faults: $(VENV)/.installed  ## Bring every fault into every stage of every builder
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
 # Ten million executions over all targets, and a table: make fuzz FUZZ_ARGS="--runs 100000" for a minute, --write for
-# the README. python -m tests.fuzz TARGET --seconds N --keep adds what reaches new code to tests/fuzz/corpus.
+# docs/reliability.md. python -m tests.fuzz TARGET --seconds N --keep adds what reaches new code to tests/fuzz/corpus.
 FUZZ_ARGS ?=
-fuzz: $(VENV)/.installed
+fuzz: $(VENV)/.installed  ## Fuzz the readers of what others send
 	$(BIN)/python -m tests.fuzz.long $(FUZZ_ARGS)
 
-# Builds at once and one after another: make load LOAD_ARGS="--builds 100 --write".
 LOAD_ARGS ?=
-load: $(VENV)/.installed
+load: $(VENV)/.installed  ## Build at once and one after another: LOAD_ARGS="--builds 100 --write"
 	$(BIN)/python -m tests.faults.load $(LOAD_ARGS)
 
-# The unit tests with the oldest versions that pyproject.toml allows.
-minimum: $(VENV)/.installed
+minimum: $(VENV)/.installed  ## Run the unit tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-minimum
-	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e ".[test]"
+	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e . --group test
 	.venv-minimum/bin/python -m pytest tests/unit -W default $(PYTEST_ARGS)
 
-# Known weaknesses of what is locked, where the network has the service that knows them.
-audit: $(VENV)/.installed
+audit: $(VENV)/.installed  ## Look the locked versions up among known weaknesses, where the network has them
 	$(BIN)/uvx pip-audit --requirement requirements-dev.lock --disable-pip --require-hashes --strict
 
-lint: $(VENV)/.installed
-	$(BIN)/ruff check buildr_jupyter tests
-	$(BIN)/ruff format --check buildr_jupyter tests
+lint: $(VENV)/.installed  ## Check style, types and spelling
+	$(BIN)/ruff check buildr_jupyter tests docs
+	$(BIN)/ruff format --check buildr_jupyter tests docs
 	$(BIN)/mypy
+	$(BIN)/codespell -D - -D docs/banned-words.txt buildr_jupyter tests docs notebooks *.md
 
-# The versions and hashes that CI and developers install: uv pip install --require-hashes -r requirements-dev.lock
-lock: $(VENV)/.installed
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-emit-index-url \
+docs: $(VENV)/.installed  ## Make the documentation site, without a network: docs/_build/index.html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs docs/_build
+
+dist: $(VENV)/.installed  ## Make the sdist and the wheel, check both, and build the quickstart with the wheel
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dist
+	$(BIN)/python -m tests.dist dist
+
+lock: $(VENV)/.installed  ## Lock what CI and developers install, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url \
 		--no-header --output-file requirements-dev.lock pyproject.toml
 
-clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .venv-minimum .pytest_cache .mypy_cache .ruff_cache docs/_build dist

@@ -93,7 +93,7 @@ class RetryPolicy:
 
 
 class _Shared:
-    """What a client and its views have in common: connections, and what was learnt of the registry."""
+    """What a client and its views have in common: connections, and what was learned about the registry."""
 
     def __init__(self, login: Login | None) -> None:
         self.authorization = Authorization(login)

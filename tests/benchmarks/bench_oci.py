@@ -172,7 +172,7 @@ def timed(call: Callable[[], object]) -> float:
 
 def measure(what: Ours | Command) -> tuple[float, float, float]:
     """Return seconds of the first build and push, the median after an edit, the median with nothing changed."""
-    rounds = 3 if what.title in ("podman", "buildah") else ROUNDS  # theirs take seconds
+    rounds = 3 if what.title in ("podman", "buildah") else ROUNDS  # others take seconds
     first = what.run(secrets.token_hex(8))
     edits, same = [], []
     for _ in range(rounds):

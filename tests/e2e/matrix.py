@@ -69,7 +69,9 @@ def make(pair: Pair, folder: Path) -> Path:
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     wanted = [f"ipykernel=={pair.ipykernel}", f"jupyterlab=={pair.jupyterlab}", "papermill"]
     subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", python, "-e", f"{ROOT}[test]", *wanted], check=True, cwd=ROOT
+        [uv, "pip", "install", "--quiet", "--python", python, "-e", ROOT, "--group", "test", *wanted],
+        check=True,
+        cwd=ROOT,
     )
     return python
 

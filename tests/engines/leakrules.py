@@ -101,8 +101,8 @@ def make() -> dict[str, Any]:
         if pattern.startswith("(?i)" + _LEADING_RUN):
             made["run"] = True
         made = {"id": rule["id"], "pattern": to_python(pattern), "keywords": sorted(rule["keywords"]), **made}
-        for theirs, ours in (("entropy", "entropy"), ("secretGroup", "group")):
-            if value := rule.get(theirs):
+        for others, ours in (("entropy", "entropy"), ("secretGroup", "group")):
+            if value := rule.get(others):
                 made[ours] = value
         if path := rule.get("path"):
             made["path"] = to_python(path)

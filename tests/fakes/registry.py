@@ -278,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = self._slowly(length) if registry.slow_s else self.rfile.read(length)
         kept += content
-        if len(content) < length:  # whoever sent it is gone
+        if len(content) < length:  # the sender is gone
             self.close_connection = True
             return
         if self.command == "PATCH":

@@ -1,4 +1,4 @@
-"""The test engines themselves: nothing of them is left, whoever ends them."""
+"""The test engines themselves: nothing of them is left, no matter what ends them."""
 
 from __future__ import annotations
 

@@ -236,14 +236,14 @@ def test_second_run_under_the_same_name(runner: DockerRunner, image: str, client
 
 
 def test_name_of_somebody_else(runner: DockerRunner, image: str, client: APIClient) -> None:
-    client.create_container(image, name="theirs")
+    client.create_container(image, name="others")
     try:
-        with pytest.raises(RunError, match="'theirs': there is one that buildr did not make") as caught:
-            run(runner, image, "pass", name="theirs")
-        assert "docker rm -f theirs" in str(caught.value.hint)
-        assert client.inspect_container("theirs")["State"]["Status"] == "created"
+        with pytest.raises(RunError, match="'others': there is one that buildr did not make") as caught:
+            run(runner, image, "pass", name="others")
+        assert "docker rm -f others" in str(caught.value.hint)
+        assert client.inspect_container("others")["State"]["Status"] == "created"
     finally:
-        client.remove_container("theirs")
+        client.remove_container("others")
 
 
 def test_image_that_is_not_there(runner: DockerRunner) -> None:

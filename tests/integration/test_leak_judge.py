@@ -31,7 +31,7 @@ def test_it_finds_what_gitleaks_finds(gitleaks: Path, tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "plain.py").write_text("import os\n\n" + fake.line)
         (folder / "packed.py").write_text(f'x = "{base64.b64encode(fake.line.encode()).decode()}"\n')
-    theirs = {
+    others = {
         (path.relative_to(tmp_path / "files"), kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)
     }
     ours = {
@@ -39,10 +39,10 @@ def test_it_finds_what_gitleaks_finds(gitleaks: Path, tmp_path: Path) -> None:
         for path in (tmp_path / "files").rglob("*.py")
         for hit in search.search_deeply(path.read_bytes())
     }
-    assert not_found(theirs, ours) == set()
+    assert not_found(others, ours) == set()
     expected = {fake.kind for fake in made} - set(OWN_KINDS)
-    assert {kind for path, kind in theirs if path.name == "plain.py"} >= expected, "the judge sees what was planted"
-    print(f"{len(made)} credentials; gitleaks {len(theirs)} findings, ours {len(ours)}")
+    assert {kind for path, kind in others if path.name == "plain.py"} >= expected, "the judge sees what was planted"
+    print(f"{len(made)} credentials; gitleaks {len(others)} findings, ours {len(ours)}")
 
 
 def test_it_finds_as_many_of_what_only_its_name_tells(gitleaks: Path, tmp_path: Path) -> None:
@@ -52,15 +52,15 @@ def test_it_finds_as_many_of_what_only_its_name_tells(gitleaks: Path, tmp_path: 
         path = files / fake.kind / f"{number:04}.{'yaml' if fake.kind.startswith(('yaml', 'kube')) else 'txt'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(fake.line)
-    theirs = {path for path, _ in found_by(gitleaks, files, tmp_path)}
+    others = {path for path, _ in found_by(gitleaks, files, tmp_path)}
     ours = {
         path
         for path in files.rglob("*.*")
         if any(True for _ in search.search_deeply(path.read_bytes(), path=path.name))
     }
-    assert {path.relative_to(files) for path in theirs - ours} == set()
+    assert {path.relative_to(files) for path in others - ours} == set()
     for kind in ASSIGNED_KINDS:
-        seen, judged = (sum(path.parent.name == kind for path in found) for found in (ours, theirs))
+        seen, judged = (sum(path.parent.name == kind for path in found) for found in (ours, others))
         print(f"{kind}: gitleaks {judged}, ours {seen} of 40")
         assert seen >= 34, kind
 
@@ -77,16 +77,16 @@ def test_each_rule_finds_what_it_finds_in_its_own_examples(gitleaks: Path, tmp_p
     for name, text in texts.items():
         (tmp_path / "files").mkdir(exist_ok=True)
         (tmp_path / "files" / name).write_text(text)
-    theirs = {(path.name, kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)}
+    others = {(path.name, kind) for path, kind in found_by(gitleaks, tmp_path / "files", tmp_path)}
     ours = {(name, hit.kind) for name, text in texts.items() for hit in search.search_deeply(text.encode(), path=name)}
-    assert {name for name, _ in theirs} == set(texts), "the judge sees what was planted"
-    assert not_found(theirs, ours) == set()
+    assert {name for name, _ in others} == set(texts), "the judge sees what was planted"
+    assert not_found(others, ours) == set()
 
 
-def not_found(theirs: set[tuple[Any, str]], ours: set[tuple[Any, str]]) -> set[tuple[Any, str]]:
+def not_found(others: set[tuple[Any, str]], ours: set[tuple[Any, str]]) -> set[tuple[Any, str]]:
     """Return what only the judge found; a "generic" key that we name more exactly is found."""
     places = {place for place, _ in ours}
-    return {(place, kind) for place, kind in theirs - ours if kind != "generic-api-key" or place not in places}
+    return {(place, kind) for place, kind in others - ours if kind != "generic-api-key" or place not in places}
 
 
 def found_by(gitleaks: Path, files: Path, scratch: Path) -> set[tuple[Path, str]]:

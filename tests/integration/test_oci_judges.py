@@ -112,10 +112,10 @@ def test_crane(made: Made) -> None:
 
 def test_syft_finds_the_packages_of_our_bill(made: Made) -> None:
     seen = json.loads(said(installed("syft"), "-q", f"oci-archive:{made.archive}", "-o", "cyclonedx-json", **SYFT))
-    theirs = {one["purl"].lower().replace("_", "-") for one in seen["components"] if "pkg:pypi" in one.get("purl", "")}
+    others = {one["purl"].lower().replace("_", "-") for one in seen["components"] if "pkg:pypi" in one.get("purl", "")}
     bill = json.loads(bill_of(made.ref.registry_host, made.ref.registry_path, str(made.result.digest)))
     ours = {one["purl"] for one in bill["components"] if one["type"] == "library"}
-    assert ours == theirs
+    assert ours == others
     assert len(ours) == len(NAMES)
 
 

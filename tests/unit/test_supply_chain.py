@@ -17,6 +17,7 @@ def test_the_lock_has_every_dependency_with_hashes_and_names_no_index() -> None:
     assert "://" not in text
     blocks = re.split(r"\n(?=[a-z0-9])", text)
     locked = {block.partition("==")[0]: block.count("--hash=sha256:") for block in blocks}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for wanted in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = settings["dependency-groups"]
+    for wanted in (*settings["project"]["dependencies"], *groups["test"], *groups["lint"], *groups["docs"]):
         assert locked.get(canonicalize_name(Requirement(wanted).name)), f"{wanted}: make lock"

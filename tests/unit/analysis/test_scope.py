@@ -49,13 +49,13 @@ def key(name: str, names: frozenset[str]) -> tuple[str, tuple[str, ...]]:
 @pytest.mark.parametrize("source", sources())
 def test_names_of_functions(source: str) -> None:
     try:
-        theirs = symtable.symtable(source, "cell", "exec")
+        others = symtable.symtable(source, "cell", "exec")
     except SyntaxError:
         pytest.fail("the cell parses, so the compiler's tables know it") if not awaits(source) else None
         return
     wanted = [
         key(table.get_name(), frozenset(s.get_name() for s in table.get_symbols() if s.is_local()))
-        for table in tables(theirs)
+        for table in tables(others)
     ]
     mine = [key(getattr(node, "name", "lambda"), local_names(node)[0]) for node in functions(ast.parse(source))]
     assert sorted(mine) == sorted(wanted)
@@ -68,11 +68,11 @@ def awaits(source: str) -> bool:
 @pytest.mark.parametrize("source", sources())
 def test_names_of_the_notebook(source: str) -> None:
     try:
-        theirs = symtable.symtable(source, "cell", "exec")
+        others = symtable.symtable(source, "cell", "exec")
     except SyntaxError:
         return
-    wanted = {symbol.get_name() for symbol in theirs.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    wanted |= {symbol.get_name() for symbol in theirs.get_symbols() if symbol.is_namespace()}
+    wanted = {symbol.get_name() for symbol in others.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    wanted |= {symbol.get_name() for symbol in others.get_symbols() if symbol.is_namespace()}
     bound, declared, _ = bound_names(ast.parse(source).body)
     assert bound | declared >= {name for name in wanted if not name.startswith(".")}
-    assert bound <= {symbol.get_name() for symbol in theirs.get_symbols()}
+    assert bound <= {symbol.get_name() for symbol in others.get_symbols()}

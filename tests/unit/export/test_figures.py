@@ -52,7 +52,7 @@ def test_what_drawing_changes_is_changed_in_other_cells_too(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("folder", ["blocked/inner", "blocked"])
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "blocked").write_text("a file, so no folder, whoever runs this")
+    (tmp_path / "blocked").write_text("a file, so no folder, even for root")
     done = run(make([IMPORT, "plt.plot([1]);\nplt.show()\nprint('on')"]), tmp_path, BUILDR_OUTPUT_DIR=folder)
     assert (done.returncode, done.stdout) == (0, "on\n")
     assert "a figure is not kept" in done.stderr
