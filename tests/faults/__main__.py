@@ -1,7 +1,7 @@
 """``make faults``: every row of the fault matrix, interrupts at any moment, and the guard's false alarms.
 
 Prints the table: stage, builder, fault, what the person sees, what was left, survived or not; or why a row cannot be.
-With ``--write`` the counts go into the README's reliability section. Exit status 1 where a row did not survive. The
+With ``--write`` the counts go into docs/explanation/reliability.md. Exit status 1 where a row did not survive. The
 false alarms are looked for where no part is asked for.
 """
 
@@ -20,7 +20,7 @@ from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
 from tests.faults.world import CASES, World
 from tests.unit.secretscan.test_search import false_alarms
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 _BLOCK = re.compile(r"(<!-- faults:begin -->)\n(.*?)(<!-- faults:end -->)", re.DOTALL)
 _HEAD = (
     "| builder | rows run | survived | cannot be | builds interrupted at random moments | left nothing |",
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--stage", action="append", choices=STAGES)
     parser.add_argument("--fault", action="append", choices=list(FAULTS))
     parser.add_argument("--interrupts", type=int, default=50, help="so many for each builder")
-    parser.add_argument("--write", action="store_true", help="write the counts into README.md")
+    parser.add_argument("--write", action="store_true", help="write the counts into docs/explanation/reliability.md")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [
@@ -50,7 +50,7 @@ def main() -> int:
                 run_builder(world, [row for row in wanted if row.builder == builder], args.interrupts, tally)
                 print(line_of(builder, tally), flush=True)
                 if args.write:
-                    README.write_text(with_line(README.read_text(), builder, tally))
+                    PAGE.write_text(with_line(PAGE.read_text(), builder, tally))
         finally:
             world.close()
     hurt = any(tally["run"] != tally["survived"] or tally["hurt"] for tally in tallies.values())
@@ -65,13 +65,13 @@ def _is_calm() -> bool:
 
 
 def line_of(builder: str, tally: Counter[str]) -> str:
-    """Return the builder's line of the README's table."""
+    """Return the builder's line of the page's table."""
     calm = tally["interrupts"] - tally["hurt"]
     return f"| `{builder}` | {tally['run']} | {tally['survived']} | {tally['impossible']} | {tally['interrupts']} | {calm} |"
 
 
 def with_line(readme: str, builder: str, tally: Counter[str]) -> str:
-    """Return the README with the builder's line in its table, the other lines as they were."""
+    """Return the page with the builder's line in its table, the other lines as they were."""
 
     def written(found: re.Match[str]) -> str:
         lines = {line.split("`")[1]: line for line in found[2].splitlines() if line.startswith("| `")}

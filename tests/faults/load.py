@@ -1,7 +1,7 @@
 """``make load``: many builds at once in several kernels, and a thousand in one; an outside probe counts what grows.
 
 The kernels are Jupyter's own, before one engine and one store. Memory, threads and descriptors are read from /proc,
-the disk from the folders of cache, store and temporary files. ``--write`` puts the figures into README.md.
+the disk from the folders of cache, store and temporary files. ``--write`` puts the figures into docs/explanation/reliability.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jupyter_client.manager import KernelManager
 
 from tests.engines import Engines
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 _BLOCK = re.compile(r"(<!-- load:begin -->)\n.*?(<!-- load:end -->)", re.DOTALL)
 BASE = "python:3.11-slim"
 
@@ -168,7 +168,7 @@ def main() -> int:
     parser.add_argument("--builds", type=int, default=1000)
     parser.add_argument("--kernels", type=int, default=10)
     parser.add_argument("--each", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="write the figures into README.md")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/explanation/reliability.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="buildr-load-") as name, Engines() as engines:
         folder, host = Path(name), engines.docker().host
@@ -184,7 +184,7 @@ def main() -> int:
         said.append(f"{args.builds} builds in one kernel: after a tenth {before}; at the end {after}.")
         print(said[-1], *found, sep="\n", flush=True)
     if args.write:
-        README.write_text(_BLOCK.sub(lambda block: "\n".join([block[1], *said, block[2]]), README.read_text()))
+        PAGE.write_text(_BLOCK.sub(lambda block: "\n".join([block[1], *said, block[2]]), PAGE.read_text()))
     return int(bool(wrong or found))
 
 

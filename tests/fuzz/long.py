@@ -1,7 +1,7 @@
 """``make fuzz``: ten million executions over all targets, and a table of the fuzzer's own counters.
 
 Each target is a process of its own, from its kept corpus on, on one processor. ``--write`` puts the table into the
-README's reliability section. Exit status 1 where something was found.
+page docs/explanation/reliability.md. Exit status 1 where something was found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "explanation" / "reliability.md"
 SHARES = {
     "image_reference": 0.47, "trace": 0.30, "registry_answer": 0.14, "stream": 0.03, "dockerfile": 0.03,
     "notebook_file": 0.01, "command_line": 0.02,
@@ -52,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=10_000_000, help="over all targets together")
     parser.add_argument("--target", action="append", choices=list(SHARES), help="this one alone; may be repeated")
-    parser.add_argument("--write", action="store_true", help="write the table into README.md")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/explanation/reliability.md")
     args = parser.parse_args()
     assert SHARES.keys() == TARGETS.keys()
     lines = {}
@@ -60,12 +60,12 @@ def main() -> int:
         lines[target] = run(target, round(args.runs * SHARES[target]))
         print(lines[target], flush=True)
     if args.write:
-        README.write_text(with_lines(README.read_text(), lines))
+        PAGE.write_text(with_lines(PAGE.read_text(), lines))
     return int(any("something" in line for line in lines.values()))
 
 
 def with_lines(readme: str, lines: dict[str, str]) -> str:
-    """Return the README with these targets' lines in its table, those of others as they were."""
+    """Return the page with these targets' lines in its table, those of others as they were."""
 
     def written(found: re.Match[str]) -> str:
         known = {line.split(" | ")[0].strip("| "): line for line in found[2].splitlines() if line.startswith("| ")}

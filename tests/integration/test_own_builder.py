@@ -1,4 +1,4 @@
-"""The builder that the README shows as a template: installed by an entry point, chosen by its name, and it builds."""
+"""The builder that the documentation shows as a template: installed by an entry point, chosen by its name, and it builds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.test_docker_pipeline import client, notebook
 
 __all__ = ["client"]
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "own-builder.md"
 DOCKER = "/usr/bin/docker"
 """Debian's own, which needs no plugin to build."""
 
@@ -22,7 +22,7 @@ DOCKER = "/usr/bin/docker"
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The template as a distribution on the path, with Docker's command in the place of nerdctl."""
-    (block,) = [code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "Nerdctl" in code]
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "Nerdctl" in code]
     site = tmp_path / "site"
     info = site / "own-1.0.dist-info"
     info.mkdir(parents=True)

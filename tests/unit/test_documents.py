@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+)
 TESTS = "\n".join(path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")))
 
 
@@ -26,7 +28,7 @@ def missing_links(path: Path, text: str) -> list[str]:
 
 def missing_modules(text: str) -> list[str]:
     """Return the modules that a document names, as ``package/module.py``, and that do not exist."""
-    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|js))`", text)
+    named = re.findall(r"`(?!app/)((?:[a-z_]+/)+[a-z_]+\.(?:py|js))`", text)  # app/ is the image's
     return [name for name in named if not any((ROOT / base / name).exists() for base in (".", "buildr_jupyter"))]
 
 

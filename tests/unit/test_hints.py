@@ -53,7 +53,11 @@ from tests.unit.hint_texts import (
 
 MINE = Interpreter.current().minor
 OTHER = "3.9" if MINE != "3.9" else "3.10"
-IN_DOCUMENTS = {"--n": "a parameter of the image in the example", "--strict": "mypy's"}
+IN_DOCUMENTS = {
+    "--prices": "an option of the image that the tutorial makes",
+    "--n": "a parameter of the image in the example",
+    "--strict": "mypy's",
+}
 
 
 # -- what is named exists ---------------------------------------------------------------------------------------------

@@ -135,4 +135,4 @@ def test_what_was_left_out_names_the_rule() -> None:
 
 
 def test_the_documentation_has_the_table() -> None:
-    assert render_table() in (ROOT / "docs" / "notebook-line.md").read_text()
+    assert render_table() in (ROOT / "docs" / "reference" / "notebook-line.md").read_text()
