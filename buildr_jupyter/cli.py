@@ -24,6 +24,14 @@ from buildr_jupyter.model.progress import BuildWarning
 __all__ = ["main", "make_parser"]
 
 
+_BUILD_EXAMPLES = """
+examples:
+  buildr build nb.ipynb                           an image of each %%containerize cell
+  buildr build nb.ipynb --cell tag:train --run    one cell, and run it
+  buildr build nb.ipynb --publish --repository ghcr.io/me --json
+"""
+
+
 def make_parser() -> OptionParser:
     """Return the parser of the whole command."""
     parser = OptionParser(prog="buildr", description="From a notebook cell to a container image.")
@@ -37,7 +45,10 @@ def make_parser() -> OptionParser:
     export.add_argument("--explain", action="store_true", help="show each name, requirement and file with its reason")
     add_options(export, name=False)
 
-    build = commands.add_parser("build", help="build the images of a notebook's cells, or a context folder")
+    build = commands.add_parser(
+        "build", help="build the images of a notebook's cells, or a context folder", epilog=_BUILD_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     _add_notebook(build, optional=True)
     build.add_argument(
         "--from-context", metavar="DIR", help="build what stands in this context folder, instead of a notebook"
@@ -115,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by the shell: >&-
         sys.stdout = ClosedOutput()
     try:
-        args = _parse(words)
+        args = _parse(words or ["--help"])
         status = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return status

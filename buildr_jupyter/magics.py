@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, List, Unicode
+from traitlets import Bool, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
@@ -59,10 +59,29 @@ class ContainerizeMagics(Magics, Configurable):
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 
+    @validate("repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "platform", "ui")
+    def _checked(self, proposal: Any) -> Any:
+        """Refuse a value that no build would take when it is set, not when the next image is built."""
+        from buildr_jupyter.config.options import make_options
+
+        name, value = proposal["trait"].name, proposal["value"]
+        if value is not None and self._loaded:  # a bad value in a file is said by the build, and loading goes on
+            try:
+                make_options({name: value}, base_folder=self.folder)
+                if name == "builder" and value != "auto":
+                    from buildr_jupyter.builder.selection import select
+
+                    select(value)
+            except OptionError as error:
+                raise TraitError("\n".join(error.render())) from None
+        return value
+
     def __init__(self, shell: InteractiveShell, history: KernelHistory) -> None:
-        super().__init__(shell)
-        self.history = history
         self.folder = Path.cwd()
+        self._loaded = False
+        super().__init__(shell)
+        self._loaded = True
+        self.history = history
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
@@ -88,11 +107,24 @@ class ContainerizeMagics(Magics, Configurable):
                 self.builds.show_status()
                 return None
             if cell is None:
+                if not host and any(value is not None for value in args.values()):
+                    raise OptionError(
+                        f"%containerize {line.strip()}: one % makes no image",
+                        hint="write %%containerize, with two, as the first line of the cell; "
+                        "%containerize alone lists the settings",
+                    )
                 self._login(host) if host else self._show_settings(args)
                 return None
             return self._containerize(args, cell, line, detach=detach, keep=keep)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
+
+    def in_mid_cell(self, line: str = "") -> None:
+        """Say how to split a cell that has ``%%containerize`` on another line than its first; IPython calls this."""
+        raise UsageError(
+            f"%%containerize {line.strip()} is not on the first line of its cell\n"
+            "  hint: split the cell above that line: what is above runs here, what is below becomes the image"
+        )
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
@@ -242,19 +274,16 @@ class ContainerizeMagics(Magics, Configurable):
 
 def _complete(context: Any) -> dict[str, Any]:
     from IPython.core.completer import SimpleCompletion
+    from IPython.core.getipython import get_ipython
 
     first = context.full_text.lstrip().split("\n", 1)[0]
     if context.cursor_line != 0 or not first.startswith(("%%containerize", "%containerize")):
         return {"completions": []}
-    before = context.text_until_cursor
-    word = before.rpartition(" ")[2] if not before.endswith(" ") else ""
-    words = before.split()
-    option = words[-1 if not word else -2] if len(words) > 1 else ""
-    found = [value for value in _values_of(option) if value.startswith(word)]
-    if not found and (word.startswith("-") or not word):
-        from buildr_jupyter.config.options import OPTIONS
+    from buildr_jupyter.ui.completions import complete_line, kernel_names
 
-        found = [f"--{o.name}" for o in OPTIONS if f"--{o.name}".startswith(word)]
+    shell = get_ipython()
+    names = kernel_names(shell.user_ns, shell.user_ns_hidden) if shell else []
+    word, found = complete_line(context.text_until_cursor, names=names, folder=Path.cwd())
     return {
         "completions": [SimpleCompletion(text=text, type="param") for text in found],
         "matched_fragment": word,
@@ -262,17 +291,8 @@ def _complete(context: Any) -> dict[str, Any]:
     }
 
 
-def _values_of(option: str) -> tuple[str, ...]:
-    if option == "--builder":
-        from buildr_jupyter.builder.selection import names
-
-        return tuple(names())
-    from buildr_jupyter.config.options import OPTIONS
-
-    return next((o.choices for o in OPTIONS if f"--{o.name}" == option and o.choices), ())
-
-
 _KEY = "_buildr_jupyter"
+_IN_MID_CELL = "%containerize"
 
 
 def register(ipython: InteractiveShell) -> None:
@@ -287,6 +307,8 @@ def register(ipython: InteractiveShell) -> None:
     history.install()
     magics = ContainerizeMagics(ipython, history)
     ipython.register_magics(magics)
+    # IPython reads %%NAME below a cell's first line as a line magic that is called "%NAME".
+    ipython.magics_manager.magics["line"][_IN_MID_CELL] = magics.in_mid_cell
     configurables: list[Any] = ipython.configurables
     if magics not in configurables:
         configurables.append(magics)
@@ -319,6 +341,7 @@ def unregister(ipython: InteractiveShell) -> None:
     history.uninstall()
     for kind in ("line", "cell"):
         ipython.magics_manager.magics[kind].pop("containerize", None)
+    ipython.magics_manager.magics["line"].pop(_IN_MID_CELL, None)
     ipython.magics_manager.registry.pop("ContainerizeMagics", None)
     if magics in ipython.configurables:
         ipython.configurables.remove(magics)

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from buildr_jupyter.builder.protocol import Builder
+from buildr_jupyter.config.suggestions import did_you_mean
 from buildr_jupyter.errors import UnknownSpec
 
 __all__ = ["BUILDERS", "names", "select"]
@@ -46,7 +47,9 @@ def select(spec: str) -> Builder:
     elif found := tuple(entry_points(group="buildr_jupyter.builders", name=name)):
         made = found[0].load()
     else:
-        raise UnknownSpec(f"Unknown spec {spec}", hint=f"builders here: {', '.join(names())}")
+        raise UnknownSpec(
+            f"Unknown spec {spec}", hint=did_you_mean(name, names(), f"builders here: {', '.join(names())}")
+        )
     if not separator:
         plain: Builder = made()
         return plain

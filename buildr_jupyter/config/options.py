@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -32,6 +33,7 @@ from buildr_jupyter.config.parse import (
     parse_size,
     parse_strings,
 )
+from buildr_jupyter.config.suggestions import did_you_mean
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
@@ -170,6 +172,16 @@ OPTIONS: tuple[Option, ...] = (
 
 SETTINGS = tuple(option for option in OPTIONS if option.setting)
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "the image": ("name", "repository", "tag", "publish", "base", "python", "platform", "env", "dockerfile", "output"),
+    "what goes in": ("requirement", "apt", "include", "exclude", "root", "context"),
+    "values": ("param", "snapshot", "snapshot-limit", "recompute"),
+    "how it is built": ("builder", "no-cache", "pull", "cache-from", "cache-to", "secret", "ssh"),
+    "running it": ("run", "run-env", "port", "mount", "memory", "cpus", "gpus", "here", "fallback-local"),
+    "what is shown and checked": ("dry-run", "check", "ui", "quiet", "allow-secret", "allow-base"),
+}
+"""Every option once, under the heading that the help gives it."""
+
 
 class OptionParser(argparse.ArgumentParser):
     """argparse that raises OptionError instead of leaving the process, and takes no abbreviations."""
@@ -178,25 +190,45 @@ class OptionParser(argparse.ArgumentParser):
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{self.prog}: {message}", hint=f"{self.prog} --help lists the options")
+        raise OptionError(f"{self.prog}: {message}", hint=self._hint(message))
+
+    def _hint(self, message: str) -> str:
+        """Return the nearest known word where ``message``, argparse's own, names an unknown one."""
+        otherwise = f"{self.prog} --help lists the options"
+        if found := re.search(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message):
+            known = [name for action in self._actions for name in action.option_strings]
+            return did_you_mean(found[1], known, otherwise)
+        if found := re.search(r"invalid choice: '([^']*)'", message):
+            choices = [str(one) for action in self._actions for one in action.choices or ()]
+            return did_you_mean(found[1], choices, otherwise)
+        return otherwise
 
 
 def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
     """Add every option to a parser; what is not given comes out as None, so that settings can fill it."""
     if name:
         parser.add_argument("image", nargs="?", metavar="NAME", help=OPTIONS[0].help)
-    for option in OPTIONS:
-        common: dict[str, Any] = {"dest": option.field, "help": option.help, "default": None}
-        if option.kind == "flag":
-            parser.add_argument(f"--{option.name}", action="store_true", **common)
-        elif option.choices:
-            parser.add_argument(f"--{option.name}", choices=option.choices, **common)
-        else:
-            action = "append" if option.kind == "list" else "store"
-            parser.add_argument(f"--{option.name}", action=action, metavar=option.metavar, **common)
+    known = {option.name: option for option in OPTIONS}
+    for heading, names in GROUPS.items():
+        group = parser.add_argument_group(heading)
+        for option in map(known.__getitem__, names):
+            common: dict[str, Any] = {"dest": option.field, "help": option.help, "default": None}
+            if option.kind == "flag":
+                group.add_argument(f"--{option.name}", action="store_true", **common)
+            elif option.choices:
+                group.add_argument(f"--{option.name}", choices=option.choices, **common)
+            else:
+                action = "append" if option.kind == "list" else "store"
+                group.add_argument(f"--{option.name}", action=action, metavar=option.metavar, **common)
 
 
 _EPILOG = """
+examples:
+  %%containerize report                           an image of this cell
+  %%containerize report --dry-run                 what would be in it
+  %%containerize report --run --param n=3         run it; the image takes --n
+  %%containerize report --publish --repository ghcr.io/me
+
 The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
 Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
 %config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
@@ -208,8 +240,9 @@ Variables and braces in the line are taken as they stand: IPython does not expan
 def make_line_parser() -> OptionParser:
     """Return the parser of the magic's line; its text is the help of ``%%containerize?``."""
     parser = OptionParser(
-        prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False
-    )
+        prog="%%containerize", description="Make a container image of this cell.", epilog=_EPILOG, add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     add_options(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this help")
     parser.add_argument("--notebook", metavar="FILE", help="which notebook this is, where the front end does not tell")

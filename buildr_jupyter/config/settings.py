@@ -19,6 +19,7 @@ from typing import Any
 
 from buildr_jupyter.config.notebook_line import registry_of
 from buildr_jupyter.config.options import OPTIONS, SETTINGS, Option
+from buildr_jupyter.config.suggestions import did_you_mean
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -178,7 +179,10 @@ def read_site(path: Path) -> SettingsFile:
         raise SettingError(f"{path}: trusted-owners is a list of user names or ids", hint='trusted-owners = ["jovyan"]')
     known = {option.field: option for option in SETTINGS}
     if unknown := sorted(set(written) - set(known)):
-        raise SettingError(f"{path}: {unknown[0]} is not a setting", hint=f"settings: {', '.join(sorted(known))}")
+        raise SettingError(
+            f"{path}: {unknown[0]} is not a setting",
+            hint=did_you_mean(unknown[0], known, f"settings: {', '.join(sorted(known))}"),
+        )
     values = {name: _typed(path, known[name], value) for name, value in written.items()}
     return SettingsFile(path, values, owners=tuple(owners))
 

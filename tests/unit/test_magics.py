@@ -167,6 +167,59 @@ def test_options_and_values_complete(shell: Any) -> None:
     assert "--publish" not in complete(shell, "x = 1 --pub")
 
 
+def test_names_of_the_kernel_complete(shell: Any) -> None:
+    run(shell, "import math\nlearning_rate = 0.1\ndef learn(): pass")
+    with provisionalcompleter():
+        line = "%%containerize x --param lea"
+        found = {completion.text for completion in shell.Completer.completions(line, len(line))}
+    assert found == {"learning_rate"}
+
+
+@pytest.mark.parametrize("line", ["%containerize report", "%containerize --publish", "%containerize x --run"])
+def test_one_percent_sign_makes_no_image_and_runs_nothing(shell: Any, line: str) -> None:
+    with pytest.raises(UsageError, match="write %%containerize, with two"):
+        run(shell, f"{line}\nran = True")
+    assert "ran" not in shell.user_ns
+
+
+def test_the_magic_in_mid_cell_says_how_to_split_it(shell: Any) -> None:
+    with pytest.raises(UsageError, match="split the cell above that line"):
+        run(shell, "x = 1\n%%containerize report\nran = True")
+    assert "ran" not in shell.user_ns
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "word"),
+    [
+        ("builder", "dokcer", "write docker if you meant that"),
+        ("ui", "pretty", "ui"),
+        ("python", "three", "python"),
+        ("platform", "amd", "platform"),
+        ("base", "Not A Ref", "base"),
+        ("snapshot_limit", "much", "snapshot"),
+    ],
+)
+def test_a_setting_is_checked_when_it_is_set(
+    shell: Any, setting: str, value: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(shell, f"%config ContainerizeMagics.{setting} = {value!r}")  # IPython shows the error and goes on
+    assert word in caplog.text
+    magics = shell.magics_manager.registry["ContainerizeMagics"]
+    assert getattr(magics, setting) is None
+    del shell.config["ContainerizeMagics"]
+
+
+def test_a_bad_setting_in_a_file_does_not_stop_the_extension(shell: Any) -> None:
+    buildr_jupyter.unload_ipython_extension(shell)
+    shell.config.ContainerizeMagics.ui = "pretty"
+    try:
+        buildr_jupyter.load_ipython_extension(shell)
+        with pytest.raises(UsageError, match="ui"):
+            run(shell, "%%containerize x\nprint(1)")
+    finally:
+        del shell.config["ContainerizeMagics"]
+
+
 def test_the_help_is_the_parsers(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     info = shell.object_inspect("%%containerize", detail_level=0)
     assert all(f"--{option.name}" in info["docstring"] for option in OPTIONS)

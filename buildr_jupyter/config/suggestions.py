@@ -1,0 +1,15 @@
+"""Suggestions: the known word that a mistyped one is nearest to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean"]
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a hint: the nearest of ``known`` where one is near, and ``otherwise``, what lists them all."""
+    from difflib import get_close_matches  # only where something is wrong
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"write {near[0]} if you meant that; {otherwise}" if near else otherwise
