@@ -370,8 +370,9 @@ def _windows(job: Any, *, as_json: bool) -> list[Any]:
 def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import list_images, render_listed
 
-    for row in list_images():
-        sys.stdout.write((json.dumps(row) if args.json else render_listed(row)) + "\n")
+    rows = list_images()
+    text = "".join(f"{json.dumps(row)}\n" for row in rows) if args.json else render_listed(rows, time.time())
+    sys.stdout.write(text)
     return 0
 
 

@@ -75,9 +75,14 @@ def look(say: Callable[[str], object]) -> None:
 def verify(say: Callable[[str], object]) -> int:
     """Read every blob of the store and take damaged ones out; return 1 where there were any."""
     store = Store()
-    bad = store.verify() if store.folder.is_dir() else []
+    blobs = store.info().blobs if store.folder.is_dir() else 0
+    bad = store.verify() if blobs else []
     for digest in bad:
         say(f"{digest} was damaged: it is taken out, and made anew when it is needed\n")
+    if not blobs:
+        say(f"there is nothing to verify in {store.folder}\n")
+    elif not bad:
+        say(f"{blobs} blob{'s' if blobs > 1 else ''} in {store.folder}: all sound\n")
     return int(bool(bad))
 
 

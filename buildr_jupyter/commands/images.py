@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.engine.connection import connect, translate
@@ -32,6 +34,10 @@ from buildr_jupyter.registry.validate import (
     read_image_manifest,
 )
 from buildr_jupyter.ui.sanitize import clean_text, show_size
+from buildr_jupyter.ui.table import render_table, show_age
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 __all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
 
@@ -57,10 +63,25 @@ def list_images(store: Store | None = None) -> list[dict[str, Any]]:
             "unpacked_bytes": image.get("Size"),
             "labels": image.get("Labels") or {},
             "place": "engine",
+            "made": _tagged_at(client, str(image["Id"])),
         }
         for image in sorted(found, key=lambda image: -image.get("Created", 0))
     ]
     return rows + kept
+
+
+def _tagged_at(client: APIClient, image_id: str) -> float | None:
+    """Return when the engine gave an image its last name, in seconds since the epoch, None where it does not say.
+
+    ``Created`` is no such time: an image of ours has the time 0, so that the same content is the same image.
+    """
+    with translate(client):
+        said = str((client.inspect_image(image_id).get("Metadata") or {}).get("LastTagTime") or "")
+    try:
+        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", said))
+    except ValueError:
+        return None
+    return found.timestamp() if found.year > 1 else None
 
 
 _MAX_DEPTH, _MAX_PLATFORMS = 4, 64
@@ -78,17 +99,28 @@ def _kept(store: Store) -> Iterator[dict[str, Any]]:
             labels = config.get("Labels") or {}
             yield {
                 "image_id": image.image_id, "tags": [str(known["name"])], "unpacked_bytes": image.unpacked_bytes,
-                "labels": labels, "place": "store",
+                "labels": labels, "place": "store", "made": store.tagged_at(str(known["name"])),
             }  # fmt: skip
 
 
-def render_listed(row: dict[str, Any]) -> str:
-    """Return a row of ``list_images`` for a person."""
-    labels = row["labels"]
-    origin = f"{labels.get('io.buildr.notebook', '-')} {labels.get('io.buildr.cell', '')}".strip()
-    name = ", ".join(row["tags"]) or row["image_id"][7:19]
-    size = "-" if row["unpacked_bytes"] is None else show_size(row["unpacked_bytes"])
-    return clean_text(f"{name}  {size}  {origin}" + ("  (store)" if row["place"] == "store" else ""))
+def render_listed(rows: Sequence[dict[str, Any]], now: float) -> str:
+    """Return the rows of ``list_images`` as a table for a person; ``now`` is seconds since the epoch."""
+    if not rows:
+        return "no images yet: buildr build NOTEBOOK makes one\n"
+    return render_table(
+        ("IMAGE", "ID", "SIZE", "MADE", "WHERE", "FROM"),
+        [
+            (
+                ", ".join(row["tags"]),
+                str(row["image_id"])[7:19],
+                show_size(row["unpacked_bytes"]),
+                "-" if row["made"] is None else show_age(now - row["made"]),
+                row["place"],
+                _source(row["labels"]) or "",
+            )
+            for row in rows
+        ],
+    )
 
 
 def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:

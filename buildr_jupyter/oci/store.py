@@ -290,6 +290,13 @@ class Store:
                 found.append(json.loads(path.read_bytes()))
         return sorted((one for one in found if isinstance(one, dict)), key=lambda one: str(one.get("name")))
 
+    def tagged_at(self, name: str) -> float | None:
+        """Return when ``tag`` last noted this reference, in seconds since the epoch; None where it never did."""
+        try:
+            return self._image_path(name).stat().st_mtime
+        except OSError:
+            return None
+
     def _image_path(self, name: str) -> Path:
         return self.folder / "images" / hashlib.sha256(name.encode()).hexdigest()
 

@@ -206,7 +206,10 @@ def test_images_and_inspect_show_what_buildr_made(client: APIClient, tmp_path: P
     path = notebook(tmp_path, "%%containerize seen\nprint(1)", name="seen.ipynb")
     assert cli_run(["build", str(path)])[0] == 0
     _, listed, _ = cli_run(["images"])
-    assert any(line.startswith("seen:") or "seen:latest" in line for line in listed.splitlines())
+    assert listed.startswith("IMAGE ")
+    (line,) = [line for line in listed.splitlines() if "seen:latest" in line]
+    assert "just now" in line
+    assert "seen.ipynb" in line
     status, shown, _ = cli_run(["inspect", "seen", "--json"])
     row = json.loads(shown)
     assert status == 0

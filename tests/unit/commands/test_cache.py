@@ -125,3 +125,19 @@ def test_ages(text: str, seconds: float) -> None:
     for wrong in (text[:-1], f"-{text}", f"{text}x", ""):
         with pytest.raises(ValueError, match="is no time"):
             upkeep.parse_age(wrong)
+
+
+def test_verify_gives_a_verdict(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert upkeep.verify(said.append) == 0
+    assert said == [f"there is nothing to verify in {Store().folder}\n"]
+    build(tmp_path, "sound", b"print(1)")
+    said.clear()
+    assert upkeep.verify(said.append) == 0
+    blobs = Store().info().blobs
+    assert said == [f"{blobs} blobs in {Store().folder}: all sound\n"]
+    (blob,) = [path for path in Store().folder.glob("blobs/sha256/*") if path.stat().st_size < 2000][:1]
+    blob.write_bytes(b"damaged")
+    said.clear()
+    assert upkeep.verify(said.append) == 1
+    assert "was damaged" in said[0]
