@@ -80,6 +80,9 @@ _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )  # fmt: skip
 _INSTALL = re.compile(r"buildr: (base \S+ .*): ([^:]*(?::\S[^:]*)*)$")
 """What install.py says in the image where the base takes no packages: why, and what to do."""
+_CAUSE = re.compile(r"\s*((?:E|fatal|(?:\w+: )?[Ee]rror|ERROR|[A-Za-z_][\w.]*(?:Error|Exception)): .*\S)")
+"""A line in which a command says why it failed: apt's, git's, a compiler's, pip's, the end of a traceback."""
+_CAUSE_LINES = 30
 _CUT_OFF = re.compile(r"connection reset|\bEOF\b|malformed HTTP response|HTTP request to an HTTPS server")
 _NO_BASE = re.compile(
     r"pull access denied|manifest unknown|manifest for \S+ not found|repository \S+ not found|does not exist|not found",
@@ -92,7 +95,8 @@ def build_error(
 ) -> BuildError:
     """Return the error of a build that failed with the engine's ``message``.
 
-    ``base`` is the image that the failing step pulls, None for a step that pulls none.
+    ``base`` is the image that the failing step pulls, None for a step that pulls none. Where a command of the step
+    failed and said why among its last lines, that is what the error says, and the engine's words end ``log_tail``.
     """
     if (refused := next((found for line in tail if (found := _INSTALL.search(line))), None)) is not None:
         message, hint = refused.groups()
@@ -102,7 +106,14 @@ def build_error(
         hint = next((text for pattern, text in _BUILD_HINTS if pattern.search(message)), None)
     if hint is None and exit_code == 137:
         hint = "the command was killed: did it run out of memory?"
+    elif exit_code is not None and (cause := _cause(tail)) is not None:
+        message, tail = cause, tail if message in tail else (*tail, message)
     return BuildError(f"Image build failed: {message}", hint=hint, step=step, exit_code=exit_code, log_tail=tail)
+
+
+def _cause(tail: tuple[str, ...]) -> str | None:
+    """Return the last of the last lines in which a command says why it failed, None where none does."""
+    return next((found[1] for line in reversed(tail[-_CAUSE_LINES:]) if (found := _CAUSE.fullmatch(line))), None)
 
 
 def _base_hint(message: str, base: str) -> str | None:

@@ -242,6 +242,20 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert fact in page_html
 
 
+def test_a_failure_without_a_log_has_nothing_to_search(lab: Lab, shots: Shots) -> None:
+    name = lab.write("missing.ipynb", ["%%containerize missing\nimport no_such_module_at_all"])
+    with lab.open(name) as page:
+        run_cell(page, 0)
+        pane = pane_of(run_cell(page, 1))
+        pane.get_by_text("RequirementError").wait_for()
+        for control in ("Search the log", "Pause", "Copy log", "Download"):
+            assert not pane.get_by_text(control).is_visible()
+        assert not pane.get_by_placeholder("Search the log").is_visible()
+        assert not pane.get_by_role("log").is_visible()
+        assert pane.bounding_box()["height"] < 140
+        pane.screenshot(path=shots("nothing-to-search"))
+
+
 def test_a_hostile_log_does_nothing(lab: Lab, base_image: str, shots: Shots) -> None:
     lines = dockerfile(
         base_image, f"RUN printf '{HOSTILE}\\n' # {secrets.token_hex(4)}\nRUN printf '{HOSTILE}\\n' && exit 1"
@@ -342,5 +356,11 @@ def test_the_quickstart(lab: Lab, width: int, shots: Shots) -> None:
         assert "quickstart:latest" in pane.inner_text()
         output = cell.locator(".jp-OutputArea").inner_text()
         assert "best month: 2026-03" in output
+        went = pane.locator("details.went")
+        assert re.match(r"What went in: \d+ names; \d+ packages?; \d+ files, ", went.locator("summary").inner_text())
+        went.locator("summary").click()
+        assert "pandas==" in went.inner_text()
+        assert "sales.py" in went.inner_text()
+        pane.screenshot(path=shots("went-in"))
         assert "Traceback" not in output
         page.screenshot(path=shots("quickstart"))

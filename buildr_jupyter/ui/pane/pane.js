@@ -206,7 +206,7 @@ class View {
       cancel: this.button("Cancel", () => { this.n.cancel.disabled = true; this.pane.say({do: "cancel"}); }),
       publish: this.button("Publish", say("publish")), run: this.button("Run", say("run")),
       copyRef: this.button("Copy reference", () => copy(this.pane.state.result ? this.pane.state.result.image : this.pane.state.title, this.n.copyRef)),
-      fill: el("i"), err: el("div", {className: "err", role: "alert"}), warn: el("div"), done: el("div"),
+      fill: el("i"), err: el("div", {className: "err", role: "alert"}), warn: el("div"), done: el("div"), wentSum: el("summary"), wentIn: el("div", {className: "tables"}),
       list: el("ul", {className: "steps", role: "list", ariaLabel: "Steps"}),
       moveSum: el("summary"), moveList: el("ul"), count: el("span", {className: "dim"}), fold: el("div", {className: "dim"}),
       search: el("input", {type: "search", placeholder: "Search the log", ariaLabel: "Search the log", oninput: () => { this.log.search(this.n.search.value); this.wake(); }}),
@@ -219,12 +219,14 @@ class View {
     };
     n.bar = el("div", {className: "bar", role: "progressbar", ariaLabel: "Progress of the whole", ariaValueMin: "0", ariaValueMax: "100"}, n.fill);
     n.moves = el("details", {className: "moves"}, n.moveSum, n.moveList);
+    n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
+    n.tools = el("div", {className: "tools"}, n.search, n.pause, n.copyLog, n.download, n.count);
     n.summary = el("summary", {}, "Steps and log");
     n.body = el("details", {open: true, ontoggle: () => this.wake()}, n.summary, n.list, n.moves,
-      el("div", {className: "tools"}, n.search, n.pause, n.copyLog, n.download, n.count), n.fold, this.log.box, this.log.hits);
+      n.tools, n.fold, this.log.box, this.log.hits);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),
-      n.bar, n.err, n.done, n.warn, n.body);
+      n.bar, n.err, n.done, n.warn, n.went, n.body);
     this.root.replaceChildren(el("style", {textContent: this.pane.model.get("look")}), n.pane);
   }
   reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
@@ -238,7 +240,7 @@ class View {
     if (known) { n.fill.style.width = s.fraction * 100 + "%"; n.bar.ariaValueNow = String(Math.round(s.fraction * 100)); }
     else { n.fill.style.width = live ? "" : "100%"; n.bar.removeAttribute("aria-valuenow"); }
     put(n.bar, "ariaValueText", known ? Math.round(s.fraction * 100) + " percent" : "not known");
-    this.clock(); this.error(s.error); this.result(s); this.drawSteps(s); this.drawMoves(s);
+    this.error(s.error); this.result(s); this.drawSteps(s); this.drawMoves(s); this.clock();
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();
@@ -247,10 +249,16 @@ class View {
   tally() {
     const all = this.pane.total;
     set(this.n.count, all ? all.toLocaleString("en") + (all === 1 ? " line" : " lines") : "");
+    // Once it has ended, what there is no line for is in nobody's way: nothing to search, no step, no box.
+    const empty = !all && !this.pane.live;
+    this.n.tools.hidden = this.log.box.hidden = empty;
+    this.n.body.hidden = empty && !this.pane.state.steps.length;
   }
   clock() {
     const s = this.pane.state, live = s.status === "running" || s.status === "waiting";
     const now = s.elapsed + (live ? (performance.now() - this.pane.at) / 1000 : 0);
+    if (live) for (const held of this.steps.values())
+      if (held.age != null) set(held.d, "running " + Math.floor(held.age + (performance.now() - this.pane.at) / 1000) + " s");
     set(this.n.time, took(now) + (live && s.left ? " · about " + took(s.left).replace(/\.\d/, "") + " left" : ""));
   }
   error(e) {
@@ -270,7 +278,9 @@ class View {
   result(s) {
     const n = this.n, r = s.result;
     n.done.hidden = !r;
+    n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
+    this.went(r.went);
     const parts = [r.digest ? r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
@@ -278,6 +288,13 @@ class View {
     n.done.replaceChildren(el("div", {}, parts), push, el("div", {}, "run it: ", el("code", {}, r.command), " ", again));
     put(n.done, "title", r.digest);
     set(n.summary, s.steps.length + s.more_steps + " steps and the log");
+  }
+  went(parts) {
+    const title = "What went in: " + parts.map(part => part.title).join("; ");
+    if (this.n.wentSum.textContent === title) return;
+    set(this.n.wentSum, title);
+    this.n.wentIn.replaceChildren(...parts.flatMap(part => [el("b", {}, part.title), el("table", {}, ...part.rows.map(row => el("tr", {}, ...row.map(text => el("td", {}, text)))),
+      ...(part.more ? [el("tr", {}, el("td", {}, "… and " + part.more + " more"))] : []))]));
   }
   drawSteps(s) {
     const seen = new Set();
@@ -297,6 +314,7 @@ class View {
       set(held.m, MARKS[step.status]);
       set(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);
       put(held.t, "title", step.title);
+      held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
     }
     for (const [key, held] of this.steps) if (!seen.has(key)) { held.li.remove(); this.steps.delete(key); }

@@ -18,7 +18,7 @@ from buildr_jupyter.events.line_assembler import LogLines
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.ui.pane.eta import Durations, Progress
 from buildr_jupyter.ui.pane.log_buffer import LogFeed, LogFile
-from buildr_jupyter.ui.pane.view_model import Rates, make_view
+from buildr_jupyter.ui.pane.view_model import Ages, Rates, make_view
 from buildr_jupyter.ui.plain import write_output
 
 __all__ = ["Channel", "PaneDisplay", "Surface"]
@@ -117,6 +117,7 @@ class PaneDisplay:
         self._spill: LogFile | None = None
         self._run_lines = LogLines(itertools.count())
         self._rates = Rates()
+        self._ages = Ages()
         self._progress = Progress(self._durations, title, publish=self._publish) if self._durations else None
         self._sent_at = self._stated_at = self._began - 60.0
         self._recorded_at = self._began
@@ -250,7 +251,8 @@ class PaneDisplay:
         if now - self._stated_at >= _STATE_EVERY_S:
             self._stated_at = now
             view = self._view()
-            quiet = {**view, "elapsed": 0, "left": 0, "log_total": 0}
+            steps = [{**step, "age": None} for step in view["steps"]]
+            quiet = {**view, "elapsed": 0, "left": 0, "log_total": 0, "steps": steps}  # the page's own clocks go on
             if quiet != self._stated:
                 self._stated = quiet
                 message["state"] = view
@@ -288,6 +290,7 @@ class PaneDisplay:
             fraction=fraction,
             left_s=self._progress.left_s if self._progress else None,
             rates=self._rates,
+            ages=self._ages,
             now=now,
             can={
                 "cancel": self._ended is None and self.on_cancel is not None,

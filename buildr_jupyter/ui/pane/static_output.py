@@ -42,6 +42,12 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
+def _went_in(result: dict[str, Any]) -> tuple[str, list[tuple[str, list[list[str]], int]]]:
+    """Return the line that sums up what went in, and its parts: heading, rows, how many more there are."""
+    parts = [(part["title"], part["rows"], part["more"]) for part in result["went"]]
+    return f"what went in: {'; '.join(title for title, _, _ in parts)}", parts
+
+
 def _step_lines(view: dict[str, Any]) -> list[str]:
     lines = [f"… {view['more_steps']} steps before"] if view["more_steps"] else []
     for step in view["steps"]:
@@ -61,9 +67,18 @@ def render_record_text(view: dict[str, Any]) -> str:
         lines += [f"  use instead: {error['instead']}"] if error["instead"] else []
     lines += [f"warning: {text}{f' ({hint})' if hint else ''}" for text, hint in view["warnings"]]
     lines += [f"  {name}: {value}" for name, value in _facts(result)] if result else []
+    lines += [f"  {_went_in(result)[0]}"] if result and result["went"] else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
     return "\n".join(lines)
+
+
+def _table_html(part: tuple[str, list[list[str]], int]) -> str:
+    title, rows, more = part
+    body = "".join(f"<tr>{''.join(f'<td {_VALUE}>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows) + (
+        f"<tr><td {_VALUE}>… and {more} more</td></tr>" if more else ""
+    )
+    return f"<div><b>{html.escape(title)}</b></div><table>{body}</table>"
 
 
 def render_record_html(view: dict[str, Any], mark: str = "") -> str:
@@ -90,6 +105,9 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
         f"<div>⚠ {html.escape(text)}{html.escape(f' ({hint})') if hint else ''}</div>"
         for text, hint in view["warnings"]
     ]
+    if result and result["went"]:
+        title, went = _went_in(result)
+        parts.append(f"<details><summary>{html.escape(title)}</summary>{''.join(map(_table_html, went))}</details>")
     if steps := _step_lines(view):
         block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
         count = f"{len(view['steps']) + view['more_steps']} steps"

@@ -17,11 +17,21 @@ from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
 
-__all__ = ["MAX_STEPS", "Rates", "failing_step", "make_view", "run_command"]
+__all__ = ["MAX_STEPS", "Ages", "Rates", "failing_step", "make_view", "run_command"]
 
 MAX_STEPS = 200
 _MAX_MOVES = 40
 _MAX_WARNINGS = 20
+_MAX_ROWS = 100
+_KINDS = {
+    "code": "its code runs at each start",
+    "recompute": "its code runs at each start",
+    "literal": "as it is written",
+    "parameter": "a parameter",
+    "snapshot": "its value of then",
+    "import": "imported",
+}
+"""How a name comes into the program, in words: that a model is trained again at each start must be seen."""
 _TAIL = 20
 _STAGES = {
     "export": "finding the program",
@@ -51,6 +61,20 @@ class Rates:
         return rate
 
 
+@dataclass(slots=True)
+class Ages:
+    """How long each step has been running; ``now`` is any clock that goes on."""
+
+    _since: dict[str, float] = field(default_factory=dict)
+
+    def age(self, step: StepUpdate, now: float) -> float | None:
+        """Return the seconds since this step was first seen to run, None where it does not run."""
+        if step.status != "running":
+            self._since.pop(step.step, None)
+            return None
+        return now - self._since.setdefault(step.step, now)
+
+
 def failing_step(state: BuildState) -> StepUpdate | None:
     """Return the step that failed, None where none did."""
     return next((step for step in reversed(state.steps.values()) if step.status == "failed"), None)
@@ -64,7 +88,7 @@ def run_command(result: BuildResult) -> str:
 
 def make_view(
     state: BuildState, title: str, *, line: str, elapsed_s: float, fraction: float | None, left_s: float | None,
-    rates: Rates, now: float, can: dict[str, bool], builder: str = "",
+    rates: Rates, ages: Ages, now: float, can: dict[str, bool], builder: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return the document: head, steps, transfers, warnings, error, result. Times are seconds, sizes bytes."""
     steps = list(state.steps.values())
@@ -76,7 +100,7 @@ def make_view(
         "elapsed": round(elapsed_s, 2),
         "fraction": None if fraction is None else round(fraction, 4),
         "left": None if left_s is None else round(left_s),
-        "steps": [_step(step) for step in steps[-MAX_STEPS:]],
+        "steps": [_step(step, ages.age(step, now)) for step in steps[-MAX_STEPS:]],
         "more_steps": max(0, len(steps) - MAX_STEPS),
         **_moves(state, rates, now),
         "warnings": [[clean_text(w.text), clean_text(w.hint or "")] for w in state.warnings[:_MAX_WARNINGS]],
@@ -94,12 +118,13 @@ def _said(state: BuildState) -> str:
     return state.status
 
 
-def _step(step: StepUpdate) -> dict[str, Any]:
+def _step(step: StepUpdate, age: float | None) -> dict[str, Any]:
     return {
         "key": step.step,
         "title": show_title(step.title),
         "status": step.status,
         "took": None if step.duration_s is None else round(step.duration_s, 2),
+        "age": None if age is None else round(age),
         "number": f"{step.index}/{step.total}" if step.index and step.total else "",
     }
 
@@ -171,4 +196,24 @@ def _result(state: BuildState) -> dict[str, Any] | None:
         "archive": clean_text(str(result.archive or "")),
         "exit": result.run.exit_code if result.run else None,
         "command": run_command(result),
+        "went": _went_in(result),
     }
+
+
+def _went_in(result: BuildResult) -> list[dict[str, Any]]:
+    """Return what the image is made of: for each kind a heading with the count, and rows; empty where not known."""
+    files = sum(note.bytes for note in result.files)
+    parts = [
+        ("name", "", [(note.name, _KINDS.get(note.kind, note.kind), note.origin, note.why) for note in result.names]),
+        ("package", "", [(pin.text, pin.why) for pin in result.requirements]),
+        ("file", f", {show_size(files)}", [(note.path, show_size(note.bytes), note.why) for note in result.files]),
+    ]
+    return [
+        {
+            "title": f"{len(rows)} {noun}{'s' if len(rows) > 1 else ''}{more}",
+            "rows": [[clean_text(text) for text in row] for row in rows[:_MAX_ROWS]],
+            "more": max(0, len(rows) - _MAX_ROWS),
+        }
+        for noun, more, rows in parts
+        if rows
+    ]

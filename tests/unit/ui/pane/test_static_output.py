@@ -12,13 +12,21 @@ from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
-from buildr_jupyter.ui.pane.view_model import MAX_STEPS, Rates, make_view
+from buildr_jupyter.ui.pane.view_model import MAX_STEPS, Ages, Rates, make_view
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b]8;;http://evil\x07\x1b[31mred\x1b[0m\x1b]0;t\x07\u202eflip\x00"
 
 
 def view_of(state: BuildState, title: str = "app:1", line: str = "app:1", **more: Any) -> dict[str, Any]:
-    facts = {"elapsed_s": 61.0, "fraction": 0.5, "left_s": None, "rates": Rates(), "now": 0.0, "can": {}}
+    facts = {
+        "elapsed_s": 61.0,
+        "fraction": 0.5,
+        "left_s": None,
+        "rates": Rates(),
+        "ages": Ages(),
+        "now": 0.0,
+        "can": {},
+    }
     return make_view(state, title, line=line, **{**facts, **more})
 
 
