@@ -120,7 +120,7 @@ def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: R
         assert not cell.locator(".jp-OutputArea-executeResult").count()  # the pane has shown the result
         check_geometry(pane)
         pane.screenshot(path=shots("success"))
-        pane.locator("summary").first.click()
+        pane.locator("details.body > summary").click()
         pane.get_by_text(f"RUN echo {token}").click()
         assert token in pane.locator("pre:visible").inner_text()
         pane.get_by_role("button", name="Run").click()
@@ -220,7 +220,7 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         pane = pane_of(page.locator(".jp-Notebook .jp-CodeCell").nth(3))
         pane.wait_for(timeout=20_000)
         pane.get_by_role("status").get_by_text("done").wait_for(timeout=30_000)
-        pane.locator("summary").first.click()
+        pane.locator("details.body > summary").click()
         log = pane.get_by_role("log", name="Build log")
         log.get_by_text(f"away 60 {token}").wait_for(timeout=5_000)  # a page that came late: the state comes first
         assert log.text_content().splitlines() == [f"away {i} {token}" for i in range(1, 61)]
@@ -295,7 +295,7 @@ def test_a_flood_is_folded_and_downloaded_whole(lab: Lab, base_image: str, shots
         run_cell(page, 0)
         pane = pane_of(run_cell(page, 1))
         pane.get_by_text("run it:").wait_for()
-        pane.locator("summary").first.click()
+        pane.locator("details.body > summary").click()
         pane.get_by_text("80,000 lines above are folded").wait_for(timeout=10_000)
         page.wait_for_function(
             "node => node.textContent.split('\\n').length === 20001",

@@ -41,7 +41,7 @@ def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base
         check_geometry(pane)
         page.screenshot(path=shots("reload"))
         pane.get_by_role("status").get_by_text("done").wait_for(timeout=40_000)
-        pane.locator("summary").first.click()
+        pane.locator("details.body > summary").click()
         assert log.text_content().splitlines() == [f"reload {i} {token}" for i in range(1, 301)]
         assert cell.get_by_role("region").count() == 1
         wait_idle(page)

@@ -222,7 +222,7 @@ class View {
     n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
     n.tools = el("div", {className: "tools"}, n.search, n.pause, n.copyLog, n.download, n.count);
     n.summary = el("summary", {}, "Steps and log");
-    n.body = el("details", {open: true, ontoggle: () => this.wake()}, n.summary, n.list, n.moves,
+    n.body = el("details", {className: "body", open: true, ontoggle: () => this.wake()}, n.summary, n.list, n.moves,
       n.tools, n.fold, this.log.box, this.log.hits);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),

@@ -6,6 +6,7 @@ Every text in it is cleaned of escapes, control characters and bidi overrides, a
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,7 +204,7 @@ def _result(state: BuildState) -> dict[str, Any] | None:
 def _went_in(result: BuildResult) -> list[dict[str, Any]]:
     """Return what the image is made of: for each kind a heading with the count, and rows; empty where not known."""
     files = sum(note.bytes for note in result.files)
-    parts = [
+    parts: list[tuple[str, str, Sequence[tuple[str, ...]]]] = [
         ("name", "", [(note.name, _KINDS.get(note.kind, note.kind), note.origin, note.why) for note in result.names]),
         ("package", "", [(pin.text, pin.why) for pin in result.requirements]),
         ("file", f", {show_size(files)}", [(note.path, show_size(note.bytes), note.why) for note in result.files]),
