@@ -33,7 +33,7 @@ from buildr_jupyter.config.parse import (
     parse_size,
     parse_strings,
 )
-from buildr_jupyter.config.suggestions import did_you_mean
+from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
@@ -193,15 +193,17 @@ class OptionParser(argparse.ArgumentParser):
         raise OptionError(f"{self.prog}: {message}", hint=self._hint(message))
 
     def _hint(self, message: str) -> str:
-        """Return the nearest known word where ``message``, argparse's own, names an unknown one."""
-        otherwise = f"{self.prog} --help lists the options"
+        if (near := self._meant(message)) is not None:
+            return f"write {near} if you meant that; {self.prog} --help lists the options"
+        return f"{self.prog} --help lists the options"
+
+    def _meant(self, message: str) -> str | None:
+        """Return the known word that is nearest to the unknown one in ``message``, which is argparse's own."""
         if found := re.search(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message):
-            known = [name for action in self._actions for name in action.option_strings]
-            return did_you_mean(found[1], known, otherwise)
+            return nearest(found[1], [name for action in self._actions for name in action.option_strings])
         if found := re.search(r"invalid choice: '([^']*)'", message):
-            choices = [str(one) for action in self._actions for one in action.choices or ()]
-            return did_you_mean(found[1], choices, otherwise)
-        return otherwise
+            return nearest(found[1], [str(one) for action in self._actions for one in action.choices or ()])
+        return None
 
 
 def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:

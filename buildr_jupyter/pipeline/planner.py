@@ -25,6 +25,7 @@ from buildr_jupyter.dependencies import index_config
 from buildr_jupyter.dependencies.environment import Installed, Interpreter
 from buildr_jupyter.dependencies.resolve import analyze_imports, resolve, target_markers
 from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.export.environment_reads import needed_variables
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import Program, export
 from buildr_jupyter.export.project import Tree, find_root
@@ -134,6 +135,7 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     kept = {path: e for path, e in files.items() if path == _MAIN or not _excluded(path, options.exclude, tree)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
     warnings = [*found.warnings, *(program.warnings if program else ())]
+    warnings += _missing_variables(program, options)
     cell = source.target if isinstance(source, CellSource) else None
     plan = ImagePlan(
         base=options.base or f"python:{python}-slim",
@@ -154,6 +156,19 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
         names=program.names if program else (),
     )
     return Assembly(plan, settings, program, tuple(warnings))
+
+
+def _missing_variables(program: Program | None, options: Options) -> list[BuildWarning]:
+    """Return a warning for each variable that the program reads and neither the image nor a run is given."""
+    given = {name for name, _ in (*options.environment, *options.run_environment)}
+    return [
+        BuildWarning(
+            f"the program reads the environment variable {name}, which its image does not have",
+            hint=f"give it to the run: --run-env {name}; or to the image, for all to read: --env {name}=…",
+        )
+        for name in (needed_variables(program.text) if program else ())
+        if name not in given
+    ]
 
 
 _OF_THE_PLAN = ("base", "python", "requirements", "apt", "include", "exclude", "params", "environment", "dockerfile")

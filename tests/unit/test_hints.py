@@ -264,8 +264,15 @@ def try_8(world: World) -> None:
 
 @trial("config.options", "{} --help lists the options")
 def try_9(world: World) -> None:
-    hint = world.hint_of_command("build", "--twice")
+    hint = world.hint_of_command("build", "--qqq")
     assert "--builder" in world.works(*hint.partition(" lists")[0].split()[1:])
+
+
+@trial("config.options", "write {} if you meant that")
+def try_45(world: World) -> None:
+    words = ["build", world.notebook("%%containerize x\nprint(1)"), "--output", "x.tar"]
+    hint = world.hint_of_command(*words, "--bilder", "oci")
+    world.works(*words, hint.split()[1], "oci", "--base", bases_file(world))
 
 
 @trial("config.options", "--repository HOST/PATH")
@@ -590,9 +597,21 @@ def try_43(world: World) -> None:
     assert ssh_agents(world.options(*socket).ssh, {}) == {"NAME": str(world.folder)}
 
 
+@trial("pipeline.planner", "give it to the run: --run-env")
+def try_44(world: World) -> None:
+    cell = "import os\nprint(os.environ['CITY'])"
+    (warning,) = world.plan(cell).warnings
+    assert warning.hint
+    world.hinted.append(warning.hint)
+    assert world.plan(cell, words=option(warning.hint, "--run-env")).warnings == ()
+    assert world.plan(cell, words=("--env", "CITY=Bern")).warnings == ()
+    assert "--env CITY=" in warning.hint
+
+
 # -- hints that no trial of the unit tests can use --------------------------------------------------------------------
 
 ELSEWHERE: dict[tuple[str, str], str] = {
+    ("magics", "write %%containerize, with two"): "is IPython's UsageError by then: tests/unit/test_magics.py",
     (
         "builder.buildah_builder",
         "install buildah",
