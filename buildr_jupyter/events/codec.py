@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -11,14 +12,16 @@ from buildr_jupyter import errors, events, model
 
 __all__ = ["from_line", "to_line"]
 
-_KINDS = {
-    kind.__name__: kind
-    for module in (events, model)
-    for kind in vars(module).values()
-    if isinstance(kind, type) and is_dataclass(kind)
-}
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
+
+
+@functools.cache
+def _kinds() -> dict[str, type]:
+    """Return the public dataclasses of ``events`` and ``model`` by name."""
+    # Only a package's ``__all__`` knows them: they are imported when they are asked for, and ``vars`` has none of them.
+    public = (getattr(module, name) for module in (events, model) for name in module.__all__)
+    return {kind.__name__: kind for kind in public if isinstance(kind, type) and is_dataclass(kind)}
 
 
 def to_line(value: Any) -> str:
@@ -59,7 +62,7 @@ def _value(document: Any) -> Any:
         return Path(document["$path"])
     if "$error" in document:
         return _error(document)
-    return _KINDS[document["$"]](**{name: _value(one) for name, one in document.items() if name != "$"})
+    return _kinds()[document["$"]](**{name: _value(one) for name, one in document.items() if name != "$"})
 
 
 def _error(document: dict[str, Any]) -> BaseException:
