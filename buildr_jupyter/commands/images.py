@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
@@ -36,7 +36,7 @@ from buildr_jupyter.ui.sanitize import clean_text, show_size
 __all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
 
 
-def list_images(store: Store | None = None) -> list[dict[str, Any]]:
+def list_images(store: Store | None = None) -> list[JsonObject]:
     """Return a row for each image that buildr made: the engine's, newest first, then the store's by name.
 
     Raises EngineError where no engine answers and the store has none.
@@ -67,7 +67,7 @@ _MAX_DEPTH, _MAX_PLATFORMS = 4, 64
 """How far and how wide an index is followed; none that exists goes near it."""
 
 
-def _kept(store: Store) -> Iterator[dict[str, Any]]:
+def _kept(store: Store) -> Iterator[JsonObject]:
     for known in store.images():
         try:
             made, _ = image_of(known, store)
@@ -82,7 +82,7 @@ def _kept(store: Store) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def render_listed(row: dict[str, Any]) -> str:
+def render_listed(row: JsonObject) -> str:
     """Return a row of ``list_images`` for a person."""
     labels = row["labels"]
     origin = f"{labels.get('io.buildr.notebook', '-')} {labels.get('io.buildr.cell', '')}".strip()
@@ -91,7 +91,7 @@ def render_listed(row: dict[str, Any]) -> str:
     return clean_text(f"{name}  {size}  {origin}" + ("  (store)" if row["place"] == "store" else ""))
 
 
-def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
+def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
     """Return what is in an image, a row for each platform: the engine's, else that of the store, else its registry's.
 
     ``name`` is a reference, or the id or digest of an image; a registry is asked only where the reference names one.
@@ -117,7 +117,7 @@ def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
     )
 
 
-def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
+def _of_engine(name: str, wanted: str) -> JsonObject | None:
     from docker.errors import ImageNotFound
 
     client = connect()
@@ -144,7 +144,7 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
     }
 
 
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
+def _settings(config: JsonObject) -> JsonObject:
     return {
         "entrypoint": config.get("Entrypoint"),
         "user": config.get("User"),
@@ -158,7 +158,7 @@ def _source(labels: dict[str, str]) -> str | None:
     return " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None
 
 
-def _of_registry(name: str) -> list[dict[str, Any]]:
+def _of_registry(name: str) -> list[JsonObject]:
     """Return a row for each platform of an image that only its registry has; nothing where it has none."""
     ref = ImageRef.parse(name).tagged()
     if ref.registry is None:
@@ -194,7 +194,7 @@ def _manifests(registry: Registry, path: str, top: Manifest, what: str) -> list[
     raise DamagedDocument(f"{what} is damaged: its indexes name indexes without end")
 
 
-def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, Any]) -> dict[str, Any]:
+def _registry_row(name: str, tag: str, manifest: Manifest, document: JsonObject) -> JsonObject:
     config = document.get("config") or {}
     return {
         "image": name,
@@ -209,9 +209,9 @@ def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, A
     }
 
 
-def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
+def _of_store(name: str, wanted: str, store: Store) -> list[JsonObject]:
     """Return a row for each platform's image of this name, id or digest."""
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for known in store.images():
         if wanted not in _names(known):
             continue
@@ -226,7 +226,7 @@ def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _names(known: dict[str, Any]) -> set[str]:
+def _names(known: JsonObject) -> set[str]:
     """Return name, digest and ids of what the store noted, as far as it is what we note."""
     images = known.get("images")
     listed = [one for one in images if isinstance(one, dict)] if isinstance(images, list) else []
@@ -235,7 +235,7 @@ def _names(known: dict[str, Any]) -> set[str]:
     }
 
 
-def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[str, Any]:
+def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> JsonObject:
     document = read_config(image.config, f"the config of {tag}")
     config = document.get("config") or {}
     labels = config.get("Labels") or {}
@@ -264,7 +264,7 @@ def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[st
     }  # fmt: skip
 
 
-def render(row: dict[str, Any]) -> str:
+def render(row: JsonObject) -> str:
     """Return a row of ``inspect`` for a person."""
     lines = []
     for key, value in row.items():

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import ContextError
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = [
     "CONTENT_LABEL",
@@ -37,7 +38,7 @@ HOME = "/home/app"
 """HOME in the image, for any user id; group 0 may write there."""
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Return ``value`` as UTF-8 JSON with sorted keys and no white space: one value, one text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -164,7 +165,7 @@ class ImagePlan:
     """What the requirements were read from: ``CPython 3.11.7``; never a path."""
     names: tuple[NameNote, ...] = field(default=(), compare=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the full form, as ``buildr.json`` holds it."""
         return {
             **self._identity(),
@@ -211,7 +212,7 @@ class ImagePlan:
         return "c-" + self.content_digest.removeprefix("sha256:")[:12]
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], folder: Path) -> ImagePlan:
+    def from_json(cls, data: JsonObject, folder: Path) -> ImagePlan:
         """Return the plan that ``to_json`` wrote, with its files opened under ``folder``.
 
         The folder may come from anybody: ValueError for a value that ``to_json`` never writes.
@@ -276,7 +277,7 @@ class ImagePlan:
             ) from error
         return cls(base="", python="", dockerfile=CustomDockerfile(text))
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         custom = self.dockerfile
         return {
             "base": self.base,
@@ -352,7 +353,7 @@ _PAIRS: Mapping[str, re.Pattern[str]] = {
 }
 
 
-def _check_document(data: Mapping[str, Any]) -> None:
+def _check_document(data: JsonObject) -> None:
     """Raise ValueError, which names the field, where a value of ``buildr.json`` is none that a plan may have."""
     for name, form in _TEXTS.items():
         value = data.get(name, "" if name == "folder" else None)
@@ -401,5 +402,5 @@ def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
     return opened
 
 
-def _file_json(entry: FileEntry) -> dict[str, Any]:
+def _file_json(entry: FileEntry) -> dict[str, object]:
     return {"path": entry.path, "mode": entry.mode, "bytes": entry.size_bytes, "sha256": entry.sha256}

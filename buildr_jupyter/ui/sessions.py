@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.errors import BuildrError, OptionError
 
@@ -59,7 +59,7 @@ class Builds:
 
     def start(self, job: Job, line: str, *, keep: bool = False) -> Build:
         """Build in a thread of its own and return the handle at once."""
-        from buildr_jupyter.pipeline import detached
+        from buildr_jupyter.pipeline import detached, stages
         from buildr_jupyter.pipeline.handle import Build
         from buildr_jupyter.ui.plain import QuietDisplay
 
@@ -68,8 +68,8 @@ class Builds:
                 place.finish(_pictures(build.state.result))
 
         pane, place = self._pane(job, line), None
-        how: dict[str, Any] = {"work": detached.stream, "kept": True} if keep else {}
-        build = Build(job, [pane or QuietDisplay(lambda _event: None)], after=finish, **how)
+        work = detached.stream if keep else stages.stream
+        build = Build(job, [pane or QuietDisplay(lambda _event: None)], after=finish, work=work, kept=keep)
         self._hold(build, pane)
         if pane is not None:
             from buildr_jupyter.ui.anywidget_bridge import OutputPlace
@@ -194,7 +194,7 @@ class Builds:
         if pane := next((pane for _, pane in reversed(self._held) if pane), None):
             pane.show_again()
 
-    def take_shown(self, result: Any) -> bool:
+    def take_shown(self, result: object) -> bool:
         """Tell, once, whether a pane has just shown this very result, so that it need not be shown again."""
         seen = self.shown is not None and result is self.shown
         if seen:
