@@ -59,7 +59,7 @@ class Builds:
 
     def start(self, job: Job, line: str, *, keep: bool = False) -> Build:
         """Build in a thread of its own and return the handle at once."""
-        from buildr_jupyter.pipeline import detached, stages
+        from buildr_jupyter.pipeline import detached
         from buildr_jupyter.pipeline.handle import Build
         from buildr_jupyter.ui.plain import QuietDisplay
 
@@ -68,8 +68,11 @@ class Builds:
                 place.finish(_pictures(build.state.result))
 
         pane, place = self._pane(job, line), None
-        work = detached.stream if keep else stages.stream
-        build = Build(job, [pane or QuietDisplay(lambda _event: None)], after=finish, work=work, kept=keep)
+        display = pane or QuietDisplay(lambda _event: None)
+        if keep:
+            build = Build(job, [display], after=finish, work=detached.stream, kept=True)
+        else:
+            build = Build(job, [display], after=finish)
         self._hold(build, pane)
         if pane is not None:
             from buildr_jupyter.ui.anywidget_bridge import OutputPlace
