@@ -328,10 +328,11 @@ def one_line(value: str) -> str:
 
 _PRINTED = re.compile(r"[^\x00-\x1f\x7f]*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLACE = re.compile(r"(?:[^\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f/]+)*)?")
 _TEXTS: Mapping[str, re.Pattern[str]] = {
     "base": re.compile(r"(?!-)[^\x00-\x1f\x7f]*"),
-    "python": re.compile(r"(?:3\.\d{1,3})?"),
+    "python": re.compile(r"(?:3\.[0-9]{1,3})?"),
     "base_digest": _DIGEST,
     "user": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?"),
     "workdir": re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"),
@@ -342,9 +343,9 @@ _TEXTS: Mapping[str, re.Pattern[str]] = {
 }
 _MAY_BE_NONE = ("base_digest", "notebook", "cell")
 _LISTS: Mapping[str, re.Pattern[str]] = {
-    "platforms": re.compile(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?"),
+    "platforms": re.compile(r"[a-z]+/[a-z0-9_]+(?:/v[0-9]+)?"),
     "system_packages": re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"),
-    "ports": re.compile(r"\d{1,5}/(?:tcp|udp)"),
+    "ports": re.compile(r"[0-9]{1,5}/(?:tcp|udp)"),
     "entrypoint": re.compile(r"[^\x00]*", re.DOTALL),
 }
 _PAIRS: Mapping[str, re.Pattern[str]] = {
@@ -373,6 +374,8 @@ def _check_document(data: JsonObject) -> None:
         numbers = (file["mode"], file["bytes"])
         if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in numbers):
             raise ValueError(f"file {file['path']!r} has mode and size {numbers}")
+        if not _fits(_SHA256, file["sha256"]):
+            raise ValueError(f"file {file['path']!r} has the hash {file['sha256']!r}")
         if file["mode"] & ~0o777 or not _fits(_PLACE, file["path"]) or not isinstance(file.get("why", ""), str):
             raise ValueError(f"file {file['path']!r} is none that a context has")
     texts = [text for note in data["names"] for text in note.values()]
@@ -382,8 +385,11 @@ def _check_document(data: JsonObject) -> None:
     custom = data.get("dockerfile")
     if custom is not None:
         words = [custom["text"], *custom["secrets"], *(text for pair in custom["build_args"] for text in pair)]
-        if not all(isinstance(text, str) for text in (*words, custom["target"] or "")):
+        target = custom["target"]
+        if not isinstance(custom["secrets"], list) or not all(isinstance(text, str) for text in words):
             raise ValueError("dockerfile holds what is no text")
+        if target is not None and not isinstance(target, str):
+            raise ValueError(f"dockerfile has the target {target!r}")
 
 
 def _fits(form: re.Pattern[str], value: object) -> bool:
