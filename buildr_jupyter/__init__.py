@@ -6,7 +6,7 @@ decorator. Importing the package imports neither docker nor ipywidgets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -29,7 +29,7 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     unregister(ipython)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "Containerize":
         from buildr_jupyter.containerize import Containerize
 

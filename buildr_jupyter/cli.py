@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from buildr_jupyter import __version__
 from buildr_jupyter.commands.failures import ClosedOutput, report_failure
@@ -20,6 +20,12 @@ from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, ma
 from buildr_jupyter.config.parse import parse_strings
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.model.progress import BuildWarning
+
+if TYPE_CHECKING:
+    from buildr_jupyter.dependencies.environment import Interpreter
+    from buildr_jupyter.model.result import BuildResult
+    from buildr_jupyter.notebook.cells import Notebook
+    from buildr_jupyter.pipeline.job import Display, Job
 
 __all__ = ["main", "make_parser"]
 
@@ -160,7 +166,7 @@ def _flushed(status: int) -> int:
     return status
 
 
-def _jobs(args: argparse.Namespace) -> list[Any]:
+def _jobs(args: argparse.Namespace) -> list[Job]:
     """Return a job for each chosen cell; what is wrong with one of them is raised before any build."""
     from buildr_jupyter.notebook import cells
 
@@ -185,7 +191,7 @@ def _jobs(args: argparse.Namespace) -> list[Any]:
     return jobs
 
 
-def _context_job(args: argparse.Namespace) -> Any:
+def _context_job(args: argparse.Namespace) -> Job:
     """Return the job that builds a context folder as it stands, by options and settings of this user alone."""
     from buildr_jupyter.dependencies.environment import Interpreter
     from buildr_jupyter.pipeline.job import Job
@@ -204,7 +210,7 @@ def _context_job(args: argparse.Namespace) -> Any:
     return Job(source, options, Interpreter.current(), dict(os.environ))
 
 
-def _given(args: argparse.Namespace) -> dict[str, Any]:
+def _given(args: argparse.Namespace) -> dict[str, object]:
     known = {option.field for option in OPTIONS}
     return {name: value for name, value in vars(args).items() if name in known and value is not None}
 
@@ -213,13 +219,13 @@ def _site() -> tuple[settings.SettingsFile, ...]:
     return tuple(settings.read_site(path) for path in settings.site_files())
 
 
-def _has_containerize(notebook: Any) -> bool:
+def _has_containerize(notebook: Notebook) -> bool:
     from buildr_jupyter.notebook.cells import header_and_body
 
     return any(header_and_body(run.source)[0] is not None for run in notebook.runs)
 
 
-def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, siblings: int) -> Any:
+def _job(args: argparse.Namespace, notebook: Notebook, index: int, interpreter: Interpreter, siblings: int) -> Job:
     from buildr_jupyter.notebook.cells import runs_up_to
     from buildr_jupyter.pipeline.job import Job
     from buildr_jupyter.pipeline.planner import CellSource
@@ -227,13 +233,12 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     runs = runs_up_to(notebook, index)
     given, site = _given(args), _site()
     project = settings.read_project(notebook.folder, owners=settings.trusted_owners(site))
-    sources: dict[str, Any] = {"environ": os.environ, "site": site}
-    bases = settings.gather(line=given, **sources).get("allow_base")
+    bases = settings.gather(line=given, environ=os.environ, site=site).get("allow_base")
     said = _said(runs[-1].source)
     line, left_out = allowed_part(said, bases.value if bases else ())
     if "name" not in line and "image" in line:
         line["name"] = line.pop("image")
-    found = settings.gather(line=line | given, project=project, **sources)
+    found = settings.gather(line=line | given, project=project, environ=os.environ, site=site)
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=notebook.folder)
     source = CellSource(tuple(runs), runs[-1], notebook.folder, notebook.name, None, siblings)
     warnings = [warning for file in (project, *site) for warning in file.warnings]
@@ -255,7 +260,7 @@ def _job(args: argparse.Namespace, notebook: Any, index: int, interpreter: Any, 
     return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
 
 
-def _said(source: str) -> dict[str, Any]:
+def _said(source: str) -> dict[str, object]:
     """Return every option of the cell's own line by its field."""
     from buildr_jupyter.notebook.cells import header_and_body
 
@@ -264,7 +269,7 @@ def _said(source: str) -> dict[str, Any]:
     return vars(make_line_parser().parse_args(words))
 
 
-def _interpreter(kernel: str | None, kernelspec: str | None) -> Any:
+def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
     """Return the kernel's interpreter: the named one, else the notebook's where it is installed, else this one."""
     from buildr_jupyter.dependencies.environment import Interpreter
 
@@ -343,7 +348,7 @@ def _build(args: argparse.Namespace) -> int:
                 record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
                 sys.stdout.write(record if as_json else plan_report.render_explanation(assembly))
                 continue
-            outcome: Any = drive(job, _windows(job, as_json=as_json))
+            outcome: BuildResult | BuildrError | KeyboardInterrupt = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
             outcome = error
         if as_json:
@@ -359,7 +364,7 @@ def _build(args: argparse.Namespace) -> int:
     return status
 
 
-def _windows(job: Any, *, as_json: bool) -> list[Any]:
+def _windows(job: Job, *, as_json: bool) -> list[Display]:
     """Progress goes to standard error; with --json the container's output does, too."""
     from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay, write_output
 
@@ -398,7 +403,7 @@ def _rebase(args: argparse.Namespace) -> int:
     return 0
 
 
-def _done(args: argparse.Namespace, **facts: Any) -> int:
+def _done(args: argparse.Namespace, **facts: object) -> int:
     """Print the JSON line of a command that succeeded, where one is wanted; return status 0."""
     if args.json:
         record = {"schema": 1, "command": args.command, "status": "ok", **facts, "error": None}

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from buildr_jupyter import builder, runner
 from buildr_jupyter.config.options import Options, PackageOptions, RuntimeOptions, make_options, package_values
@@ -22,10 +22,14 @@ from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
 from buildr_jupyter.secretscan.redact import masked_logger
 
+if TYPE_CHECKING:
+    from buildr_jupyter.notebook.cells import CellRun
+    from buildr_jupyter.pipeline.planner import CellSource, ScriptSource
+
 __all__ = ["Containerize", "is_in_container", "write_dockerfile"]
 
 logger = masked_logger(logging.getLogger(__name__))
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def is_in_container(environ: Mapping[str, str] | None = None) -> bool:
@@ -61,7 +65,7 @@ class Containerize:
     image name fails there. Every failure of the call is a plain exception.
     """
 
-    def __init__(self, package: Mapping[str, Any], runtime: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, package: Mapping[str, object], runtime: Mapping[str, object] | None = None) -> None:
         self.package = PackageOptions.load(package)
         self.runtime = RuntimeOptions.load(runtime or {})
         self.builder = builder.select(self.package.builder)
@@ -81,7 +85,7 @@ class Containerize:
         """Return the function that builds and runs the image; ``__wrapped__`` is ``func``."""
 
         @functools.wraps(func)
-        def containerized(*args: Any, **kwargs: Any) -> Any:
+        def containerized(*args: object, **kwargs: object) -> object:
             if is_in_container():
                 return func(*args, **kwargs)
             if args or kwargs:
@@ -99,7 +103,7 @@ class Containerize:
 
         return containerized  # type: ignore[return-value]
 
-    def _build_and_run(self, func: Callable[..., Any]) -> Any:
+    def _build_and_run(self, func: Callable[..., object]) -> object:
         from dataclasses import replace
 
         from buildr_jupyter.pipeline.driver import drive
@@ -129,7 +133,7 @@ def _write_progress(text: str) -> None:
     sys.stderr.flush()
 
 
-def _source_of(func: Callable[..., Any]) -> Any:
+def _source_of(func: Callable[..., object]) -> CellSource | ScriptSource:
     """Return where the program of a decorated function is: its script, or the notebook's cells and a call of it."""
     from buildr_jupyter.pipeline.planner import CellSource, ScriptSource
 
@@ -155,16 +159,21 @@ def _source_of(func: Callable[..., Any]) -> Any:
     return CellSource((*_without_call(runs, func.__name__), target), target, Path.cwd(), notebook, shell.user_ns)
 
 
-def _without_call(runs: list[Any], name: str) -> list[Any]:
+def _without_call(runs: list[CellRun], name: str) -> list[CellRun]:
     """Leave the running cell out where all that it does is the call that is made anew."""
     if runs and runs[-1].source.strip() in (f"{name}()", f"result = {name}()"):
         return runs[:-1]
     return runs
 
 
-def _shell() -> Any:
+class _Shell(Protocol):
+    user_ns: dict[str, object]
+
+
+def _shell() -> _Shell | None:
     if "IPython" not in sys.modules:
         return None
     from IPython.core.getipython import get_ipython
 
-    return get_ipython()
+    found: _Shell | None = get_ipython()
+    return found

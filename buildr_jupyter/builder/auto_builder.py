@@ -4,10 +4,10 @@ cannot build what is asked and the other can."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
 
-from buildr_jupyter.builder.protocol import Builder
+from buildr_jupyter.builder.protocol import Builder, Probed
 from buildr_jupyter.builder.selection import select
+from buildr_jupyter.engine.client import OnEngine, OpenEngine
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildrError, EnginePermission, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
@@ -27,7 +27,7 @@ _OTHERS = ("oci", "buildkit", "podman", "buildah")
 class AutoBuilder:
     """Chooses when it is first used, once. An engine that is there but not for this user is an error, not a reason."""
 
-    def __init__(self, *, open_engine: Callable[[], Any] = connect) -> None:
+    def __init__(self, *, open_engine: OpenEngine = connect) -> None:
         self._open_engine = open_engine
         self._chosen: Builder | None = None
         self._why = ""
@@ -46,9 +46,9 @@ class AutoBuilder:
                 self._chosen = select("oci")
             else:
                 self.name = "docker"
-                docker: Any = select("docker")
-                docker.docker_client = client
-                self._chosen = docker
+                self._chosen = select("docker")
+                if isinstance(self._chosen, OnEngine):
+                    self._chosen.docker_client = client
         assert self._chosen is not None
         return self._chosen
 
@@ -61,9 +61,10 @@ class AutoBuilder:
         if not (lacks := self.chosen.unsupported(request_for(self.chosen))):
             return
         for name in _OTHERS:
-            other: Any = select(name)
+            other = select(name)
             try:
-                other.probe()
+                if isinstance(other, Probed):
+                    other.probe()
                 able = name != self.name and not other.unsupported(request_for(other))
             except BuildrError:
                 continue

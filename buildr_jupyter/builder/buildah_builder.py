@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 from buildr_jupyter.builder.buildah.storage import isolation_options, swept, tls_options
 from buildr_jupyter.builder.docker.classic_stream import DockerStream
@@ -24,6 +24,7 @@ from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.builder.run_mounts import read_secrets, ssh_agents
 from buildr_jupyter.context.base_images import base_images, has_heredoc
 from buildr_jupyter.context.dockerfile_parse import base_of_step
+from buildr_jupyter.engine.client import OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.engine.load import load
 from buildr_jupyter.errors import BuildError, ContextError, EngineError, EngineVersion, PublishError
@@ -31,6 +32,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import (
     INTERPRETER_BASE_REFUSAL,
@@ -53,6 +55,8 @@ from buildr_jupyter.registry.manifest_size import compressed_bytes
 from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["BuildahBuilder"]
+
+_Kind = TypeVar("_Kind")
 
 logger = masked_logger(logging.getLogger(__name__))
 
@@ -78,7 +82,7 @@ class BuildahBuilder(SeedMethods):
         command: str = "buildah",
         *,
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
-        open_engine: Callable[[], Any] = connect_engine,
+        open_engine: OpenEngine = connect_engine,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.command = command
@@ -358,8 +362,8 @@ class BuildahBuilder(SeedMethods):
             if _CHATTER.match(text):
                 return ()
             if found := _COPYING.match(text):
-                verb: Any = "push" if state.verb == "push" else "pull"
-                return (TransferUpdate(found[1], verb, None, 0, None, "moving"),)
+                way: Literal["push", "pull"] = "push" if state.verb == "push" else "pull"
+                return (TransferUpdate(found[1], way, None, 0, None, "moving"),)
         if text.strip():
             verb = "Push" if state.verb == "push" else "Build"
             logger.debug("%s output: %s", verb, text.strip())
@@ -384,14 +388,14 @@ class BuildahBuilder(SeedMethods):
             base=state.base or base_of_step(title),
         )
 
-    def _inspect(self, image: str, cancel: CancelToken) -> dict[str, Any] | None:
+    def _inspect(self, image: str, cancel: CancelToken) -> JsonObject | None:
         try:
             said = ask([self.command, "inspect", "--type", "image", image], cancel=cancel, hint=INSTALL)
         except EngineError as error:
             if "image not known" in str(error) or "no such image" in str(error).lower():
                 return None
             raise
-        return _json(said, dict, self.command)  # type: ignore[no-any-return]
+        return _json(said, dict, self.command)
 
     def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
@@ -415,23 +419,23 @@ def _platform(request: BuildRequest) -> str | None:
     return platforms[0] if platforms else None
 
 
-def _fits(image: dict[str, Any], platform: str | None) -> bool:
+def _fits(image: JsonObject, platform: str | None) -> bool:
     found = (image.get("OCIv1") or {}) if isinstance(image.get("OCIv1"), dict) else {}
     return not platform or platform.split("/")[:2] == [found.get("os"), found.get("architecture")]
 
 
-def _image_id(image: dict[str, Any]) -> str | None:
+def _image_id(image: JsonObject) -> str | None:
     found = image.get("FromImageID")
     return f"sha256:{found.removeprefix('sha256:')}" if isinstance(found, str) and found else None
 
 
-def _json(text: str, kind: type, command: str) -> Any:
+def _json(text: str, kind: type[_Kind], command: str) -> _Kind:
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if found is None and kind is list:
-        return []
+        return kind()
     if not isinstance(found, kind):
         raise EngineError(f"{command} answers no JSON: {text.strip()[:80]!r}", hint="is it buildah?")
     return found

@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, build_arguments, build_command, failure_of
 from buildr_jupyter.builder.buildkit.hidden_arguments import hide
@@ -29,6 +28,7 @@ from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.builder.run_mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
 from buildr_jupyter.config.timeouts import read_limits
 from buildr_jupyter.context.base_images import base_locations, base_names
+from buildr_jupyter.engine.client import OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.engine.load import load
 from buildr_jupyter.errors import (
@@ -45,6 +45,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import (
     INTERPRETER_BASE_REFUSAL,
@@ -82,7 +83,7 @@ class BuildkitBuilder(SeedMethods):
         *,
         command: str = "buildctl",
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
-        open_engine: Callable[[], Any] = connect_engine,
+        open_engine: OpenEngine = connect_engine,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
@@ -299,7 +300,7 @@ class BuildkitBuilder(SeedMethods):
     def _result(
         self,
         request: BuildRequest,
-        told: Mapping[str, Any],
+        told: JsonObject,
         pushes: list[ImageRef],
         logins: list[keychain.Login | None],
         steps: Mapping[str, StepUpdate],

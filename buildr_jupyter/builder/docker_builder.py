@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from buildr_jupyter.builder.buildkit.filesync import SharedFolder
 from buildr_jupyter.builder.docker.api import auth_config, classic_options, digest_of, fits, number_of, text_of
@@ -29,7 +28,8 @@ from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.context.base_images import base_locations, base_names
 from buildr_jupyter.context.dockerfile_parse import base_of_step
 from buildr_jupyter.context.tar_stream import UploadStream, iter_context, raise_if
-from buildr_jupyter.engine.connection import connect, describe, translate
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.engine.connection import address_of, connect, describe, translate
 from buildr_jupyter.engine.json_stream import decode_documents, iter_lines
 from buildr_jupyter.engine.orphans import abandon, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, only_logins
@@ -46,6 +46,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import BuildRequest, Push, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.registry import keychain
@@ -78,7 +79,7 @@ class DockerBuilder(SeedMethods):
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.docker_client: Any = None
+        self.docker_client: EngineClient | None = None
         self._protocol = protocol
         self._find_login = find_login
         self._clock = clock
@@ -128,8 +129,9 @@ class DockerBuilder(SeedMethods):
             state = DockerStream("pull", clock=self._clock)
             login = yield from self._login(ref.location)
             tag = ref.digest or ref.tag
-            options = {"tag": tag, "stream": True, "platform": platform, "auth_config": auth_config(login)}
-            yield from self._stream(client, state, lambda: client.pull(ref.name, **options), cancel, base=base)
+            entry = auth_config(login)
+            ask = lambda: client.pull(ref.name, tag=tag, stream=True, platform=platform, auth_config=entry)  # noqa: E731
+            yield from self._stream(client, state, ask, cancel, base=base)
             known = self._inspect(client, base) or {}
         return ResolvedBase(base, digest_of(known, base))
 
@@ -175,7 +177,7 @@ class DockerBuilder(SeedMethods):
                 )
         return replace(result, duration_s=self._clock() - started)
 
-    def _same_content(self, client: Any, request: BuildRequest) -> tuple[str, int | None] | None:
+    def _same_content(self, client: EngineClient, request: BuildRequest) -> tuple[str, int | None] | None:
         """Return id and size of a named image that was made from the same content, None where it must be built."""
         if request.plan is None or request.no_cache or request.pull:
             return None
@@ -185,7 +187,7 @@ class DockerBuilder(SeedMethods):
         return (str(found[0]["Id"]), number_of(found[0].get("Size"))) if found else None
 
     def _stream_context(
-        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+        self, client: EngineClient, state: DockerStream, request: BuildRequest, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         """Send the context and follow the build to its end."""
         if self._speaks_buildkit(client):
@@ -200,7 +202,7 @@ class DockerBuilder(SeedMethods):
         yield from state.finish()
 
     def _stream_buildkit(
-        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+        self, client: EngineClient, state: DockerStream, request: BuildRequest, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         """Build with the engine's BuildKit.
 
@@ -232,7 +234,7 @@ class DockerBuilder(SeedMethods):
 
     def _send(
         self,
-        client: Any,
+        client: EngineClient,
         state: DockerStream,
         pieces: Iterator[bytes],
         cancel: CancelToken,
@@ -256,10 +258,8 @@ class DockerBuilder(SeedMethods):
         client = self._client()
         login = yield from self._login(ref.location)
         state = DockerStream("push", clock=self._clock)
-        options = {"tag": ref.tag, "stream": True, "auth_config": auth_config(login)}
-        yield from self._stream(
-            client, state, lambda: client.push(ref.name, **options), cancel, push=(ref.registry_host, login is not None)
-        )
+        ask = lambda: client.push(ref.name, tag=ref.tag, stream=True, auth_config=auth_config(login))  # noqa: E731
+        yield from self._stream(client, state, ask, cancel, push=(ref.registry_host, login is not None))
         if state.digest is None:
             raise self._failure(state, "the engine's stream ended without a digest", None)
         found = self._inspect(client, str(ref)) or {}
@@ -317,7 +317,7 @@ class DockerBuilder(SeedMethods):
 
     def _stream(
         self,
-        client: Any,
+        client: EngineClient,
         state: DockerStream,
         ask: Callable[[], Iterable[bytes]],
         cancel: CancelToken,
@@ -346,7 +346,7 @@ class DockerBuilder(SeedMethods):
         raise_if(cancel)
 
     @contextlib.contextmanager
-    def _failures(self, client: Any, state: DockerStream, cancel: CancelToken) -> Iterator[None]:
+    def _failures(self, client: EngineClient, state: DockerStream, cancel: CancelToken) -> Iterator[None]:
         """Name what goes wrong on the way: a cancelled stream, a refused request, a connection that broke."""
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
@@ -381,7 +381,7 @@ class DockerBuilder(SeedMethods):
             return "the classic builder does not know them"
         return lacks_heredocs(self._client(), request)
 
-    def _speaks_buildkit(self, client: Any) -> bool:
+    def _speaks_buildkit(self, client: EngineClient) -> bool:
         if self._protocol == "classic":
             return False
         with translate(client):
@@ -390,7 +390,7 @@ class DockerBuilder(SeedMethods):
             raise EngineVersion("the engine offers no BuildKit", hint="--builder docker=classic, or a newer engine")
         return offered
 
-    def _client(self) -> Any:
+    def _client(self) -> EngineClient:
         if self.docker_client is None:
             self.docker_client = connect(owner=self)
             sweep_containers(self.docker_client)
@@ -408,13 +408,13 @@ class DockerBuilder(SeedMethods):
     def _login(self, name: str) -> Generator[Event, None, keychain.Login | None]:
         return (yield from stream_login(self._find_login, name))
 
-    def _send_logins(self, client: Any, request: BuildRequest) -> Generator[Event, None, None]:
+    def _send_logins(self, client: EngineClient, request: BuildRequest) -> Generator[Event, None, None]:
         """Give the client the logins for the registries of the base images, and no others.
 
         docker-py would read docker's files itself, and then sends every login that is in them and fails on a helper
         of a registry that nobody asked for.
         """
-        if not hasattr(client, "buildr_address"):
+        if address_of(client) is None:
             return  # a client that was given is used as it is
         logins = {}
         for host, location in sorted(base_locations(request).items()):
@@ -422,7 +422,7 @@ class DockerBuilder(SeedMethods):
                 logins[keychain.server_address(host)] = auth_config(login)
         client._auth_configs = only_logins(logins)
 
-    def _inspect(self, client: Any, image: str) -> dict[str, Any] | None:
+    def _inspect(self, client: EngineClient, image: str) -> JsonObject | None:
         from docker.errors import NotFound
 
         with translate(client):
@@ -432,14 +432,14 @@ class DockerBuilder(SeedMethods):
                 return None
         return found if isinstance(found, dict) else None
 
-    def _identify(self, client: Any, state: DockerStream) -> tuple[str, int | None]:
+    def _identify(self, client: EngineClient, state: DockerStream) -> tuple[str, int | None]:
         if state.image_id is None:
             raise self._failure(state, "the engine's stream ended without an image id", None)
         found = self._inspect(client, state.image_id) or {}
         return text_of(found.get("Id")) or state.image_id, number_of(found.get("Size"))
 
 
-def _abandon_step(client: Any, state: DockerStream) -> None:
+def _abandon_step(client: EngineClient, state: DockerStream) -> None:
     """Note the classic builder's container: its engine went away, or fell silent, before it could remove it."""
     if state.container:
         abandon(client, state.container, state.since)

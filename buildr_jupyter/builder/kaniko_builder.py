@@ -13,10 +13,9 @@ import re
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.builder.engine_errors import build_error, publish_error
@@ -26,6 +25,7 @@ from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.context.base_images import base_images, has_heredoc
 from buildr_jupyter.context.dockerfile_parse import base_of_step
 from buildr_jupyter.context.tar_stream import iter_context
+from buildr_jupyter.engine.client import OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.engine.load import load
 from buildr_jupyter.engine.orphans import labels, sweep_containers
@@ -90,7 +90,7 @@ class KanikoBuilder(SeedMethods):
         executor: str = IMAGE,
         *,
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
-        open_engine: Callable[[], Any] = connect_engine,
+        open_engine: OpenEngine = connect_engine,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.executor = executor
@@ -236,7 +236,7 @@ class KanikoBuilder(SeedMethods):
         return order
 
     @contextlib.contextmanager
-    def _opened(self, request: BuildRequest, order: _Order, cancel: CancelToken) -> Any:
+    def _opened(self, request: BuildRequest, order: _Order, cancel: CancelToken) -> Iterator[Executor]:
         """Give the executor, ready to run."""
         pieces = iter_context(request)
         if self._is_file:

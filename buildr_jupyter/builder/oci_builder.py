@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.builder.oci.exporters import Outputs
@@ -19,12 +19,14 @@ from buildr_jupyter.builder.oci.log import logged
 from buildr_jupyter.builder.oci.rebase import rebased
 from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.dependencies import uv as wheels
+from buildr_jupyter.engine.client import OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import HOME, ImagePlan
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, Output, Unsupported
@@ -62,7 +64,7 @@ class OciBuilder(SeedMethods):
         *,
         store: Store | None = None,
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
-        open_engine: Callable[[], Any] = connect_engine,
+        open_engine: OpenEngine = connect_engine,
         using: Compressor | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] | None = None,
@@ -239,7 +241,7 @@ class OciBuilder(SeedMethods):
             self._using.key, bytecode.key(plan.python), self._created, plan.notebook, plan.cell,
         ]  # fmt: skip
         known = None if request.no_cache else self.store.record(key)
-        if known is not None and (image := self._remembered(known, base, platform)):
+        if isinstance(known, dict) and (image := self._remembered(known, base, platform)):
             yield StepUpdate("image", "image", status="cached")
             return image, True
         locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
@@ -259,7 +261,7 @@ class OciBuilder(SeedMethods):
                               "layers": [layer.to_json() for layer in layers]})  # fmt: skip
         return image, False
 
-    def _remembered(self, known: Any, base: Base, platform: str) -> Image | None:
+    def _remembered(self, known: JsonObject, base: Base, platform: str) -> Image | None:
         try:
             layers = tuple(Layer.from_json(one) for one in known["layers"])
             if not all(self.store.has(x.digest, x.size_bytes) for x in layers[len(base.layers) :]):
@@ -411,7 +413,7 @@ class OciBuilder(SeedMethods):
             registry.close()
 
 
-def _write(entries: list[Entry], using: Compressor, title: str, check: Callable[[], None], out: Any) -> Layer:
+def _write(entries: list[Entry], using: Compressor, title: str, check: Callable[[], None], out: IO[bytes]) -> Layer:
     return write_layer(entries, out, using, title=title, check=check)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Mapping
-from typing import Any
 
 from buildr_jupyter.builder.docker.classic_stream import DockerStream
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.builder.podman.service import find, leased, own
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.engine.orphans import sweep_containers
 from buildr_jupyter.events.cancel import CancelToken
@@ -52,7 +52,7 @@ class PodmanBuilder(DockerBuilder):
         version = tuple(int(part) for part in said.split("-")[0].split(".")[:2] if part.isdigit())
         return None if version >= _HEREDOCS else f"podman {said} does not know them"
 
-    def _client(self) -> Any:
+    def _client(self) -> EngineClient:
         if self.docker_client is None:
             address = self.address or find(self._environ)
             self._own = address is None
@@ -66,7 +66,7 @@ class PodmanBuilder(DockerBuilder):
         return Capabilities(engine=self._client)
 
     def _stream_context(
-        self, client: Any, state: DockerStream, request: BuildRequest, cancel: CancelToken
+        self, client: EngineClient, state: DockerStream, request: BuildRequest, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         """Build; where the service is ours, with one for this build alone: its end is then the end of the work.
 

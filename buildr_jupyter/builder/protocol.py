@@ -13,7 +13,7 @@ from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest, EngineLoad, Output, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
-__all__ = ["Builder", "SeedMethods", "drain"]
+__all__ = ["Builder", "Probed", "SeedMethods", "drain"]
 
 
 @runtime_checkable
@@ -49,6 +49,15 @@ class Builder(Protocol):
 
     def publish(self, img: str) -> BuildResult:
         """Push ``img``."""
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A builder that can tell whether it works here; those of this package can."""
+
+    def probe(self) -> str:
+        """Return what builds, in words. Raises BuildrError where nothing would."""
         ...
 
 

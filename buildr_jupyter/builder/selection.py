@@ -7,9 +7,9 @@ class method ``of`` of a builder that has one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
 
 from buildr_jupyter.builder.protocol import Builder
 from buildr_jupyter.config.suggestions import did_you_mean
@@ -43,7 +43,7 @@ def select(spec: str) -> Builder:
     name, separator, argument = spec.partition("=")
     if name in BUILDERS:
         module, _, attribute = BUILDERS[name].partition(":")
-        made: Any = getattr(import_module(module), attribute)
+        made: Callable[[], Builder] = getattr(import_module(module), attribute)
     elif found := tuple(entry_points(group="buildr_jupyter.builders", name=name)):
         made = found[0].load()
     else:

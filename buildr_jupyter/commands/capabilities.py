@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter import builder as builders
+from buildr_jupyter.builder.protocol import Probed
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CustomDockerfile, ImagePlan
-from buildr_jupyter.model.request import Archive, BuildRequest, Layout, Push, Secret
+from buildr_jupyter.model.request import Archive, BuildRequest, Layout, Output, Push, Secret
 from buildr_jupyter.process.tempfiles import Scratch
 
 __all__ = ["SAMPLES", "Ability", "survey"]
@@ -34,8 +34,24 @@ class Ability:
     advice: str | None = None
 
 
-def _asks(plan: ImagePlan, **changes: Any) -> Callable[[BuildRequest], BuildRequest]:
-    return lambda request: replace(request, plan=plan, **changes)
+def _asks(
+    plan: ImagePlan,
+    *,
+    secrets: tuple[Secret, ...] = (),
+    ssh: tuple[tuple[str, str | None], ...] = (),
+    platforms: tuple[str, ...] = (),
+    outputs: tuple[Output, ...] | None = None,
+    cache_to: tuple[str, ...] = (),
+) -> Callable[[BuildRequest], BuildRequest]:
+    return lambda request: replace(
+        request,
+        plan=plan,
+        secrets=secrets,
+        ssh=ssh,
+        platforms=platforms,
+        outputs=request.outputs if outputs is None else outputs,
+        cache_to=cache_to,
+    )
 
 
 _PLAIN = ImagePlan(base="python:3.12-slim", python="3.12", files=(), platforms=())
@@ -67,8 +83,8 @@ def survey(names: Iterable[str]) -> list[Ability]:
 
 def _ability(name: str, request: BuildRequest) -> Ability:
     try:
-        made: Any = builders.select(name)
-        found = made.probe() if hasattr(made, "probe") else "says nothing of itself"
+        made = builders.select(name)
+        found = made.probe() if isinstance(made, Probed) else "says nothing of itself"
         can, cannot = [], []
         for what, change in SAMPLES.items():
             lacks = made.unsupported(change(request))

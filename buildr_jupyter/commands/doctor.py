@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter import __version__
 from buildr_jupyter.builder.selection import names
@@ -60,7 +59,7 @@ class Report:
             verdict = "No image can be built here yet: see 'to do' above."
         return "\n".join([*lines, verdict])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the report as plain values."""
         checks = [{"name": c.name, "ok": c.ok, "found": c.found, "advice": c.advice} for c in self.checks]
         return {"can_build": self.can_build, "can_run": self.can_run, "checks": checks}

@@ -9,7 +9,6 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.ui.plain import print_error
@@ -73,7 +72,7 @@ def _record(error: BuildrError, command: str) -> str:
 
     if command in _CELL_COMMANDS:
         return make_record({"index": None, "id": None, "tags": []}, error)
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "schema": 1, "command": clean_text(command), "status": "failed", "error": error_fields(error),
     }  # fmt: skip
     return json.dumps(record)

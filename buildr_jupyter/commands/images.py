@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
@@ -37,12 +38,12 @@ from buildr_jupyter.ui.sanitize import clean_text, show_size
 from buildr_jupyter.ui.table import render_table, show_age
 
 if TYPE_CHECKING:
-    from docker import APIClient
+    from buildr_jupyter.engine.client import EngineClient
 
 __all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
 
 
-def list_images(store: Store | None = None) -> list[dict[str, Any]]:
+def list_images(store: Store | None = None) -> list[JsonObject]:
     """Return a row for each image that buildr made: the engine's, newest first, then the store's by name.
 
     Raises EngineError where no engine answers and the store has none.
@@ -70,7 +71,7 @@ def list_images(store: Store | None = None) -> list[dict[str, Any]]:
     return rows + kept
 
 
-def _tagged_at(client: APIClient, image_id: str) -> float | None:
+def _tagged_at(client: EngineClient, image_id: str) -> float | None:
     """Return when the engine gave an image its last name, in seconds since the epoch, None where it does not say.
 
     ``Created`` is no such time: an image of ours has the time 0, so that the same content is the same image.
@@ -88,7 +89,7 @@ _MAX_DEPTH, _MAX_PLATFORMS = 4, 64
 """How far and how wide an index is followed; none that exists goes near it."""
 
 
-def _kept(store: Store) -> Iterator[dict[str, Any]]:
+def _kept(store: Store) -> Iterator[JsonObject]:
     for known in store.images():
         try:
             made, _ = image_of(known, store)
@@ -103,7 +104,7 @@ def _kept(store: Store) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def render_listed(rows: Sequence[dict[str, Any]], now: float) -> str:
+def render_listed(rows: Sequence[JsonObject], now: float) -> str:
     """Return the rows of ``list_images`` as a table for a person; ``now`` is seconds since the epoch."""
     if not rows:
         return "no images yet: buildr build NOTEBOOK makes one\n"
@@ -123,7 +124,7 @@ def render_listed(rows: Sequence[dict[str, Any]], now: float) -> str:
     )
 
 
-def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
+def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
     """Return what is in an image, a row for each platform: the engine's, else that of the store, else its registry's.
 
     ``name`` is a reference, or the id or digest of an image; a registry is asked only where the reference names one.
@@ -149,7 +150,7 @@ def inspect(name: str, store: Store | None = None) -> list[dict[str, Any]]:
     )
 
 
-def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
+def _of_engine(name: str, wanted: str) -> JsonObject | None:
     from docker.errors import ImageNotFound
 
     client = connect()
@@ -176,7 +177,7 @@ def _of_engine(name: str, wanted: str) -> dict[str, Any] | None:
     }
 
 
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
+def _settings(config: JsonObject) -> JsonObject:
     return {
         "entrypoint": config.get("Entrypoint"),
         "user": config.get("User"),
@@ -190,7 +191,7 @@ def _source(labels: dict[str, str]) -> str | None:
     return " ".join(filter(None, (labels.get("io.buildr.notebook"), labels.get("io.buildr.cell")))) or None
 
 
-def _of_registry(name: str) -> list[dict[str, Any]]:
+def _of_registry(name: str) -> list[JsonObject]:
     """Return a row for each platform of an image that only its registry has; nothing where it has none."""
     ref = ImageRef.parse(name).tagged()
     if ref.registry is None:
@@ -226,7 +227,7 @@ def _manifests(registry: Registry, path: str, top: Manifest, what: str) -> list[
     raise DamagedDocument(f"{what} is damaged: its indexes name indexes without end")
 
 
-def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, Any]) -> dict[str, Any]:
+def _registry_row(name: str, tag: str, manifest: Manifest, document: JsonObject) -> JsonObject:
     config = document.get("config") or {}
     return {
         "image": name,
@@ -241,9 +242,9 @@ def _registry_row(name: str, tag: str, manifest: Manifest, document: dict[str, A
     }
 
 
-def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
+def _of_store(name: str, wanted: str, store: Store) -> list[JsonObject]:
     """Return a row for each platform's image of this name, id or digest."""
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for known in store.images():
         if wanted not in _names(known):
             continue
@@ -258,7 +259,7 @@ def _of_store(name: str, wanted: str, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _names(known: dict[str, Any]) -> set[str]:
+def _names(known: JsonObject) -> set[str]:
     """Return name, digest and ids of what the store noted, as far as it is what we note."""
     images = known.get("images")
     listed = [one for one in images if isinstance(one, dict)] if isinstance(images, list) else []
@@ -267,7 +268,7 @@ def _names(known: dict[str, Any]) -> set[str]:
     }
 
 
-def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[str, Any]:
+def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> JsonObject:
     document = read_config(image.config, f"the config of {tag}")
     config = document.get("config") or {}
     labels = config.get("Labels") or {}
@@ -296,7 +297,7 @@ def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> dict[st
     }  # fmt: skip
 
 
-def render(row: dict[str, Any]) -> str:
+def render(row: JsonObject) -> str:
     """Return a row of ``inspect`` for a person."""
     lines = []
     for key, value in row.items():

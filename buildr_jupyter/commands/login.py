@@ -6,7 +6,6 @@ import contextlib
 import getpass
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from buildr_jupyter.errors import CredentialError, OptionError, RegistryUnauthorized
 from buildr_jupyter.pipeline.job import Job
@@ -15,7 +14,7 @@ from buildr_jupyter.pipeline.planner import CellSource
 __all__ = ["cell_of", "log_in"]
 
 
-def cell_of(job: Job) -> dict[str, Any]:
+def cell_of(job: Job) -> dict[str, object]:
     """Return the ``cell`` field of the JSON record: index, id, tags; unknown is None."""
     if not isinstance(job.source, CellSource):
         return {"index": None, "id": None, "tags": []}

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath, PureWindowsPath
-from typing import Any
 
 from buildr_jupyter.errors import ImageRefError
 from buildr_jupyter.model.image_ref import ImageRef
@@ -153,13 +152,13 @@ RULES: Mapping[str, Rule] = {
 """Every option of the line by its field. A test fails where an option of the parser has no row."""
 
 
-def allowed_part(said: Mapping[str, Any], bases: Sequence[str]) -> tuple[dict[str, Any], tuple[LeftOut, ...]]:
+def allowed_part(said: Mapping[str, object], bases: Sequence[str]) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
     """Return what counts of a parsed line, and what was left out, in the order of the line's options.
 
     ``bases`` lists the repositories of bases that the user's or the site's settings allow. An option without a row
     in ``RULES`` does not count.
     """
-    kept: dict[str, Any] = {}
+    kept: dict[str, object] = {}
     left_out: dict[LeftOut, None] = {}
     for name, value in said.items():
         if value is None or value is False:

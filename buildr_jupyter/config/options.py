@@ -10,10 +10,10 @@ import argparse
 import functools
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from buildr_jupyter.config.parse import (
     parse_agent,
@@ -214,14 +214,14 @@ def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
     for heading, names in GROUPS.items():
         group = parser.add_argument_group(heading)
         for option in map(known.__getitem__, names):
-            common: dict[str, Any] = {"dest": option.field, "help": option.help, "default": None}
+            flag, field_, says = f"--{option.name}", option.field, option.help
             if option.kind == "flag":
-                group.add_argument(f"--{option.name}", action="store_true", **common)
+                group.add_argument(flag, dest=field_, help=says, default=None, action="store_true")
             elif option.choices:
-                group.add_argument(f"--{option.name}", choices=option.choices, **common)
+                group.add_argument(flag, dest=field_, help=says, default=None, choices=option.choices)
             else:
-                action = "append" if option.kind == "list" else "store"
-                group.add_argument(f"--{option.name}", action=action, metavar=option.metavar, **common)
+                action, shown = "append" if option.kind == "list" else "store", option.metavar
+                group.add_argument(flag, dest=field_, help=says, default=None, action=action, metavar=shown)
 
 
 _EPILOG = """
@@ -341,12 +341,12 @@ class Options:
         )
 
 
-def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
+def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
     """Return the options for merged raw values (fields of ``OPTIONS``), parsed; raises OptionError naming the option.
 
     Relative paths are taken from ``base_folder``.
     """
-    get = values.get
+    get: Callable[[str], Any] = values.get  # each is parsed below, or was by its source
     name = get("name") or get("image")
     if get("name") and get("image") and get("name") != get("image"):
         raise OptionError(
@@ -420,10 +420,9 @@ class PackageOptions:
     pull: bool = False
 
     @classmethod
-    def load(cls, values: Mapping[str, Any]) -> PackageOptions:
+    def load(cls, values: Mapping[str, object]) -> PackageOptions:
         """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
-        loaded: PackageOptions = _load(cls, values, "package")
-        return loaded
+        return _load(cls, values, "package")
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,30 +434,32 @@ class RuntimeOptions:
     ports: tuple[int | str, ...] = ()
     public: bool = False
     """Open the ports on all addresses instead of 127.0.0.1."""
-    shardSpec: Mapping[str, Any] | None = None  # noqa: N815 - the seed's name
-    jobSpec: Mapping[str, Any] | None = None  # noqa: N815 - the seed's name
+    shardSpec: Mapping[str, object] | None = None  # noqa: N815 - the seed's name
+    jobSpec: Mapping[str, object] | None = None  # noqa: N815 - the seed's name
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, values: Mapping[str, Any]) -> RuntimeOptions:
+    def load(cls, values: Mapping[str, object]) -> RuntimeOptions:
         """Return the options of a dict; raises OptionError for a key that is none, or a value of the wrong type."""
-        loaded: RuntimeOptions = _load(cls, values, "runtime")
-        return loaded
+        return _load(cls, values, "runtime")
 
 
 _LISTS = ("additionalFiles", "tag", "requirements", "apt", "ports")
 _TEXTS = ("repository", "name", "builder", "dockerfile", "base", "platform", "executor")
 
 
-def _load(kind: Any, values: Mapping[str, Any], what: str) -> Any:
+_Loaded = TypeVar("_Loaded", PackageOptions, RuntimeOptions)
+
+
+def _load(kind: type[_Loaded], values: Mapping[str, object], what: str) -> _Loaded:
     if not isinstance(values, Mapping):
         raise OptionError(f"{what}: a dict is wanted, not {type(values).__name__}")
     known = {f.name: f for f in fields(kind)}
     for name in values:
         if name not in known:
             raise OptionError(f"{what}: unknown option {name!r}", hint=f"options: {', '.join(known)}")
-    clean = dict(values)
-    for name, value in values.items():
+    clean: dict[str, Any] = dict(values)
+    for name, value in list(clean.items()):
         default = getattr(kind(), name)
         if name in _LISTS:
             clean[name] = (value,) if isinstance(value, str | int) else tuple(value)
@@ -473,7 +474,7 @@ def _load(kind: Any, values: Mapping[str, Any], what: str) -> Any:
     return kind(**clean)
 
 
-def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str, Any]:
+def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str, object]:
     """Return the seed's options as raw values for ``make_options``; a jobSpec or replicas wait for a cluster."""
     if not set(runtime.ports) and runtime.public:
         raise OptionError("runtime: public asks for ports to be open, but there are none", hint="add 'ports': [8080]")

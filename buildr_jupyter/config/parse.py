@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 
-def parse_strings(value: Any) -> tuple[str, ...]:
+def parse_strings(value: Iterable[object] | None) -> tuple[str, ...]:
     """Return nothing, one text or a sequence of texts as a tuple."""
     if not value:
         return ()
     return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
 
 
-def parse_boolean(name: str, value: Any) -> bool:
+def parse_boolean(name: str, value: object) -> bool:
     """Return a truth value, also from the words that environment variables hold."""
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -176,7 +176,7 @@ def parse_size(option: str, value: str | None) -> int | None:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
-def parse_number(option: str, value: Any) -> float | None:
+def parse_number(option: str, value: float | str | None) -> float | None:
     """Return a number above 0, None for None."""
     if value is None:
         return None

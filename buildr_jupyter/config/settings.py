@@ -57,7 +57,7 @@ class SettingsFile:
 
     path: Path | None = None
     """None where no file was found."""
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     """By field name."""
     warnings: tuple[BuildWarning, ...] = ()
     """About files that do not count."""
@@ -67,17 +67,17 @@ class SettingsFile:
 
 def gather(
     *,
-    line: Mapping[str, Any],
-    config: Mapping[str, Any] | None = None,
+    line: Mapping[str, object],
+    config: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
-    ipython: Mapping[str, Any] | None = None,
+    ipython: Mapping[str, object] | None = None,
     project: SettingsFile | None = None,
     site: tuple[SettingsFile, ...] = (),
 ) -> dict[str, Setting]:
     """Return every option that is set anywhere, and the defaults, by field name; the first source above wins."""
     found: dict[str, Setting] = {}
 
-    def take(values: Mapping[str, Any], origin: str) -> None:
+    def take(values: Mapping[str, object], origin: str) -> None:
         for name, value in values.items():
             if value is not None and name not in found:
                 found[name] = Setting(name, value, origin)
@@ -128,7 +128,7 @@ def read_project(folder: Path, *, owners: Collection[int] = ()) -> SettingsFile:
     return SettingsFile(warnings=tuple(warnings))
 
 
-def _project_values(path: Path, table: Any) -> dict[str, Any]:
+def _project_values(path: Path, table: object) -> dict[str, object]:
     if not isinstance(table, dict):
         raise SettingError(f"{path}: [tool.buildr] is not a table", hint='write it as [tool.buildr] and base = "…"')
     allowed = {option.field: option for option in PROJECT}
@@ -243,7 +243,7 @@ def _does_not_count(path: Path, doubt: str) -> BuildWarning:
     )
 
 
-def _typed(path: Path, option: Option, value: Any) -> Any:
+def _typed(path: Path, option: Option, value: object) -> object:
     """Return a value of a settings file if it has the option's type; raises SettingError."""
     if option.kind == "flag":
         good, wanted = isinstance(value, bool), "true or false"

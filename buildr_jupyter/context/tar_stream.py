@@ -13,14 +13,14 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Protocol
 
 from buildr_jupyter.errors import Cancelled, ContextError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.request import BuildRequest
 
-__all__ = ["UploadStream", "iter_context", "planned_names", "raise_if", "unreadable", "walk"]
+__all__ = ["Matcher", "UploadStream", "iter_context", "planned_names", "raise_if", "unreadable", "walk"]
 
 _BLOCK = 512
 _READ = 256 * 1024
@@ -78,7 +78,22 @@ def planned_names(root: Path, dockerfile: str, planned: Mapping[str, FileEntry])
     return list(dict.fromkeys([*first, *rendered, *sorted({*folders, *planned})]))
 
 
-def _matcher(root: Path, dockerfile: str) -> Any:
+class _Pattern(Protocol):
+    cleaned_pattern: str
+    exclusion: bool
+
+
+class Matcher(Protocol):
+    """What docker-py reads of a .dockerignore."""
+
+    patterns: list[_Pattern]
+
+    def matches(self, path: str) -> bool:
+        """Tell whether the file of this name is left out."""
+        ...
+
+
+def _matcher(root: Path, dockerfile: str) -> Matcher | None:
     from docker.utils.build import PatternMatcher
 
     try:
@@ -91,10 +106,11 @@ def _matcher(root: Path, dockerfile: str) -> Any:
     patterns = [line for line in patterns if line and not line.startswith("#")]
     if not patterns:
         return None
-    return PatternMatcher([*patterns, "!.dockerignore", f"!{dockerfile}"])
+    made: Matcher = PatternMatcher([*patterns, "!.dockerignore", f"!{dockerfile}"])
+    return made
 
 
-def walk(root: Path, matcher: Any, start: str = "") -> Iterator[str]:
+def walk(root: Path, matcher: Matcher | None, start: str = "") -> Iterator[str]:
     """Yield the names below ``root`` (below its folder ``start``) that are not ignored, sorted, ``/`` between parts."""
     exceptions = [pattern.cleaned_pattern for pattern in matcher.patterns if pattern.exclusion] if matcher else []
 

@@ -20,12 +20,12 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from buildr_jupyter.errors import RequirementError
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = ["Distribution", "Installed", "Interpreter", "Located"]
 
@@ -83,7 +83,7 @@ class Interpreter:
         command = [*executable, "-I", "-c", _ASK]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=True)
-            said: dict[str, Any] = json.loads(answer.stdout)
+            said: JsonObject = json.loads(answer.stdout)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise RequirementError(
                 f"the notebook's interpreter {executable[0]!r} does not answer: {error}",
@@ -197,7 +197,7 @@ class Distribution:
         return any(tag.startswith("linux_") for tag in tags)
 
     @property
-    def direct_url(self) -> dict[str, Any]:
+    def direct_url(self) -> JsonObject:
         """PEP 610's direct_url.json, empty for what came from an index; conda's own entries do not count."""
         if self.read("INSTALLER").strip() == "conda":
             return {}

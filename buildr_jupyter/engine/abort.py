@@ -6,22 +6,22 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Protocol
 
 __all__ = ["connections_of", "shut"]
 
 
-def shut(connections: list[Any]) -> None:
+def shut(connections: list[object]) -> None:
     """Break connections off: who waits for them wakes with an error. ``close`` would wait for the thread that reads."""
     for connection in list(connections):
-        found: Any = getattr(connection, "sock", None)
+        found: object = getattr(connection, "sock", None)
         if hasattr(found, "shutdown"):
             with contextlib.suppress(OSError):
                 found.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
-def connections_of(session: Any, found: list[Any]) -> Iterator[None]:
+def connections_of(session: object, found: list[object]) -> Iterator[None]:
     """Collect the connections that this thread asks through while the block runs.
 
     Nothing public leads to a connection whose answer has not begun. requests takes it from a pool of urllib3's, whose
@@ -39,14 +39,14 @@ def connections_of(session: Any, found: list[Any]) -> Iterator[None]:
 _patching = threading.Lock()
 
 
-def _asking(session: Any) -> dict[int, list[Any]]:
+def _asking(session: object) -> dict[int, list[object]]:
     """Return the table of who collects a session's connections, by thread; made, and filled from then on, once."""
     with _patching:
         known = getattr(session, "buildr_asking", None)
         if isinstance(known, dict):
             return known
-        asking: dict[int, list[Any]] = {}
-        session.buildr_asking = asking
+        asking: dict[int, list[object]] = {}
+        vars(session)["buildr_asking"] = asking
         adapters = getattr(session, "adapters", None)
         for adapter in adapters.values() if isinstance(adapters, Mapping) else ():
             if choose := getattr(adapter, "get_connection_with_tls_context", None):
@@ -54,15 +54,22 @@ def _asking(session: Any) -> dict[int, list[Any]]:
     return asking
 
 
-def _noting(choose: Callable[..., Any], asking: dict[int, list[Any]]) -> Callable[..., Any]:
-    def chosen(*given: Any, **named: Any) -> Any:
+class _Pool(Protocol):
+    """A connection pool of urllib3's, with what is noted on it here."""
+
+    buildr_asking: dict[int, list[object]]
+    _get_conn: Callable[..., object]
+
+
+def _noting(choose: Callable[..., _Pool], asking: dict[int, list[object]]) -> Callable[..., _Pool]:
+    def chosen(*given: object, **named: object) -> _Pool:
         pool = choose(*given, **named)
         with _patching:
             take = getattr(pool, "_get_conn", None)
             if take is not None and not hasattr(pool, "buildr_asking"):
                 pool.buildr_asking = asking
 
-                def taken(*given: Any, **named: Any) -> Any:
+                def taken(*given: object, **named: object) -> object:
                     connection = take(*given, **named)
                     found = asking.get(threading.get_ident())
                     if found is not None and connection not in found:

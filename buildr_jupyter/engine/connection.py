@@ -21,18 +21,21 @@ import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from buildr_jupyter.config.timeouts import read_limits
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
+from buildr_jupyter.model.json_object import parse_object
 
 if TYPE_CHECKING:
-    from docker import APIClient
+    from docker.errors import APIError
 
 __all__ = [
     "Address",
     "EngineInfo",
+    "address_of",
     "connect",
     "describe",
     "find_address",
@@ -130,8 +133,8 @@ def _from_host(host: str, env: Mapping[str, str]) -> Address:
 
 def _current_context(folder: Path) -> str:
     try:
-        name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
-    except (OSError, ValueError, AttributeError):
+        name = (parse_object((folder / "config.json").read_bytes()) or {}).get("currentContext")
+    except OSError:
         return ""
     return name if isinstance(name, str) else ""
 
@@ -169,7 +172,7 @@ def connect(
     connect_timeout_s: float | None = None,
     read_timeout_s: float | None = None,
     owner: object = None,
-) -> APIClient:
+) -> EngineClient:
     """Return a docker-py client for the engine, its API version agreed upon; how long it waits is ``Limits``'.
 
     Its connections are closed when ``owner`` goes: a client is a cycle, and until the collector comes by, which in an
@@ -182,27 +185,21 @@ def connect(
     connect_timeout_s = connect_timeout_s or limits.connect_s
     with translate(address):
         _knock(address, connect_timeout_s)
-        client = _client_class()(
-            base_url=address.url, version="auto", timeout=connect_timeout_s, tls=_tls_config(address)
-        )
+        client = _client(address, "auto", connect_timeout_s)
     client.timeout = read_timeout_s or limits.read_s
-    client.buildr_address = address
     if owner is not None:
         weakref.finalize(owner, client.close)
     return client
 
 
-def still_there(client: APIClient) -> None:
+def still_there(client: EngineClient) -> None:
     """Ask the client's engine, on a new connection, whether it is there; raises EngineUnavailable where it is not."""
-    address = client.buildr_address
+    address = _address_of(client)
     limits = read_limits()
     try:
         with translate(address):
             _knock(address, limits.connect_s)
-            asked = _client_class()(
-                base_url=address.url, version=client._version, timeout=limits.read_s, tls=_tls_config(address)
-            )
-            with contextlib.closing(asked):
+            with contextlib.closing(_client(address, client.api_version, limits.read_s)) as asked:
                 asked.ping()
     except EngineError as error:
         raise EngineUnavailable(
@@ -219,24 +216,32 @@ def _knock(address: Address, timeout_s: float) -> None:
             probe.connect("/" + address.url.removeprefix("unix://").lstrip("/"))
 
 
-def _client_class() -> Any:
+def _client(address: Address, version: str, timeout_s: float) -> EngineClient:
     from docker import APIClient
 
     class Client(APIClient):  # type: ignore[misc]
         """docker-py's client, which closes what it opened where the version cannot be agreed upon."""
 
-        def __init__(self, **options: Any) -> None:
+        def __init__(self) -> None:
             try:
-                super().__init__(**options)
+                super().__init__(address.url, version=version, timeout=timeout_s, tls=_tls_config(address))
             except BaseException:
                 if hasattr(self, "adapters"):
                     self.close()
                 raise
+            self.buildr_address = address
 
-    return Client
+    made: EngineClient = Client()
+    return made
 
 
-def _tls_config(address: Address) -> Any:
+def address_of(client: EngineClient) -> Address | None:
+    """Return where the engine is of a client that ``connect`` made; None for another one."""
+    known = getattr(client, "buildr_address", None)
+    return known if isinstance(known, Address) else None
+
+
+def _tls_config(address: Address) -> object:
     if not address.tls:
         return False
     from docker.tls import TLSConfig
@@ -245,9 +250,9 @@ def _tls_config(address: Address) -> Any:
     return TLSConfig(client_cert=pair, ca_cert=address.ca and str(address.ca), verify=address.verify)
 
 
-def describe(client: APIClient) -> EngineInfo:
+def describe(client: EngineClient) -> EngineInfo:
     """Return what the engine says about itself. Raises EngineError where it does not answer."""
-    address = getattr(client, "buildr_address", None) or Address(str(client.base_url), "given")
+    address = _address_of(client)
     with translate(address):
         version, info = client.version(), client.info()
     components = version.get("Components") or [{}]
@@ -282,7 +287,7 @@ def _free_bytes(address: Address, root: object) -> int | None:
 
 
 @contextlib.contextmanager
-def translate(address: Address | str | APIClient) -> Iterator[None]:
+def translate(address: Address | str | EngineClient) -> Iterator[None]:
     """Turn what docker-py and the libraries below it raise into EngineError and its kinds.
 
     This is the one place that knows those libraries' errors. Our own errors and interrupts pass through.
@@ -296,13 +301,12 @@ def translate(address: Address | str | APIClient) -> Iterator[None]:
         raise translated from error
 
 
-def _address_of(given: Any) -> Address:
+def _address_of(given: Address | str | EngineClient) -> Address:
     if isinstance(given, Address):
         return given
     if isinstance(given, str):
         return Address(given, "given")
-    known = getattr(given, "buildr_address", None)
-    return known if isinstance(known, Address) else Address(str(getattr(given, "base_url", "")), "given")
+    return address_of(given) or Address(str(getattr(given, "base_url", "")), "given")
 
 
 def _translated(error: Exception, address: Address) -> EngineError | None:
@@ -344,7 +348,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting.extend(link for link in linked if isinstance(link, BaseException))
 
 
-def _from_answer(error: Any, address: Address) -> EngineError:
+def _from_answer(error: APIError, address: Address) -> EngineError:
     text = str(error.explanation or error).strip()
     if "version" in text and ("too old" in text or "too new" in text):
         return EngineVersion(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 __all__ = ["MAX_DOCUMENT_BYTES", "decode_documents", "iter_lines"]
 
@@ -47,7 +46,7 @@ def iter_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_DOCUMENT_BYTES) 
         yield line
 
 
-def decode_documents(line: bytes, logger: logging.Logger) -> list[Any]:
+def decode_documents(line: bytes, logger: logging.Logger) -> list[object]:
     """Return the JSON documents on one line: one, almost always.
 
     What is no JSON is logged on ``logger`` as ``JSON decode error: …`` (WARNING) and left out, and the documents
@@ -63,8 +62,8 @@ def decode_documents(line: bytes, logger: logging.Logger) -> list[Any]:
         return []
 
 
-def _salvage(text: str, logger: logging.Logger) -> list[Any]:
-    found: list[Any] = []
+def _salvage(text: str, logger: logging.Logger) -> list[object]:
+    found: list[object] = []
     rubbish = False
     position = 0
     while position < len(text):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from buildr_jupyter.engine.client import OpenEngine
 from buildr_jupyter.engine.connection import translate
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.events.event import Event
@@ -18,7 +18,7 @@ __all__ = ["load"]
 
 
 def load(
-    path: Path, open_engine: Callable[[], Any], image_id: str = "", refs: Iterable[ImageRef] = ()
+    path: Path, open_engine: OpenEngine, image_id: str = "", refs: Iterable[ImageRef] = ()
 ) -> Generator[Event, None, None]:
     """Load a ``docker save`` archive into the engine; its image gets the names ``refs``, too.
 

@@ -10,9 +10,9 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from buildr_jupyter.engine.connection import connect, find_address
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.engine.connection import address_of, connect, find_address
 from buildr_jupyter.process.locks import LOCK_LABEL, OWNER_LABEL, hold, logger, private_folder, this_user, write_private
 from buildr_jupyter.process.tempfiles import sweep_folder
 
@@ -44,7 +44,7 @@ def labels() -> dict[str, str]:
     return {OWNER_LABEL: this_user(), LOCK_LABEL: str(_lock_file())}
 
 
-def sweep_containers(client: Any) -> None:
+def sweep_containers(client: EngineClient) -> None:
     """Remove the containers whose process was killed before it could; ``client`` is docker-py's.
 
     An engine that will not list or remove them stops nobody's build: the next command tries again.
@@ -63,7 +63,7 @@ def sweep_containers(client: Any) -> None:
         logger.debug("what is left in the engine stays there: %s", error)
 
 
-def _remove_container(client: Any, container: str, lock: Path) -> None:
+def _remove_container(client: EngineClient, container: str, lock: Path) -> None:
     handle = hold(lock)
     try:
         if handle is not None or not lock.exists():  # else its process lives
@@ -73,23 +73,19 @@ def _remove_container(client: Any, container: str, lock: Path) -> None:
             os.close(handle)
 
 
-def abandon(client: Any, container: str, since: float = 0.0) -> None:
+def abandon(client: EngineClient, container: str, since: float = 0.0) -> None:
     """Note a container that could not be removed, because its engine went away; the next sweep of that engine does.
 
     ``client`` is the connection to that engine; one without an address, which is not ours, notes nothing.
     ``container`` is its id or the beginning of it, ``since`` when it had not been made yet (seconds since the epoch).
     """
-    address = _address(client)
+    address = address_of(client)
     if address is None:
         return
     with contextlib.suppress(OSError):
         folder = _abandoned()
         private_folder(folder)
-        write_private(folder / f"{container}.json", json.dumps({"address": address, "since": since}).encode())
-
-
-def _address(client: Any) -> str | None:
-    return getattr(getattr(client, "buildr_address", None), "url", None)
+        write_private(folder / f"{container}.json", json.dumps({"address": address.url, "since": since}).encode())
 
 
 def _abandoned() -> Path:
@@ -98,17 +94,18 @@ def _abandoned() -> Path:
     return user_cache_path("buildr") / "abandoned"
 
 
-def _sweep_abandoned(client: Any) -> None:
+def _sweep_abandoned(client: EngineClient) -> None:
     """Remove what was noted, where it is what it was taken for: one that was made since, and has ended.
 
     A step's own output may imitate the engine's words and so name a container of another user.
     """
     from docker.errors import NotFound
 
-    address = _address(client)
+    address = address_of(client)
+    url = address and address.url
     for note in _abandoned().glob("*.json"):
         known = json.loads(note.read_text(encoding="utf-8"))
-        if known["address"] != address:
+        if known["address"] != url:
             continue
         with contextlib.suppress(NotFound):
             found = client.inspect_container(note.stem)

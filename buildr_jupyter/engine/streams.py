@@ -6,15 +6,22 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from buildr_jupyter.config.timeouts import read_limits
 from buildr_jupyter.engine.abort import connections_of, shut
-from buildr_jupyter.engine.connection import still_there
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.engine.connection import address_of, still_there
 from buildr_jupyter.engine.stall import StallDetector
 from buildr_jupyter.errors import BuildrError, EngineError
+from buildr_jupyter.model.json_object import JsonObject
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = ["AbortableStream", "interruptible", "only_logins", "state_within"]
+
+_Piece = TypeVar("_Piece")
 
 
 class AbortableStream:
@@ -23,12 +30,12 @@ class AbortableStream:
     Called with a function that asks, it returns what that returns: a stream.
     """
 
-    def __init__(self, client: Any, *, idle: bool) -> None:
+    def __init__(self, client: EngineClient, *, idle: bool) -> None:
         limits = read_limits()
-        known = getattr(client, "buildr_address", None)
+        known = address_of(client)
         self._client = client
-        self._asked: list[Any] = []
-        self._answered: list[Any] = []
+        self._asked: list[object] = []
+        self._answered: list[requests.Response] = []
         self._silence = StallDetector(
             self.shut,
             ask=(lambda: still_there(client)) if known else None,
@@ -41,7 +48,7 @@ class AbortableStream:
         )
         self.heard = self._silence.heard
 
-    def __call__(self, ask: Callable[[], Any]) -> Any:
+    def __call__(self, ask: Callable[[], Iterable[_Piece]]) -> Iterator[_Piece]:
         """Ask, and return the stream."""
         with connections_of(self._client, self._asked), _responses_of(self._client, self._answered):
             stream = ask()
@@ -51,7 +58,7 @@ class AbortableStream:
         self.heard()
         return self._listen(stream)
 
-    def _listen(self, stream: Iterable[Any]) -> Iterator[Any]:
+    def _listen(self, stream: Iterable[_Piece]) -> Iterator[_Piece]:
         for piece in stream:
             self.heard()
             yield piece
@@ -80,7 +87,7 @@ class AbortableStream:
 
 @contextlib.contextmanager
 def interruptible(
-    client: Any, on_cancel: Callable[[Callable[[], None]], Callable[[], None]], *, idle: bool = True
+    client: EngineClient, on_cancel: Callable[[Callable[[], None]], Callable[[], None]], *, idle: bool = True
 ) -> Iterator[AbortableStream]:
     """Give what asks the engine for a stream; while the block runs, ``on_cancel`` (a CancelToken's) stops it.
 
@@ -105,7 +112,7 @@ def interruptible(
 
 
 @contextlib.contextmanager
-def _responses_of(client: Any, found: list[Any]) -> Iterator[None]:
+def _responses_of(client: EngineClient, found: list[requests.Response]) -> Iterator[None]:
     """Collect the HTTP responses that the client gets in this thread while the block runs.
 
     docker-py hands out a generator and keeps the response to itself; a docker-py client is a requests session,
@@ -118,7 +125,7 @@ def _responses_of(client: Any, found: list[Any]) -> Iterator[None]:
         yield
         return
 
-    def collect(response: Any, *_: Any, **__: Any) -> None:
+    def collect(response: requests.Response, *_: object, **__: object) -> None:
         if threading.get_ident() == thread:
             found.append(response)
 
@@ -129,7 +136,7 @@ def _responses_of(client: Any, found: list[Any]) -> Iterator[None]:
         listeners.remove(collect)
 
 
-def _socket_of(response: Any) -> socket.socket | None:
+def _socket_of(response: requests.Response) -> socket.socket | None:
     """Return the socket that a streamed response is read from, None where it has none any more.
 
     The path to it goes through private attributes of http.client, as docker-py's own CancellableStream does.
@@ -140,7 +147,7 @@ def _socket_of(response: Any) -> socket.socket | None:
     return found if isinstance(found, socket.socket) else None
 
 
-def only_logins(logins: dict[str, dict[str, str]]) -> Any:
+def only_logins(logins: dict[str, dict[str, str]]) -> object:
     """Return docker-py's own form of ``logins`` (server address to entry): these, and none from any file."""
     from docker.auth import AuthConfig
 
@@ -153,7 +160,7 @@ def only_logins(logins: dict[str, dict[str, str]]) -> Any:
     return OnlyThese({"auths": dict(logins)})
 
 
-def state_within(client: Any, container: str, seconds: float) -> dict[str, Any]:
+def state_within(client: EngineClient, container: str, seconds: float) -> JsonObject:
     """Return the State of a container as soon as it has ended, or when so long has passed."""
     from requests.exceptions import RequestException
 

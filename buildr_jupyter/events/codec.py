@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter import errors, events, model
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = ["from_line", "to_line"]
 
-_KINDS = {
-    kind.__name__: kind
-    for module in (events, model)
-    for kind in vars(module).values()
-    if isinstance(kind, type) and is_dataclass(kind)
-}
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
 
 
-def to_line(value: Any) -> str:
+@functools.cache
+def _kinds() -> dict[str, type]:
+    """Return the public dataclasses of ``events`` and ``model`` by name."""
+    # Only a package's ``__all__`` knows them: they are imported when they are asked for, and ``vars`` has none of them.
+    public = (getattr(module, name) for module in (events, model) for name in module.__all__)
+    return {kind.__name__: kind for kind in public if isinstance(kind, type) and is_dataclass(kind)}
+
+
+def to_line(value: object) -> str:
     """Return a value of ``events`` or ``model``, or an error, as one line of JSON without its end."""
     return json.dumps(_plain(value), ensure_ascii=True)
 
 
-def from_line(line: str | bytes) -> Any:
+def from_line(line: str | bytes) -> object:
     """Return what ``to_line`` was given. Raises ValueError for anything else."""
     try:
         return _value(json.loads(line))
@@ -34,7 +37,7 @@ def from_line(line: str | bytes) -> Any:
         raise ValueError(f"no line of a build: {line[:80]!r}") from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, BaseException):
         said = {name: _plain(getattr(value, name)) for name in _SAID if getattr(value, name, None) is not None}
         return {"$error": type(value).__name__, "message": str(value), **said}
@@ -50,7 +53,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _value(document: Any) -> Any:
+def _value(document: object) -> object:
     if isinstance(document, list):
         return tuple(_value(one) for one in document)
     if not isinstance(document, dict):
@@ -59,10 +62,10 @@ def _value(document: Any) -> Any:
         return Path(document["$path"])
     if "$error" in document:
         return _error(document)
-    return _KINDS[document["$"]](**{name: _value(one) for name, one in document.items() if name != "$"})
+    return _kinds()[document["$"]](**{name: _value(one) for name, one in document.items() if name != "$"})
 
 
-def _error(document: dict[str, Any]) -> BaseException:
+def _error(document: JsonObject) -> BaseException:
     kind = getattr(errors, document["$error"], None)
     if not (isinstance(kind, type) and issubclass(kind, errors.BuildrError)) or kind is errors.BuildBusy:
         kind = errors.BuildError

@@ -43,6 +43,11 @@ class LogLines:
             before = self._open[stream]
             if piece == "\n" and before is not None and before.endswith("\r"):
                 piece = f"{before[:-1]}\n"  # the line end's two halves came apart
+            elif before is not None and not before.endswith("\r") and "\r" in piece.removesuffix("\n").rstrip("\r"):
+                # A progress bar that writes its carriage return first: what is there is overwritten, and who shows the
+                # lines is told by the end of the last one.
+                self._open[stream] = before = f"{before}\r"[-MAX_LINE_BYTES:]
+                lines.append(self._line("\r", stream, step, at, partial=True))
             if piece.endswith("\n"):
                 self._open[stream] = None
                 lines.append(self._line(_last_overwrite(piece[:-1].rstrip("\r")), stream, step, at))

@@ -18,7 +18,7 @@ class Capabilities:
     pushes_while_building: bool = False
     """A ``Push`` among the outputs is carried out by the build itself."""
     engine: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
-    """Gives the connection to the engine that has its images, None where that is the machine's usual one."""
+    """Gives the connection (an ``EngineClient``) to the engine that has its images; None: the machine's usual one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import ContextError
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = [
     "CONTENT_LABEL",
@@ -37,7 +38,7 @@ HOME = "/home/app"
 """HOME in the image, for any user id; group 0 may write there."""
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Return ``value`` as UTF-8 JSON with sorted keys and no white space: one value, one text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -164,7 +165,7 @@ class ImagePlan:
     """What the requirements were read from: ``CPython 3.11.7``; never a path."""
     names: tuple[NameNote, ...] = field(default=(), compare=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the full form, as ``buildr.json`` holds it."""
         return {
             **self._identity(),
@@ -211,7 +212,7 @@ class ImagePlan:
         return "c-" + self.content_digest.removeprefix("sha256:")[:12]
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], folder: Path) -> ImagePlan:
+    def from_json(cls, data: JsonObject, folder: Path) -> ImagePlan:
         """Return the plan that ``to_json`` wrote, with its files opened under ``folder``.
 
         The folder may come from anybody: ValueError for a value that ``to_json`` never writes.
@@ -276,7 +277,7 @@ class ImagePlan:
             ) from error
         return cls(base="", python="", dockerfile=CustomDockerfile(text))
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         custom = self.dockerfile
         return {
             "base": self.base,
@@ -327,10 +328,11 @@ def one_line(value: str) -> str:
 
 _PRINTED = re.compile(r"[^\x00-\x1f\x7f]*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLACE = re.compile(r"(?:[^\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f/]+)*)?")
 _TEXTS: Mapping[str, re.Pattern[str]] = {
     "base": re.compile(r"(?!-)[^\x00-\x1f\x7f]*"),
-    "python": re.compile(r"(?:3\.\d{1,3})?"),
+    "python": re.compile(r"(?:3\.[0-9]{1,3})?"),
     "base_digest": _DIGEST,
     "user": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?"),
     "workdir": re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"),
@@ -341,9 +343,9 @@ _TEXTS: Mapping[str, re.Pattern[str]] = {
 }
 _MAY_BE_NONE = ("base_digest", "notebook", "cell")
 _LISTS: Mapping[str, re.Pattern[str]] = {
-    "platforms": re.compile(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?"),
+    "platforms": re.compile(r"[a-z]+/[a-z0-9_]+(?:/v[0-9]+)?"),
     "system_packages": re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"),
-    "ports": re.compile(r"\d{1,5}/(?:tcp|udp)"),
+    "ports": re.compile(r"[0-9]{1,5}/(?:tcp|udp)"),
     "entrypoint": re.compile(r"[^\x00]*", re.DOTALL),
 }
 _PAIRS: Mapping[str, re.Pattern[str]] = {
@@ -352,7 +354,7 @@ _PAIRS: Mapping[str, re.Pattern[str]] = {
 }
 
 
-def _check_document(data: Mapping[str, Any]) -> None:
+def _check_document(data: JsonObject) -> None:
     """Raise ValueError, which names the field, where a value of ``buildr.json`` is none that a plan may have."""
     for name, form in _TEXTS.items():
         value = data.get(name, "" if name == "folder" else None)
@@ -372,6 +374,8 @@ def _check_document(data: Mapping[str, Any]) -> None:
         numbers = (file["mode"], file["bytes"])
         if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in numbers):
             raise ValueError(f"file {file['path']!r} has mode and size {numbers}")
+        if not _fits(_SHA256, file["sha256"]):
+            raise ValueError(f"file {file['path']!r} has the hash {file['sha256']!r}")
         if file["mode"] & ~0o777 or not _fits(_PLACE, file["path"]) or not isinstance(file.get("why", ""), str):
             raise ValueError(f"file {file['path']!r} is none that a context has")
     texts = [text for note in data["names"] for text in note.values()]
@@ -381,8 +385,11 @@ def _check_document(data: Mapping[str, Any]) -> None:
     custom = data.get("dockerfile")
     if custom is not None:
         words = [custom["text"], *custom["secrets"], *(text for pair in custom["build_args"] for text in pair)]
-        if not all(isinstance(text, str) for text in (*words, custom["target"] or "")):
+        target = custom["target"]
+        if not isinstance(custom["secrets"], list) or not all(isinstance(text, str) for text in words):
             raise ValueError("dockerfile holds what is no text")
+        if target is not None and not isinstance(target, str):
+            raise ValueError(f"dockerfile has the target {target!r}")
 
 
 def _fits(form: re.Pattern[str], value: object) -> bool:
@@ -401,5 +408,5 @@ def _opener(folder: Path, path: str) -> Callable[[], IO[bytes]]:
     return opened
 
 
-def _file_json(entry: FileEntry) -> dict[str, Any]:
+def _file_json(entry: FileEntry) -> dict[str, object]:
     return {"path": entry.path, "mode": entry.mode, "bytes": entry.size_bytes, "sha256": entry.sha256}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BuildWarning", "StepUpdate"]
+__all__ = ["BuildWarning", "StageStatus", "StepStatus", "StepUpdate"]
 
 
 StageStatus = Literal["waiting", "running", "done", "cached", "failed", "cancelled"]

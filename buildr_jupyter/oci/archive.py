@@ -18,11 +18,13 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci.image import Published, digest_of
+from buildr_jupyter.oci.layer import Packer
 from buildr_jupyter.process.locks import in_cache, private_folder
 from buildr_jupyter.process.tempfiles import atomic_write
 from buildr_jupyter.registry.validate import MAX_DOCUMENT_BYTES
@@ -179,8 +181,7 @@ class FileSource:
         if not path.is_dir():
             try:
                 self._raw = path.open("rb")
-                bounded: Any = Bounded(self._raw, check)
-                self._tar = tarfile.open(fileobj=bounded, tarinfo=CarefulInfo)  # noqa: SIM115 - closed by close()
+                self._tar = tarfile.open(fileobj=Bounded(self._raw, check), tarinfo=CarefulInfo)  # noqa: SIM115 - closed by close()
                 self._members = {}
                 for number, member in enumerate(self._tar):
                     check()
@@ -294,7 +295,7 @@ class Bounded(io.RawIOBase):
         return self._stream.tell()
 
 
-def read_archive(source: FileSource, choose: Callable[[dict[str, Any]], str]) -> tuple[str | None, bytes, list[str]]:
+def read_archive(source: FileSource, choose: Callable[[JsonObject], str]) -> tuple[str | None, bytes, list[str]]:
     """Return (manifest's digest or None, config, names of the layers inside) of an image in a file or a folder.
 
     ``choose`` picks the digest out of an index. Raises BuildError for what is no image.
@@ -338,7 +339,7 @@ def _blob(digest: str) -> str:
 
 
 def copy_layer(
-    stream: IO[bytes], out: IO[bytes], compress: Callable[[], Any], *, check: Callable[[], None]
+    stream: IO[bytes], out: IO[bytes], compress: Callable[[], Packer], *, check: Callable[[], None]
 ) -> tuple[str, str, int, int]:
     """Copy a layer: as it is where it is gzip, else (a plain tar, zstd) compressed now.
 
@@ -367,8 +368,7 @@ def copy_layer(
         stream.seek(0)
         stream, head = ZstdDecompressor().stream_reader(stream, read_across_frames=True), b""
     packer = compress()
-    bounded: Any = Bounded(stream, check)
-    for block in _blocks(bounded, head):
+    for block in _blocks(Bounded(stream, check), head):
         check()
         diff.update(block)
         unpacked += len(block)
@@ -381,7 +381,7 @@ def copy_layer(
     return f"sha256:{blob.hexdigest()}", f"sha256:{diff.hexdigest()}", size, unpacked
 
 
-def _blocks(stream: IO[bytes], head: bytes) -> Iterator[bytes]:
+def _blocks(stream: Bounded, head: bytes) -> Iterator[bytes]:
     """Yield what is in a layer. Raises BuildError for one that is damaged."""
     try:
         block = head + stream.read(1 << 20)

@@ -10,13 +10,14 @@ import contextlib
 import gzip
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.oci.archive import Bounded, CarefulInfo, FileSource, copy_layer, read_archive
 from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
@@ -62,13 +63,13 @@ class Base:
     digest: str
     """Of the manifest as the reference resolved; of an engine's or a file's image the image id."""
     platform: str
-    config: Mapping[str, Any]
+    config: JsonObject
     layers: tuple[Layer, ...]
     """``unpacked_bytes`` is 0 where nobody unpacked the layer here."""
     registry: tuple[str, str] | None = None
     """Host and repository that have the layers."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the record that the store keeps."""
         return {
             "name": self.name, "digest": self.digest, "platform": self.platform, "config": dict(self.config),
@@ -76,8 +77,10 @@ class Base:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, data: Any) -> Base | None:
+    def from_json(cls, data: object) -> Base | None:
         """Return what ``to_json`` wrote, None for anything else."""
+        if not isinstance(data, dict):
+            return None
         try:
             layers = tuple(Layer.from_json(one) for one in data["layers"])
             host = tuple(data["registry"])
@@ -86,7 +89,7 @@ class Base:
             return None
 
 
-def choose(index: Mapping[str, Any], platform: str, what: str) -> str:
+def choose(index: JsonObject, platform: str, what: str) -> str:
     """Return the digest of the image for a platform out of an index; an entry without a platform fits each.
 
     Raises BuildError, which names what there is.
@@ -107,7 +110,7 @@ def choose(index: Mapping[str, Any], platform: str, what: str) -> str:
     )
 
 
-def check_platform(config: Mapping[str, Any], platform: str, what: str) -> None:
+def check_platform(config: JsonObject, platform: str, what: str) -> None:
     """Raise BuildError where a base is for another architecture."""
     wanted = parse_platform(platform)
     has = (str(config.get("os") or "linux"), str(config.get("architecture") or wanted["architecture"]))
@@ -291,8 +294,7 @@ def opened_layer(path: Path, layer: Layer, check: Callable[[], None] = lambda: N
                 stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             elif layer.media_type == GZIP:
                 stream = _fast_gzip(raw)
-            bounded: Any = Bounded(stream, check)
-            with tarfile.open(fileobj=bounded, mode="r|", tarinfo=CarefulInfo) as tar:
+            with tarfile.open(fileobj=Bounded(stream, check), mode="r|", tarinfo=CarefulInfo) as tar:
                 yield tar
     except (tarfile.TarError, EOFError, OverflowError) as error:
         raise BuildError(
@@ -304,8 +306,8 @@ def _fast_gzip(raw: IO[bytes]) -> IO[bytes]:
     try:
         from isal import igzip
 
-        opened: Any = igzip.IGzipFile(fileobj=raw)  # type: ignore[no-untyped-call]
-        return opened  # type: ignore[no-any-return]
+        opened: IO[bytes] = igzip.IGzipFile(fileobj=raw)  # type: ignore[no-untyped-call, assignment]
+        return opened
     except ImportError:
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
 

@@ -10,8 +10,8 @@ import hashlib
 import platform as host
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import HOME, VENV, ImagePlan, canonical_json, image_labels, one_line
 from buildr_jupyter.oci.layer import Layer
 
@@ -76,7 +76,7 @@ class Image:
         sizes = [layer.unpacked_bytes for layer in self.layers]
         return sum(sizes) if all(sizes) else None
 
-    def descriptor(self) -> dict[str, Any]:
+    def descriptor(self) -> dict[str, object]:
         """Return an index's words for it."""
         return {
             "mediaType": MANIFEST,
@@ -87,7 +87,7 @@ class Image:
 
 
 def make_image(
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     layers: Sequence[Layer],
     *,
     platform: str,
@@ -120,14 +120,14 @@ def make_index(images: Sequence[Image], annotations: Mapping[str, str] | None = 
 
 def image_config(
     plan: ImagePlan,
-    base: Mapping[str, Any],
+    base: JsonObject,
     titles: Sequence[str],
     *,
     platform: str,
     created: str,
     own_count: int,
     base_name: str | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the config of a plan's image on a base's config, without ``rootfs``.
 
     ``base_name`` is the base's reference, None where it has none that means anything elsewhere (a file).
@@ -138,7 +138,7 @@ def image_config(
     if sum(1 for one in history if not one.get("empty_layer")) != base_count:
         history = [{"created": created, "comment": title or "base"} for title in titles[:base_count]]
     history += [{"created": created, "created_by": "buildr_jupyter", "comment": t} for t in titles[base_count:]]
-    inherited: dict[str, Any] = dict(base.get("config") or {})
+    inherited: JsonObject = dict(base.get("config") or {})
     for name in ("Entrypoint", "Cmd", "Image", "Hostname", "Domainname", "ArgsEscaped", "OnBuild", "Healthcheck"):
         inherited.pop(name, None)
     labels = {name: one_line(value) for name, value in image_labels(plan)}

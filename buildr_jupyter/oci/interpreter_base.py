@@ -17,9 +17,9 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import BuildRefused
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci import bytecode
 from buildr_jupyter.oci.base_image import Base
@@ -110,7 +110,7 @@ def _make(
 
 def _described(layer: Layer) -> Base:
     platform = default_platform()
-    config: dict[str, Any] = {
+    config: JsonObject = {
         **parse_platform(platform),
         "config": {
             "Env": [f"PATH={_PATH}", "LANG=C.UTF-8", f"PYTHON_VERSION={host.python_version()}"],

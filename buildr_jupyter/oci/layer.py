@@ -15,12 +15,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Literal, Protocol
 
 from buildr_jupyter.errors import BuildError
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import FileEntry
 
-__all__ = ["GZIP", "ZSTD", "Compressor", "Entry", "Layer", "compressor", "folder_entries", "write_layer"]
+__all__ = ["GZIP", "ZSTD", "Compressor", "Entry", "Layer", "Packer", "compressor", "folder_entries", "write_layer"]
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
@@ -87,21 +88,23 @@ class Layer:
     title: str = ""
     """What a person reads in the history: ``numpy 2.4.6``."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the record that the store keeps."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Layer:
+    def from_json(cls, data: JsonObject) -> Layer:
         """Return what ``to_json`` wrote; raises TypeError or KeyError for another thing."""
         return cls(**{name: data[name] for name in cls.__slots__})
 
-    def descriptor(self) -> dict[str, Any]:
+    def descriptor(self) -> dict[str, object]:
         """Return the manifest's words for it."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size_bytes}
 
 
-class _Stream(Protocol):
+class Packer(Protocol):
+    """A stream that is being compressed."""
+
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
 
@@ -112,7 +115,7 @@ class Compressor:
 
     key: str
     media_type: str
-    start: Callable[[], _Stream]
+    start: Callable[[], Packer]
 
 
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, time 0, unknown system: RFC 1952
@@ -121,7 +124,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, 
 class _Gzip:
     """A gzip member without name and time around a raw deflate stream."""
 
-    def __init__(self, deflate: _Stream, crc32: Callable[[bytes, int], int]) -> None:
+    def __init__(self, deflate: Packer, crc32: Callable[[bytes, int], int]) -> None:
         self._deflate, self._crc32 = deflate, crc32
         self._crc = self._size = 0
         self._head = _GZIP_HEADER
@@ -158,7 +161,7 @@ def compressor(name: Literal["gzip", "zstd"] = "gzip") -> Compressor:
         return Compressor(
             f"gzip-6 zlib {zlib.ZLIB_RUNTIME_VERSION}", GZIP, lambda: _Gzip(zlib.compressobj(6, wbits=-15), zlib.crc32)
         )
-    start: Callable[[], _Stream] = lambda: _Gzip(isal_zlib.compressobj(2, wbits=-15), isal_zlib.crc32)  # noqa: E731
+    start: Callable[[], Packer] = lambda: _Gzip(isal_zlib.compressobj(2, wbits=-15), isal_zlib.crc32)  # noqa: E731
     return Compressor(f"gzip-2 isal {version} {igzip_lib.__name__}", GZIP, start)
 
 

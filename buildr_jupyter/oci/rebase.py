@@ -6,9 +6,9 @@ The own layers stay byte for byte; the config is the new base's with what ours s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import VENV, canonical_json
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import DEFAULT_PATH, Image, digest_of, make_image
@@ -55,7 +55,7 @@ def rebase(image: Image, old: Base, new: Base) -> Image:
     return make_image(full, [*new.layers, *own], platform=image.platform, annotations=annotations)
 
 
-def _over(ours: Mapping[str, Any] | None, before: Mapping[str, Any] | None, after: Any) -> dict[str, Any]:
+def _over(ours: JsonObject | None, before: JsonObject | None, after: JsonObject | None) -> JsonObject:
     """Return what the new base has, under what we set ourselves."""
     old = before or {}
     return {**(after or {}), **{k: v for k, v in (ours or {}).items() if k not in old or old[k] != v}}
@@ -69,7 +69,7 @@ def _environment(ours: Sequence[str], before: Sequence[str], after: Sequence[str
     return [f"{name}={value}" for name, value in merged.items()]
 
 
-def _history(document: Mapping[str, Any], new: Base, own_count: int) -> list[dict[str, Any]]:
+def _history(document: JsonObject, new: Base, own_count: int) -> list[JsonObject]:
     """Return the new base's history and ours; ours are the last entries, one for each layer."""
     given = [dict(one) for one in document.get("history") or ()]
     history = [dict(one) for one in new.config.get("history") or ()]

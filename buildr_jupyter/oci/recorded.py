@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import Image, Published
 from buildr_jupyter.oci.layer import Layer
@@ -12,7 +11,7 @@ from buildr_jupyter.oci.store import DamagedBlob, Store
 __all__ = ["image_of"]
 
 
-def image_of(known: dict[str, Any], store: Store) -> tuple[Published, list[Base]]:
+def image_of(known: JsonObject, store: Store) -> tuple[Published, list[Base]]:
     """Return what the store noted of an image; raises DamagedBlob where part of it is damaged or gone."""
     images, found = [], []
     try:

@@ -10,7 +10,6 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote
 
 from buildr_jupyter.model.plan import canonical_json
@@ -37,7 +36,7 @@ def make_sbom(name: str, image: Image, base: Base, packages: Iterable[tuple[str,
     """
     labels = (json.loads(image.config).get("config") or {}).get("Labels") or {}
     content = labels.get("io.buildr.content-digest", "")
-    libraries: list[dict[str, Any]] = []
+    libraries: list[dict[str, str]] = []
     for package, version in sorted(set(packages)):
         url = purl(package, version)
         libraries.append({"type": "library", "bom-ref": url, "name": package, "version": version, "purl": url})

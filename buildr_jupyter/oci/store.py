@@ -20,12 +20,13 @@ import operator
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import BuildError, BuildrError
+from buildr_jupyter.model.json_object import JsonObject, parse_object
 from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.process.locks import in_cache, private_folder
@@ -188,14 +189,14 @@ class Store:
 
     # -- what was made from which inputs
 
-    def record(self, key: object) -> Any | None:
+    def record(self, key: object) -> object:
         """Return what was noted under these inputs, None where nothing was."""
         try:
             return json.loads(self._record_path(key).read_bytes())
         except (OSError, ValueError):
             return None
 
-    def note(self, key: object, value: Any) -> None:
+    def note(self, key: object, value: object) -> None:
         """Note ``value`` (JSON) under these inputs (JSON)."""
         try:
             self._prepare()
@@ -266,7 +267,7 @@ class Store:
 
     # -- images by name
 
-    def tag(self, name: str, image: dict[str, Any]) -> None:
+    def tag(self, name: str, image: Mapping[str, object]) -> None:
         """Note which image a reference has: its manifest's digest and what else ``image`` says (JSON)."""
         try:
             self._prepare()
@@ -274,21 +275,21 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def image(self, name: str) -> dict[str, Any] | None:
+    def image(self, name: str) -> JsonObject | None:
         """Return what ``tag`` noted for a reference, None where there is no such image."""
         try:
-            found = json.loads(self._image_path(name).read_bytes())
-        except (OSError, ValueError):
+            found = parse_object(self._image_path(name).read_bytes())
+        except OSError:
             return None
-        return found if isinstance(found, dict) and isinstance(found.get("manifest"), str) else None
+        return found if found is not None and isinstance(found.get("manifest"), str) else None
 
-    def images(self) -> list[dict[str, Any]]:
+    def images(self) -> list[JsonObject]:
         """Return all that ``tag`` noted, sorted by name."""
         found = []
         for path in (self.folder / "images").glob("*"):
-            with contextlib.suppress(OSError, ValueError):
-                found.append(json.loads(path.read_bytes()))
-        return sorted((one for one in found if isinstance(one, dict)), key=lambda one: str(one.get("name")))
+            with contextlib.suppress(OSError):
+                found.append(parse_object(path.read_bytes()))
+        return sorted((one for one in found if one is not None), key=lambda one: str(one.get("name")))
 
     def tagged_at(self, name: str) -> float | None:
         """Return when ``tag`` last noted this reference, in seconds since the epoch; None where it never did."""
@@ -351,7 +352,7 @@ class Store:
                 sizes.append(path.stat().st_size)
         return Prunable(tuple(sorted(names)), tuple(paths), sum(sizes))
 
-    def _reached(self, image: Any) -> set[str]:
+    def _reached(self, image: object) -> set[str]:
         """Return the digests of an image's record and of all documents that they lead to."""
         found: set[str] = set()
         todo = set(_DIGEST.findall(json.dumps(image)))

@@ -56,7 +56,7 @@ class DetachedBuild:
         """The image that is built."""
         return str(self._about().get("reference", "?"))
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self) -> dict[str, object]:
         with contextlib.suppress(OSError, ValueError):
             found = json.loads((self.folder / _ABOUT).read_bytes())
             return found if isinstance(found, dict) else {}
@@ -167,6 +167,7 @@ def _follow(place: DetachedBuild, helper: subprocess.Popen[bytes]) -> Generator[
             return found
         if isinstance(found, BaseException):
             raise found
+        assert isinstance(found, Event), found
         yield found
     if (place.folder / _CANCEL).exists():
         raise Cancelled("the work was cancelled")
@@ -177,7 +178,7 @@ def _follow(place: DetachedBuild, helper: subprocess.Popen[bytes]) -> Generator[
     )
 
 
-def _iter_lines(path: Path, helper: subprocess.Popen[bytes]) -> Iterator[Any]:
+def _iter_lines(path: Path, helper: subprocess.Popen[bytes]) -> Iterator[object]:
     """Yield the values of the file's whole lines as they are written, until the helper has ended and all are read."""
     rest = b""
     with path.open("rb") as file:
@@ -228,7 +229,7 @@ class _File:
     def close(self, state: BuildState) -> None:
         """Nothing more: how it ended is written by who knows."""
 
-    def write(self, *values: Any) -> None:
+    def write(self, *values: object) -> None:
         """Append a line for each value."""
         with self._path.open("a", encoding="ascii") as file:
             file.write("".join(codec.to_line(value) + "\n" for value in values))

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.config.notebook_line import is_listed_base
 from buildr_jupyter.config.options import Options
@@ -53,7 +52,7 @@ class CellSource:
     """The notebook's folder; in a kernel without a known notebook, where the kernel started."""
     notebook: str | None = None
     """File name of the notebook, None where it is not known."""
-    namespace: Mapping[str, Any] | None = field(default=None, repr=False)
+    namespace: Mapping[str, object] | None = field(default=None, repr=False)
     """The live values, None without a kernel."""
     siblings: int = 1
     """How many containerize cells the notebook has."""

@@ -11,7 +11,6 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -161,7 +160,7 @@ def _read(answer: requests.Response, answer_s: float) -> _Said:
     text = ""
     try:
         text = read_body(answer, _MAX_ERROR_BYTES, answer_s).decode("utf-8", "replace")
-        errors: Any = json.loads(text)["errors"]
+        errors = json.loads(text)["errors"]
         words = "; ".join(str(error.get("message") or error.get("code")) for error in errors)
         code = str(errors[0]["code"]) if errors and errors[0].get("code") else None
     except NO_DOCUMENT:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import requests
 
@@ -40,7 +40,12 @@ class Asker(Protocol):
         ...
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Mapping[str, str] | None = None,
+        params: Sequence[tuple[str, str]] | None = None,
     ) -> requests.Response:
         """Send one request, without following redirects."""
         ...

@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 from urllib.parse import urlencode
 
 import requests
 import urllib3
 
 from buildr_jupyter.errors import PublishError, RegistryUnreachable
+from buildr_jupyter.model.json_object import JsonObject, parse_object
 from buildr_jupyter.registry.answers import read_body, web_page
 from buildr_jupyter.registry.connections import socket_of
 from buildr_jupyter.registry.deadlines import Deadline
@@ -53,13 +54,9 @@ class Manifest:
     content: bytes
 
     @property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """The manifest's JSON; empty where it is none."""
-        try:
-            loaded = json.loads(self.content)
-        except (ValueError, RecursionError):
-            return {}
-        return loaded if isinstance(loaded, dict) else {}
+        return parse_object(self.content) or {}
 
     @property
     def config_digest(self) -> str | None:
@@ -74,8 +71,9 @@ class Manifest:
         config, layers = self.document.get("config"), self.document.get("layers")
         if not isinstance(config, dict) or not isinstance(layers, list):
             return None
-        sizes: list[Any] = [part.get("size") if isinstance(part, dict) else None for part in (config, *layers)]
-        return sum(sizes) if all(map(is_size, sizes)) else None
+        sizes = [part.get("size") if isinstance(part, dict) else None for part in (config, *layers)]
+        known = [size for size in sizes if is_size(size)]
+        return sum(known) if len(known) == len(sizes) else None
 
 
 def connect(

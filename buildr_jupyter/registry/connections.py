@@ -8,12 +8,14 @@ the proxy, which is the user's choice; there the proxy resolves names.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable
-from typing import Any
 
 import requests
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
+from urllib3.response import HTTPResponse
 
 from buildr_jupyter.registry.addresses import is_inward
 from buildr_jupyter.registry.deadlines import Deadline
@@ -41,23 +43,24 @@ class Adapter(requests.adapters.HTTPAdapter):
         self._answer_s, self._may_be_inward = answer_s, may_be_inward
         super().__init__(pool_maxsize=pool_maxsize)
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: object) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options)
         self.poolmanager.pool_classes_by_scheme = _pools(self._answer_s, self._may_be_inward)
 
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager: Any = super().proxy_manager_for(proxy, **options)
+    def proxy_manager_for(self, proxy: str, **options: object) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = _pools(self._answer_s, lambda _host: True)
         return manager
 
 
-def socket_of(answer: requests.Response) -> Any:
+def socket_of(answer: requests.Response) -> socket.socket | None:
     """Return the socket that an answer's body comes from, None where that is not known."""
-    return getattr(answer.raw, "buildr_socket", None)
+    found = getattr(answer.raw, "buildr_socket", None)
+    return found if isinstance(found, socket.socket) else None
 
 
 def _pools(answer_s: float, may_be_inward: Callable[[str], bool]) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(_Watched, HTTPConnection):
+    class Plain(_Watched):
         limit_s, allowed = answer_s, staticmethod(may_be_inward)
 
     class Encrypted(_Watched, HTTPSConnection):
@@ -72,15 +75,15 @@ def _pools(answer_s: float, may_be_inward: Callable[[str], bool]) -> dict[str, t
     return {"http": PlainPool, "https": EncryptedPool}
 
 
-class _Watched:
+class _Watched(HTTPConnection):
     """What both kinds of connection do beside connecting."""
 
     limit_s: float
     allowed: Callable[[str], bool]
     _deadline: Deadline | None = None
 
-    def _new_conn(self: Any) -> Any:
-        sock = super()._new_conn()  # type: ignore[misc]
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
         try:
             peer = sock.getpeername()[0]
             if is_inward(peer) and not self.allowed(self.host):
@@ -92,10 +95,10 @@ class _Watched:
             raise
         return sock
 
-    def connect(self: Any) -> None:
+    def connect(self) -> None:
         with Deadline(None, self.limit_s) as self._deadline, contextlib.closing(self._deadline):
             try:
-                super().connect()  # type: ignore[misc]
+                super().connect()
             except Exception as error:
                 if self._deadline.expired:
                     raise TooSlow(_SLOW) from error
@@ -103,11 +106,11 @@ class _Watched:
             finally:
                 self._deadline = None
 
-    def getresponse(self: Any) -> Any:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         with Deadline(self.sock, self.limit_s) as deadline:
             try:
                 sock = self.sock
-                response = super().getresponse()  # type: ignore[misc]
+                response = super().getresponse()
             except Exception as error:
                 if deadline.expired:
                     raise TooSlow(_SLOW) from error
@@ -115,5 +118,5 @@ class _Watched:
         if deadline.expired:  # the end of the connection counts as the end of the fields
             response.close()
             raise TooSlow(_SLOW)
-        response.buildr_socket = sock
+        vars(response)["buildr_socket"] = sock
         return response

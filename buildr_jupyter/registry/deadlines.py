@@ -10,7 +10,7 @@ import contextlib
 import socket
 import threading
 import time
-from typing import Any, Self
+from typing import Self
 
 __all__ = ["Deadline"]
 
@@ -18,12 +18,12 @@ __all__ = ["Deadline"]
 class Deadline:
     """``with Deadline(sock, seconds)``: the connection is shut down unless the block ends before; see ``expired``."""
 
-    def __init__(self, sock: Any, seconds: float) -> None:
+    def __init__(self, sock: socket.socket | None, seconds: float) -> None:
         self._sock, self._seconds = sock, seconds
         self.ends_at = time.monotonic() + seconds
         self.expired = False
 
-    def watch(self, sock: Any) -> None:
+    def watch(self, sock: socket.socket) -> None:
         """Watch over this socket, which ``close`` closes: one that is made only now."""
         self._sock = sock
 

@@ -18,9 +18,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import CredentialError
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.process.tempfiles import atomic_write
 from buildr_jupyter.secretscan.redact import remember
 
@@ -188,7 +188,7 @@ def _podman_files() -> Iterator[Path]:
     yield (Path(config) if config else Path.home() / ".config") / "containers" / "auth.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
@@ -208,7 +208,7 @@ def _read(path: Path) -> dict[str, Any]:
     return config
 
 
-def _write(path: Path, config: dict[str, Any]) -> None:
+def _write(path: Path, config: JsonObject) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_write(path) as half:  # mode 0600 from the start
@@ -223,7 +223,7 @@ def _write(path: Path, config: dict[str, Any]) -> None:
         ) from None
 
 
-def _table(config: dict[str, Any], name: str) -> dict[str, Any]:
+def _table(config: JsonObject, name: str) -> JsonObject:
     found = config.get(name)
     return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
 
@@ -249,7 +249,7 @@ def _split(key: str) -> tuple[str, str]:
     return "docker.io" if host in _HUB else host, namespace.strip("/")
 
 
-def _helper_of(config: dict[str, Any], host: str) -> str | None:
+def _helper_of(config: JsonObject, host: str) -> str | None:
     """Return the helper that a file names for a host."""
     for key, helper in _table(config, "credHelpers").items():
         if _split(key) == (host, "") and isinstance(helper, str) and helper:
@@ -257,14 +257,14 @@ def _helper_of(config: dict[str, Any], host: str) -> str | None:
     return None
 
 
-def _helper_for(config: dict[str, Any], host: str) -> str | None:
+def _helper_for(config: JsonObject, host: str) -> str | None:
     if helper := _helper_of(config, host):
         return helper
     store = config.get("credsStore")
     return store if isinstance(store, str) and store else None
 
 
-def _from_config(config: dict[str, Any], host: str, namespace: str, source: str) -> Login | None:
+def _from_config(config: JsonObject, host: str, namespace: str, source: str) -> Login | None:
     entries = [(_split(key), entry) for key, entry in _table(config, "auths").items()]
     parts = namespace.split("/") if namespace else []
     for count in range(len(parts), 0, -1):
@@ -281,7 +281,7 @@ def _from_config(config: dict[str, Any], host: str, namespace: str, source: str)
     return _from_helper(store, host) if isinstance(store, str) and store else None
 
 
-def _from_entry(entry: Any, host: str, source: str) -> Login | None:
+def _from_entry(entry: object, host: str, source: str) -> Login | None:
     """Return the login of an entry; None where it is empty, as docker leaves it beside a helper."""
     if not isinstance(entry, dict):
         return None

@@ -16,12 +16,12 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import requests
@@ -43,10 +43,16 @@ from buildr_jupyter.registry.authentication import Authorization
 from buildr_jupyter.registry.connections import Adapter, InwardPeer, TooSlow
 from buildr_jupyter.registry.keychain import Login
 
-__all__ = ["Connection", "RetryPolicy", "known_ca"]
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+
+__all__ = ["Body", "Connection", "RetryPolicy", "known_ca"]
 
 _REDIRECTS = 5
 _CHALLENGES = 2
+
+Body: TypeAlias = "bytes | SupportsRead[bytes] | Mapping[str, str]"
+"""The body of a request: bytes, a stream of them, or the fields of a form."""
 """So many may be answered for one request: an old token may be over, and of two schemes one may be of no use."""
 _SMALL_BODY = 64 * 1024
 _CONNECTIONS = 8
@@ -123,7 +129,7 @@ class Connection:
         self.patience = patience or RetryPolicy()
         self._verify: str | bool = str(ca) if ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._shared = _Shared(login)
-        self._open: list[Any] = []
+        self._open: list[object] = []
         self._session = self._shared.session
         # none is kept: a cookie would go to every port of a host
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -159,7 +165,7 @@ class Connection:
         scope: str,
         what: str,
         headers: Mapping[str, str] | None = None,
-        data: Callable[[], Any] | None = None,
+        data: Callable[[], Body] | None = None,
         accept: tuple[int, ...] = (404,),
         again: bool = True,
     ) -> requests.Response:
@@ -201,7 +207,7 @@ class Connection:
         scope: str,
         what: str,
         headers: Mapping[str, str] | None,
-        data: Callable[[], Any] | None,
+        data: Callable[[], Body] | None,
     ) -> requests.Response:
         url = urljoin(self.base, path)
         tried: set[str] = set()
@@ -241,7 +247,7 @@ class Connection:
         url: str,
         sent: Mapping[str, str],
         bare: Mapping[str, str] | None,
-        data: Callable[[], Any] | None,
+        data: Callable[[], Body] | None,
     ) -> tuple[requests.Response, bool]:
         """Send, and follow redirects; another host gets neither login nor token.
 
@@ -290,7 +296,12 @@ class Connection:
         return origin_of(url) == origin_of(self.base)
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Body | None = None,
+        params: Sequence[tuple[str, str]] | None = None,
     ) -> requests.Response:
         """Send one request and return its answer, without following redirects. Raises PublishError's kinds."""
         try:

@@ -6,14 +6,14 @@ Source: OCI distribution specification 1.1, "Pushing a blob in chunks", "Resumin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import IO, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import IO, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import requests
 
 from buildr_jupyter.errors import PublishError, RegistryCertificate, RegistryUnreachable
-from buildr_jupyter.registry.transport import RetryPolicy
+from buildr_jupyter.registry.transport import Body, RetryPolicy
 
 __all__ = ["Sending"]
 
@@ -33,8 +33,8 @@ class Uploads(Protocol):
         *,
         scope: str,
         what: str,
-        headers: Any = None,
-        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        data: Callable[[], Body] | None = None,
         accept: tuple[int, ...] = (404,),
         again: bool = True,
     ) -> requests.Response:
@@ -110,7 +110,7 @@ class Sending:
             headers["Content-Range"] = f"{offset}-{offset + length - 1}"
         opened: list[IO[bytes]] = []
 
-        def body() -> Any:
+        def body() -> _Body:
             for stream in opened:
                 stream.close()
             opened[:] = [self.open_blob()]

@@ -7,10 +7,11 @@ named there is left alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from collections.abc import Callable
+from typing import TypeGuard
 
 from buildr_jupyter.errors import BuildError
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = [
     "MAX_DOCUMENT_BYTES",
@@ -47,7 +48,7 @@ class DamagedDocument(BuildError):
         self.fault = fault
 
 
-def read_object(content: bytes, what: str) -> dict[str, Any]:
+def read_object(content: bytes, what: str) -> JsonObject:
     """Return a document that is a JSON object which every reader reads alike; ``what`` names it in the error.
 
     Raises DamagedDocument for anything else, as do all readers here.
@@ -63,7 +64,7 @@ def read_object(content: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def read_image_manifest(document: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_image_manifest(document: JsonObject, name: str) -> tuple[JsonObject, list[JsonObject]]:
     """Return the descriptors of config and layers of an image's manifest, each with media type, digest and size.
 
     What is no image (a chart, a signature, an attestation, another artifact) is refused by what it is. Source: OCI
@@ -95,7 +96,7 @@ def _is_layer(media_type: str) -> bool:
     return media_type.startswith(("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."))
 
 
-def read_config(content: bytes, what: str) -> dict[str, Any]:
+def read_config(content: bytes, what: str) -> JsonObject:
     """Return a config whose members have the specification's types; ``what`` names it in the error.
 
     Raises DamagedDocument for one that is no JSON object, or has a member of another type.
@@ -107,7 +108,7 @@ def read_config(content: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def read_engine_image(document: Any, what: str) -> dict[str, Any]:
+def read_engine_image(document: object, what: str) -> JsonObject:
     """Return what an engine says of an image, its members of the types that are used here.
 
     Source: Docker Engine API 1.44, "ImageInspect".
@@ -120,7 +121,7 @@ def read_engine_image(document: Any, what: str) -> dict[str, Any]:
     return document
 
 
-def read_entries(index: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+def read_entries(index: JsonObject, what: str) -> list[JsonObject]:
     """Return the entries of an index, each with a ``digest``, and a ``platform`` or none: a thousand at most."""
     found = index.get("manifests") or []
     if not isinstance(found, list) or len(found) > _MAX_ENTRIES:
@@ -134,7 +135,7 @@ def read_entries(index: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     return found
 
 
-def read_descriptor(descriptor: Any, what: str) -> tuple[str, int]:
+def read_descriptor(descriptor: object, what: str) -> tuple[str, int]:
     """Return digest and size (bytes) of a descriptor."""
     if isinstance(descriptor, dict):
         digest, size = descriptor.get("digest"), descriptor.get("size")
@@ -152,9 +153,9 @@ def _not_so(what: str, member: str) -> DamagedDocument:
     return DamagedDocument(f"{what} is damaged: its {member} is not what the image specification says")
 
 
-def _member(document: dict[str, Any], path: str) -> Any:
+def _member(document: JsonObject, path: str) -> object:
     """Return what is at a path of names, None where it leads nowhere."""
-    value: Any = document
+    value: object = document
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Generator, Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.events.event import Event
@@ -26,8 +27,7 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
     known: dict[str, Path] = {}
     try:
         root = folder.resolve()  # made when there is something to put into it
-        source: Any = _Reader(chunks)  # mode r| asks for read alone
-        with tarfile.open(fileobj=source, mode="r|") as tar:
+        with tarfile.open(fileobj=_Reader(chunks), mode="r|") as tar:
             for member in tar:
                 parts = PurePosixPath(member.name).parts[1:]
                 if not parts or member.isdir():
@@ -70,21 +70,22 @@ def _write(target: Path, content: IO[bytes], mode: int) -> None:
         half.replace(target)
 
 
-class _Reader:
-    """Chunks as the file that tarfile reads."""
+class _Reader(io.RawIOBase):
+    """Chunks as the file that tarfile reads: mode ``r|`` asks for ``read`` alone."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = b""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         pieces, have = [self._rest], len(self._rest)
-        while have < size:
+        while size < 0 or have < size:
             piece = next(self._chunks, b"")
             if not piece:
                 break
             pieces.append(piece)
             have += len(piece)
         whole = b"".join(pieces)
-        self._rest = whole[size:]
-        return whole[:size]
+        cut = len(whole) if size < 0 else size
+        self._rest = whole[cut:]
+        return whole[:cut]

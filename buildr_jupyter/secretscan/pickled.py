@@ -12,7 +12,7 @@ import pickle
 import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 __all__ = ["iter_named"]
 
@@ -24,7 +24,7 @@ _STRINGS = frozenset(
      "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
 )  # fmt: skip
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_MARK: Any = object()
+_MARK: object = object()
 
 
 @dataclass(eq=False, slots=True)
@@ -33,10 +33,10 @@ class _Made:
 
     of: str
     """``module.name`` of the class or function."""
-    arguments: Any = ()
-    states: list[Any] = field(default_factory=list)
-    items: list[tuple[Any, Any]] = field(default_factory=list)
-    elements: list[Any] = field(default_factory=list)
+    arguments: object = ()
+    states: list[object] = field(default_factory=list)
+    items: list[tuple[object, object]] = field(default_factory=list)
+    elements: list[object] = field(default_factory=list)
 
 
 def iter_named(stream: IO[bytes]) -> Iterator[tuple[str, str]]:
@@ -52,10 +52,10 @@ class _Machine:
     """The stack machine with values in the place of objects."""
 
     def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
+        self.stack: list[object] = []
+        self.memo: dict[object, object] = {}
 
-    def pop_mark(self) -> list[Any]:
+    def pop_mark(self) -> list[object]:
         at = len(self.stack) - 1
         while self.stack[at] is not _MARK:
             at -= 1
@@ -72,7 +72,7 @@ class _Machine:
                 target.items.extend(zip(found[::2], found[1::2], strict=False))
             self.stack.append(found)
 
-    def run(self, name: str, argument: Any) -> None:
+    def run(self, name: str, argument: object) -> None:
         """Do one opcode."""
         stack = self.stack
         if name in _STRINGS:
@@ -130,7 +130,7 @@ class _Machine:
         elif isinstance(target, _Made):
             target.elements.extend(added)
 
-    def _make(self, name: str, argument: Any) -> None:
+    def _make(self, name: str, argument: object) -> None:
         stack = self.stack
         if name == "GLOBAL":
             stack.append(_Made("type", str(argument).replace(" ", ".")))
@@ -150,15 +150,16 @@ class _Machine:
             stack.append(_Made(what, tuple(found)))
 
 
-def _name(what: Any) -> str:
-    return what.arguments if isinstance(what, _Made) and what.of == "type" else "?"
+def _name(what: object) -> str:
+    named = what.arguments if isinstance(what, _Made) and what.of == "type" else None
+    return named if isinstance(named, str) else "?"
 
 
-def _pairs(found: list[Any]) -> _Made:
+def _pairs(found: list[object]) -> _Made:
     return _Made("dict", (), [], list(zip(found[::2], found[1::2], strict=False)))
 
 
-def _read(stream: IO[bytes]) -> Iterator[Any]:
+def _read(stream: IO[bytes]) -> Iterator[object]:
     """Yield what the pickles of a file make, one after another; of a damaged one, what its stack held."""
     left = _MAX_OPCODES
     while left > 0:
@@ -177,10 +178,10 @@ def _read(stream: IO[bytes]) -> Iterator[Any]:
             return
 
 
-def _named(top: Any) -> Iterator[tuple[str, str]]:
+def _named(top: object) -> Iterator[tuple[str, str]]:
     """Yield what has a name in the value; each object once under each name that leads to it."""
     seen: set[tuple[int, str]] = set()
-    todo: list[tuple[str, Any]] = [("", top)]
+    todo: list[tuple[str, object]] = [("", top)]
     while todo:
         name, value = todo.pop()
         if isinstance(value, (str, bytes, bytearray)):
@@ -199,7 +200,7 @@ def _named(top: Any) -> Iterator[tuple[str, str]]:
             todo.extend((name, one) for one in value)
 
 
-def _parts(name: str, made: _Made) -> Iterator[tuple[str, Any]]:
+def _parts(name: str, made: _Made) -> Iterator[tuple[str, object]]:
     if made.of == "type" or made.of.endswith("dtype"):
         return
     if made.of == "_codecs.encode":  # how protocol 2 writes bytes: the text, and the word latin1
@@ -217,18 +218,18 @@ def _parts(name: str, made: _Made) -> Iterator[tuple[str, Any]]:
     yield from _columns(made)
 
 
-def _texts(made: _Made) -> Iterator[tuple[str, Any]]:
+def _texts(made: _Made) -> Iterator[tuple[str, object]]:
     return ((key, value) for key, value in made.items if isinstance(key, str))
 
 
-def _text(key: Any) -> str:
+def _text(key: object) -> str:
     return key if isinstance(key, str) else bytes(key).decode("utf-8", "replace") if isinstance(key, bytes) else ""
 
 
 # -- tables
 
 
-def _columns(made: _Made) -> Iterator[tuple[str, Any]]:
+def _columns(made: _Made) -> Iterator[tuple[str, object]]:
     """Yield the columns of a pandas table by their labels, the values of a Series by its name.
 
     Source: pandas ``core/internals/managers.py`` and ``_libs/internals.pyx``: a manager is made from its blocks and
@@ -249,7 +250,7 @@ def _columns(made: _Made) -> Iterator[tuple[str, Any]]:
                 yield name, known["_mgr"]
 
 
-def _in_block(values: Any, placement: Any, labels: list[str]) -> Iterator[tuple[str, Any]]:
+def _in_block(values: object, placement: object, labels: list[str]) -> Iterator[tuple[str, object]]:
     columns = [labels[number] if 0 <= number < len(labels) else "" for number in _numbers(placement)]
     cells = _cells(values)
     if not columns or not cells:
@@ -260,7 +261,7 @@ def _in_block(values: Any, placement: Any, labels: list[str]) -> Iterator[tuple[
             yield label, cells[number * rows : (number + 1) * rows]
 
 
-def _labels(axis: Any) -> list[str]:
+def _labels(axis: object) -> list[str]:
     if isinstance(axis, _Made):
         for part in (axis.arguments, *axis.states):
             for one in part if isinstance(part, tuple) else (part,):
@@ -271,9 +272,9 @@ def _labels(axis: Any) -> list[str]:
     return []
 
 
-def _cells(values: Any) -> list[Any]:
+def _cells(values: object) -> list[object]:
     """Return the objects of an array: the longest list inside of what makes it."""
-    best: list[Any] = []
+    best: list[object] = []
     todo, seen = [values], set()
     while todo:
         one = todo.pop()
@@ -293,7 +294,7 @@ def _cells(values: Any) -> list[Any]:
     return best
 
 
-def _arrow_cells(arguments: Any) -> list[str]:
+def _arrow_cells(arguments: object) -> list[str]:
     """Return the strings of an Arrow array.
 
     Source: pyarrow ``array.pxi``, ``Array.__reduce__``; Arrow's columnar format, "Variable-size Binary Layout".
@@ -309,13 +310,13 @@ def _arrow_cells(arguments: Any) -> list[str]:
     return [buffers[2][start:end].decode("utf-8", "replace") for start, end in itertools.pairwise(ends)]
 
 
-def _bytes_of(value: Any) -> bytes | None:
+def _bytes_of(value: object) -> bytes | None:
     if isinstance(value, _Made):
         value = value.arguments[0] if isinstance(value.arguments, tuple) and value.arguments else None
     return bytes(value) if isinstance(value, (bytes, bytearray)) else None
 
 
-def _numbers(placement: Any) -> list[int]:
+def _numbers(placement: object) -> list[int]:
     """Return the numbers that a slice, or an array of 64-bit integers, means."""
     if not isinstance(placement, _Made):
         return []

@@ -13,7 +13,6 @@ import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
@@ -229,15 +228,15 @@ class _Masker:
                 found.__notes__ = [self.text(str(note)) for note in notes]
             todo += [found.__cause__, found.__context__, *getattr(found, "exceptions", ())]
 
-    def _said(self, said: Any) -> Any:
+    def _said(self, said: object) -> object:
         """Return what an error says masked; of a thing that is no text, its text where that holds a credential."""
         if isinstance(said, str):
             return self.text(said)
         if said is None or isinstance(said, (int, float)):
             return said
-        if type(said) in (tuple, list):
-            texts = said if all(isinstance(one, str) for one in said) else ()
-            if texts:
+        if isinstance(said, (tuple, list)) and type(said) in (tuple, list):  # no named tuple
+            texts = [one for one in said if isinstance(one, str)]
+            if said and len(texts) == len(said):
                 return type(said)(mask("\n".join(texts), self._values).split("\n"))
             return type(said)(self._said(one) for one in said)
         try:
@@ -246,7 +245,7 @@ class _Masker:
             return said
         return said if (masked := self.text(text)) == text else masked.encode() if isinstance(said, bytes) else masked
 
-    def _set(self, error: BaseException, name: str, said: Any) -> None:
+    def _set(self, error: BaseException, name: str, said: object) -> None:
         if isinstance(said, (str, bytes, tuple, list)) and (masked := self._said(said)) != said:
             with contextlib.suppress(AttributeError, TypeError):
                 setattr(error, name, masked)

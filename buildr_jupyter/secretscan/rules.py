@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = ["GENERIC", "Rule", "Rules", "counts", "decode", "rules", "word_length"]
 
@@ -182,8 +183,8 @@ def rules() -> Rules:
     )
 
 
-def _rule(said: Mapping[str, Any]) -> Rule:
-    made: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+def _rule(said: JsonObject) -> Rule:
+    made: JsonObject = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return Rule(**{**made, "keywords": tuple(word.encode() for word in said["keywords"])})
 
 

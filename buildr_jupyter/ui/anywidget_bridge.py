@@ -17,21 +17,57 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from IPython import get_ipython
 from IPython.display import Image, display, publish_display_data
 
 from buildr_jupyter.events.event import RunOutput
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
 from buildr_jupyter.ui.sanitize import clean_text
 
 __all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_pictures"]
 
 
-_display: Any = display
-_image: Any = Image
-_publish: Any = publish_display_data
+_display: Callable[..., object] = display
+_image: Callable[..., object] = Image
+_publish: Callable[..., object] = publish_display_data
+
+
+class _Widget(Protocol):
+    """A widget of ipywidgets."""
+
+    model_id: str
+    comm: object
+
+    def on_msg(self, callback: Callable[[object, JsonObject, object], object]) -> None: ...
+
+    def send(self, content: JsonObject, buffers: list[bytes] | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Monitor(Protocol):
+    """The socket of zmq's on which it tells what happens to another one."""
+
+    def poll(self, timeout: int) -> int: ...
+
+    def recv_multipart(self) -> list[bytes]: ...
+
+    def close(self, linger: int) -> None: ...
+
+
+class _OutputSocket(Protocol):
+    def get_monitor_socket(self, events: int) -> _Monitor: ...
+
+
+class _OutputThread(Protocol):
+    """The thread of ipykernel's that sends what a kernel writes."""
+
+    socket: _OutputSocket
+
+    def schedule(self, call: Callable[[], object]) -> None: ...
 
 
 @functools.cache
@@ -47,7 +83,7 @@ def _file(name: str) -> str:
 
 
 @functools.cache
-def _pane_class() -> Any:
+def _pane_class() -> Callable[..., _Widget]:
     """Return the widget's class; only here is anywidget imported, when the record stands in the page already."""
     import anywidget
     import traitlets
@@ -60,7 +96,8 @@ def _pane_class() -> Any:
         ident = traitlets.Unicode().tag(sync=True)
         """The widget's own model id, by which the script asks whether the kernel is still there."""
 
-    return Pane
+    made: Callable[..., _Widget] = Pane
+    return made
 
 
 class WidgetChannel:
@@ -69,19 +106,19 @@ class WidgetChannel:
     def __init__(
         self,
         mark: str,
-        boot: dict[str, Any],
-        hear: Callable[[dict[str, Any]], None],
-        more: Callable[[dict[str, Any]], dict[str, Any]] = lambda _view: {},
+        boot: JsonObject,
+        hear: Callable[[JsonObject], None],
+        more: Callable[[JsonObject], JsonObject] = lambda _view: {},
     ) -> None:
         """``more`` gives what a page needs besides that was not there when the pane was shown."""
         self._mark, self._hear, self._more = mark, hear, more
         self._serial = 0
-        self._before: list[Any] = []
+        self._before: list[_Widget] = []
         self._arrivals = _arrivals()
         self._seen = self._arrivals.count() if self._arrivals else 0
         self.widget = self._open(boot)
 
-    def _open(self, boot: dict[str, Any]) -> Any:
+    def _open(self, boot: JsonObject) -> _Widget:
         boot = {**boot, "serial": self._serial}
         ident = uuid.uuid4().hex
         look, script = _file("pane.css"), _script()
@@ -96,7 +133,7 @@ class WidgetChannel:
         seen, self._seen = self._seen, count
         return count != seen
 
-    def again(self, boot: dict[str, Any]) -> None:
+    def again(self, boot: JsonObject) -> None:
         """Open another widget, which pages that are there go over to, and let the one before the last go."""
         self._serial += 1
         self._before.append(self.widget)
@@ -111,7 +148,7 @@ class WidgetChannel:
         while len(self._before) > keep:
             self._before.pop(0).close()
 
-    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def send(self, content: JsonObject, buffers: list[bytes] | None = None) -> None:
         """Send to every page that shows the pane."""
         self.widget.send(content, buffers)
 
@@ -124,10 +161,10 @@ class WidgetChannel:
 class _Arrivals:
     """Counts the clients that connect to the kernel's output socket: each page that is opened or loaded anew is one."""
 
-    def __init__(self, thread: Any) -> None:
+    def __init__(self, thread: _OutputThread) -> None:
         """``thread`` is the kernel's output thread; its socket is touched there alone."""
         self._thread, self._lock = thread, threading.Lock()
-        self._monitor: Any = None
+        self._monitor: _Monitor | None = None
         self._count = 0
         thread.schedule(self._listen)
         atexit.register(self._close)  # before the kernel ends its sockets' context, which waits for all of them
@@ -156,18 +193,18 @@ class _Arrivals:
 @functools.cache
 def _arrivals() -> _Arrivals | None:
     """Return the counter of this kernel, None where there is no kernel."""
-    thread = getattr(getattr(get_ipython(), "kernel", None), "iopub_thread", None)
-    return _Arrivals(thread) if hasattr(thread, "schedule") and hasattr(thread, "socket") else None
+    thread: _OutputThread | None = getattr(getattr(get_ipython(), "kernel", None), "iopub_thread", None)
+    return _Arrivals(thread) if thread and hasattr(thread, "schedule") and hasattr(thread, "socket") else None
 
 
-def _hear_while_busy(comm: Any) -> None:
+def _hear_while_busy(comm: object) -> None:
     """Let a page's message go to the subshell that the page names, also while a cell runs.
 
     ipykernel 7.4 sends it to the shell that published last, which is the one that is busy with the cell
     (``BaseComm._reply_subshell_for``); earlier releases have no such method and do as wanted.
     """
     if comm is not None and hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, default: default
+        vars(comm)["_reply_subshell_for"] = lambda _data, default: default
 
 
 class PageSurface:
@@ -179,12 +216,12 @@ class PageSurface:
         self._channel: WidgetChannel | None = None
         self._cell: str | None = None
 
-    def show(self, view: dict[str, Any], key: str) -> None:
+    def show(self, view: JsonObject, key: str) -> None:
         """Display the record in the cell that runs now."""
         self._cell = _cell_id()
         _display(self._bundle(view, key), raw=True, display_id=key)
 
-    def update(self, view: dict[str, Any], key: str) -> None:
+    def update(self, view: JsonObject, key: str) -> None:
         """Replace the record wherever it stands, from any thread.
 
         A page that was loaded after the record was shown knows nothing of where it stands: at the end the script is
@@ -195,10 +232,10 @@ class PageSurface:
         if self._channel and view["status"] not in ("waiting", "running"):
             self._channel.send({"record": bundle, "cell": self._cell})
 
-    def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> WidgetChannel:
+    def connect(self, key: str, boot: JsonObject, hear: Callable[[JsonObject], None]) -> WidgetChannel:
         """Open the widget."""
 
-        def more(view: dict[str, Any]) -> dict[str, Any]:
+        def more(view: JsonObject) -> JsonObject:
             return {"record": self._bundle(view, key), "cell": self._cell}
 
         self._channel = WidgetChannel(f"buildr-pane-{key}", boot, hear, more)
@@ -206,8 +243,8 @@ class PageSurface:
             self.update(boot["state"], key)
         return self._channel
 
-    def _bundle(self, view: dict[str, Any], key: str) -> dict[str, Any]:
-        bundle: dict[str, Any] = {
+    def _bundle(self, view: JsonObject, key: str) -> JsonObject:
+        bundle: JsonObject = {
             "text/plain": render_record_text(view),
             "text/html": render_record_html(view, f"buildr-pane-{key}"),
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.context.dockerfile import render_dockerfile
 from buildr_jupyter.errors import Cancelled
@@ -17,14 +16,14 @@ from buildr_jupyter.ui.sanitize import clean_text
 __all__ = ["error_fields", "make_plan_record", "make_record"]
 
 
-def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *, duration_s: float = 0.0) -> str:
+def make_record(cell: Mapping[str, object], outcome: BuildResult | BaseException, *, duration_s: float = 0.0) -> str:
     """Return the one JSON line that ``--json`` prints for a cell, without its line end; schema 1 of the contracts.
 
     It is ASCII: every standard output takes it, and names that are no UTF-8 are in it as escapes.
     """
     result = outcome if isinstance(outcome, BuildResult) else getattr(outcome, "result", None)
     failed = outcome if isinstance(outcome, BaseException) else None
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "schema": 1,
         "cell": dict(cell),
         "status": _status_of(failed),
@@ -40,7 +39,7 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
     return json.dumps(record)
 
 
-def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Path | None = None) -> str:
+def make_plan_record(cell: Mapping[str, object], assembly: Assembly, *, context: Path | None = None) -> str:
     """Return the JSON line of a cell that was exported or only planned: as ``make_record``, and ``dockerfile``.
 
     ``context`` is the folder that was written, None for ``--dry-run``.
@@ -58,7 +57,7 @@ def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Pa
     return json.dumps(record)
 
 
-def error_fields(error: BaseException) -> dict[str, Any]:
+def error_fields(error: BaseException) -> dict[str, object]:
     """Return the ``error`` field of a record: type, message, hint, step, log_tail; unknown is None."""
     return {
         "type": type(error).__name__,
@@ -75,7 +74,7 @@ def _status_of(failed: BaseException | None) -> str:
     return "cancelled" if isinstance(failed, Cancelled | KeyboardInterrupt) else "failed"
 
 
-def _result_fields(result: BuildResult) -> dict[str, Any]:
+def _result_fields(result: BuildResult) -> dict[str, object]:
     return {
         "image": result.image,
         "image_id": result.image_id,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.errors import BuildrError, OptionError
 
@@ -68,8 +68,11 @@ class Builds:
                 place.finish(_pictures(build.state.result))
 
         pane, place = self._pane(job, line), None
-        how: dict[str, Any] = {"work": detached.stream, "kept": True} if keep else {}
-        build = Build(job, [pane or QuietDisplay(lambda _event: None)], after=finish, **how)
+        display = pane or QuietDisplay(lambda _event: None)
+        if keep:
+            build = Build(job, [display], after=finish, work=detached.stream, kept=True)
+        else:
+            build = Build(job, [display], after=finish)
         self._hold(build, pane)
         if pane is not None:
             from buildr_jupyter.ui.anywidget_bridge import OutputPlace
@@ -194,7 +197,7 @@ class Builds:
         if pane := next((pane for _, pane in reversed(self._held) if pane), None):
             pane.show_again()
 
-    def take_shown(self, result: Any) -> bool:
+    def take_shown(self, result: object) -> bool:
         """Tell, once, whether a pane has just shown this very result, so that it need not be shown again."""
         seen = self.shown is not None and result is self.shown
         if seen:

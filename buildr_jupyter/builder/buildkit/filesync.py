@@ -16,11 +16,10 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_plus
 
 from buildr_jupyter.builder.buildkit.proto import fields_of
-from buildr_jupyter.context.tar_stream import planned_names, unreadable, walk
+from buildr_jupyter.context.tar_stream import Matcher, planned_names, unreadable, walk
 from buildr_jupyter.errors import BuildrError, ContextError
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.request import BuildRequest
@@ -149,7 +148,7 @@ class SharedFolder:
             if entry.mode:
                 yield entry
 
-    def _names(self, root: Path, matcher: Any, wanted: Sequence[str] | None) -> Iterator[str]:
+    def _names(self, root: Path, matcher: Matcher | None, wanted: Sequence[str] | None) -> Iterator[str]:
         if self._planned is not None:
             for name in sorted(
                 planned_names(root, self._request.dockerfile, self._planned), key=lambda n: n.split("/")

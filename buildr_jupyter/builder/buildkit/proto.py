@@ -12,7 +12,8 @@ import base64
 import binascii
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
+
+from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = [
     "DecodeError",
@@ -301,22 +302,22 @@ def decode_json(document: object) -> StatusResponse:
     )  # fmt: skip
 
 
-def _objects(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def _objects(document: JsonObject, name: str) -> list[JsonObject]:
     listed = document.get(name)
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-def _said(document: dict[str, Any], name: str) -> str:
+def _said(document: JsonObject, name: str) -> str:
     value = document.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _number(document: dict[str, Any], name: str) -> int:
+def _number(document: JsonObject, name: str) -> int:
     value = document.get(name)
     return value if isinstance(value, int) else 0
 
 
-def _data(document: dict[str, Any]) -> bytes:
+def _data(document: JsonObject) -> bytes:
     try:
         return base64.b64decode(_said(document, "data"))
     except ValueError as error:

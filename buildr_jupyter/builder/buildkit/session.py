@@ -17,10 +17,10 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from buildr_jupyter.builder.buildkit.filesync import SharedFolder
@@ -104,7 +104,7 @@ def _methods(offer: SessionServices) -> list[str]:
 # -- the connection
 
 
-def _upgrade(address: Address, identity: str, offer: SessionServices) -> Any:
+def _upgrade(address: Address, identity: str, offer: SessionServices) -> socket.socket | None:
     """Return a connection on which the engine speaks HTTP/2 to us, None where it does not."""
     try:
         connection = _connect(address)
@@ -139,10 +139,10 @@ def _upgrade(address: Address, identity: str, offer: SessionServices) -> Any:
     return connection
 
 
-def _connect(address: Address) -> Any:
+def _connect(address: Address) -> socket.socket | None:
     parts = urlsplit(address.url)
     if parts.scheme == "unix":
-        connection: Any = socket.socket(socket.AF_UNIX)
+        connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(_CONNECT_S)
         try:
             connection.connect("/" + address.url.removeprefix("unix://").lstrip("/"))
@@ -167,7 +167,7 @@ def _connect(address: Address) -> Any:
         raise
 
 
-def _pump(source: Any, target: Any) -> None:
+def _pump(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError, ValueError):
         while block := source.recv(_BLOCK):
             target.sendall(block)
@@ -188,10 +188,36 @@ def _first(data: bytes) -> bytes:
     return next((value for number, value in fields_of(data) if number == 1 and isinstance(value, bytes)), b"")
 
 
-def _serve(offer: SessionServices, path: str) -> Any:
+class _Context(Protocol):
+    """What a method of grpc's is told about its call."""
+
+    def abort(self, code: object, details: str) -> NoReturn: ...
+
+    def invocation_metadata(self) -> Iterable[tuple[str, str]]: ...
+
+
+class _Call(Protocol):
+    method: str
+
+
+class _Stopped(Protocol):
+    def wait(self, timeout: float) -> object: ...
+
+
+class _Server(Protocol):
+    """A server of grpc's."""
+
+    def add_insecure_port(self, address: str) -> int: ...
+
+    def start(self) -> None: ...
+
+    def stop(self, grace: float) -> _Stopped: ...
+
+
+def _serve(offer: SessionServices, path: str) -> _Server:
     import grpc
 
-    def login(request: bytes, _context: Any) -> bytes:
+    def login(request: bytes, _context: object) -> bytes:
         host = _first(request).decode("utf-8", "replace")
         try:
             found = offer.find_login("docker.io" if host in _HUB else host)
@@ -204,23 +230,23 @@ def _serve(offer: SessionServices, path: str) -> Any:
             return _message(b"", found.identity_token.encode())
         return _message(found.user.encode(), found.password.encode())
 
-    def secret(request: bytes, context: Any) -> bytes:
+    def secret(request: bytes, context: _Context) -> bytes:
         name = _first(request).decode("utf-8", "replace")
         if name not in offer.secrets:
             context.abort(grpc.StatusCode.NOT_FOUND, f"secret {name}: not found")
         return _message(offer.secrets[name])
 
-    def check(request: bytes, context: Any) -> bytes:
+    def check(request: bytes, context: _Context) -> bytes:
         name = _first(request).decode("utf-8", "replace") or "default"
         if name not in offer.agents:
             context.abort(grpc.StatusCode.NOT_FOUND, f"unset ssh forward key {name}")
         return b""
 
-    def forward(requests: Any, context: Any) -> Iterator[bytes]:
+    def forward(requests: Iterable[bytes], context: _Context) -> Iterator[bytes]:
         metadata = dict(context.invocation_metadata())
         yield from _forward(offer.agents[str(metadata.get(_SSH_ID) or "default")], requests)
 
-    def copy(requests: Any, context: Any) -> Iterator[bytes]:
+    def copy(requests: Iterable[bytes], context: _Context) -> Iterator[bytes]:
         assert offer.folder is not None
         return offer.folder.serve(requests, context.invocation_metadata())
 
@@ -234,16 +260,16 @@ def _serve(offer: SessionServices, path: str) -> Any:
     }
 
     class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, call: Any) -> Any:
+        def service(self, call: _Call) -> object:
             return handlers.get(call.method)
 
-    server = grpc.server(ThreadPoolExecutor(8, "buildr-session"), handlers=(Handlers(),))
+    server: _Server = grpc.server(ThreadPoolExecutor(8, "buildr-session"), handlers=(Handlers(),))
     server.add_insecure_port(f"unix:{path}")
     server.start()
     return server
 
 
-def _forward(agent: str, requests: Any) -> Iterator[bytes]:
+def _forward(agent: str, requests: Iterable[bytes]) -> Iterator[bytes]:
     """Pass the messages of one connection on to an ssh agent and its answers back."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(agent)

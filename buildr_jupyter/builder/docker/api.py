@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TypedDict
 
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.secretscan.redact import masked_logger
@@ -15,7 +16,22 @@ __all__ = ["auth_config", "digest_of", "fits", "number_of", "text_of"]
 logger = masked_logger(logging.getLogger(__name__))
 
 
-def classic_options(request: BuildRequest) -> dict[str, Any]:
+class ClassicOptions(TypedDict):
+    """What docker-py's ``build`` is told beside the context."""
+
+    dockerfile: str
+    rm: bool
+    forcerm: bool
+    nocache: bool
+    pull: bool
+    buildargs: dict[str, str]
+    labels: dict[str, str]
+    target: str | None
+    network_mode: str | None
+    platform: str | None
+
+
+def classic_options(request: BuildRequest) -> ClassicOptions:
     """Return what docker-py's ``build`` takes of a request, for the classic builder."""
     custom = request.plan.dockerfile if request.plan else None
     platforms = request.target_platforms
@@ -45,7 +61,7 @@ def auth_config(login: keychain.Login | None) -> dict[str, str]:
     }
 
 
-def fits(image: dict[str, Any], platform: str | None) -> bool:
+def fits(image: JsonObject, platform: str | None) -> bool:
     if not platform:
         return True
     system, _, rest = platform.partition("/")
@@ -53,7 +69,7 @@ def fits(image: dict[str, Any], platform: str | None) -> bool:
     return image.get("Os") == system and image.get("Architecture") == architecture
 
 
-def digest_of(image: dict[str, Any], base: str) -> str | None:
+def digest_of(image: JsonObject, base: str) -> str | None:
     name = ImageRef.parse(base).name
     familiar = name.removeprefix("docker.io/").removeprefix("library/")
     for known in image.get("RepoDigests") or ():

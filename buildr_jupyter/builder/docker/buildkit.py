@@ -14,13 +14,13 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from buildr_jupyter.builder.buildkit.filesync import SharedFolder
 from buildr_jupyter.builder.buildkit.session import SessionServices, can_serve, open_session
 from buildr_jupyter.builder.run_mounts import INDEX_SECRET, index_settings, mounted, read_secrets, ssh_agents
 from buildr_jupyter.context.base_images import read_dockerfile
-from buildr_jupyter.engine.connection import Address
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.engine.connection import address_of
 from buildr_jupyter.errors import BuildRefused
 from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.model.request_secrets import secrets_of
@@ -29,7 +29,7 @@ from buildr_jupyter.registry import keychain
 __all__ = ["offers_buildkit", "post_build", "query_of", "served", "with_mounts"]
 
 
-def offers_buildkit(client: Any, environ: Mapping[str, str] = os.environ) -> bool:
+def offers_buildkit(client: EngineClient, environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether builds go to BuildKit: the engine has it with ``--mount`` (API 1.41), and DOCKER_BUILDKIT is not 0.
 
     podman says yes to everything and then builds in its own way; it is left to that.
@@ -44,7 +44,7 @@ def offers_buildkit(client: Any, environ: Mapping[str, str] = os.environ) -> boo
     return bool(answer.ok and said.get("Ostype") == "linux" and not said.get("Server", "").startswith("Libpod"))
 
 
-def lacks_heredocs(client: Any, request: BuildRequest) -> str | None:
+def lacks_heredocs(client: EngineClient, request: BuildRequest) -> str | None:
     """Return why the engine's BuildKit does not know here-documents, None where it does.
 
     It came with Dockerfile 1.4, which is inside of engines since 23.0; a ``# syntax=`` line fetches it into older ones.
@@ -60,7 +60,7 @@ def lacks_heredocs(client: Any, request: BuildRequest) -> str | None:
 
 @contextlib.contextmanager
 def served(
-    client: Any,
+    client: EngineClient,
     request: BuildRequest,
     logins: Mapping[str, keychain.Login | None],
     find_login: Callable[[str], keychain.Login | None],
@@ -75,10 +75,10 @@ def served(
     offered = read_secrets(request.secrets)
     if settings := index_settings(request):
         offered[INDEX_SECRET] = settings
-    address = getattr(client, "buildr_address", None)
+    address = address_of(client)
     with contextlib.ExitStack() as stack:
         session = None
-        if isinstance(address, Address) and can_serve():
+        if address is not None and can_serve():
             find = lambda host: logins[host] if host in logins else find_login(host)  # noqa: E731
             offer = SessionServices(find, offered, ssh_agents(request.ssh), folder)
             session = stack.enter_context(open_session(address, offer))
@@ -134,7 +134,7 @@ def _cache_ref(given: str) -> str:
     return parts.get("ref") or given
 
 
-def post_build(client: Any, query: Mapping[str, str], body: Iterable[bytes]) -> Iterable[bytes]:
+def post_build(client: EngineClient, query: Mapping[str, str], body: Iterable[bytes]) -> Iterable[bytes]:
     """Send the context and return the engine's stream, as docker-py's ``build`` would."""
     response = client._post(
         client._url("/build"),

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 from buildr_jupyter.builder.buildkit.progress import TRACE, BuildkitStream
 from buildr_jupyter.events.event import Event, LogLine, TransferUpdate
 from buildr_jupyter.events.event import Stream as StreamName
 from buildr_jupyter.events.line_assembler import LogLines
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 
 __all__ = ["DockerStream", "described", "error_of", "exit_code_of", "said_of"]
@@ -52,7 +53,7 @@ _TRANSFER: dict[str, Literal["waiting", "moving", "done", "exists", "mounted"]] 
 }
 
 
-def error_of(document: dict[str, Any]) -> tuple[str, int | None] | None:
+def error_of(document: JsonObject) -> tuple[str, int | None] | None:
     """Return the message and exit code of a document that reports a failure, None for any other."""
     detail = document.get("errorDetail")
     message = document.get("error")
@@ -118,7 +119,7 @@ class DockerStream:
         """The last lines that the build printed, the failing step's where the engine tells steps apart."""
         return tuple(self._lines.tail) or self._buildkit.tail
 
-    def feed(self, document: dict[str, Any]) -> list[Event]:
+    def feed(self, document: JsonObject) -> list[Event]:
         """Return the events that one document means; a document of an unknown kind means none."""
         self.begun = True
         if document.get("id") == TRACE:
@@ -138,7 +139,7 @@ class DockerStream:
         """Return the events of a stream that ended well: the last step is done."""
         return [*self._end_step(), *self._buildkit.finish()]
 
-    def _aux(self, aux: dict[str, Any]) -> None:
+    def _aux(self, aux: JsonObject) -> None:
         for key, name in (("ID", "image_id"), ("Digest", "digest")):
             value = aux.get(key)
             if isinstance(value, str) and value:
@@ -207,7 +208,7 @@ class DockerStream:
 
     # -- layers on the move
 
-    def _status(self, status: str, document: dict[str, Any]) -> list[Event]:
+    def _status(self, status: str, document: JsonObject) -> list[Event]:
         item = document.get("id")
         if found := _DIGEST.search(status):
             self.digest = found[1]
@@ -244,7 +245,7 @@ class DockerStream:
         return update
 
 
-def _progress(document: dict[str, Any], known: TransferUpdate | None) -> tuple[int, int | None]:
+def _progress(document: JsonObject, known: TransferUpdate | None) -> tuple[int, int | None]:
     detail = document.get("progressDetail")
     current = detail.get("current") if isinstance(detail, dict) else None
     total = detail.get("total") if isinstance(detail, dict) else None
@@ -257,7 +258,7 @@ def _progress(document: dict[str, Any], known: TransferUpdate | None) -> tuple[i
     return current, total
 
 
-def described(document: dict[str, Any], events: list[Event]) -> list[str]:
+def described(document: JsonObject, events: list[Event]) -> list[str]:
     """Return the seed's texts for one document in the log; of a trace one for each step begun and each line."""
     if document.get("id") == TRACE:
         return [f"Build output: {text}" for event in events if (text := said_of(event))]

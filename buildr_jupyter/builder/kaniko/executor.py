@@ -14,11 +14,12 @@ import tarfile
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from buildr_jupyter.builder.engine_errors import BROKEN_OFF
 from buildr_jupyter.builder.kaniko import confinement
-from buildr_jupyter.engine.connection import translate
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.engine.connection import address_of, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon
 from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
@@ -58,8 +59,8 @@ class Container:
     """A container of an engine; the context is sent to it before it starts."""
 
     def __init__(
-        self, client: Any, image: str, *, files: Mapping[str, bytes], context: Iterable[bytes], network: str | None,
-        labels: Mapping[str, str],
+        self, client: EngineClient, image: str, *, files: Mapping[str, bytes], context: Iterable[bytes],
+        network: str | None, labels: Mapping[str, str],
     ) -> None:  # fmt: skip
         self._client, self._image, self._network = client, image, network
         self._files, self._context, self._labels = files, context, labels
@@ -97,12 +98,12 @@ class Container:
                 host_config=client.create_host_config(network_mode=self._network),
             )
             self._container = container = str(made["Id"])
-            if address := getattr(client, "buildr_address", None):
+            if address := address_of(client):
                 self._leash.hold_call(REMOVE_CONTAINER, container, address.url)
             if self._files:
                 client.put_archive(container, "/", _tar(self._files))
             client.put_archive(container, CONTEXT, self._context)
-            undo = cancel.on_cancel(lambda: client.kill(container) if _running(client, container) else None)
+            undo = cancel.on_cancel(lambda: _kill(client, container))
             try:
                 with interruptible(client, cancel.on_cancel) as watch:
                     output = watch(lambda: client.attach(container, stream=True, demux=True))
@@ -129,6 +130,8 @@ class Container:
         """Copy the folder out of the container."""
         from docker.errors import NotFound
 
+        if self._container is None:
+            return False
         try:
             chunks, _ = self._client.get_archive(self._container, MADE)
         except NotFound:
@@ -205,7 +208,12 @@ class Root:
         return True
 
 
-def _running(client: Any, container: str) -> bool:
+def _kill(client: EngineClient, container: str) -> None:
+    if _running(client, container):
+        client.kill(container)
+
+
+def _running(client: EngineClient, container: str) -> bool:
     return bool((client.inspect_container(container).get("State") or {}).get("Running"))
 
 

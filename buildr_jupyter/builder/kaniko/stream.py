@@ -6,17 +6,16 @@ Source: ``--log-format json`` of executor v1.24.0, run by the tests: its own wor
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.events.line_assembler import LogLines
-from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.json_object import JsonObject, parse_object
+from buildr_jupyter.model.progress import BuildWarning, StepStatus, StepUpdate
 from buildr_jupyter.process.run import Output
 
 __all__ = ["KanikoStream"]
@@ -106,7 +105,7 @@ class KanikoStream:
             self.base = found[1]
         return []
 
-    def _begin_step(self, title: str, status: Any = "running") -> list[Event]:
+    def _begin_step(self, title: str, status: StepStatus = "running") -> list[Event]:
         events = self._end_step()
         key = f"{self._stage}.{sum(1 for step in self.steps if step.startswith(f'{self._stage}.'))}"
         self._step = StepUpdate(key, title, status=status, started_at=self._clock())
@@ -117,18 +116,15 @@ class KanikoStream:
         self._lines.end()
         if self._step is None or self._step.finished_at is not None:
             return []
-        status = "cached" if self._step.status == "cached" else "done"
-        self._step = replace(self._step, status=status, finished_at=self._clock())  # type: ignore[arg-type]
+        status: StepStatus = "cached" if self._step.status == "cached" else "done"
+        self._step = replace(self._step, status=status, finished_at=self._clock())
         self.steps[self._step.step] = self._step
         return [self._step]
 
 
-def _document(text: str) -> dict[str, Any] | None:
+def _document(text: str) -> JsonObject | None:
     """Return the executor's own document on a line, None for what a command printed."""
     if not text.startswith('{"'):
         return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and {"level", "msg"} <= found.keys() else None
+    found = parse_object(text)
+    return found if found is not None and {"level", "msg"} <= found.keys() else None

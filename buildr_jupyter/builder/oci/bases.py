@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.errors import (
     BuildError,
     BuildrError,
@@ -47,7 +47,7 @@ class Bases:
         store: Store,
         using: Compressor,
         open_registry: Callable[[str, float | None], Registry],
-        open_engine: Callable[[], Any],
+        open_engine: OpenEngine,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.using = store, using
@@ -154,7 +154,9 @@ class Bases:
             yield replace(step, status="done")
             return base
 
-    def _save(self, client: Any, image_id: str, target: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+    def _save(
+        self, client: EngineClient, image_id: str, target: Path, cancel: CancelToken
+    ) -> Generator[Event, None, None]:
         check = cancelled_check(cancel.is_set)
         done = 0
         with target.open("wb") as out:

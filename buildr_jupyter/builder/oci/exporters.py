@@ -11,10 +11,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildr_jupyter import __version__
 from buildr_jupyter.builder.oci.bases import Bases
+from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import translate
 from buildr_jupyter.errors import BuildError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
@@ -49,7 +50,7 @@ class Outputs:
     """Brings an image to the outputs of a request."""
 
     def __init__(
-        self, store: Store, bases: Bases, registry: Callable[[str], Registry], open_engine: Callable[[], Any]
+        self, store: Store, bases: Bases, registry: Callable[[str], Registry], open_engine: OpenEngine
     ) -> None:
         self._store, self._bases, self._registry, self._open_engine = store, bases, registry, open_engine
         self._there: dict[tuple[str, str, str], float] = {}
@@ -234,7 +235,7 @@ def _of_base(bases: Bases, base: Base, layer: Layer, cancel: CancelToken) -> Cal
     return local
 
 
-def _common(client: Any, diff_ids: Sequence[str]) -> int:
+def _common(client: EngineClient, diff_ids: Sequence[str]) -> int:
     """Return how many of the first layers an engine has in one chain; moby's load reads no layer that is there.
 
     Source: moby ``image/tarexport/load.go``: a layer whose chain is known is taken as it is. Podman reads them all.

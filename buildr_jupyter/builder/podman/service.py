@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.builder.buildah.storage import swept
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable
 from buildr_jupyter.process.tempfiles import Scratch
@@ -79,10 +79,10 @@ class Service:
             self.folder.close()
             raise EnginePermission(f"the command {command!r} cannot be run: {error}", hint=INSTALL) from error
         self.address = f"unix://{self.path}"
-        self._client: Any = None
+        self._client: EngineClient | None = None
         self._wait()
 
-    def client(self) -> Any:
+    def client(self) -> EngineClient:
         """Return this service's connection, made once: podman takes a third of a second to tell its version."""
         if self._client is None:
             self._client = connect({"DOCKER_HOST": self.address})

@@ -19,6 +19,7 @@ import pytest
 from docker.errors import NotFound
 
 from buildr_jupyter.engine import orphans
+from buildr_jupyter.engine.connection import Address
 from buildr_jupyter.export.snapshot import take_snapshot
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import StepUpdate
@@ -35,6 +36,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from buildr_jupyter.engine import orphans
+from buildr_jupyter.engine.connection import Address
 from buildr_jupyter.pipeline import push_notice
 from buildr_jupyter.process import tempfiles
 from buildr_jupyter.export.snapshot import take_snapshot
@@ -199,7 +201,7 @@ class Answering(Engine):
 
     def __init__(self, address: str, **made: tuple[str, bool]) -> None:
         super().__init__()
-        self.buildr_address = SimpleNamespace(url=address)
+        self.buildr_address = Address(address, "given")
         self.made = made
         self.removed: list[str] = []
 
@@ -330,7 +332,7 @@ def test_notes_and_locks_are_private_too(tmp_path: Path, monkeypatch: pytest.Mon
     before = os.umask(0)
     try:
         orphans.labels()
-        orphans.abandon(SimpleNamespace(buildr_address=SimpleNamespace(url="tcp://x:1")), "abc")
+        orphans.abandon(SimpleNamespace(buildr_address=Address("tcp://x:1", "given")), "abc")
         push_notice.said(Path("/nb.ipynb"), [ImageRef.parse("reg.example/a:1")])
         Durations(tmp_path / "cache" / "buildr" / "durations.json").learn("a", [StepUpdate("1", "RUN x")], 1.0)
         taken = take_snapshot(["a"], {"a": [1]}, origins={}, limit_bytes=10_000)
