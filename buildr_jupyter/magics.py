@@ -154,11 +154,11 @@ class ContainerizeMagics(Magics, Configurable):
         from buildr_jupyter.pipeline.job import Job
         from buildr_jupyter.pipeline.planner import CellSource
 
-        runs = self.history.runs()
         path, name = self._notebook()
+        runs = self._mark_stale(self.history.runs(), path)
         folder = path.parent if path else self.folder
         source = CellSource(
-            runs=tuple(self._mark_stale(runs, path)),
+            runs=tuple(runs),
             target=runs[-1],
             folder=folder,
             notebook=name,
@@ -168,12 +168,13 @@ class ContainerizeMagics(Magics, Configurable):
         return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
-        from buildr_jupyter.notebook.cells import mark_stale, read_notebook
+        from buildr_jupyter.notebook.cells import mark_stale, read_notebook, with_tags
 
         if path is None:
             return runs
         try:
-            return mark_stale(runs, read_notebook(path), self.history.ran_at)
+            saved = read_notebook(path)
+            return with_tags(mark_stale(runs, saved, self.history.ran_at), saved)
         except BuildrError:  # a file that is just being saved: nothing is known of it
             return runs
 

@@ -104,6 +104,8 @@ RULES: Mapping[str, Rule] = {
     "name": _NAME,
     "tag": _YES,
     "param": _YES,
+    "return": _YES,
+    "trust_image": _NO,
     "env": _YES,
     "apt": _YES,
     "python": _YES,

@@ -22,6 +22,7 @@ from buildr_jupyter.config.parse import (
     parse_boolean,
     parse_choice,
     parse_mount,
+    parse_name,
     parse_number,
     parse_param,
     parse_platforms,
@@ -111,7 +112,24 @@ OPTIONS: tuple[Option, ...] = (
         project=True,
     ),
     Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
-    Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
+    Option(
+        "param",
+        "make the name an input of the program; auto takes every plain value; may be repeated",
+        "list",
+        metavar="NAME[=DEFAULT]",
+    ),
+    Option(
+        "return",
+        "give the name's value back after --run; _ is the value of the last expression; may be repeated",
+        "list",
+        metavar="NAME",
+    ),
+    Option(
+        "trust-image",
+        "read pickled values of this image, by its id, though no cell of this kernel made it; may be repeated",
+        "list",
+        metavar="ID",
+    ),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
     Option("snapshot-limit", "how large a snapshot may be: 1g if none", metavar="SIZE", setting=True),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
@@ -249,6 +267,8 @@ class Options:
     root: str | None = None
     exclude: tuple[str, ...] = ()
     params: tuple[tuple[str, str | None], ...] = ()
+    returns: tuple[str, ...] = ()
+    trust_images: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     snapshot_limit_bytes: int = 1 << 30
     recompute: tuple[str, ...] = ()
@@ -333,6 +353,8 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         root=get("root"),
         exclude=parse_strings(get("exclude")),
         params=tuple(parse_param(text) for text in parse_strings(get("param"))),
+        returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
+        trust_images=parse_strings(get("trust_image")),
         snapshots=parse_strings(get("snapshot")),
         snapshot_limit_bytes=parse_size("--snapshot-limit", get("snapshot_limit")) or 1 << 30,
         recompute=parse_strings(get("recompute")),

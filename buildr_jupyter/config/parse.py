@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "parse_boolean",
     "parse_choice",
     "parse_mount",
+    "parse_name",
     "parse_number",
     "parse_param",
     "parse_platforms",
@@ -86,6 +88,13 @@ def parse_param(text: str) -> tuple[str, str | None]:
     if not name.isidentifier():
         raise OptionError(f"--param: {name!r} is not a name", hint="write --param NAME or --param NAME=DEFAULT")
     return name, default if equals else None
+
+
+def parse_name(option: str, text: str) -> str:
+    """Return the name of a variable of the program."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise OptionError(f"{option}: {text!r} is not a name", hint=f"write {option} NAME, once for each name")
+    return text
 
 
 def parse_assignment(option: str, text: str) -> tuple[str, str]:

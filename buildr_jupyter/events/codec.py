@@ -12,10 +12,10 @@ from buildr_jupyter import errors, events, model
 __all__ = ["from_line", "to_line"]
 
 _KINDS = {
-    kind.__name__: kind
+    name: kind
     for module in (events, model)
-    for kind in vars(module).values()
-    if isinstance(kind, type) and is_dataclass(kind)
+    for name in module.__all__  # by name: a package imports what it gives only when it is asked
+    if isinstance(kind := getattr(module, name), type) and is_dataclass(kind)
 }
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""

@@ -53,6 +53,11 @@ def make_plan_record(cell: Mapping[str, Any], assembly: Assembly, *, context: Pa
         "image": None,
         "content_digest": plan.content_digest,
         "dockerfile": render_dockerfile(plan),
+        "interface": plan.interface.to_json(),
+        "candidates": [
+            {"name": one.name, "value": one.value, "origin": one.origin}
+            for one in (assembly.program.candidates if assembly.program else ())
+        ],
         "warnings": [clean_text(warning.text) for warning in assembly.warnings],
     }
     return json.dumps(record)
