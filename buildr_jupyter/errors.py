@@ -29,6 +29,7 @@
     │   ├── RegistryUnreachable     no answer, or no such host
     │   └── RegistryCertificate     TLS, but an unknown certificate
     ├── RunError                    the container could not be started or followed
+    │   └── ReturnError             a value that a run should have given back is missing, damaged or not trusted
     └── Cancelled                   a person stopped it                                (exit status 130)
 
 Each message says what failed, on what, and why; ``hint`` is one sentence about what to do next.
@@ -64,6 +65,7 @@ __all__ = [
     "RegistryUnauthorized",
     "RegistryUnreachable",
     "RequirementError",
+    "ReturnError",
     "RunError",
     "SettingError",
     "UnboundName",
@@ -271,6 +273,10 @@ class RunError(BuildrError):
         lines = super().render()
         lines[1:1] = [f"  | {line}" for line in self.log_tail[-10:]]
         return lines
+
+
+class ReturnError(RunError):
+    """A value that a run should have given back is missing, is not what its manifest says, or cannot be read."""
 
 
 class Cancelled(BuildrError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,9 @@ class ContainerizeMagics(Magics, Configurable):
         self._built: dict[str, str] = {}
         self._named: str | None = None
         self._setting_warnings: tuple[BuildWarning, ...] = ()
-        self.builds = Builds(shell, self._write)
+        self._made_here: set[str] = set()
+        self._returned: dict[int | None, tuple[str, ...]] = {}
+        self.builds = Builds(shell, self._write, self._bind)
 
     @no_var_expand
     @line_cell_magic
@@ -146,8 +149,18 @@ class ContainerizeMagics(Magics, Configurable):
         except BaseException as error:
             self._write(make_record(cell_of(job), error, duration_s=time.monotonic() - started) + "\n")
             raise
+        self._bind(job, outcome)
         self._write(make_record(cell_of(job), outcome) + "\n")
         return outcome
+
+    def _bind(self, job: Job, result: BuildResult) -> None:
+        """Bind the values that a run gave back, all of them or none; ``_`` stays IPython's own."""
+        run = result.run
+        if run is None or not run.returned or len(run.values) < len(run.returned):
+            return
+        named = {name: value for name, value in run.values.items() if name != "_"}
+        self.shell.user_ns.update(named)
+        self._returned[job.source.target.count] = tuple(named)  # type: ignore[union-attr]
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.dependencies.environment import Interpreter
@@ -155,7 +168,10 @@ class ContainerizeMagics(Magics, Configurable):
         from buildr_jupyter.pipeline.planner import CellSource
 
         path, name = self._notebook()
-        runs = self._mark_stale(self.history.runs(), path)
+        runs = [
+            replace(run, returned=self._returned[run.count]) if self._returned.get(run.count) else run
+            for run in self._mark_stale(self.history.runs(), path)
+        ]
         folder = path.parent if path else self.folder
         source = CellSource(
             runs=tuple(runs),
@@ -165,7 +181,10 @@ class ContainerizeMagics(Magics, Configurable):
             namespace=self.shell.user_ns,
         )
         interpreter, warnings = Interpreter.current(), self._setting_warnings
-        return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
+        return Job(
+            source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
+            made_here=self._made_here,
+        )  # fmt: skip
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
         from buildr_jupyter.notebook.cells import mark_stale, read_notebook, with_tags

@@ -19,6 +19,8 @@ _KINDS = {
 }
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
+_KEPT = ("values",)
+"""Fields of a run that stay in their process: values of any class; the files beside them say the same."""
 
 
 def to_line(value: Any) -> str:
@@ -41,7 +43,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {
             "$": type(value).__name__,
-            **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init},
+            **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init and f.name not in _KEPT},
         }
     if isinstance(value, Path):
         return {"$path": str(value)}

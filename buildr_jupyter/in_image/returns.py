@@ -189,9 +189,10 @@ def _save_pickle(value, sink):
 # -- reading
 
 
-def read_value(path: str, form: str) -> Any:
+def read_value(path: str, form: str, namespace: Any = None) -> Any:
     """Return the value of a file that ``write_value`` wrote; a pickle runs code, so that the caller must trust it.
 
+    A class of the program is the one that ``namespace`` has under its name, ``__main__`` where that is None.
     Raises what the format's reader raises.
     """
     if form == "json":
@@ -204,10 +205,27 @@ def read_value(path: str, form: str) -> Any:
     if form == "png":
         with open(path, "rb") as stream:
             return Picture(stream.read())
-    return _read_pickle(path)
+    return _read_pickle(path, namespace)
 
 
-def _read_pickle(path):
+class _Reader(pickle.Unpickler):
+    """Takes the notebook's own classes from its namespace."""
+
+    namespace = None
+
+    def find_class(self, module, name):
+        if module != "__main__" or self.namespace is None:
+            return super().find_class(module, name)
+        first, *rest = name.split(".")
+        if first not in self.namespace:
+            raise AttributeError("the notebook has no {!r} any more".format(first))
+        found = self.namespace[first]
+        for part in rest:
+            found = getattr(found, part)
+        return found
+
+
+def _read_pickle(path, namespace):
     with open(path, "rb") as stream:
         if stream.readline() != _MAGIC:
             raise ValueError("it does not begin as such a file does")
@@ -222,7 +240,9 @@ def _read_pickle(path):
             if stream.readinto(part) != size:
                 raise ValueError("it ends too early")
             parts.append(part)
-    return pickle.loads(bytes(parts[0]), buffers=parts[1:])  # noqa: S301 - the caller trusts who wrote it
+    reader = _Reader(io.BytesIO(parts[0]), buffers=parts[1:])
+    reader.namespace = namespace
+    return reader.load()
 
 
 class Picture(bytes):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Secret,
         Unsupported,
     )
-    from buildr_jupyter.model.result import BuildResult, RunResult
+    from buildr_jupyter.model.result import BuildResult, Returned, RunResult
 
 __all__ = [
     "Archive",
@@ -60,6 +60,7 @@ __all__ = [
     "Requirement",
     "ResolvedBase",
     "Return",
+    "Returned",
     "RunResult",
     "RunSpec",
     "Secret",
@@ -95,6 +96,7 @@ _MODULES = {
     "Requirement": "buildr_jupyter.model.plan",
     "ResolvedBase": "buildr_jupyter.model.capabilities",
     "Return": "buildr_jupyter.model.interface",
+    "Returned": "buildr_jupyter.model.result",
     "RunResult": "buildr_jupyter.model.result",
     "RunSpec": "buildr_jupyter.model.request",
     "Secret": "buildr_jupyter.model.request",

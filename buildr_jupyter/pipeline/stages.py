@@ -27,7 +27,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import push_notice
+from buildr_jupyter.pipeline import push_notice, values
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
 from buildr_jupyter.pipeline.verify import check_program
@@ -194,6 +194,8 @@ def _stream_build(
         )
     _check_supported(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
+    if not result.cached and result.image_id and values.from_kernel(job):
+        job.made_here.add(result.image_id)
     if result.archive:
         locks.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
@@ -202,6 +204,7 @@ def _stream_build(
         image=str(refs[0]),
         builder=builder.name,
         content_digest=plan.content_digest,
+        interface=plan.interface.to_label() if plan.interface else None,
         context=request.context,
         requirements=plan.requirements,
         names=plan.names,
@@ -303,6 +306,7 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             hint=f"start Docker or podman and run it again, or take it to one: {way}",
         ))  # fmt: skip
     options = job.options
+    output = job.source.folder / "output"
     environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
     spec = RunSpec(
         image=result.image,
@@ -313,7 +317,7 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         memory_bytes=options.memory_bytes,
         cpus=options.cpus,
         gpus=options.gpus,
-        output_dir=job.source.folder / "output",
+        output_dir=output,
     )
     runner: Any = runners.select(job.executor)
     if connected := _builder(job).capabilities().engine:
@@ -322,7 +326,8 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         ended = yield from _with_tail(runner.stream_run(spec, cancel))
     except BuildrError as error:
         raise _with(result, error) from error.__cause__
-    result = replace(result, run=ended)
+    own = values.own_folder(output)
+    result = replace(result, run=replace(ended, outputs=tuple(p for p in ended.outputs if own not in p.parents)))
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",
@@ -330,6 +335,12 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             exit_code=ended.exit_code,
             log_tail=ended.log_tail,
         ))  # fmt: skip
+    try:
+        result = values.with_returned(result, output, ended.outputs)
+        if job.reads_values:
+            result = yield from values.stream_values(job, result)
+    except BuildrError as error:
+        raise _with(result, error) from error.__cause__
     yield StageUpdate("run", "done")
     return result
 

@@ -100,5 +100,16 @@ def _result_fields(result: BuildResult) -> dict[str, Any]:
             "exit_code": result.run.exit_code,
             "stdout_tail": result.run.stdout_tail,
             "log_tail": [clean_text(line) for line in result.run.log_tail],
+            "returned": [
+                {
+                    "name": r.name,
+                    "format": r.format,
+                    "type": r.type,
+                    "size": r.size_bytes,
+                    "sha256": r.sha256,
+                    "path": str(r.path),
+                }
+                for r in result.run.returned
+            ],
         },
     }

@@ -714,6 +714,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
         "registry.transport",
         "set BUILDR_PLAIN_HTTP",
     ): "needs a registry beyond loopback: tests/unit/registry/test_client.py",
+    ("pipeline.values", "if you trust it"): "needs an engine: tests/integration/test_returned_values.py",
     ("runner.docker_runner", ""): "needs an engine: tests/integration/test_docker_runner.py",
 }
 """(module, how the hint begins) to why it is not tried here, and the test that shows its case."""
