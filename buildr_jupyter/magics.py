@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from buildr_jupyter.config.settings import Setting
     from buildr_jupyter.model.progress import BuildWarning
     from buildr_jupyter.model.result import BuildResult
+    from buildr_jupyter.model.sweep import SweepResult
     from buildr_jupyter.notebook.cells import CellRun
     from buildr_jupyter.notebook.kernel_history import KernelHistory
     from buildr_jupyter.pipeline.handle import Build
@@ -57,6 +58,8 @@ class ContainerizeMagics(Magics, Configurable):
     python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
     root = Unicode(None, allow_none=True, help="the project's folder, of which files keep their place").tag(config=True)
     snapshot_limit = Unicode(None, allow_none=True, help="how large a snapshot may be: 2g").tag(config=True)
+    map_limit = Unicode(None, allow_none=True, help="how many runs a grid may have").tag(config=True)
+    jobs = Unicode(None, allow_none=True, help="how many runs of a grid at a time").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 
@@ -74,8 +77,11 @@ class ContainerizeMagics(Magics, Configurable):
 
     @no_var_expand
     @line_cell_magic
-    def containerize(self, line: str, cell: str | None = None) -> BuildResult | Build | None:
-        """Make a container image of this cell; ``getdoc`` gives IPython the parser's whole help."""
+    def containerize(self, line: str, cell: str | None = None) -> Any:
+        """Make a container image of this cell; return a BuildResult, with a grid a SweepResult, detached a Build.
+
+        ``getdoc`` gives IPython the parser's whole help.
+        """
         from buildr_jupyter.config.options import make_line_parser, split_line
 
         try:
@@ -87,6 +93,9 @@ class ContainerizeMagics(Magics, Configurable):
             self._named = args.pop("notebook")
             status, keep = args.pop("status"), args.pop("keep")
             detach = args.pop("detach") or keep
+            if args.pop("runs"):
+                self._show_runs()
+                return None
             if status:
                 self.builds.show_status()
                 return None
@@ -99,19 +108,27 @@ class ContainerizeMagics(Magics, Configurable):
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
-    def _containerize(
-        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool
-    ) -> BuildResult | Build | None:
+    def _containerize(self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool) -> Any:
         from buildr_jupyter.config.options import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
+        if options.sweeps:
+            from buildr_jupyter.pipeline.sweeps import with_rows
+
+            if keep:
+                raise OptionError(
+                    "--keep: runs of a sweep outlive the kernel by themselves",
+                    hint="take --keep off the line; the same cell, run again, goes on where it stopped",
+                )
+            options = with_rows(options, self.shell.user_ns)
         if not cell.strip():
             raise OptionError("%%containerize: the cell is empty", hint="write the code below the first line")
         job = self._job(options)
         if options.here:
             self._run_here(cell)
         try:
-            return self._build(job, line, detach=detach, keep=keep)
+            result = self._build(job, line, detach=detach, keep=keep)
+            return self._swept(job, line, result) if options.sweeps else result
         except BuildrError as error:
             if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
                 raise
@@ -161,6 +178,26 @@ class ContainerizeMagics(Magics, Configurable):
         named = {name: value for name, value in run.values.items() if name != "_"}
         self.shell.user_ns.update(named)
         self._returned[job.source.target.count] = tuple(named)  # type: ignore[union-attr]
+
+    def _swept(self, job: Job, line: str, result: Any) -> Any:
+        """Return the sweep of a result, which can run what failed once more; a handle and a dry run as they are."""
+        sweep = getattr(result, "sweep", None)
+        if sweep is None:
+            return result
+        from buildr_jupyter.pipeline.stages import stream_more
+
+        once = replace(job, options=replace(job.options, again=False))
+
+        def again() -> Any:
+            more = self.builds.run(once, line, work=lambda job, token: stream_more(job, result, token, run=True))
+            return self._swept(once, line, more)
+
+        return replace(sweep, again=again)
+
+    def _show_runs(self) -> None:
+        from buildr_jupyter.commands.runs import list_runs, render_row
+
+        self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.dependencies.environment import Interpreter
@@ -315,6 +352,9 @@ def register(ipython: InteractiveShell) -> None:
     for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
         formatter = _formatters(ipython)[mime]
         formatter.for_type_by_name("buildr_jupyter.model.result", "BuildResult", globals()[name])
+    for mime, name in (("text/plain", "_print_sweep"), ("text/html", "_sweep_html")):
+        formatter = _formatters(ipython)[mime]
+        formatter.for_type_by_name("buildr_jupyter.model.sweep", "SweepResult", globals()[name])
     _own_display(ipython).for_type_by_name("buildr_jupyter.model.result", "BuildResult", magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
     magics.builds.warm_up()
@@ -346,6 +386,9 @@ def unregister(ipython: InteractiveShell) -> None:
         ipython.Completer.custom_matchers.remove(matcher)
     for formatter in (*(_formatters(ipython)[mime] for mime in ("text/plain", "text/html")), _own_display(ipython)):
         formatter.deferred_printers.pop(("buildr_jupyter.model.result", "BuildResult"), None)
+        formatter.deferred_printers.pop(("buildr_jupyter.model.sweep", "SweepResult"), None)
+        if "buildr_jupyter.model.sweep" in sys.modules:
+            formatter.type_printers.pop(sys.modules["buildr_jupyter.model.sweep"].SweepResult, None)
         if "buildr_jupyter.model.result" in sys.modules:
             formatter.type_printers.pop(sys.modules["buildr_jupyter.model.result"].BuildResult, None)
     delattr(ipython, _KEY)
@@ -361,3 +404,15 @@ def _result_html(result: BuildResult) -> str:
     from buildr_jupyter.ui.result import render_result_html
 
     return render_result_html(result)
+
+
+def _print_sweep(sweep: SweepResult, printer: Any, _cycle: bool) -> None:
+    from buildr_jupyter.ui.sweep import render_sweep_text
+
+    printer.text(render_sweep_text(sweep))
+
+
+def _sweep_html(sweep: SweepResult) -> str:
+    from buildr_jupyter.ui.sweep import render_sweep_html
+
+    return render_sweep_html(sweep)

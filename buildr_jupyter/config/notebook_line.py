@@ -106,6 +106,15 @@ RULES: Mapping[str, Rule] = {
     "param": _YES,
     "return": _YES,
     "trust_image": _NO,
+    "map": _NO,
+    "map_from": _NO,
+    "map_file": _NO,
+    "map_zip": _NO,
+    "map_limit": _NO,
+    "jobs": _NO,
+    "retries": _NO,
+    "fail_fast": _NO,
+    "again": _NO,
     "env": _YES,
     "apt": _YES,
     "python": _YES,
@@ -150,6 +159,7 @@ RULES: Mapping[str, Rule] = {
     "detach": _NO,
     "keep": _NO,
     "status": _NO,
+    "runs": _NO,
     "login": _NO,
 }
 """Every option of the line by its field. A test fails where an option of the parser has no row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,8 @@ from buildr_jupyter.config.parse import (
     parse_base,
     parse_boolean,
     parse_choice,
+    parse_count,
+    parse_map,
     parse_mount,
     parse_name,
     parse_number,
@@ -35,6 +37,7 @@ from buildr_jupyter.config.parse import (
 )
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.interface import Said
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
 
 __all__ = [
@@ -130,6 +133,20 @@ OPTIONS: tuple[Option, ...] = (
         "list",
         metavar="ID",
     ),
+    Option(
+        "map",
+        "run the image once for each of these values: a,b,c, a range 2..6, or a JSON list; may be repeated",
+        "list",
+        metavar="NAME=VALUES",
+    ),
+    Option("map-from", "run it once for each row: a list of dicts or a DataFrame of the kernel", metavar="EXPRESSION"),
+    Option("map-file", "run it once for each row of FILE.csv or FILE.jsonl", metavar="FILE"),
+    Option("map-zip", "pair the values of several --map instead of taking each with each", "flag"),
+    Option("map-limit", "how many runs a grid may have: 10000 if none", metavar="N", setting=True),
+    Option("jobs", "how many runs at a time: 2 if none", metavar="N", setting=True),
+    Option("retries", "how often a run that failed is tried again", metavar="N"),
+    Option("fail-fast", "stop the other runs when one has failed", "flag"),
+    Option("again", "do runs that are done once more", "flag"),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
     Option("snapshot-limit", "how large a snapshot may be: 1g if none", metavar="SIZE", setting=True),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
@@ -215,7 +232,8 @@ def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
 
 
 _EPILOG = """
-The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
+The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult,
+with --map a SweepResult.
 Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
 %config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
 %containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
@@ -234,6 +252,7 @@ def make_line_parser() -> OptionParser:
     parser.add_argument("--detach", action="store_true", help="give the prompt back at once; the value is a handle")
     parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
     parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
+    parser.add_argument("--runs", action="store_true", help="list the runs of sweeps that the journal knows")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser
 
@@ -269,6 +288,17 @@ class Options:
     params: tuple[tuple[str, str | None], ...] = ()
     returns: tuple[str, ...] = ()
     trust_images: tuple[str, ...] = ()
+    maps: tuple[tuple[str, str], ...] = ()
+    map_from: str | None = None
+    map_file: Path | None = None
+    map_zip: bool = False
+    map_limit: int = 10_000
+    rows: tuple[Mapping[str, Said], ...] = field(default=(), repr=False)
+    """Rows of ``map_file`` and ``map_from``, once they were read."""
+    jobs: int = 2
+    retries: int = 0
+    fail_fast: bool = False
+    again: bool = False
     snapshots: tuple[str, ...] = ()
     snapshot_limit_bytes: int = 1 << 30
     recompute: tuple[str, ...] = ()
@@ -295,6 +325,11 @@ class Options:
     pull: bool = False
     quiet: bool = False
     fallback_local: bool = False
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether the image is run once for each point of a grid."""
+        return bool(self.maps or self.map_from or self.map_file or self.rows)
 
     def refs(self, default_name: str) -> tuple[ImageRef, ...]:
         """Return the references of the image, the main one first; raises ImageRefError."""
@@ -337,12 +372,13 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         raise OptionError(
             f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them"
         )
+    maps = tuple(parse_map(text) for text in parse_strings(get("map")))
     return Options(
         name=name,
         repository=get("repository"),
         tags=parse_strings(get("tag")),
         publish=parse_boolean("publish", get("publish")),
-        run=bool(get("run")),
+        run=bool(get("run") or maps or get("map_from") or get("map_file")),
         here=bool(get("here")),
         builder=get("builder") or "auto",
         base=parse_base(get("base")),
@@ -352,9 +388,15 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         include=parse_strings(get("include")),
         root=get("root"),
         exclude=parse_strings(get("exclude")),
-        params=tuple(parse_param(text) for text in parse_strings(get("param"))),
+        params=_params(get("param"), maps),
         returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
         trust_images=parse_strings(get("trust_image")),
+        maps=maps,
+        map_from=get("map_from"),
+        map_file=base_folder / Path(str(get("map_file"))).expanduser() if get("map_file") else None,
+        map_limit=parse_count("--map-limit", get("map_limit"), 10_000, least=1),
+        jobs=parse_count("--jobs", get("jobs"), 2, least=1),
+        retries=parse_count("--retries", get("retries"), 0),
         snapshots=parse_strings(get("snapshot")),
         snapshot_limit_bytes=parse_size("--snapshot-limit", get("snapshot_limit")) or 1 << 30,
         recompute=parse_strings(get("recompute")),
@@ -375,8 +417,23 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
-        **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
+        map_zip=bool(get("map_zip")),
+        fail_fast=bool(get("fail_fast")),
+        again=bool(get("again")),
+        dry_run=bool(get("dry_run")),
+        check=bool(get("check")),
+        no_cache=bool(get("no_cache")),
+        pull=bool(get("pull")),
+        quiet=bool(get("quiet")),
+        fallback_local=bool(get("fallback_local")),
     )
+
+
+def _params(said: Any, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
+    """Return the inputs that are asked for; what a map gives is one."""
+    params = tuple(parse_param(text) for text in parse_strings(said))
+    known = {name for name, _ in params}
+    return (*params, *((name, None) for name in dict(maps) if name not in known))
 
 
 # The seed's options --------------------------------------------------------------------------------------------------

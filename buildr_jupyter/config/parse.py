@@ -17,6 +17,8 @@ __all__ = [
     "parse_base",
     "parse_boolean",
     "parse_choice",
+    "parse_count",
+    "parse_map",
     "parse_mount",
     "parse_name",
     "parse_number",
@@ -183,6 +185,23 @@ def parse_size(option: str, value: str | None) -> int | None:
     if not match or not float(match[1]):
         raise OptionError(f"{option}: {value!r} is not a size", hint="write it as 512m or 2g")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def parse_map(text: str) -> tuple[str, str]:
+    """Return name and values of ``NAME=VALUES``; raises OptionError."""
+    name, equals, values = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="--map rate=0.1,0.01, or --map depth=2..6")
+    return name, values
+
+
+def parse_count(option: str, value: Any, default: int, *, least: int = 0) -> int:
+    """Return a whole number of at least ``least``, the default for None."""
+    if value is None:
+        return default
+    if not re.fullmatch(r"\d{1,9}", str(value).strip()) or int(value) < least:
+        raise OptionError(f"{option}: {value!r} is not a whole number from {least} on")
+    return int(value)
 
 
 def parse_number(option: str, value: Any) -> float | None:

@@ -19,7 +19,7 @@ _KINDS = {
 }
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
-_KEPT = ("values",)
+_KEPT = ("values", "inputs")
 """Fields of a run that stay in their process: values of any class; the files beside them say the same."""
 
 

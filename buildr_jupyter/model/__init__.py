@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from buildr_jupyter.model.result import BuildResult, Returned, RunResult
+    from buildr_jupyter.model.sweep import RunGroup, SweepResult
 
 __all__ = [
     "Archive",
@@ -61,10 +62,12 @@ __all__ = [
     "ResolvedBase",
     "Return",
     "Returned",
+    "RunGroup",
     "RunResult",
     "RunSpec",
     "Secret",
     "StepUpdate",
+    "SweepResult",
     "Unsupported",
 ]
 
@@ -97,10 +100,12 @@ _MODULES = {
     "ResolvedBase": "buildr_jupyter.model.capabilities",
     "Return": "buildr_jupyter.model.interface",
     "Returned": "buildr_jupyter.model.result",
+    "RunGroup": "buildr_jupyter.model.sweep",
     "RunResult": "buildr_jupyter.model.result",
     "RunSpec": "buildr_jupyter.model.request",
     "Secret": "buildr_jupyter.model.request",
     "StepUpdate": "buildr_jupyter.model.progress",
+    "SweepResult": "buildr_jupyter.model.sweep",
     "Unsupported": "buildr_jupyter.model.request",
 }
 

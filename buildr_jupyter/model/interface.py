@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["INTERFACE_LABEL", "Candidate", "Input", "Interface", "Return", "option_of"]
+__all__ = ["INTERFACE_LABEL", "Candidate", "Input", "Interface", "Return", "Said", "option_of"]
 
 INTERFACE_LABEL = "io.buildr.interface"
 """The image's label that holds the interface as canonical JSON."""
@@ -117,6 +117,14 @@ class Candidate:
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value}, {self.origin}: --param {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value as it was said: a text, to be read by the input's type, or what JSON can hold."""
+
+    text: str | None = None
+    value: Any = None
 
 
 def _list(data: Mapping[str, Any], name: str) -> list[Any]:

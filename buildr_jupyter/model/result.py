@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from buildr_jupyter.model.plan import (
     FileNote,
@@ -52,6 +52,16 @@ class RunResult:
     """What it gave back, as files, in the order of ``--return``."""
     values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
     """The same by name, as values; a pickle of an image that is not trusted is not among them."""
+    inputs: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """Of a sweep's run: the plain values of all its inputs."""
+    state: Literal["done", "failed", "cancelled", "lost"] = "done"
+    """How a sweep's run ended."""
+    key: str = ""
+    """Of a sweep's run: what it is known by, 64 hex digits."""
+    reason: str = ""
+    """Why a sweep's run is not done, in one sentence."""
+    reused: bool = False
+    """A sweep's run that had been done before."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,6 +93,8 @@ class BuildResult:
     images: tuple[BuildResult, ...] = ()
     """One for each platform, where several were built."""
     run: RunResult | None = None
+    sweep: Sequence[RunResult] | None = None
+    """A SweepResult, where the image was run for each point of a grid."""
     requirements: tuple[Requirement, ...] = ()
     names: tuple[NameNote, ...] = ()
     files: tuple[FileNote, ...] = ()

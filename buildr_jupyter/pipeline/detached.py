@@ -133,8 +133,7 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
         undo = cancel.on_cancel(stop)
         try:
             result = yield from _follow(place, helper)
-            if not result.cached and result.image_id and values.from_kernel(job):
-                job.made_here.add(result.image_id)
+            values.remember(job, result)
             return (yield from values.stream_values(job, result))
         finally:
             undo()

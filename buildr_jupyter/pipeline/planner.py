@@ -120,7 +120,9 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
             hint="--dockerfile FILE; for the running container there is --run-env",
         )
     if options.returns and options.dockerfile == "-":
-        raise OptionError("--return: a cell that is a Dockerfile has no values", hint="take --return off the line")
+        raise OptionError(
+            "--return: a cell that is a Dockerfile has no values", hint="return values from a cell of Python"
+        )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
     program, imports, entries, given = _program_of(source, options)

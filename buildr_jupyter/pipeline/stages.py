@@ -27,7 +27,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import push_notice, values
+from buildr_jupyter.pipeline import push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
 from buildr_jupyter.pipeline.verify import check_program
@@ -131,6 +131,9 @@ def stream_rest(
 ) -> Generator[Event, None, BuildResult]:
     """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock."""
     refs = job.refs
+    if job.options.sweeps:
+        with _stage("export"):
+            sweeps.check_grid(job, assembly.plan.interface)
     if job.options.publish:
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
@@ -194,8 +197,7 @@ def _stream_build(
         )
     _check_supported(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
-    if not result.cached and result.image_id and values.from_kernel(job):
-        job.made_here.add(result.image_id)
+    values.remember(job, result)
     if result.archive:
         locks.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
@@ -306,6 +308,20 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             hint=f"start Docker or podman and run it again, or take it to one: {way}",
         ))  # fmt: skip
     options = job.options
+
+    def make_runner() -> Any:
+        runner: Any = runners.select(job.executor)
+        if connected := _builder(job).capabilities().engine:
+            runner.docker_client = connected()
+        return runner
+
+    if options.sweeps:
+        try:
+            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+        yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
+        return result
     output = job.source.folder / "output"
     environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
     spec = RunSpec(
@@ -319,11 +335,8 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         gpus=options.gpus,
         output_dir=output,
     )
-    runner: Any = runners.select(job.executor)
-    if connected := _builder(job).capabilities().engine:
-        runner.docker_client = connected()
     try:
-        ended = yield from _with_tail(runner.stream_run(spec, cancel))
+        ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
     except BuildrError as error:
         raise _with(result, error) from error.__cause__
     own = values.own_folder(output)

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput
+from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput, RunUpdate
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.secretscan import search
@@ -187,6 +187,9 @@ class _Masker:
                 return self._changed(event, title=self.text(event.title))
             case BuildWarning():
                 return self._changed(event, text=self.text(event.text), hint=event.hint and self.text(event.hint))
+            case RunUpdate():
+                tail = tuple(self.text(line) for line in event.log_tail)
+                return replace(event, title=self.text(event.title), reason=self.text(event.reason), log_tail=tail)
             case Finished():
                 return Finished(self.result(event.result))
         return event

@@ -13,6 +13,7 @@ from buildr_jupyter.model.plan import FileNote
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.sweep import sweep_record
 
 __all__ = ["error_fields", "make_plan_record", "make_record"]
 
@@ -31,7 +32,7 @@ def make_record(cell: Mapping[str, Any], outcome: BuildResult | BaseException, *
         "stage": getattr(failed, "stage", None) if failed else None,
         "image": None, "image_id": None, "digest": None, "size_bytes": None, "unpacked_bytes": None,
         "duration_s": round(duration_s, 3), "cached": False, "context": None, "requirements": [], "names": [],
-        "files": [], "pushed": [], "archive": None, "run": None, "error": None,
+        "files": [], "pushed": [], "archive": None, "run": None, "sweep": None, "error": None,
     }  # fmt: skip
     if result is not None:
         record |= _result_fields(result)
@@ -95,6 +96,7 @@ def _result_fields(result: BuildResult) -> dict[str, Any]:
         "files": [{"path": f.path, "bytes": f.bytes, "why": f.why} for f in result.files],
         "pushed": list(result.pushed),
         "archive": str(result.archive) if result.archive else None,
+        "sweep": None if result.sweep is None else sweep_record(result.sweep),
         "run": result.run
         and {
             "exit_code": result.run.exit_code,

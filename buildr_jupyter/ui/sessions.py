@@ -45,12 +45,12 @@ class Builds:
 
     # -- one build
 
-    def run(self, job: Job, line: str) -> BuildResult:
-        """Build in this thread and return the result; its pictures are shown under it."""
+    def run(self, job: Job, line: str, **how: Any) -> BuildResult:
+        """Build in this thread and return the result; its pictures are shown under it. ``how`` is for ``Build``."""
         from buildr_jupyter.pipeline.handle import Build
 
         pane = self._pane(job, line)
-        build = Build(job, [pane or self._lines(job)])
+        build = Build(job, [pane or self._lines(job)], **how)
         self._hold(build, pane)
         try:
             result = build.run()
@@ -59,7 +59,7 @@ class Builds:
                 _render_once(error)
             raise
         self._bind(job, result)
-        if pane is not None:
+        if pane is not None and result.sweep is None:
             self.shown = result
         self._show_pictures(result)
         return result
