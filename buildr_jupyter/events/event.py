@@ -100,6 +100,8 @@ class RunUpdate:
     reused: bool = False
     log_tail: tuple[str, ...] = ()
     """The last lines of one that failed."""
+    returned: tuple[tuple[str, str], ...] = ()
+    """Of one that is done: names and short texts of the scalars that it gave back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class Carried(Layout):
         check_options(self.params)
         enums = enums_of(statement.node for statement in sliced.kept)
         inputs = []
-        for name, text in self.params.items():
+        for name, text in sorted(self.params.items()):  # whoever asked for them, in whatever order: one image
             if not name.isidentifier():
                 raise OptionError(f"--param {name}: not a name")
             found = self._assignment(sliced, name)

@@ -8,6 +8,7 @@ twice. Files are collected into a folder beside, checked, and then renamed: ther
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import secrets
@@ -40,6 +41,7 @@ KEY_LABEL = "io.buildr.run"
 """Label of a sweep's run: its key."""
 _LOCK_LOOK_S = 0.1
 _QUEUED = 10_000
+_SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Sweep:
             if (kept := self._kept(task)) is not None:
                 if left is not None:
                     runner.remove(left)
-                say(replace(self._update(task, total, "done", ended=True), reused=True))
+                say(replace(self._update(task, total, "done", ended=True), reused=True, returned=_scalars(kept)))
                 return kept
             result = self._attempt(task, total, 1, runner, left, say, cancel)
             if left is not None and result.state == "lost":  # another process took it away meanwhile
@@ -163,7 +165,10 @@ class Sweep:
                     break
                 result = self._attempt(task, total, attempt, runner, None, say, cancel)
         said = self._update(task, total, result.state, ended=True, reason=result.reason)
-        say(replace(said, log_tail=() if result.state == "done" else result.log_tail))
+        done = result.state == "done"
+        if said.finished_at is not None and result.duration_s:
+            said = replace(said, started_at=said.finished_at - result.duration_s)
+        say(replace(said, log_tail=() if done else result.log_tail, returned=_scalars(result)))
         return result
 
     def _attempt(
@@ -183,6 +188,7 @@ class Sweep:
             if group is None:
                 say(self._update(task, total, "starting"))
                 group = _drain(runner.start(task.spec, cancel), lambda _: None)
+            began = self.clock()
             say(self._update(task, total, "running", began=began))
             ended = _drain(runner.follow(group, cancel), _warnings(say))[0]
             if ended.exit_code == 0:
@@ -351,6 +357,18 @@ def _borrowed(runners: queue.SimpleQueue[Runner], make: Callable[[], Runner]) ->
 
 def _name(task: Task) -> str:
     return task.spec.name
+
+
+def _scalars(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """Return the names and texts of what is small enough to be shown while other runs go on."""
+    found = []
+    for one in result.returned:
+        if one.format == "json" and one.size_bytes <= _SHOWN_BYTES:
+            with contextlib.suppress(OSError, ValueError):
+                value = json.loads(one.path.read_bytes())
+                if value is not None and not isinstance(value, (list, dict)):
+                    found.append((one.name, value if isinstance(value, str) else json.dumps(value)))
+    return tuple(found)
 
 
 def _drain(stream: Generator[Event, None, Any], say: Callable[[Event], None]) -> Any:

@@ -189,7 +189,10 @@ class _Masker:
                 return self._changed(event, text=self.text(event.text), hint=event.hint and self.text(event.hint))
             case RunUpdate():
                 tail = tuple(self.text(line) for line in event.log_tail)
-                return replace(event, title=self.text(event.title), reason=self.text(event.reason), log_tail=tail)
+                given = tuple((name, self.text(value)) for name, value in event.returned)
+                return replace(
+                    event, title=self.text(event.title), reason=self.text(event.reason), log_tail=tail, returned=given
+                )
             case Finished():
                 return Finished(self.result(event.result))
         return event

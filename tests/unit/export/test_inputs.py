@@ -145,7 +145,7 @@ def test_candidates_and_auto(tmp_path: Path) -> None:
     ]
     assert not program.interface
     auto = make(cells, params=(("auto", None),))
-    assert [(one.name, one.type) for one in auto.interface.inputs] == [("n", "int"), ("k", "str")]
+    assert [(one.name, one.type) for one in auto.interface.inputs] == [("k", "str"), ("n", "int")]
     assert auto.candidates == ()
     assert run(auto, tmp_path, "--n", "5", "--k", "b").stdout == "5 10 b 2 [1]\n"
     none = make(["print(1)"], params=(("auto", None),))
