@@ -59,6 +59,8 @@ def prepare(job: Job, folder: Path | None = None) -> Assembly:
     job.options.check_publish(by_docker_rules=job.by_docker_rules)
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
+        if job.options.sweeps:
+            sweeps.check_grid(job, assembly.plan.interface)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
     if plan is not assembly.plan:
@@ -131,9 +133,6 @@ def stream_rest(
 ) -> Generator[Event, None, BuildResult]:
     """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock."""
     refs = job.refs
-    if job.options.sweeps:
-        with _stage("export"):
-            sweeps.check_grid(job, assembly.plan.interface)
     if job.options.publish:
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))

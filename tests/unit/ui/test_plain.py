@@ -98,7 +98,7 @@ def test_the_record_has_every_field_in_every_case() -> None:
         "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "sweep", "error",
     }  # fmt: skip
     assert (ok["status"], failed["status"], cancelled["status"]) == ("ok", "failed", "cancelled")
-    assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": []}
+    assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": [], "returned": []}
     assert failed["error"] == {
         "type": "BuildError", "message": "Image build failed: x", "hint": "mend", "step": "RUN y", "log_tail": ["a", "b"],
     }  # fmt: skip
