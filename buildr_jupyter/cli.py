@@ -75,6 +75,15 @@ def make_parser() -> OptionParser:
     rebase.add_argument("--load", action="store_true", help="load it into the engine, too")
     rebase.add_argument("--publish", action="store_true", help="push it, too")
     rebase.add_argument("--json", action="store_true")
+    runs = commands.add_parser("runs", help="the runs of sweeps that the journal knows")
+    runs.add_argument(
+        "action", nargs="?", choices=("list", "show", "logs", "values", "cancel", "prune"), default="list"
+    )
+    runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
+    runs.add_argument("--json", action="store_true", help="one JSON line for each run")
+    runs.add_argument(
+        "--older-than", type=_age, metavar="AGE", help="prune runs that ended before, with their values: 30d if none"
+    )
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
@@ -205,6 +214,13 @@ def _context_job(args: argparse.Namespace) -> Job:
     folder = Path.cwd() / args.from_context
     found = settings.gather(line=_given(args), environ=os.environ, site=_site())
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=Path.cwd())
+    if options.sweeps:
+        from buildr_jupyter.pipeline.sweeps import with_rows
+
+        # The folder says what its inputs are; what a map names is none of its own.
+        named = dict(options.maps)
+        own = tuple(one for one in options.params if one[0] not in named)
+        options = replace(with_rows(options, None), params=own)
     bases = found.get("allow_base")
     source = ContextSource(folder, parse_strings(bases.value if bases else ()))
     return Job(source, options, Interpreter.current(), dict(os.environ))
@@ -240,6 +256,10 @@ def _job(args: argparse.Namespace, notebook: Notebook, index: int, interpreter: 
         line["name"] = line.pop("image")
     found = settings.gather(line=line | given, project=project, environ=os.environ, site=site)
     options = make_options({name: setting.value for name, setting in found.items()}, base_folder=notebook.folder)
+    if options.sweeps:
+        from buildr_jupyter.pipeline.sweeps import with_rows
+
+        options = with_rows(options, None)
     source = CellSource(tuple(runs), runs[-1], notebook.folder, notebook.name, None, siblings)
     warnings = [warning for file in (project, *site) for warning in file.warnings]
     if options.dockerfile is None and said["dockerfile"] == "-":
@@ -332,11 +352,13 @@ def _export(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.pipeline.driver import drive
     from buildr_jupyter.ui import json_record, plain, plan_report
     from buildr_jupyter.ui.json_record import make_record
     from buildr_jupyter.ui.result import render_result_text
+    from buildr_jupyter.ui.sweep import render_sweep_text
 
     status = 0
     for job in _jobs(args):
@@ -356,6 +378,10 @@ def _build(args: argparse.Namespace) -> int:
             sys.stdout.flush()
         elif not isinstance(outcome, BaseException):
             sys.stdout.write(render_result_text(outcome) + "\n")
+            if outcome.sweep is not None:
+                sys.stdout.write(render_sweep_text(outcome.sweep) + "\n")
+        if isinstance(outcome, BuildResult) and any(run.state != "done" for run in outcome.sweep or ()):
+            status = max(status, 1)
         if isinstance(outcome, KeyboardInterrupt):
             raise outcome
         if isinstance(outcome, BuildrError):
@@ -367,8 +393,11 @@ def _build(args: argparse.Namespace) -> int:
 def _windows(job: Job, *, as_json: bool) -> list[Display]:
     """Progress goes to standard error; with --json the container's output does, too."""
     from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay, write_output
+    from buildr_jupyter.ui.sweep import JsonRuns
 
     output = (lambda event: sys.stderr.write(event.text)) if as_json else write_output
+    if as_json and job.options.sweeps:
+        return [TextDisplay(sys.stderr.write, output=output), JsonRuns(sys.stdout.write)]
     return [QuietDisplay(output) if job.options.quiet else TextDisplay(sys.stderr.write, output=output)]
 
 
@@ -387,6 +416,38 @@ def _inspect(args: argparse.Namespace) -> int:
     for number, row in enumerate(inspect(args.image)):
         text = json.dumps(row) if args.json else ("\n" if number else "") + render(row)
         sys.stdout.write(text + "\n")
+    return 0
+
+
+def _runs(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands import runs
+
+    if args.action not in ("list", "prune") and not args.key:
+        raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
+    if args.action == "list":
+        rows = runs.list_runs()
+    elif args.action in ("show", "logs", "values"):
+        rows = [runs.find(args.key)]
+    else:
+        lines: list[str] = []
+        if args.action == "cancel":
+            runs.cancel(args.key, lines.append)
+        else:
+            runs.prune(lines.append, older_than_s=runs.KEPT_S if args.older_than is None else args.older_than)
+        if not args.json:
+            sys.stdout.write("".join(lines))
+        return _done(args, action=args.action, lines=[line.rstrip("\n") for line in lines])
+    for row in rows:
+        if args.json:
+            sys.stdout.write(json.dumps(runs.to_json(row)) + "\n")
+        elif args.action == "logs":
+            sys.stdout.write("".join(f"{line}\n" for line in row.log_tail))
+        elif args.action == "values":
+            found = sorted((row.folder / ".buildr" / "returns").glob("*")) if row.folder else []
+            sys.stdout.write("".join(f"{path}\n" for path in found))
+        else:
+            reason = f"\n    {row.reason}" if row.reason and args.action == "show" else ""
+            sys.stdout.write(runs.render_row(row) + reason + "\n")
     return 0
 
 
@@ -484,6 +545,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": _build,
     "images": _images,
     "inspect": _inspect,
+    "runs": _runs,
     "rebase": _rebase,
     "doctor": _doctor,
     "login": _login,

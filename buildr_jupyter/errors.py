@@ -29,6 +29,9 @@
     │   ├── RegistryUnreachable     no answer, or no such host
     │   └── RegistryCertificate     TLS, but an unknown certificate
     ├── RunError                    the container could not be started or followed
+    │   ├── RunLost                 the container is gone, and nothing tells how it ended
+    │   └── ReturnError             a value that a run should have given back is missing, damaged or not trusted
+    ├── JournalError                the journal of runs cannot be used
     └── Cancelled                   a person stopped it                                (exit status 130)
 
 Each message says what failed, on what, and why; ``hint`` is one sentence about what to do next.
@@ -55,6 +58,7 @@ __all__ = [
     "ExportError",
     "FileRefused",
     "ImageRefError",
+    "JournalError",
     "LeakError",
     "NotebookError",
     "OptionError",
@@ -64,7 +68,9 @@ __all__ = [
     "RegistryUnauthorized",
     "RegistryUnreachable",
     "RequirementError",
+    "ReturnError",
     "RunError",
+    "RunLost",
     "SettingError",
     "UnboundName",
     "UnknownSpec",
@@ -271,6 +277,18 @@ class RunError(BuildrError):
         lines = super().render()
         lines[1:1] = [f"  | {line}" for line in self.log_tail[-10:]]
         return lines
+
+
+class RunLost(RunError):
+    """What ran is gone, and nothing tells how it ended."""
+
+
+class ReturnError(RunError):
+    """A value that a run should have given back is missing, is not what its manifest says, or cannot be read."""
+
+
+class JournalError(BuildrError):
+    """The journal of runs is damaged, of a newer version, or lies where this user may not write."""
 
 
 class Cancelled(BuildrError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from buildr_jupyter.config.settings import Setting
     from buildr_jupyter.model.progress import BuildWarning
     from buildr_jupyter.model.result import BuildResult
+    from buildr_jupyter.model.sweep import SweepResult
     from buildr_jupyter.notebook.cells import CellRun
     from buildr_jupyter.notebook.kernel_history import KernelHistory
     from buildr_jupyter.pipeline.handle import Build
@@ -56,6 +58,8 @@ class ContainerizeMagics(Magics, Configurable):
     python = Unicode(None, allow_none=True, help="Python version in the image").tag(config=True)
     root = Unicode(None, allow_none=True, help="the project's folder, of which files keep their place").tag(config=True)
     snapshot_limit = Unicode(None, allow_none=True, help="how large a snapshot may be: 2g").tag(config=True)
+    map_limit = Unicode(None, allow_none=True, help="how many runs a grid may have").tag(config=True)
+    jobs = Unicode(None, allow_none=True, help="how many runs of a grid at a time").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 
@@ -86,12 +90,17 @@ class ContainerizeMagics(Magics, Configurable):
         self._built: dict[str, str] = {}
         self._named: str | None = None
         self._setting_warnings: tuple[BuildWarning, ...] = ()
-        self.builds = Builds(shell, self._write)
+        self._made_here: set[str] = set()
+        self._returned: dict[int | None, tuple[str, ...]] = {}
+        self.builds = Builds(shell, self._write, self._bind)
 
     @no_var_expand
     @line_cell_magic
-    def containerize(self, line: str, cell: str | None = None) -> BuildResult | Build | None:
-        """Make a container image of this cell; ``getdoc`` gives IPython the parser's whole help."""
+    def containerize(self, line: str, cell: str | None = None) -> Any:
+        """Make a container image of this cell; return a BuildResult, with a grid a SweepResult, detached a Build.
+
+        ``getdoc`` gives IPython the parser's whole help.
+        """
         from buildr_jupyter.config.options import make_line_parser, split_line
 
         try:
@@ -103,6 +112,9 @@ class ContainerizeMagics(Magics, Configurable):
             self._named = args.pop("notebook")
             status, keep = args.pop("status"), args.pop("keep")
             detach = args.pop("detach") or keep
+            if args.pop("runs"):
+                self._show_runs()
+                return None
             if status:
                 self.builds.show_status()
                 return None
@@ -128,19 +140,27 @@ class ContainerizeMagics(Magics, Configurable):
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
-    def _containerize(
-        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool
-    ) -> BuildResult | Build | None:
+    def _containerize(self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool) -> Any:
         from buildr_jupyter.config.options import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
+        if options.sweeps:
+            from buildr_jupyter.pipeline.sweeps import with_rows
+
+            if keep:
+                raise OptionError(
+                    "--keep: runs of a sweep outlive the kernel by themselves",
+                    hint="take --keep off the line; the same cell, run again, goes on where it stopped",
+                )
+            options = with_rows(options, self.shell.user_ns)
         if not cell.strip():
             raise OptionError("%%containerize: the cell is empty", hint="write the code below the first line")
         job = self._job(options)
         if options.here:
             self._run_here(cell)
         try:
-            return self._build(job, line, detach=detach, keep=keep)
+            result = self._build(job, line, detach=detach, keep=keep)
+            return self._swept(job, line, result) if options.sweeps else result
         except BuildrError as error:
             if not options.fallback_local or isinstance(error, OptionError | LeakError | ExportError):
                 raise
@@ -178,34 +198,71 @@ class ContainerizeMagics(Magics, Configurable):
         except BaseException as error:
             self._write(make_record(cell_of(job), error, duration_s=time.monotonic() - started) + "\n")
             raise
+        self._bind(job, outcome)
         self._write(make_record(cell_of(job), outcome) + "\n")
         return outcome
+
+    def _bind(self, job: Job, result: BuildResult) -> None:
+        """Bind the values that a run gave back, all of them or none; ``_`` stays IPython's own."""
+        run = result.run
+        if run is None or not run.returned or len(run.values) < len(run.returned):
+            return
+        named = {name: value for name, value in run.values.items() if name != "_"}
+        self.shell.user_ns.update(named)
+        self._returned[job.source.target.count] = tuple(named)  # type: ignore[union-attr]
+
+    def _swept(self, job: Job, line: str, result: Any) -> Any:
+        """Return the sweep of a result, which can run what failed once more; a handle and a dry run as they are."""
+        sweep = getattr(result, "sweep", None)
+        if sweep is None:
+            return result
+        from buildr_jupyter.pipeline.stages import stream_more
+
+        once = replace(job, options=replace(job.options, again=False))
+
+        def again() -> Any:
+            more = self.builds.run(once, line, work=lambda job, token: stream_more(job, result, token, run=True))
+            return self._swept(once, line, more)
+
+        return replace(sweep, again=again)
+
+    def _show_runs(self) -> None:
+        from buildr_jupyter.commands.runs import list_runs, render_row
+
+        self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.dependencies.environment import Interpreter
         from buildr_jupyter.pipeline.job import Job
         from buildr_jupyter.pipeline.planner import CellSource
 
-        runs = self.history.runs()
         path, name = self._notebook()
+        runs = [
+            replace(run, returned=self._returned[run.count]) if self._returned.get(run.count) else run
+            for run in self._mark_stale(self.history.runs(), path)
+        ]
         folder = path.parent if path else self.folder
         source = CellSource(
-            runs=tuple(self._mark_stale(runs, path)),
+            runs=tuple(runs),
             target=runs[-1],
             folder=folder,
             notebook=name,
             namespace=self.shell.user_ns,
         )
         interpreter, warnings = Interpreter.current(), self._setting_warnings
-        return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
+        return Job(
+            source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
+            made_here=self._made_here,
+        )  # fmt: skip
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
-        from buildr_jupyter.notebook.cells import mark_stale, read_notebook
+        from buildr_jupyter.notebook.cells import mark_stale, read_notebook, with_tags
 
         if path is None:
             return runs
         try:
-            return mark_stale(runs, read_notebook(path), self.history.ran_at)
+            saved = read_notebook(path)
+            return with_tags(mark_stale(runs, saved, self.history.ran_at), saved)
         except BuildrError:  # a file that is just being saved: nothing is known of it
             return runs
 
@@ -317,6 +374,9 @@ def register(ipython: InteractiveShell) -> None:
     for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
         formatter = _formatters(ipython)[mime]
         formatter.for_type_by_name("buildr_jupyter.model.result", "BuildResult", globals()[name])
+    for mime, name in (("text/plain", "_print_sweep"), ("text/html", "_sweep_html")):
+        formatter = _formatters(ipython)[mime]
+        formatter.for_type_by_name("buildr_jupyter.model.sweep", "SweepResult", globals()[name])
     _own_display(ipython).for_type_by_name("buildr_jupyter.model.result", "BuildResult", magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
     magics.builds.warm_up()
@@ -349,6 +409,9 @@ def unregister(ipython: InteractiveShell) -> None:
         ipython.Completer.custom_matchers.remove(matcher)
     for formatter in (*(_formatters(ipython)[mime] for mime in ("text/plain", "text/html")), _own_display(ipython)):
         formatter.deferred_printers.pop(("buildr_jupyter.model.result", "BuildResult"), None)
+        formatter.deferred_printers.pop(("buildr_jupyter.model.sweep", "SweepResult"), None)
+        if "buildr_jupyter.model.sweep" in sys.modules:
+            formatter.type_printers.pop(sys.modules["buildr_jupyter.model.sweep"].SweepResult, None)
         if "buildr_jupyter.model.result" in sys.modules:
             formatter.type_printers.pop(sys.modules["buildr_jupyter.model.result"].BuildResult, None)
     delattr(ipython, _KEY)
@@ -364,3 +427,15 @@ def _result_html(result: BuildResult) -> str:
     from buildr_jupyter.ui.result import render_result_html
 
     return render_result_html(result)
+
+
+def _print_sweep(sweep: SweepResult, printer: Any, _cycle: bool) -> None:
+    from buildr_jupyter.ui.sweep import render_sweep_text
+
+    printer.text(render_sweep_text(sweep))
+
+
+def _sweep_html(sweep: SweepResult) -> str:
+    from buildr_jupyter.ui.sweep import render_sweep_html
+
+    return render_sweep_html(sweep)

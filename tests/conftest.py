@@ -95,6 +95,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         patch.setenv("REGISTRY_AUTH_FILE", str(folder / "podman-auth.json"))
         patch.setenv("BUILDR_AUTH_FILE", str(folder / "auth.json"))
         patch.setenv("BUILDR_STORE", str(folder / "store"))
+        patch.setenv("BUILDR_DATA", str(folder / "data"))
         if TEST_CACHE:
             patch.setenv("BUILDR_TEST_CACHE", TEST_CACHE)
         yield folder

@@ -10,7 +10,7 @@ import argparse
 import functools
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -22,7 +22,10 @@ from buildr_jupyter.config.parse import (
     parse_base,
     parse_boolean,
     parse_choice,
+    parse_count,
+    parse_map,
     parse_mount,
+    parse_name,
     parse_number,
     parse_param,
     parse_platforms,
@@ -36,6 +39,7 @@ from buildr_jupyter.config.parse import (
 from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.interface import Said
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
 
 __all__ = [
@@ -113,7 +117,38 @@ OPTIONS: tuple[Option, ...] = (
         project=True,
     ),
     Option("exclude", "a pattern of files to leave out; may be repeated", "list", metavar="PATTERN"),
-    Option("param", "make the name a parameter of the program; may be repeated", "list", metavar="NAME[=DEFAULT]"),
+    Option(
+        "param",
+        "make the name an input of the program; auto takes every plain value; may be repeated",
+        "list",
+        metavar="NAME[=DEFAULT]",
+    ),
+    Option(
+        "return",
+        "give the name's value back after --run; _ is the value of the last expression; may be repeated",
+        "list",
+        metavar="NAME",
+    ),
+    Option(
+        "trust-image",
+        "read pickled values of this image, by its id, though no cell of this kernel made it; may be repeated",
+        "list",
+        metavar="ID",
+    ),
+    Option(
+        "map",
+        "run the image once for each of these values: a,b,c, a range 2..6, or a JSON list; may be repeated",
+        "list",
+        metavar="NAME=VALUES",
+    ),
+    Option("map-from", "run it once for each row: a list of dicts or a DataFrame of the kernel", metavar="EXPRESSION"),
+    Option("map-file", "run it once for each row of FILE.csv or FILE.jsonl", metavar="FILE"),
+    Option("map-zip", "pair the values of several --map instead of taking each with each", "flag"),
+    Option("map-limit", "how many runs a grid may have: 10000 if none", metavar="N", setting=True),
+    Option("jobs", "how many runs at a time: 2 if none", metavar="N", setting=True),
+    Option("retries", "how often a run that failed is tried again", metavar="N"),
+    Option("fail-fast", "stop the other runs when one has failed", "flag"),
+    Option("again", "do runs that are done once more", "flag"),
     Option("snapshot", "carry the name's value of now; may be repeated", "list", metavar="NAME"),
     Option("snapshot-limit", "how large a snapshot may be: 1g if none", metavar="SIZE", setting=True),
     Option("recompute", "carry the code that makes the name; may be repeated", "list", metavar="NAME"),
@@ -175,9 +210,20 @@ SETTINGS = tuple(option for option in OPTIONS if option.setting)
 GROUPS: dict[str, tuple[str, ...]] = {
     "the image": ("name", "repository", "tag", "publish", "base", "python", "platform", "env", "dockerfile", "output"),
     "what goes in": ("requirement", "apt", "include", "exclude", "root", "context"),
-    "values": ("param", "snapshot", "snapshot-limit", "recompute"),
+    "values in and out": ("param", "snapshot", "snapshot-limit", "recompute", "return", "trust-image"),
     "how it is built": ("builder", "no-cache", "pull", "cache-from", "cache-to", "secret", "ssh"),
     "running it": ("run", "run-env", "port", "mount", "memory", "cpus", "gpus", "here", "fallback-local"),
+    "one cell over many inputs": (
+        "map",
+        "map-zip",
+        "map-from",
+        "map-file",
+        "map-limit",
+        "jobs",
+        "retries",
+        "fail-fast",
+        "again",
+    ),
     "what is shown and checked": ("dry-run", "check", "ui", "quiet", "allow-secret", "allow-base"),
 }
 """Every option once, under the heading that the help gives it."""
@@ -231,7 +277,8 @@ examples:
   %%containerize report --run --param n=3         run it; the image takes --n
   %%containerize report --publish --repository ghcr.io/me
 
-The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult.
+The cell becomes a program with exactly what it needs, the program an image. The value of the cell is a BuildResult,
+with --map a SweepResult.
 Variables and braces in the line are taken as they stand: IPython does not expand them here. Defaults come from
 %config ContainerizeMagics, BUILDR_* variables, [tool.buildr] in pyproject.toml and the site's buildr.toml;
 %containerize alone lists each with its origin. %containerize --login HOST stores a registry login.
@@ -251,6 +298,7 @@ def make_line_parser() -> OptionParser:
     parser.add_argument("--detach", action="store_true", help="give the prompt back at once; the value is a handle")
     parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
     parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
+    parser.add_argument("--runs", action="store_true", help="list the runs of sweeps that the journal knows")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser
 
@@ -284,6 +332,19 @@ class Options:
     root: str | None = None
     exclude: tuple[str, ...] = ()
     params: tuple[tuple[str, str | None], ...] = ()
+    returns: tuple[str, ...] = ()
+    trust_images: tuple[str, ...] = ()
+    maps: tuple[tuple[str, str], ...] = ()
+    map_from: str | None = None
+    map_file: Path | None = None
+    map_zip: bool = False
+    map_limit: int = 10_000
+    rows: tuple[Mapping[str, Said], ...] = field(default=(), repr=False)
+    """Rows of ``map_file`` and ``map_from``, once they were read."""
+    jobs: int = 2
+    retries: int = 0
+    fail_fast: bool = False
+    again: bool = False
     snapshots: tuple[str, ...] = ()
     snapshot_limit_bytes: int = 1 << 30
     recompute: tuple[str, ...] = ()
@@ -310,6 +371,11 @@ class Options:
     pull: bool = False
     quiet: bool = False
     fallback_local: bool = False
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether the image is run once for each point of a grid."""
+        return bool(self.maps or self.map_from or self.map_file or self.rows)
 
     def refs(self, default_name: str) -> tuple[ImageRef, ...]:
         """Return the references of the image, the main one first; raises ImageRefError."""
@@ -352,12 +418,13 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         raise OptionError(
             f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them"
         )
+    maps = tuple(parse_map(text) for text in parse_strings(get("map")))
     return Options(
         name=name,
         repository=get("repository"),
         tags=parse_strings(get("tag")),
         publish=parse_boolean("publish", get("publish")),
-        run=bool(get("run")),
+        run=bool(get("run") or maps or get("map_from") or get("map_file")),
         here=bool(get("here")),
         builder=get("builder") or "auto",
         base=parse_base(get("base")),
@@ -367,7 +434,15 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         include=parse_strings(get("include")),
         root=get("root"),
         exclude=parse_strings(get("exclude")),
-        params=tuple(parse_param(text) for text in parse_strings(get("param"))),
+        params=_params(get("param"), maps),
+        returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
+        trust_images=parse_strings(get("trust_image")),
+        maps=maps,
+        map_from=get("map_from"),
+        map_file=base_folder / Path(str(get("map_file"))).expanduser() if get("map_file") else None,
+        map_limit=parse_count("--map-limit", get("map_limit"), 10_000, least=1),
+        jobs=parse_count("--jobs", get("jobs"), 2, least=1),
+        retries=parse_count("--retries", get("retries"), 0),
         snapshots=parse_strings(get("snapshot")),
         snapshot_limit_bytes=parse_size("--snapshot-limit", get("snapshot_limit")) or 1 << 30,
         recompute=parse_strings(get("recompute")),
@@ -388,8 +463,23 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
-        **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
+        map_zip=bool(get("map_zip")),
+        fail_fast=bool(get("fail_fast")),
+        again=bool(get("again")),
+        dry_run=bool(get("dry_run")),
+        check=bool(get("check")),
+        no_cache=bool(get("no_cache")),
+        pull=bool(get("pull")),
+        quiet=bool(get("quiet")),
+        fallback_local=bool(get("fallback_local")),
     )
+
+
+def _params(said: Any, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
+    """Return the inputs that are asked for; what a map gives is one."""
+    params = tuple(parse_param(text) for text in parse_strings(said))
+    known = {name for name, _ in params}
+    return (*params, *((name, None) for name in dict(maps) if name not in known))
 
 
 # The seed's options --------------------------------------------------------------------------------------------------

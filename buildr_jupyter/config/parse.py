@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,10 @@ __all__ = [
     "parse_base",
     "parse_boolean",
     "parse_choice",
+    "parse_count",
+    "parse_map",
     "parse_mount",
+    "parse_name",
     "parse_number",
     "parse_param",
     "parse_platforms",
@@ -86,6 +90,13 @@ def parse_param(text: str) -> tuple[str, str | None]:
     if not name.isidentifier():
         raise OptionError(f"--param: {name!r} is not a name", hint="write --param NAME or --param NAME=DEFAULT")
     return name, default if equals else None
+
+
+def parse_name(option: str, text: str) -> str:
+    """Return the name of a variable of the program."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise OptionError(f"{option}: {text!r} is not a name", hint=f"write {option} NAME, once for each name")
+    return text
 
 
 def parse_assignment(option: str, text: str) -> tuple[str, str]:
@@ -174,6 +185,24 @@ def parse_size(option: str, value: str | None) -> int | None:
     if not match or not float(match[1]):
         raise OptionError(f"{option}: {value!r} is not a size", hint="write it as 512m or 2g")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def parse_map(text: str) -> tuple[str, str]:
+    """Return name and values of ``NAME=VALUES``; raises OptionError."""
+    name, equals, values = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="--map rate=0.1,0.01, or --map depth=2..6")
+    return name, values
+
+
+def parse_count(option: str, value: object, default: int, *, least: int = 0) -> int:
+    """Return a whole number of at least ``least``, the default for None."""
+    if value is None:
+        return default
+    text = str(value).strip()
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+        raise OptionError(f"{option}: {value!r} is not a whole number from {least} on")
+    return int(text)
 
 
 def parse_number(option: str, value: float | str | None) -> float | None:

@@ -14,6 +14,8 @@ __all__ = ["from_line", "to_line"]
 
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
 """What an error says beside its sentence."""
+_KEPT = ("values", "inputs")
+"""Fields of a run that stay in their process: values of any class; the files beside them say the same."""
 
 
 @functools.cache
@@ -44,7 +46,7 @@ def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return {
             "$": type(value).__name__,
-            **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init},
+            **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init and f.name not in _KEPT},
         }
     if isinstance(value, Path):
         return {"$path": str(value)}

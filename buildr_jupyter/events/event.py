@@ -15,11 +15,22 @@ from buildr_jupyter.model.progress import BuildWarning, StageStatus, StepUpdate
 if TYPE_CHECKING:
     from buildr_jupyter.model.result import BuildResult
 
-__all__ = ["MAX_LINE_BYTES", "Event", "Finished", "LogLine", "RunOutput", "Stage", "StageUpdate", "TransferUpdate"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "Event",
+    "Finished",
+    "LogLine",
+    "RunOutput",
+    "RunUpdate",
+    "Stage",
+    "StageUpdate",
+    "TransferUpdate",
+]
 
 Stage = Literal["export", "guard", "build", "publish", "run"]
 TransferStatus = Literal["waiting", "moving", "done", "exists", "mounted"]
 Stream = Literal["stdout", "stderr"]
+Phase = Literal["waiting", "starting", "running", "collecting", "done", "failed", "cancelled", "lost"]
 
 MAX_LINE_BYTES = 64 * 1024
 """A longer log line is cut here; ``LogLine.truncated_bytes`` says how much is missing."""
@@ -71,10 +82,33 @@ class RunOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class RunUpdate:
+    """Snapshot of one run of a sweep; the last one with this ``key`` counts."""
+
+    key: str
+    """Unique in the sweep, and the same for the same inputs."""
+    number: int
+    """Its 0-based place in the grid."""
+    total: int
+    phase: Phase
+    title: str = ""
+    """Its inputs: ``rate=0.1 depth=3``; what is named like a secret is masked."""
+    reason: str = ""
+    """Why it is not done, in one sentence."""
+    started_at: float | None = None
+    finished_at: float | None = None
+    reused: bool = False
+    log_tail: tuple[str, ...] = ()
+    """The last lines of one that failed."""
+    returned: tuple[tuple[str, str], ...] = ()
+    """Of one that is done: names and short texts of the scalars that it gave back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last event, exactly once, said by the pipeline."""
 
     result: BuildResult
 
 
-Event = StageUpdate | StepUpdate | TransferUpdate | LogLine | RunOutput | BuildWarning | Finished
+Event = StageUpdate | StepUpdate | TransferUpdate | LogLine | RunOutput | RunUpdate | BuildWarning | Finished

@@ -15,6 +15,7 @@ from buildr_jupyter.events.event import (
     Finished,
     LogLine,
     RunOutput,
+    RunUpdate,
     Stage,
     StageUpdate,
     TransferUpdate,
@@ -39,6 +40,8 @@ class BuildState:
     log: deque[LogLine] = field(default_factory=deque)
     log_total: int = 0
     """How many lines were logged; ``log_total - len(log)`` of them are folded away."""
+    runs: dict[str, RunUpdate] = field(default_factory=dict)
+    """Of a sweep, by key; the last snapshot of each."""
     warnings: list[BuildWarning] = field(default_factory=list)
     run_tail: str = ""
     """The last 64 KiB that the container wrote."""
@@ -62,6 +65,8 @@ class BuildState:
                 self.stages[event.stage] = event.status
             case RunOutput():
                 self.run_tail = (self.run_tail + event.text)[-MAX_LINE_BYTES:]
+            case RunUpdate():
+                self.runs[event.key] = event
             case BuildWarning():
                 if event not in self.warnings:
                     self.warnings.append(event)
@@ -96,7 +101,10 @@ class BuildState:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the numbered steps is behind us, 0.0 to 1.0; None where it is not known."""
+        """How much of a sweep's runs, else of the numbered steps, is behind us, 0.0 to 1.0; None if not known."""
+        if self.runs and self.status not in ("done",):
+            over = sum(1 for run in self.runs.values() if run.finished_at is not None)
+            return over / max(run.total for run in self.runs.values())
         totals = [step.total for step in self.steps.values() if step.total]
         if not totals:
             return 1.0 if self.status == "done" else None

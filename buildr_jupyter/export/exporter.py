@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slice_back
-from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
+from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError, UnboundName, ValueRefused
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
+from buildr_jupyter.export.parameters import reader_file, writer_file
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
+from buildr_jupyter.model.interface import Candidate, Interface, Return
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import transform
@@ -57,7 +59,10 @@ class Program:
     """(requirement as written after ``%pip install``, origin)."""
     files: tuple[FileEntry, ...] = ()
     state: tuple[FileEntry, ...] = ()
-    parameters: tuple[str, ...] = ()
+    interface: Interface = field(default_factory=Interface)
+    """What it takes and what it gives back."""
+    candidates: tuple[Candidate, ...] = ()
+    """Plain values that could be inputs and are none."""
     warnings: tuple[BuildWarning, ...] = ()
     carried: int = 0
     """Top-level statements of other cells."""
@@ -74,6 +79,7 @@ class Making(Carried):
         """Return the program."""
         statements = self._statements()
         sliced = self._sliced(statements)
+        self._take_candidates(sliced)
         self._check_names(sliced)
         self._check_dialect(sliced)
         self._parameters(sliced)
@@ -81,7 +87,7 @@ class Making(Carried):
         files = self._files(sliced)
         others = [statement for statement in sliced.kept if statement.run != self.last]
         own = self._own_blocks()
-        blocks = [*self.added, *self._blocks(others, snapshot), *own]
+        blocks = [*self._interface_blocks(), *self.added, *self._blocks(others, snapshot), *own]
         imports = self._imports(sliced, snapshot)
         mark = choose_mark(blocks)
         blocks, hidden = hide(blocks)
@@ -95,6 +101,7 @@ class Making(Carried):
             tolerant=any(self.runs[statement.run].status is None for statement in others),
             awaits=any(awaits(statement.node) for statement in sliced.kept),
             folder=self.tree.inside if self.tree else "",
+            returns=self.options.returns,
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
         )
         text, origins = join(preamble, blocks, mark)
@@ -105,9 +112,10 @@ class Making(Carried):
             names=self._notes(sliced),
             imports=imports,
             requirements=tuple(self.requirements),
-            files=tuple(files),
+            files=(*files, *self._own_files()),
             state=(snapshot.entry,) if snapshot else (),
-            parameters=tuple(name for name, _ in self.options.params),
+            interface=Interface(self.inputs, tuple(Return(name) for name in self.options.returns)),
+            candidates=tuple(one for one, _ in self.candidates if one.name not in self.params),
             warnings=tuple(dict.fromkeys(self.warnings)),
             carried=len(others),
             before=sum(1 for statement in statements if statement.run != self.last),
@@ -149,7 +157,26 @@ class Making(Carried):
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
             may_fail = number != self.last and run.status != "ok"
             statements.extend(analyze(self.flow, body, number, may_fail=may_fail))
+        statements.extend(self._reading_returns())
         return statements
+
+    def _reading_returns(self) -> Iterator[Statement]:
+        """Yield a statement that reads, after the cell, what the run gives back: so the slice holds what makes it."""
+        body = self.bodies[self.last]
+        if "_" in self.options.returns and not (body and isinstance(body[-1], ast.Expr)):
+            raise OptionError(
+                f"--return _: {self.title(self.last)} does not end in an expression",
+                hint="write the value as the cell's last line, or give it a name and take that: --return NAME",
+            )
+        names = [name for name in self.options.returns if name != "_"]
+        if names:
+            reading = ast.parse(f"({', '.join(names)},)").body
+            ast.increment_lineno(reading[0], max((ends(node) for node in body), default=1) - 1)
+            yield from analyze(self.flow, reading, self.last, may_fail=False)
+
+    def _own_files(self) -> list[FileEntry]:
+        """Return what the program needs of us."""
+        return [*([reader_file()] if self.inputs else []), *([writer_file()] if self.options.returns else [])]
 
     def _sliced(self, statements: list[Statement]) -> Slice:
         """Return the slice once it is settled which names come as values."""
@@ -185,6 +212,11 @@ class Making(Carried):
             if name in self.known_only_to_kernel:
                 continue
             line = need.by.facts.direct.get(name) if need.by.facts is not None else None
+            if name in self.options.returns and need.by.node not in self.bodies[need.by.run]:
+                raise OptionError(
+                    f"--return {name}: nothing in the program gives {name} a value",
+                    hint=f"name a variable that the cell or one before it assigns, not {name}",
+                )
             where = f"{self.title(need.by.run)}, line {line or need.by.line}"
             hint = kernel_name_hint(name)
             if hint is not None and name != "__":
@@ -195,7 +227,8 @@ class Making(Carried):
                 continue
             elif line is not None and need.by.run == self.last and name not in self.params:
                 raise UnboundName(
-                    f"{where}: nothing supplies the name {name!r}", hint="no cell that ran before gives it a value"
+                    f"{where}: nothing supplies the name {name!r}: no cell that ran before gives it a value",
+                    hint=f"run the cell that does, or make it an input of the image: --param {name}",
                 )
             elif name not in self.params:
                 self.warnings.append(BuildWarning(f"{where}: nothing supplies the name {name!r}"))
@@ -260,7 +293,10 @@ class Making(Carried):
         self.tree, rewritten = carried.tree, carried.rewritten
         for run, use in uses:
             if use.node in rewritten:
-                self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
+                if id(use.node) in self.replaced:
+                    self._move_default(self.replaced[id(use.node)], use.path, rewritten[use.node])
+                else:
+                    self.edits.setdefault(run, []).append((use.node, repr(rewritten[use.node])))
                 self.warnings.append(BuildWarning(f"{use.origin}: {use.path!r} is written as {rewritten[use.node]!r}"))
         named, warnings = carry_named(
             [(statement.node, self.title(statement.run)) for statement in sliced.kept],

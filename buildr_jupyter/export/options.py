@@ -14,6 +14,8 @@ class ExportOptions:
 
     params: tuple[tuple[str, str | None], ...] = ()
     """(name, default as text or None)."""
+    returns: tuple[str, ...] = ()
+    """Names whose values a run gives back; ``_`` is the value of the last expression."""
     snapshots: tuple[str, ...] = ()
     recompute: tuple[str, ...] = ()
     include: tuple[str, ...] = ()

@@ -1,14 +1,19 @@
-"""Parameters: defaults and values as text, and the program's block that reads them."""
+"""Parameters and returns: defaults as text, and the program's blocks that read the ones and write the others."""
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from importlib import resources
 
 from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.interface import Interface
+from buildr_jupyter.model.plan import OWN_FOLDER, FileEntry
 
-__all__ = ["check_parameter", "parameter_block", "parse_default"]
+__all__ = [
+    "READER_PATH", "WRITER_PATH", "check_parameter", "parameter_block", "parse_default", "reader_file", "returns_block",
+    "writer_file",
+]  # fmt: skip
 
 
 def parse_default(name: str, text: str) -> object:
@@ -38,32 +43,51 @@ def check_parameter(name: str, value: object) -> object:
     )
 
 
-def parameter_block(defaults: Mapping[str, object], title: str) -> str:
-    """Return the code that takes the parameters from the command line or the environment; ends with status 2 if bad."""
+READER_PATH = f"{OWN_FOLDER}/parameters.py"
+WRITER_PATH = f"{OWN_FOLDER}/returns.py"
+
+
+def parameter_block(interface: Interface, title: str, path: str) -> str:
+    """Return the code that takes the inputs from outside into ``_buildr_given``; ends with status 2 if bad.
+
+    ``path`` leads from the program's folder to the reader.
+    """
+    inputs = Interface(interface.inputs)
     return f"""\
-import argparse, json, os, sys
-def _buildr_reader(kind):
-    def read(text):
-        words = {{"True": "true", "False": "false", "None": "null"}}
-        value = text if kind is str else json.loads(words.get(text, text))
-        if kind not in (type(value), type(None)) and not (kind is float and type(value) is int):
-            raise ValueError(text)
-        return float(value) if kind is float else value
-    read.__name__ = kind.__name__  # argparse's message has it
-    return read
-_buildr_parser = argparse.ArgumentParser(prog="main.py", description={title!r}, allow_abbrev=False)
-for _buildr_name, _buildr_default in {dict(defaults)!r}.items():
-    _buildr_parser.add_argument(
-        "--" + _buildr_name.lower().replace("_", "-"), dest=_buildr_name,
-        type=_buildr_reader(type(_buildr_default)),
-        default=os.environ.get("BUILDR_PARAM_" + _buildr_name.upper(), _buildr_default),
-        metavar=type(_buildr_default).__name__, help=f"default: {{_buildr_default!r}}".replace("%", "%%"))
+import json, os, sys
+with open({path!r}, encoding="utf-8") as _buildr_file:
+    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_reader := {{"__name__": "buildr"}})
 _buildr_stderr = os.dup(1)
 os.dup2(_buildr_stdout, 1)
 try:
-    _buildr_params = vars(_buildr_parser.parse_args())
+    _buildr_given = _buildr_reader["read"](json.loads({inputs.to_label()!r}), {title!r})
 except SystemExit as _buildr_exit:
     sys.stdout.flush()
     os._exit(_buildr_exit.code or 0)
 os.dup2(_buildr_stderr, 1)
 """
+
+
+def returns_block(path: str) -> str:
+    """Return the code that gets what writes the returns ready, before any code of the notebook may move or shadow it.
+
+    ``path`` leads from the program's folder to the writer.
+    """
+    return f"""\
+import os
+with open({path!r}, encoding="utf-8") as _buildr_file:
+    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_returns := {{"__name__": "buildr"}})
+_buildr_output = os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output"))
+"""
+
+
+def writer_file() -> FileEntry:
+    """Return the file that writes the returns in the image."""
+    content = resources.files("buildr_jupyter.in_image").joinpath("returns.py").read_bytes()
+    return FileEntry.from_bytes(WRITER_PATH, content, why="writes what --return names")
+
+
+def reader_file() -> FileEntry:
+    """Return the file that reads the inputs in the image."""
+    content = resources.files("buildr_jupyter.in_image").joinpath("parameters.py").read_bytes()
+    return FileEntry.from_bytes(READER_PATH, content, why="reads the inputs")

@@ -38,6 +38,9 @@ f|            pyplot.close(number)  # as a notebook does at show() and at the en
 f|    agg = property(lambda _: vars(__import__("matplotlib.backends.backend_agg", fromlist="*")) | {{"show": show}})
 f|    backend = type("Backend", (type(sys),), {{"__dict__": agg, "__getattr__": lambda one, name: vars(one).get(name)}})
 f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_backend"), "module://buildr_backend"
+r|    def give():
+r|        try: scope["_buildr_returns"]["write"](scope, {returns!r}, scope["_buildr_output"])
+r|        except Exception as error: sys.exit(print("buildr: --return", error, file=sys.stderr) or 1)
     blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
     stdout = scope["_buildr_stdout"] = os.dup(1); os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -55,11 +58,13 @@ f|        name == previous or show()
 p|            eval(code, scope)
 a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_complete(value)  # a coroutine
         except BaseException as error:
+r|            if own and isinstance(error, SystemExit) and not error.code: give()
             if own and isinstance(error, SystemExit): raise
             failed = traceback.print_exception(error.with_traceback(error.__traceback__.tb_next)) or name
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
 n|            if own or isinstance(error, KeyboardInterrupt): sys.exit((130, 1)[isinstance(error, Exception)])
 f|    show()
+r|    give()
 _buildr_run = type(_buildr_run)(_buildr_run.__code__, dict(globals()), "", (0, "", ""))  # the notebook may bind len
 raise SystemExit(_buildr_run(globals()))  # all that follows was run by this
 """
@@ -77,8 +82,9 @@ def render_preamble(
     hidden: bool = False,
     captured: bool = False,
     folder: str = "",
+    returns: tuple[str, ...] = (),
 ) -> str:
-    """Return the head of main.py, at most 40 lines.
+    """Return the head of main.py, at most 45 lines.
 
     ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does; ``folder`` is
     the notebook's, relative to that of main.py, empty where that is the same.
@@ -91,11 +97,14 @@ def render_preamble(
         "x": not tolerant,
         "p": not awaits,
         "h": hidden,
+        "r": bool(returns),
     }
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
     opened = "" if captured else " and os.dup2(stdout, 1) == 1"
     lines = []
-    for line in _TEMPLATE.format(title=title, own=own, mark=mark, how=how, opened=opened, folder=folder).splitlines():
+    for line in _TEMPLATE.format(
+        title=title, own=own, mark=mark, how=how, opened=opened, folder=folder, returns=returns
+    ).splitlines():
         if line[1:2] == "|":
             if flags[line[0]]:
                 lines.append(line[2:])

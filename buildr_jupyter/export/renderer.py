@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block, ends, is_quiet, own_block, statement_text
 from buildr_jupyter.export.ipython_syntax import edited
 from buildr_jupyter.export.project import Tree
+from buildr_jupyter.model.interface import Candidate, Input
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun, ran_here
@@ -38,6 +39,19 @@ class Supplied:
         return name in self.snapshot or name in self.literal
 
 
+def _here(run: CellRun) -> Iterator[CellRun]:
+    """Yield what a run did in the kernel's namespace.
+
+    The body of another containerized cell supplies no names, unless it also ran in the kernel; what its run gave back
+    was bound there after it, and only the kernel has it.
+    """
+    if ran_here(run.source):
+        yield replace(run, returned=()) if run.returned else run
+    if run.returned:
+        text = f"{' = '.join(run.returned)} = get_ipython()\n"
+        yield replace(run, source=text, transformed=text, status="ok", failed_line=None, duration_s=None)
+
+
 class Layout:
     """Holds the runs and their trees, and writes the blocks."""
 
@@ -50,8 +64,7 @@ class Layout:
         notebook: str | None,
         namespace: Mapping[str, object] | None,
     ) -> None:
-        # The body of another containerized cell supplies no names, unless it also ran in the kernel.
-        self.runs = [run for run in runs if run is not target and ran_here(run.source)]
+        self.runs = [one for run in runs if run is not target for one in _here(run)]
         self.runs.append(target)
         self.last = len(self.runs) - 1
         self.options = options
@@ -73,6 +86,10 @@ class Layout:
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives, with the import that gives them."""
         self.tree: Tree | None = None
+        self.inputs: tuple[Input, ...] = ()
+        self.replaced: dict[int, str] = {}
+        """Identity of each expression that an input took the place of, to the input's name."""
+        self.candidates: tuple[tuple[Candidate, Statement], ...] = ()
         self.captured = self.display_captured = False
         self.own_warning()
 
@@ -150,14 +167,18 @@ class Layout:
         """Return the chosen cell as one block, and its last expression as another where the notebook shows it."""
         self._edited_bodies_of_last()
         title, body, nodes = self.title(self.last), self.sources[self.last], self.bodies[self.last]
-        if not self._shown():
+        given = "_" in self.options.returns
+        if not (self._shown() or given):
             return [own_block(title, body, 1)]
         end = nodes[-1]
         lines = body.splitlines(keepends=True)
         before = lines[end.lineno - 1].encode()[: end.col_offset].decode()
         head = "".join(lines[: end.lineno - 1]) + before
         blocks = [own_block(title, head + "\n", 1)] if len(nodes) > 1 else []
-        return [*blocks, (title, end.lineno, statement_text(body, end))]
+        text = statement_text(body, end)
+        if given:
+            text = f"(_buildr_value := ({text.rstrip()}))\n"
+        return [*blocks, (title, end.lineno, text)]
 
     def _edited_bodies_of_last(self) -> None:
         if self.last in self.edits:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import sys
 import types
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
+from buildr_jupyter.analysis.abstract_values import Obj
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.errors import OptionError, ValueRefused
 from buildr_jupyter.export import snapshot as values
+from buildr_jupyter.export.blocks import Block
+from buildr_jupyter.export.inputs import check_options, describe, enums_of, is_plain, make_input
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint
-from buildr_jupyter.export.parameters import check_parameter, parameter_block, parse_default
+from buildr_jupyter.export.parameters import READER_PATH, WRITER_PATH, parameter_block, returns_block
 from buildr_jupyter.export.renderer import Layout
+from buildr_jupyter.model.interface import Candidate, Interface
 from buildr_jupyter.model.plan import ImportUse
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.notebook.cells import PARAMETERS_TAG
 
 __all__ = ["Carried", "asks_kernel", "importable"]
+
+_AUTO = "auto"
+"""``--param auto`` takes every candidate."""
+_SHOWN = 60
 
 
 class Carried(Layout):
@@ -35,6 +49,8 @@ class Carried(Layout):
                 why = f"its cell took {duration:.1f} s, more than {self.options.slow_s:g} s"
             if "input" in facts.direct or asks_kernel(statement.node):
                 why = "it came from something that the image does not have"
+            if self.runs[statement.run].returned:
+                why = "the run of that cell gave it back"
             if not why:
                 continue
             for name in sorted(facts.binds | facts.maybe):
@@ -79,54 +95,105 @@ class Carried(Layout):
                 )
         return found
 
+    def _take_candidates(self, sliced: Slice) -> None:
+        """Find what could be an input; make inputs of all with ``--param auto``, else of those in tagged cells."""
+        self.candidates = tuple(self._iter_candidates(sliced))
+        every = _AUTO in self.params and self.params[_AUTO] is None
+        if every:
+            del self.params[_AUTO]
+        for candidate, statement in self.candidates:
+            if every or PARAMETERS_TAG in self.runs[statement.run].tags:
+                self.params.setdefault(candidate.name, None)
+        if every and not self.candidates:
+            self.warnings.append(
+                BuildWarning(f"{self.title(self.last)}: --param auto found no plain value that could be an input")
+            )
+
+    def _iter_candidates(self, sliced: Slice) -> Iterator[tuple[Candidate, Statement]]:
+        """Yield each top-level assignment of one plain literal to one name that is read, and assigned nowhere else."""
+        bound: Counter[str] = Counter()
+        read: Counter[str] = Counter()
+        changed: set[Obj] = set()
+        for statement in sliced.kept:
+            if (facts := statement.facts) is not None:
+                bound.update(facts.binds | facts.maybe | facts.deletes)
+                read.update(facts.reads)
+                changed |= facts.mutates
+        for statement in sliced.kept:
+            name, _, node = _plain_assignment(statement.node)
+            if name is None or node is None or name.startswith("_") or bound[name] != 1 or not read[name]:
+                continue
+            value = self.flow.env.get(name)
+            if (value is not None and value.objs & changed) or not is_plain(node):
+                continue
+            text = ast.unparse(node)
+            text = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+            yield Candidate(name, text, f"{self.title(statement.run)}, line {statement.line}"), statement
+
     def _parameters(self, sliced: Slice) -> None:
         if not self.params:
             return
-        defaults: dict[str, object] = {}
-        for name, text in self.params.items():
+        check_options(self.params)
+        enums = enums_of(statement.node for statement in sliced.kept)
+        inputs = []
+        for name, text in sorted(self.params.items()):  # who asked for them, in whatever order: one image
             if not name.isidentifier():
                 raise OptionError(f"--param {name}: not a name")
             found = self._assignment(sliced, name)
-            if text is not None:
-                defaults[name] = parse_default(name, text)
-            elif found is not None:
-                defaults[name] = self._default(name, found[1])
-            else:
+            known = self.namespace is not None and name in self.namespace
+            if found is None and text is None and name not in sliced.unresolved and not known:
                 raise OptionError(
                     f"--param {name}: no plain assignment to {name} before the cell is used by it",
                     hint=f"give a default: --param {name}=VALUE",
                 )
-            given = f"_buildr_params[{name!r}]"
+            said = None
             if found is not None:
-                self.edits.setdefault(found[0].run, []).append((found[1], given))
+                said = describe(self.sources[found[0].run], found[0].node)
+            made, template = make_input(
+                name, found and found[1], text, enums=enums, namespace=self.namespace, description=said or ""
+            )
+            inputs.append(made)
+            given = template.format(f"_buildr_given[{name!r}]")
+            if found is not None:
+                self.edits.setdefault(found[0].run, []).append((found[1][1], given))
+                self.replaced.update((id(inner), name) for inner in ast.walk(found[1][1]))
             else:
                 self.late.append((f"parameter {name}", 1, f"{name} = {given}\n"))
-        self.added.insert(0, ("parameters", 1, parameter_block(defaults, self.title(self.last))))
+        self.inputs = tuple(inputs)
 
-    def _assignment(self, sliced: Slice, name: str) -> tuple[Statement, ast.expr] | None:
-        for statement in reversed(sliced.kept):
-            node = statement.node
-            if statement.run == self.last:
-                continue
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target: ast.expr = node.targets[0]
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                target = node.target
-            else:
-                continue
-            if isinstance(target, ast.Name) and target.id == name and node.value is not None:
-                return statement, node.value
-        return None
-
-    def _default(self, name: str, node: ast.expr) -> object:
-        try:
-            return check_parameter(name, ast.literal_eval(node))
-        except (ValueError, TypeError, SyntaxError):
-            if self.namespace is not None and name in self.namespace:
-                return check_parameter(name, self.namespace[name])
-        raise OptionError(
-            f"--param {name}: its value in the notebook is computed", hint=f"give a default: --param {name}=VALUE"
+    def _move_default(self, name: str, path: str, moved: str) -> None:
+        """Write the default of an input anew that is a path into the project's folder."""
+        self.inputs = tuple(
+            replace(one, default=moved) if one.name == name and one.default == path else one for one in self.inputs
         )
+
+    def _interface_blocks(self) -> list[Block]:
+        """Return the blocks that read the inputs and get ready for the returns, where there are such."""
+        base, blocks = f"app/{self.tree.inside}" if self.tree else "app", []
+        if self.inputs:
+            path = posixpath.relpath(READER_PATH, base)
+            blocks.append(("parameters", 1, parameter_block(Interface(self.inputs), self.title(self.last), path)))
+        if self.options.returns:
+            blocks.append(("returns", 1, returns_block(posixpath.relpath(WRITER_PATH, base))))
+        return blocks
+
+    def _assignment(self, sliced: Slice, name: str) -> tuple[Statement, tuple[ast.expr | None, ast.expr]] | None:
+        """Return the last plain assignment before the cell, else the cell's own, where nothing else there binds it."""
+        for statement in reversed(sliced.kept):
+            target, annotation, node = _plain_assignment(statement.node)
+            if statement.run != self.last and target == name and node is not None:
+                return statement, (annotation, node)
+        own = [one for one in sliced.kept if one.run == self.last and one.facts and name in one.facts.binds]
+        if not own:
+            return None
+        target, annotation, node = _plain_assignment(own[0].node)
+        if len(own) > 1 or target != name or node is None:
+            where = f"{self.title(self.last)}, line {own[0].line}"
+            raise OptionError(
+                f"--param {name}: {where}: the cell itself gives {name} its value, and not by one plain assignment",
+                hint=f"assign {name} once, in a cell before this one",
+            )
+        return own[0], (annotation, node)
 
     def _snapshot(self, sliced: Slice) -> values.Snapshot | None:
         names = sorted(self.supplied.snapshot)
@@ -144,6 +211,18 @@ class Carried(Layout):
         return values.take_snapshot(
             names, self.namespace, limit_bytes=self.options.snapshot_limit_bytes, origins=origins
         )
+
+
+def _plain_assignment(node: ast.stmt) -> tuple[str | None, ast.expr | None, ast.expr | None]:
+    """Return name, annotation and value of an assignment to one name; None thrice for any other statement."""
+    annotation: ast.expr | None = None
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target: ast.expr = node.targets[0]
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        target, annotation = node.target, node.annotation
+    else:
+        return None, None, None
+    return (target.id, annotation, node.value) if isinstance(target, ast.Name) else (None, None, None)
 
 
 def importable(name: str, value: object) -> tuple[str, str, tuple[str, ...]] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
     from buildr_jupyter.model.image_ref import ImageRef
+    from buildr_jupyter.model.interface import Candidate, Input, Interface, Return
     from buildr_jupyter.model.plan import (
         CustomDockerfile,
         FileEntry,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
         Secret,
         Unsupported,
     )
-    from buildr_jupyter.model.result import BuildResult, RunResult
+    from buildr_jupyter.model.result import BuildResult, Returned, RunResult
+    from buildr_jupyter.model.sweep import RunGroup, SweepResult
 
 __all__ = [
     "Archive",
@@ -39,6 +41,7 @@ __all__ = [
     "BuildRequest",
     "BuildResult",
     "BuildWarning",
+    "Candidate",
     "Capabilities",
     "CustomDockerfile",
     "EngineLoad",
@@ -47,6 +50,8 @@ __all__ = [
     "ImagePlan",
     "ImageRef",
     "ImportUse",
+    "Input",
+    "Interface",
     "Layout",
     "Mount",
     "NameNote",
@@ -55,10 +60,14 @@ __all__ = [
     "Push",
     "Requirement",
     "ResolvedBase",
+    "Return",
+    "Returned",
+    "RunGroup",
     "RunResult",
     "RunSpec",
     "Secret",
     "StepUpdate",
+    "SweepResult",
     "Unsupported",
 ]
 
@@ -70,6 +79,7 @@ _MODULES = {
     "BuildRequest": "buildr_jupyter.model.request",
     "BuildResult": "buildr_jupyter.model.result",
     "BuildWarning": "buildr_jupyter.model.progress",
+    "Candidate": "buildr_jupyter.model.interface",
     "Capabilities": "buildr_jupyter.model.capabilities",
     "CustomDockerfile": "buildr_jupyter.model.plan",
     "EngineLoad": "buildr_jupyter.model.request",
@@ -78,6 +88,8 @@ _MODULES = {
     "ImagePlan": "buildr_jupyter.model.plan",
     "ImageRef": "buildr_jupyter.model.image_ref",
     "ImportUse": "buildr_jupyter.model.plan",
+    "Input": "buildr_jupyter.model.interface",
+    "Interface": "buildr_jupyter.model.interface",
     "Layout": "buildr_jupyter.model.request",
     "Mount": "buildr_jupyter.model.request",
     "NameNote": "buildr_jupyter.model.plan",
@@ -86,10 +98,14 @@ _MODULES = {
     "Push": "buildr_jupyter.model.request",
     "Requirement": "buildr_jupyter.model.plan",
     "ResolvedBase": "buildr_jupyter.model.capabilities",
+    "Return": "buildr_jupyter.model.interface",
+    "Returned": "buildr_jupyter.model.result",
+    "RunGroup": "buildr_jupyter.model.sweep",
     "RunResult": "buildr_jupyter.model.result",
     "RunSpec": "buildr_jupyter.model.request",
     "Secret": "buildr_jupyter.model.request",
     "StepUpdate": "buildr_jupyter.model.progress",
+    "SweepResult": "buildr_jupyter.model.sweep",
     "Unsupported": "buildr_jupyter.model.request",
 }
 

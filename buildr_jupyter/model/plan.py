@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import IO
 
 from buildr_jupyter.errors import ContextError
+from buildr_jupyter.model.interface import INTERFACE_LABEL, Interface
 from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = [
     "CONTENT_LABEL",
     "HOME",
+    "OWN_FOLDER",
     "VENV",
     "CustomDockerfile",
     "FileEntry",
@@ -34,6 +36,8 @@ VENV = "/opt/venv"
 """Where the packages are in the image, on top of the base's own Python."""
 CONTENT_LABEL = "io.buildr.content-digest"
 """Images that carry it with the same value were made from the same content."""
+OWN_FOLDER = "app/_buildr"
+"""Folder of what a program needs of us: its files are no part of the notebook."""
 HOME = "/home/app"
 """HOME in the image, for any user id; group 0 may write there."""
 
@@ -173,12 +177,19 @@ class ImagePlan:
             "notebook": self.notebook,
             "cell": self.cell,
             "content_digest": self.content_digest,
+            "interface": self.interface.to_json(),
             "interpreter": self.interpreter,
             "names": [{"name": n.name, "origin": n.origin, "kind": n.kind, "why": n.why} for n in self.names],
             "requirements": [{"requirement": r.text, "why": r.why} for r in self.requirements],
             "files": [_file_json(f) | {"why": f.why} for f in self.all_files],
             "dockerfile_kept": self.dockerfile is not None and self.dockerfile.kept,
         }
+
+    @property
+    def interface(self) -> Interface:
+        """What the program takes and gives back, as its label says; ValueError for a label that is none."""
+        label = dict(self.labels).get(INTERFACE_LABEL)
+        return Interface.from_label(label) if label else Interface()
 
     @property
     def program_folder(self) -> str:
@@ -368,6 +379,8 @@ def _check_document(data: JsonObject) -> None:
             key, value = pair
             if not _fits(form, key) or not isinstance(value, str) or "\0" in value:
                 raise ValueError(f"{name} has {pair!r}")
+            if key == INTERFACE_LABEL and name == "labels":
+                Interface.from_label(value)
     if ".." in str(data.get("folder", "")).split("/"):
         raise ValueError(f"folder is {data['folder']!r}")
     for file in data["files"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from buildr_jupyter.model.plan import (
     FileNote,
@@ -16,7 +17,21 @@ if TYPE_CHECKING:
     from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import PortBinding
 
-__all__ = ["BuildResult", "RunResult"]
+__all__ = ["BuildResult", "Returned", "RunResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A value that a run gave back, as a file whose size and digest were checked."""
+
+    name: str
+    format: str
+    """json, npy, png or pickle."""
+    type: str
+    """Full name of its class in the image: ``pandas.core.frame.DataFrame``."""
+    size_bytes: int
+    sha256: str
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,20 @@ class RunResult:
     """Files copied back, sorted."""
     log_tail: tuple[str, ...] = ()
     """The last lines of standard output and standard error, as they came, oldest first."""
+    returned: tuple[Returned, ...] = ()
+    """What it gave back, as files, in the order of ``--return``."""
+    values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+    """The same by name, as values; a pickle of an image that is not trusted is not among them."""
+    inputs: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """Of a sweep's run: the plain values of all its inputs."""
+    state: Literal["done", "failed", "cancelled", "lost"] = "done"
+    """How a sweep's run ended."""
+    key: str = ""
+    """Of a sweep's run: what it is known by, 64 hex digits."""
+    reason: str = ""
+    """Why a sweep's run is not done, in one sentence."""
+    reused: bool = False
+    """A sweep's run that had been done before."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,6 +82,8 @@ class BuildResult:
     """True where the same content was there already and nothing was built."""
     builder: str = ""
     content_digest: str | None = None
+    interface: str | None = None
+    """What the image takes and gives back, as canonical JSON; None where it does neither."""
     context: Path | None = None
     tags: tuple[str, ...] = ()
     """All references that the image has here."""
@@ -62,6 +93,8 @@ class BuildResult:
     images: tuple[BuildResult, ...] = ()
     """One for each platform, where several were built."""
     run: RunResult | None = None
+    sweep: Sequence[RunResult] | None = None
+    """A SweepResult, where the image was run for each point of a grid."""
     requirements: tuple[Requirement, ...] = ()
     names: tuple[NameNote, ...] = ()
     files: tuple[FileNote, ...] = ()

@@ -30,6 +30,7 @@ __all__ = [
     "runs_up_to",
     "select_cells",
     "transform",
+    "with_tags",
 ]
 
 Status = Literal["ok", "error"]
@@ -64,6 +65,8 @@ class CellRun:
     """What happened to the cell since it ran."""
     stdout: str | None = None
     """What this run printed, and its value as text, where that was kept."""
+    returned: tuple[str, ...] = ()
+    """Names that the run of its image gave back and that were bound in the kernel after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,3 +381,9 @@ def mark_stale(runs: Sequence[CellRun], saved: Notebook, ran_at: Mapping[str, fl
         else:
             marked.append(run)
     return marked
+
+
+def with_tags(runs: Sequence[CellRun], saved: Notebook) -> list[CellRun]:
+    """Return ``runs`` with the tags that their cells have in the saved file; only those whose id is known have any."""
+    tags = {run.id: run.tags for run in saved.runs if run.id and run.tags}
+    return [replace(run, tags=tags[run.id]) if run.id in tags else run for run in runs]

@@ -32,6 +32,7 @@ from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import ImagePlan
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline import stages as pipeline
+from buildr_jupyter.pipeline import values
 from buildr_jupyter.pipeline.driver import drive
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import Assembly
@@ -131,7 +132,9 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
         undo = cancel.on_cancel(stop)
         try:
-            return (yield from _follow(place, helper))
+            result = yield from _follow(place, helper)
+            values.remember(job, result)
+            return (yield from values.stream_values(job, result))
         finally:
             undo()
 
@@ -243,7 +246,10 @@ def main() -> None:
     place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
     held = locks.hold(place)
     source: Any = _Source(folder)
-    job = _Kept(source, options, interpreter, dict(os.environ), executor=executor, notebook_path=notebook, given=refs)
+    job = _Kept(
+        source, options, interpreter, dict(os.environ), executor=executor, notebook_path=notebook, given=refs,
+        reads_values=False,
+    )  # fmt: skip
     assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)
     display = _File(place / _LOG)
 

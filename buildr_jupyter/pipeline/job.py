@@ -37,6 +37,11 @@ class Job:
     warnings: tuple[BuildWarning, ...] = ()
     """What was learned before: settings files and options of the notebook's line that do not count."""
 
+    made_here: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Ids of the images that were built from cells of this kernel: their pickles are read. A session shares one set."""
+    reads_values: bool = True
+    """Whether returned files become values in this process."""
+
     @property
     def refs(self) -> tuple[ImageRef, ...]:
         """The references that the image gets, the main one first."""

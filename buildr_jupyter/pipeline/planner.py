@@ -28,7 +28,8 @@ from buildr_jupyter.export.environment_reads import needed_variables
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import Program, export
 from buildr_jupyter.export.project import Tree, find_root
-from buildr_jupyter.model.plan import CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
+from buildr_jupyter.model.interface import INTERFACE_LABEL
+from buildr_jupyter.model.plan import OWN_FOLDER, CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
@@ -118,6 +119,10 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
             "--secret and --ssh: only steps of a Dockerfile of your own can use them",
             hint="--dockerfile FILE; for the running container there is --run-env",
         )
+    if options.returns and options.dockerfile == "-":
+        raise OptionError(
+            "--return: a cell that is a Dockerfile has no values", hint="return values from a cell of Python"
+        )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
     program, imports, entries, given = _program_of(source, options)
@@ -131,7 +136,8 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
     files = {entry.path: entry for entry in (*modules, *entries)}
     files.update((entry.path, entry) for entry in _iter_included(tree, options.include, options.exclude))
-    kept = {path: e for path, e in files.items() if path == _MAIN or not _excluded(path, options.exclude, tree)}
+    ours = (_MAIN, f"{OWN_FOLDER}/")
+    kept = {p: e for p, e in files.items() if p.startswith(ours) or not _excluded(p, options.exclude, tree)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
     warnings = [*found.warnings, *(program.warnings if program else ())]
     warnings += _missing_variables(program, options)
@@ -148,6 +154,7 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
         environment=options.environment,
         folder=tree.inside,
         ports=tuple(sorted({f"{port.container}/{port.protocol}" for port in options.ports})),
+        labels=((INTERFACE_LABEL, program.interface.to_label()),) if program and program.interface else (),
         dockerfile=_custom_dockerfile(options, source.folder),
         notebook=source.notebook if isinstance(source, CellSource) else source.path.name,
         cell=_cell_label(cell),
@@ -170,7 +177,8 @@ def _missing_variables(program: Program | None, options: Options) -> list[BuildW
     ]
 
 
-_OF_THE_PLAN = ("base", "python", "requirements", "apt", "include", "exclude", "params", "environment", "dockerfile")
+_OF_THE_PLAN = ("base", "python", "requirements", "apt", "include", "exclude", "params", "returns", "environment",
+                "dockerfile")  # fmt: skip
 
 
 def _context(source: ContextSource, options: Options, environ: Mapping[str, str]) -> Assembly:
@@ -214,11 +222,14 @@ def _program_of(
     source: CellSource | ScriptSource, options: Options
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
+        if options.returns or options.params:
+            raise OptionError("--param and --return: a script is run as it is", hint="take them off, or use a cell")
         content = source.path.read_bytes()
         main = FileEntry.from_bytes(_MAIN, content, why=source.path.name)
         return None, analyze_imports(content, source.path.name), [main], []
     wanted = ExportOptions(
         params=options.params,
+        returns=options.returns,
         snapshots=options.snapshots,
         recompute=options.recompute,
         include=options.include,

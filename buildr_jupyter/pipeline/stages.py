@@ -27,7 +27,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import push_notice
+from buildr_jupyter.pipeline import push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
 from buildr_jupyter.pipeline.verify import check_program
@@ -59,6 +59,8 @@ def prepare(job: Job, folder: Path | None = None) -> Assembly:
     job.options.check_publish(by_docker_rules=job.by_docker_rules)
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
+        if job.options.sweeps:
+            sweeps.check_grid(job, assembly.plan.interface)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
     if plan is not assembly.plan:
@@ -194,6 +196,7 @@ def _stream_build(
         )
     _check_supported(job, builder, request)  # once more, for what only the written folder tells
     result = yield from builder.stream_build(request, cancel)
+    values.remember(job, result)
     if result.archive:
         locks.close_to_others(result.archive)  # a client of an engine wrote it
     yield StageUpdate("build", "cached" if result.cached else "done")
@@ -202,6 +205,7 @@ def _stream_build(
         image=str(refs[0]),
         builder=builder.name,
         content_digest=plan.content_digest,
+        interface=plan.interface.to_label() if plan.interface else None,
         context=request.context,
         requirements=plan.requirements,
         names=plan.names,
@@ -303,6 +307,21 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             hint=f"start Docker or podman and run it again, or take it to one: {way}",
         ))  # fmt: skip
     options = job.options
+
+    def make_runner() -> Any:
+        runner: Any = runners.select(job.executor)
+        if connected := _builder(job).capabilities().engine:
+            runner.docker_client = connected()
+        return runner
+
+    if options.sweeps:
+        try:
+            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+        yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
+        return result
+    output = job.source.folder / "output"
     environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
     spec = RunSpec(
         image=result.image,
@@ -313,16 +332,14 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         memory_bytes=options.memory_bytes,
         cpus=options.cpus,
         gpus=options.gpus,
-        output_dir=job.source.folder / "output",
+        output_dir=output,
     )
-    runner: Any = runners.select(job.executor)
-    if connected := _builder(job).capabilities().engine:
-        runner.docker_client = connected()
     try:
-        ended = yield from _with_tail(runner.stream_run(spec, cancel))
+        ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
     except BuildrError as error:
         raise _with(result, error) from error.__cause__
-    result = replace(result, run=ended)
+    own = values.own_folder(output)
+    result = replace(result, run=replace(ended, outputs=tuple(p for p in ended.outputs if own not in p.parents)))
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",
@@ -330,6 +347,12 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             exit_code=ended.exit_code,
             log_tail=ended.log_tail,
         ))  # fmt: skip
+    try:
+        result = values.with_returned(result, output, ended.outputs)
+        if job.reads_values:
+            result = yield from values.stream_values(job, result)
+    except BuildrError as error:
+        raise _with(result, error) from error.__cause__
     yield StageUpdate("run", "done")
     return result
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from buildr_jupyter.runner.protocol import Runner
     from buildr_jupyter.runner.selection import RUNNERS, select
+    from buildr_jupyter.runner.values import check_returned, read_returned
 
 __all__ = [
     "RUNNERS",
     "Runner",
+    "check_returned",
+    "read_returned",
     "select",
 ]
 
@@ -20,6 +23,8 @@ __all__ = [
 _MODULES = {
     "RUNNERS": "buildr_jupyter.runner.selection",
     "Runner": "buildr_jupyter.runner.protocol",
+    "check_returned": "buildr_jupyter.runner.values",
+    "read_returned": "buildr_jupyter.runner.values",
     "select": "buildr_jupyter.runner.selection",
 }
 

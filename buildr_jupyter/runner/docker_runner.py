@@ -1,4 +1,4 @@
-"""Runs an image with a Docker Engine and follows it to its end."""
+"""Runs images with a Docker Engine, or podman's service: followed to their end, or left to outlive this process."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import Cancelled, RunError
+from buildr_jupyter.errors import Cancelled, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL, this_user
 from buildr_jupyter.process.watchdog import Watchdog
 from buildr_jupyter.runner._outputs import extract_outputs
@@ -31,6 +34,9 @@ logger = masked_logger(logging.getLogger(__name__))
 STOP_GRACE_S = 2
 """How long a container may take to end after SIGTERM."""
 
+GROUP_LABEL = "io.buildr.group"
+"""Label of a container that stays when its process leaves; its value is the group's name."""
+_TAIL_LINES = 20
 _WAIT_S = 1.0
 _LISTEN_AGAIN = 5
 """So often is listened again to a container that runs on; one may have closed its output for good."""
@@ -100,6 +106,73 @@ class DockerRunner:
         status = "failed" if exit_code else "done"
         yield StepUpdate(step.step, step.title, status=status, started_at=started, finished_at=ended)  # type: ignore[arg-type]
         return RunResult(exit_code, tail, ended - started, ports, outputs)
+
+    # -- runs that outlive this process
+
+    def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Start a container that stays when this process leaves; see the protocol. Raises RunError, EngineError."""
+        client = self._client()
+        _raise_if(cancel)
+        with self._failures(client, spec, cancel):
+            container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name})
+            try:
+                client.start(container)
+            except BaseException:
+                self._remove(client, container)
+                raise
+        yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
+        return RunGroup(spec.name, (container,), dict(spec.labels))
+
+    def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
+        """Wait for the containers to end; see the protocol. Raises RunLost, EngineError, Cancelled."""
+        from docker.errors import NotFound
+
+        client = self._client()
+        results = []
+        with self._failures(client, RunSpec("", group.name), cancel):
+            for container in group.runs:
+                try:
+                    state = self._wait(client, container, cancel)
+                    tail = client.logs(container, tail=_TAIL_LINES) or b""
+                except NotFound:
+                    raise RunLost(f"container {group.name!r} is gone, and nothing tells how it ended") from None
+                lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+                seconds = _seconds(state)
+                if state.get("OOMKilled"):
+                    yield BuildWarning(
+                        f"container {group.name} ran out of memory and was killed", "give it more with --memory"
+                    )
+                results.append(RunResult(int(state.get("ExitCode", -1)), duration_s=seconds, log_tail=lines))
+        return results
+
+    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+        """Copy the output folder of a container that ended; see the protocol. Raises RunError, EngineError."""
+        client = self._client()
+        spec = RunSpec("", run[:12], output_dir=into)
+        with self._failures(client, spec, cancel):
+            return tuple((yield from self._outputs(client, run, spec)))
+
+    def stop(self, group: RunGroup) -> None:
+        """Stop the group's containers: SIGTERM, two seconds, SIGKILL."""
+        client = self._client()
+        with translate(client):
+            for container in group.runs:
+                self._stop(client, container)
+
+    def list(self) -> list[RunGroup]:
+        """Return this user's groups in the engine, running or ended."""
+        client = self._client()
+        with translate(client):
+            labels = [f"{OWNER_LABEL}={self._owner}", GROUP_LABEL]
+            found = client.containers(all=True, filters={"label": labels})
+        return [RunGroup(one["Labels"][GROUP_LABEL], (one["Id"],), dict(one["Labels"])) for one in found]
+
+    def remove(self, group: RunGroup) -> None:
+        """Remove the group's containers, running or not."""
+        client = self._client()
+        with translate(client):
+            for container in group.runs:
+                self._remove(client, container)
 
     # -- the seed's methods
 
@@ -293,6 +366,20 @@ class DockerRunner:
             if cancel.is_set():
                 raise Cancelled(f"the run of {spec.name} was cancelled") from None
             raise error from error.__cause__
+
+
+def _seconds(state: dict[str, Any]) -> float:
+    """Return how long a container ran, by its engine's own clock."""
+    try:
+        began, ended = (_moment(str(state[name])) for name in ("StartedAt", "FinishedAt"))
+    except (KeyError, ValueError):
+        return 0.0
+    return max(0.0, (ended - began).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    """Return a time of the engine; Python reads six digits of a second, and the engine writes nine."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
 def _refused(spec: RunSpec, message: str) -> RunError:

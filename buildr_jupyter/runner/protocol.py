@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Protocol
 
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.model.sweep import RunGroup
 
 __all__ = ["Runner"]
 
 
 class Runner(Protocol):
-    """Runs an image and follows it to its end; raises RunError or EngineError."""
+    """Runs an image; raises RunError or EngineError.
+
+    ``stream_run`` follows a run that ends with this process. The other methods are for runs that outlive it: any
+    process of this user may list, follow, collect, stop and remove what one started.
+    """
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Start the container, yield what it writes as it comes, remove it, return how it ended."""
+        ...
+
+    def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Start the run and return its group once the backend has accepted it; nothing of it is awaited.
+
+        The group's name is the spec's; an older one of this user with that name is removed.
+        """
+        ...
+
+    def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
+        """Wait for the end of each run of the group and return how they ended; they and their files stay.
+
+        Raises RunLost where one is gone and nothing tells how it ended, Cancelled while they go on.
+        """
+        ...
+
+    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write the output files of a run that ended below ``into`` and return their paths, sorted."""
+        ...
+
+    def stop(self, group: RunGroup) -> None:
+        """Stop what still runs of the group; one that is gone is no error."""
+        ...
+
+    def list(self) -> list[RunGroup]:
+        """Return this user's groups that the backend has, running or ended."""
+        ...
+
+    def remove(self, group: RunGroup) -> None:
+        """Remove the group and its files from the backend; one that is gone is no error."""
         ...

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput
+from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput, RunUpdate
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.secretscan import search
@@ -186,6 +186,12 @@ class _Masker:
                 return self._changed(event, title=self.text(event.title))
             case BuildWarning():
                 return self._changed(event, text=self.text(event.text), hint=event.hint and self.text(event.hint))
+            case RunUpdate():
+                tail = tuple(self.text(line) for line in event.log_tail)
+                given = tuple((name, self.text(value)) for name, value in event.returned)
+                return replace(
+                    event, title=self.text(event.title), reason=self.text(event.reason), log_tail=tail, returned=given
+                )
             case Finished():
                 return Finished(self.result(event.result))
         return event

@@ -12,6 +12,7 @@ from buildr_jupyter.model.plan import FileNote
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.sweep import sweep_record
 
 __all__ = ["error_fields", "make_plan_record", "make_record"]
 
@@ -30,7 +31,7 @@ def make_record(cell: Mapping[str, object], outcome: BuildResult | BaseException
         "stage": getattr(failed, "stage", None) if failed else None,
         "image": None, "image_id": None, "digest": None, "size_bytes": None, "unpacked_bytes": None,
         "duration_s": round(duration_s, 3), "cached": False, "context": None, "requirements": [], "names": [],
-        "files": [], "pushed": [], "archive": None, "run": None, "error": None,
+        "files": [], "pushed": [], "archive": None, "run": None, "sweep": None, "error": None,
     }  # fmt: skip
     if result is not None:
         record |= _result_fields(result)
@@ -52,6 +53,11 @@ def make_plan_record(cell: Mapping[str, object], assembly: Assembly, *, context:
         "image": None,
         "content_digest": plan.content_digest,
         "dockerfile": render_dockerfile(plan),
+        "interface": plan.interface.to_json(),
+        "candidates": [
+            {"name": one.name, "value": one.value, "origin": one.origin}
+            for one in (assembly.program.candidates if assembly.program else ())
+        ],
         "warnings": [clean_text(warning.text) for warning in assembly.warnings],
     }
     return json.dumps(record)
@@ -89,10 +95,22 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
         "files": [{"path": f.path, "bytes": f.bytes, "why": f.why} for f in result.files],
         "pushed": list(result.pushed),
         "archive": str(result.archive) if result.archive else None,
+        "sweep": None if result.sweep is None else sweep_record(result.sweep),
         "run": result.run
         and {
             "exit_code": result.run.exit_code,
             "stdout_tail": result.run.stdout_tail,
             "log_tail": [clean_text(line) for line in result.run.log_tail],
+            "returned": [
+                {
+                    "name": r.name,
+                    "format": r.format,
+                    "type": r.type,
+                    "size": r.size_bytes,
+                    "sha256": r.sha256,
+                    "path": str(r.path),
+                }
+                for r in result.run.returned
+            ],
         },
     }

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import IO
 
 from buildr_jupyter.errors import BuildrError
-from buildr_jupyter.events.event import Event, LogLine, RunOutput, TransferUpdate
+from buildr_jupyter.events.event import Event, LogLine, RunOutput, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+from buildr_jupyter.ui.sweep import render_run_line
 
 __all__ = ["QuietDisplay", "TextDisplay", "write_output"]  # fmt: skip
 
@@ -95,6 +96,8 @@ class TextDisplay:
             case LogLine() if self._log and not event.partial:
                 text = clean_text(event.text)
                 return f"    {text}" if text.strip() else None
+            case RunUpdate():
+                return render_run_line(event)
             case BuildWarning():
                 hint = f" ({clean_text(event.hint)})" if event.hint else ""
                 return f"warning: {clean_text(event.text)}{hint}"

@@ -28,6 +28,7 @@ def _facts(result: BuildResult) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if result.run:
         facts.append(("exit code", str(result.run.exit_code)))
+        facts += [("returned", f"{one.name}: {one.type}") for one in result.run.returned]
     return [(name, clean_text(value)) for name, value in facts if value]
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.errors import BuildrError, OptionError
 
@@ -31,20 +31,26 @@ _KEPT = 50
 class Builds:
     """Starts builds and remembers them; ``shown`` holds the result that a pane has just shown."""
 
-    def __init__(self, shell: InteractiveShell, write: Callable[[str], None]) -> None:
-        self._shell, self._write = shell, write
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        write: Callable[[str], None],
+        bind: Callable[[Job, BuildResult], None],
+    ) -> None:
+        """``bind`` is called with what each build came to, for the values that its run gave back."""
+        self._shell, self._write, self._bind = shell, write, bind
         self._held: list[tuple[Build, PaneDisplay | None]] = []
         self._said: set[str] = set()
         self.shown: BuildResult | None = None
 
     # -- one build
 
-    def run(self, job: Job, line: str) -> BuildResult:
-        """Build in this thread and return the result; its pictures are shown under it."""
+    def run(self, job: Job, line: str, **how: Any) -> BuildResult:
+        """Build in this thread and return the result; its pictures are shown under it. ``how`` is for ``Build``."""
         from buildr_jupyter.pipeline.handle import Build
 
         pane = self._pane(job, line)
-        build = Build(job, [pane or self._lines(job)])
+        build = Build(job, [pane or self._lines(job)], **how)
         self._hold(build, pane)
         try:
             result = build.run()
@@ -52,7 +58,8 @@ class Builds:
             if pane is not None and isinstance(error, BuildrError | KeyboardInterrupt):
                 _render_once(error)
             raise
-        if pane is not None:
+        self._bind(job, result)
+        if pane is not None and result.sweep is None:
             self.shown = result
         self._show_pictures(result)
         return result
@@ -64,6 +71,8 @@ class Builds:
         from buildr_jupyter.ui.plain import QuietDisplay
 
         def finish(build: Build) -> None:
+            if build.error is None:
+                self._bind(job, build.result(0.0))
             if place is not None:
                 place.finish(_pictures(build.state.result))
 
@@ -102,8 +111,16 @@ class Builds:
         from buildr_jupyter.pipeline.stages import stream_more
 
         known = build.result(0.0)
+
+        def finish(more: Build) -> None:
+            if more.error is None:
+                self._bind(build.job, more.result(0.0))
+
         more = Build(
-            build.job, [pane], work=lambda job, token: stream_more(job, known, token, publish=publish, run=run)
+            build.job,
+            [pane],
+            work=lambda job, token: stream_more(job, known, token, publish=publish, run=run),
+            after=finish,
         )
         pane.on_cancel, pane.output = more.cancel, None
         self._held.append((more, pane))

@@ -354,6 +354,7 @@ def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, 
         **os.environ,
         "BUILDR_REPOSITORY": f"{registry_tls.host}/notebooks" if name.startswith("02") else "",
         "IPYTHONDIR": str(tmp_path / "ipython"),
+        "BUILDR_DATA": str(tmp_path / "data"),
         "PYTHONWARNINGS": "ignore",
     }
     environment.pop("PYTEST_CURRENT_TEST", None)

@@ -18,7 +18,8 @@ from docker import APIClient
 
 from buildr_jupyter import builder
 from buildr_jupyter.engine import connection as engine
-from buildr_jupyter.errors import Cancelled, RunError
+from buildr_jupyter.engine.orphans import sweep_containers
+from buildr_jupyter.errors import Cancelled, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
@@ -270,3 +271,54 @@ def wait_until(holds: Callable[[], object], timeout_s: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def drained(stream: Generator[Event, None, Any]) -> Any:
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_run_that_outlives_its_process(runner: DockerRunner, image: str, client: APIClient, tmp_path: Path) -> None:
+    code = "import sys; open('output/a.txt', 'w').write('x'); print('last words'); sys.exit(int(sys.argv[-1]))"
+    spec = RunSpec(image, "outlives", args=(code, "3"), labels=(("io.buildr.run", "k1"),))
+    group = drained(runner.start(spec, CancelToken()))
+    assert (group.name, group.labels["io.buildr.run"]) == ("outlives", "k1")
+
+    other = DockerRunner()  # as another process would have one
+    sweep_containers(client)  # no orphan: it is meant to be there
+    (found,) = other.list()
+    assert found == group
+    (ended,) = drained(other.follow(found, CancelToken()))
+    assert (ended.exit_code, ended.log_tail) == (3, ("last words",))
+    assert 0 < ended.duration_s < 60
+    (ended,) = drained(other.follow(found, CancelToken()))  # from the beginning, once more
+    assert ended.exit_code == 3
+    assert drained(other.collect(found.runs[0], tmp_path / "out", CancelToken())) == (tmp_path / "out" / "a.txt",)
+
+    again = drained(other.start(spec, CancelToken()))  # the older one of that name is removed
+    assert again.runs != group.runs
+    with pytest.raises(RunLost):
+        drained(runner.follow(group, CancelToken()))
+    runner.stop(again)
+    for _ in range(2):
+        runner.remove(again)
+    assert runner.list() == []
+
+
+def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(
+    runner: DockerRunner, image: str, client: APIClient
+) -> None:
+    spec = RunSpec(image, "goes-on", args=("import time; time.sleep(60)",))
+    group = drained(runner.start(spec, CancelToken()))
+    cancel = CancelToken()
+    threading.Timer(1.0, cancel.set).start()
+    with pytest.raises(Cancelled):
+        drained(runner.follow(group, cancel))
+    assert client.inspect_container("goes-on")["State"]["Running"]
+    began = time.monotonic()
+    runner.stop(group)
+    assert time.monotonic() - began < 10
+    runner.remove(group)

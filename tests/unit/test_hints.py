@@ -57,6 +57,7 @@ IN_DOCUMENTS = {
     "--prices": "an option of the image that the tutorial makes",
     "--n": "a parameter of the image in the example",
     "--strict": "mypy's",
+    "--params-file": "of the image's own command line",
 }
 
 
@@ -438,9 +439,22 @@ def try_25(world: World) -> None:
 
 @trial("export.value_capture", "give a default: --param {}=VALUE")
 def try_26(world: World) -> None:
-    for cells in (("n = 1 + len('x')", "print(n)"), ("print(1)",)):
-        hint = world.hint(lambda: world.plan(*cells, words=("--param", "n")))  # noqa: B023
-        assert world.plan(*cells, words=option(hint.replace("VALUE", "3"), "--param")).program
+    hint = world.hint(lambda: world.plan("print(1)", words=("--param", "n")))
+    assert world.plan("print(1)", words=option(hint.replace("VALUE", "3"), "--param")).program
+
+
+@trial("export.inputs", "give a default: --param {}=VALUE")
+def try_computed(world: World) -> None:
+    cells = ("n = 1 + len('x')", "print(n)")
+    hint = world.hint(lambda: world.plan(*cells, words=("--param", "n")))
+    assert world.plan(*cells, words=option(hint.replace("VALUE", "3"), "--param")).plan.interface.inputs[0].default == 3
+
+
+@trial("export.exporter", "write the value as the cell's last line")
+def try_last_value(world: World) -> None:
+    hint = world.hint(lambda: world.plan("x = 1", words=("--return", "_")))
+    assert world.plan("x = 1\nx", words=("--return", "_")).program
+    assert world.plan("x = 1", words=option(hint.replace("NAME", "x"), "--return")).program
 
 
 @trial("export.value_capture", "run the cell that makes it again")
@@ -462,6 +476,14 @@ def try_29(world: World) -> None:
     assert re.findall("--[a-z]+", hint) == ["--param", "--snapshot"]
     assert world.plan(*cells, words=("--snapshot", "n"), kernel={"n": "x"}).program
     assert world.plan(*cells, words=("--param", "n=x")).program
+
+
+@trial("export.exporter", "run the cell that does, or make it an input of the image: --param {}")
+def try_input(world: World) -> None:
+    hint = world.hint(lambda: world.plan("print(limit)"))
+    assert [one.name for one in world.plan("print(limit)", words=option(hint, "--param")).plan.interface.inputs] == [
+        "limit"
+    ]
 
 
 @trial("export.exporter", "take what that statement makes by --snapshot too")
@@ -712,6 +734,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
         "registry.transport",
         "set BUILDR_PLAIN_HTTP",
     ): "needs a registry beyond loopback: tests/unit/registry/test_client.py",
+    ("pipeline.values", "if you trust it"): "needs an engine: tests/integration/test_returned_values.py",
     ("runner.docker_runner", ""): "needs an engine: tests/integration/test_docker_runner.py",
 }
 """(module, how the hint begins) to why it is not tried here, and the test that shows its case."""

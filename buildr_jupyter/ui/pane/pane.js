@@ -207,6 +207,7 @@ class View {
       publish: this.button("Publish", say("publish")), run: this.button("Run", say("run")),
       copyRef: this.button("Copy reference", () => copy(this.pane.state.result ? this.pane.state.result.image : this.pane.state.title, this.n.copyRef)),
       fill: el("i"), err: el("div", {className: "err", role: "alert"}), warn: el("div"), done: el("div"), wentSum: el("summary"), wentIn: el("div", {className: "tables"}),
+      runs: el("div", {className: "runs", hidden: true}), runSum: el("div", {className: "dim"}), runHead: el("tr"), runBody: el("tbody"),
       list: el("ul", {className: "steps", role: "list", ariaLabel: "Steps"}),
       moveSum: el("summary"), moveList: el("ul"), count: el("span", {className: "dim"}), fold: el("div", {className: "dim"}),
       search: el("input", {type: "search", placeholder: "Search the log", ariaLabel: "Search the log", oninput: () => { this.log.search(this.n.search.value); this.wake(); }}),
@@ -226,10 +227,11 @@ class View {
       n.tools, n.fold, this.log.box, this.log.hits);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),
-      n.bar, n.err, n.done, n.warn, n.went, n.body);
+      n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
+    n.runs.append(n.runSum, el("table", {}, el("thead", {}, n.runHead), n.runBody));
     this.root.replaceChildren(el("style", {textContent: this.pane.model.get("look")}), n.pane);
   }
-  reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
+  reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
     const n = this.n, s = this.pane.state, live = s.status === "running" || s.status === "waiting";
     put(n.pane, "className", "pane " + s.status); put(n.pane, "ariaLabel", "Build of " + s.title);
@@ -240,7 +242,7 @@ class View {
     if (known) { n.fill.style.width = s.fraction * 100 + "%"; n.bar.ariaValueNow = String(Math.round(s.fraction * 100)); }
     else { n.fill.style.width = live ? "" : "100%"; n.bar.removeAttribute("aria-valuenow"); }
     put(n.bar, "ariaValueText", known ? Math.round(s.fraction * 100) + " percent" : "not known");
-    this.error(s.error); this.result(s); this.drawSteps(s); this.drawMoves(s); this.clock();
+    this.error(s.error); this.result(s); this.drawRuns(s.runs); this.drawSteps(s); this.drawMoves(s); this.clock();
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();
@@ -295,6 +297,58 @@ class View {
     set(this.n.wentSum, title);
     this.n.wentIn.replaceChildren(...parts.flatMap(part => [el("b", {}, part.title), el("table", {}, ...part.rows.map(row => el("tr", {}, ...row.map(text => el("td", {}, text)))),
       ...(part.more ? [el("tr", {}, el("td", {}, "… and " + part.more + " more"))] : []))]));
+  }
+  drawRuns(r) {  // a row is made once and changed in place, so that one that is open, or has the focus, stays so
+    const n = this.n;
+    n.runs.hidden = !r;
+    if (!r) return;
+    const counts = Object.entries(r.counts).map(([phase, count]) => count + " " + phase).join(", ");
+    set(n.runSum, r.total + " runs: " + counts + (r.rows.length < r.total ? "; " + r.rows.length + " of them are shown" : ""));
+    const columns = ["number", "inputs", "phase", "took", ...r.names.map(name => "=" + name)];
+    const key = columns.join("\n");
+    if (this.runColumns !== key) {
+      this.runColumns = key; this.runRows = new Map(); n.runBody.replaceChildren();
+      n.runHead.replaceChildren(...columns.map(column => {
+        const name = {number: "#", phase: "state", took: "time"}[column] || column.replace(/^=/, "");
+        const head = el("th", {scope: "col"}, this.button(name, () => {
+          this.runSort = this.runSort && this.runSort[0] === column ? [column, -this.runSort[1]] : [column, 1];
+          this.drawRuns(this.pane.state.runs);
+        }));
+        head.column = column;
+        return head;
+      }));
+    }
+    const value = (row, column) => column[0] === "=" ? row.returned[column.slice(1)] : row[column];
+    const [by, way] = this.runSort || ["number", 1];
+    const order = (a, b) => {
+      const x = value(a, by), y = value(b, by);
+      if (x == null || y == null || x === "" || y === "") return (x == null || x === "" ? 1 : 0) - (y == null || y === "" ? 1 : 0);
+      const numbers = !isNaN(x) && !isNaN(y);
+      return way * (numbers ? x - y : String(x).localeCompare(String(y), undefined, {numeric: true}));
+    };
+    for (const head of n.runHead.children) head.ariaSort = head.column === by ? (way > 0 ? "ascending" : "descending") : "none";
+    const seen = new Set(), rows = [...r.rows].sort((a, b) => order(a, b) || a.number - b.number);
+    rows.forEach((row, at) => {
+      seen.add(row.key);
+      let held = this.runRows.get(row.key);
+      if (!held) {
+        const cells = columns.map(() => el("td")), pre = el("pre", {tabIndex: 0}), sum = el("summary"), box = el("details", {}, sum, pre);
+        held = {tr: el("tr", {}, ...cells), cells, box, sum, pre};
+        this.runRows.set(row.key, held);
+      }
+      put(held.tr, "className", "r-" + row.phase);
+      columns.forEach((column, i) => {
+        if (column === "phase") return;
+        set(held.cells[i], column === "took" ? took(row.took) : String(value(row, column) ?? ""));
+      });
+      const state = held.cells[2], text = row.phase + (row.before ? ", before" : "");
+      if (row.reason) {
+        if (held.box.parentNode !== state) state.replaceChildren(held.box);
+        set(held.sum, text + ": " + row.reason); set(held.pre, row.tail.join("\n") || "it wrote nothing");
+      } else set(state, text);
+      if (n.runBody.children[at] !== held.tr) n.runBody.insertBefore(held.tr, n.runBody.children[at] || null);
+    });
+    for (const [name, held] of this.runRows) if (!seen.has(name)) { held.tr.remove(); this.runRows.delete(name); }
   }
   drawSteps(s) {
     const seen = new Set();

@@ -280,7 +280,8 @@ class PaneDisplay:
     def _view(self) -> dict[str, Any]:
         now = self._clock()
         state = self._state
-        fraction = self._progress.update(state, now) if self._progress else state.fraction
+        of_build = self._progress.update(state, now) if self._progress else state.fraction
+        fraction = state.fraction if state.runs else of_build
         done = state.status == "done" and self._ended is not None
         return make_view(
             state,
@@ -288,7 +289,7 @@ class PaneDisplay:
             line=self._line,
             elapsed_s=(self._ended or now) - self._began,
             fraction=fraction,
-            left_s=self._progress.left_s if self._progress else None,
+            left_s=self._progress.left_s if self._progress and not state.runs else None,
             rates=self._rates,
             ages=self._ages,
             now=now,

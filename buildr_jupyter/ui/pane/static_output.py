@@ -57,6 +57,33 @@ def _step_lines(view: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _count(runs: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {phase}" for phase, count in runs["counts"].items())
+    more = f"; {len(runs['rows'])} of them are shown" if len(runs["rows"]) < runs["total"] else ""
+    return f"{runs['total']} runs: {counts}{more}"
+
+
+def _run_cells(row: dict[str, Any], names: list[str]) -> list[str]:
+    state = f"{row['phase']}, before" if row["before"] else row["phase"]
+    returned = [row["returned"].get(name, "") for name in names]
+    return [str(row["number"]), row["inputs"], state, _seconds(row["took"]), *returned, row["reason"]]
+
+
+def _run_lines(runs: dict[str, Any]) -> list[str]:
+    rows = ["  ".join(cell for cell in _run_cells(row, runs["names"]) if cell) for row in runs["rows"]]
+    return [_count(runs), *rows]
+
+
+def _runs_html(runs: dict[str, Any]) -> str:
+    names = ["", "inputs", "state", "time", *runs["names"], ""]
+    head = "".join(f"<th {_LEFT}>{html.escape(name)}</th>" for name in names)
+    rows = "".join(
+        "<tr>" + "".join(f"<td {_LEFT}>{html.escape(cell)}</td>" for cell in _run_cells(row, runs["names"])) + "</tr>"
+        for row in runs["rows"]
+    )
+    return f"<div>{html.escape(_count(runs))}</div><table><tr>{head}</tr>{rows}</table>"
+
+
 def render_record_text(view: dict[str, Any]) -> str:
     """Return the state as plain text; ``view`` is what ``make_view`` gives."""
     result, error = view["result"], view["error"]
@@ -68,6 +95,7 @@ def render_record_text(view: dict[str, Any]) -> str:
     lines += [f"warning: {text}{f' ({hint})' if hint else ''}" for text, hint in view["warnings"]]
     lines += [f"  {name}: {value}" for name, value in _facts(result)] if result else []
     lines += [f"  {_went_in(result)[0]}"] if result and result["went"] else []
+    lines += [f"  {line}" for line in _run_lines(view["runs"])] if view.get("runs") else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
     return "\n".join(lines)
@@ -108,6 +136,8 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
     if result and result["went"]:
         title, went = _went_in(result)
         parts.append(f"<details><summary>{html.escape(title)}</summary>{''.join(map(_table_html, went))}</details>")
+    if view.get("runs"):
+        parts.append(_runs_html(view["runs"]))
     if steps := _step_lines(view):
         block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
         count = f"{len(view['steps']) + view['more_steps']} steps"

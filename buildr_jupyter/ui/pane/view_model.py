@@ -6,21 +6,23 @@ Every text in it is cleaned of escapes, control characters and bidi overrides, a
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildr_jupyter.errors import BuildrError, Cancelled
-from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.events.event import Phase, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
 
-__all__ = ["MAX_STEPS", "Ages", "Rates", "failing_step", "make_view", "run_command"]
+__all__ = ["MAX_RUNS", "MAX_STEPS", "Ages", "Rates", "failing_step", "make_view", "run_command"]
 
 MAX_STEPS = 200
+MAX_RUNS = 200
 _MAX_MOVES = 40
 _MAX_WARNINGS = 20
 _MAX_ROWS = 100
@@ -41,6 +43,7 @@ _STAGES = {
     "publish": "publishing",
     "run": "running the container",
 }
+_PHASES: tuple[Phase, ...] = ("done", "failed", "lost", "cancelled", "running", "collecting", "starting", "waiting")
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ def make_view(
     state: BuildState, title: str, *, line: str, elapsed_s: float, fraction: float | None, left_s: float | None,
     rates: Rates, ages: Ages, now: float, can: dict[str, bool], builder: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the document: head, steps, transfers, warnings, error, result. Times are seconds, sizes bytes."""
+    """Return the document: head, steps, transfers, runs, warnings, error, result. Times are seconds, sizes bytes."""
     steps = list(state.steps.values())
     return {
         "title": clean_text(title),
@@ -105,6 +108,7 @@ def make_view(
         "more_steps": max(0, len(steps) - MAX_STEPS),
         **_moves(state, rates, now),
         "warnings": [[clean_text(w.text), clean_text(w.hint or "")] for w in state.warnings[:_MAX_WARNINGS]],
+        "runs": _runs(state),
         "error": _error(state, line),
         "result": _result(state),
         "log_total": state.log_total,
@@ -114,6 +118,9 @@ def make_view(
 
 def _said(state: BuildState) -> str:
     if state.status in ("running", "waiting"):
+        if state.runs:
+            over = sum(run.finished_at is not None for run in state.runs.values())
+            return f"{over} of {len(state.runs)} runs ended"
         stage = next((stage for stage, status in reversed(state.stages.items()) if status == "running"), None)
         return _STAGES.get(stage or "", "starting")
     return state.status
@@ -156,6 +163,44 @@ def _moves(state: BuildState, rates: Rates, now: float) -> dict[str, Any]:
             [verb, sum(t.verb == verb for t in over), sum(t.verb == verb for t in moves)]
             for verb in dict.fromkeys(t.verb for t in reversed(moves))
         ],
+    }
+
+
+def _runs(state: BuildState) -> dict[str, Any] | None:
+    """Return the runs of a sweep: counts of all, rows of at most 200, those that failed or run now before others."""
+    if not state.runs:
+        return None
+    runs = sorted(state.runs.values(), key=lambda run: run.number)
+    if len(runs) > MAX_RUNS:
+        last = {"failed": 0, "lost": 0, "running": 1, "collecting": 1, "starting": 1}
+        first = sorted(runs, key=lambda run: (last.get(run.phase, 2), run.number))[:MAX_RUNS]
+        runs = sorted(first, key=lambda run: run.number)
+    every: Counter[Phase] = Counter(run.phase for run in state.runs.values())
+    counts = {phase: every[phase] for phase in _PHASES if every[phase]}
+    ended = state.status not in ("running", "waiting")
+    return {
+        "total": len(state.runs),
+        "counts": counts,
+        "names": list(dict.fromkeys(name for run in runs for name, _ in run.returned)),
+        "rows": [_run_row(run, ended=ended) for run in runs],
+    }
+
+
+def _run_row(run: RunUpdate, *, ended: bool) -> dict[str, Any]:
+    took = None
+    if run.started_at is not None and run.finished_at is not None:
+        took = round(max(0.0, run.finished_at - run.started_at), 2)
+    phase = "cancelled" if ended and run.finished_at is None else run.phase
+    return {
+        "key": run.key[:16],
+        "number": run.number + 1,
+        "inputs": show_title(run.title),
+        "phase": phase,
+        "before": run.reused,
+        "took": took,
+        "returned": {name: clean_text(value) for name, value in run.returned},
+        "reason": clean_text(run.reason),
+        "tail": [clean_text(line)[:500] for line in run.log_tail],
     }
 
 

@@ -95,10 +95,10 @@ def test_the_record_has_every_field_in_every_case() -> None:
     assert ok.keys() == failed.keys() == cancelled.keys()
     assert set(ok) == {
         "schema", "cell", "status", "stage", "image", "image_id", "digest", "size_bytes", "unpacked_bytes", "duration_s",
-        "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "error",
+        "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "sweep", "error",
     }  # fmt: skip
     assert (ok["status"], failed["status"], cancelled["status"]) == ("ok", "failed", "cancelled")
-    assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": []}
+    assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": [], "returned": []}
     assert failed["error"] == {
         "type": "BuildError", "message": "Image build failed: x", "hint": "mend", "step": "RUN y", "log_tail": ["a", "b"],
     }  # fmt: skip

@@ -30,7 +30,7 @@ def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def builds(written: list[str], *, kernel: object = None, **names: str) -> sessions.Builds:
     shell: Any = SimpleNamespace(kernel=kernel, user_ns=names)
-    return sessions.Builds(shell, written.append)
+    return sessions.Builds(shell, written.append, lambda job, result: None)
 
 
 def _without(name: str) -> Any:

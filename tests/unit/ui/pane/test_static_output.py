@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized, RunError
-from buildr_jupyter.events.event import Finished, LogLine, StageUpdate, TransferUpdate
+from buildr_jupyter.events.event import Finished, LogLine, RunUpdate, StageUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
-from buildr_jupyter.ui.pane.view_model import MAX_STEPS, Ages, Rates, make_view
+from buildr_jupyter.ui.pane.view_model import MAX_RUNS, MAX_STEPS, Ages, Rates, make_view
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b]8;;http://evil\x07\x1b[31mred\x1b[0m\x1b]0;t\x07\u202eflip\x00"
 
@@ -157,3 +157,41 @@ def test_a_missing_login_is_mended_by_logging_in() -> None:
     )
     assert suggest_line("app", error) == "%containerize --login r.example:5000"
     assert suggest_line("app", RegistryUnauthorized("x")) is None
+
+
+def swept(count: int = 3) -> BuildState:
+    state = BuildState().apply(StageUpdate("run", "running"))
+    for n in range(count):
+        state.apply(RunUpdate(f"{n:064d}", n, count, "waiting", f"n={n}"))
+    state.apply(
+        RunUpdate(f"{0:064d}", 0, count, "done", "n=0", "", 1.0, 2.5, reused=True, returned=(("score", "<0.5>"),))
+    )
+    state.apply(RunUpdate(f"{1:064d}", 1, count, "failed", "n=1", "status 1", 1.0, 2.0, log_tail=(HOSTILE,)))
+    return state
+
+
+def test_a_sweep_is_a_table_in_the_record_and_its_runs_are_the_progress() -> None:
+    view = view_of(swept())
+    assert view["said"] == "2 of 3 runs ended"
+    assert view["runs"]["counts"] == {"done": 1, "failed": 1, "waiting": 1}
+    assert [(row["number"], row["phase"], row["took"]) for row in view["runs"]["rows"]] == [
+        (1, "done", 1.5), (2, "failed", 1.0), (3, "waiting", None),
+    ]  # fmt: skip
+    assert "\x1b" not in view["runs"]["rows"][1]["tail"][0]
+    text, page = render_record_text(view), render_record_html(view)
+    assert "  3 runs: 1 done, 1 failed, 1 waiting\n  1  n=0  done, before  1.5 s  <0.5>\n" in text
+    assert '<td style="text-align:left">&lt;0.5&gt;</td>' in page
+    assert "<0.5>" not in page
+    cancelled = view_of(swept().cancel())
+    assert cancelled["runs"]["rows"][2]["phase"] == "cancelled"
+
+
+def test_a_sweep_of_many_runs_shows_those_that_failed_or_run_and_says_how_many_there_are() -> None:
+    state = swept(1000)
+    state.apply(RunUpdate(f"{900:064d}", 900, 1000, "running", "n=900", started_at=1.0))
+    runs = view_of(state)["runs"]
+    assert (runs["total"], len(runs["rows"])) == (1000, MAX_RUNS)
+    assert {2, 901} <= {row["number"] for row in runs["rows"]}
+    assert "1000 runs: 1 done, 1 failed, 1 running, 997 waiting; 200 of them are shown" in render_record_text(
+        view_of(state)
+    )

@@ -1,0 +1,82 @@
+"""``buildr runs`` and ``%containerize --runs``: what the journal knows of this user's runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from buildr_jupyter.errors import BuildrError, OptionError
+from buildr_jupyter.journal.journal import Journal, Row, data_folder
+from buildr_jupyter.runner.selection import select
+from buildr_jupyter.runner.sweep import KEY_LABEL
+from buildr_jupyter.ui.sanitize import clean_text
+
+__all__ = ["cancel", "find", "list_runs", "prune", "render_row", "to_json"]
+
+KEPT_S = 30 * 86400.0
+"""How long the files of a run are kept where nothing else is said."""
+
+
+def list_runs(limit: int = 1000) -> list[Row]:
+    """Return the last runs, the newest first; raises JournalError."""
+    return Journal(data_folder()).rows(limit)
+
+
+def find(prefix: str) -> Row:
+    """Return the last run whose key begins with ``prefix``; raises OptionError where none or several keys do."""
+    rows = Journal(data_folder()).rows(prefix=prefix)
+    keys = {row.key for row in rows}
+    if len(keys) != 1:
+        found = "several runs begin" if keys else "no run begins"
+        raise OptionError(f"buildr runs: {found} with {prefix!r}", hint="buildr runs list shows their keys")
+    return rows[0]
+
+
+def to_json(row: Row) -> dict[str, Any]:
+    """Return a row as the JSON that ``--json`` prints."""
+    return {"schema": 1, **asdict(row), "inputs": dict(row.inputs), "folder": str(row.folder) if row.folder else None}
+
+
+def render_row(row: Row) -> str:
+    """Return a row as one line: key, state, how long, image, inputs."""
+    took = f"{row.duration_s:.1f} s" if row.duration_s is not None else ""
+    inputs = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in row.inputs.items())
+    return clean_text(f"{row.key[:12]}  {row.state:<9}  {took:>8}  {row.image}  {inputs[:100]}".rstrip())
+
+
+def cancel(prefix: str, say: Callable[[str], object]) -> None:
+    """Stop and remove what the engine runs under a key; raises OptionError where nothing does."""
+    runner = select("docker")
+    groups = [group for group in runner.list() if group.labels.get(KEY_LABEL, "").startswith(prefix)]
+    if not groups:
+        raise OptionError(f"buildr runs: nothing runs under {prefix!r}", hint="buildr runs list shows what there is")
+    for group in groups:
+        runner.stop(group)
+        runner.remove(group)
+        key = group.labels[KEY_LABEL]
+        journal = Journal(data_folder())
+        for row in journal.unfinished(key):
+            journal.end(row.id, "cancelled", now=time.time(), reason="it was cancelled")
+        say(f"cancelled {key[:12]}\n")
+
+
+def prune(say: Callable[[str], object], *, older_than_s: float = KEPT_S) -> None:
+    """Forget runs that ended so long ago, with their files, and remove what no process looks after in the engine."""
+    journal = Journal(data_folder())
+    gone = journal.forget(time.time() - older_than_s)
+    kept = {row.key for row in journal.rows(1_000_000)}
+    for key in {row.key for row in gone} - kept:
+        shutil.rmtree(data_folder() / "values" / key, ignore_errors=True)
+    removed = 0
+    with contextlib.suppress(BuildrError):  # no engine: nothing of ours is in one
+        runner = select("docker")
+        for group in runner.list():
+            if group.labels.get(KEY_LABEL) in {row.key for row in gone}:
+                runner.remove(group)
+                removed += 1
+    say(f"forgot {len(gone)} runs" + (f", removed {removed} containers" if removed else "") + "\n")

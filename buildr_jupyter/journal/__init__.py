@@ -1,0 +1,1 @@
+"""Journal: runs and built images as rows that outlive the kernel."""

@@ -1,0 +1,208 @@
+"""Journal of this user's runs and of the images that kernels built: SQLite in the user's data folder.
+
+It is never needed to run, only to remember. Rows are written by many processes at once (WAL); a run has a row before
+it starts, and its end is written once. What its caller hands over is stored as it is: secrets are hashed before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.errors import JournalError
+from buildr_jupyter.process.locks import private_folder
+
+__all__ = ["Journal", "Row", "data_folder"]
+
+_VERSION = 1
+_WAIT_S = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, image TEXT NOT NULL, image_id TEXT NOT NULL, inputs TEXT NOT NULL,
+    state TEXT NOT NULL, attempt INTEGER NOT NULL, exit_code INTEGER, reason TEXT, log_tail TEXT, duration_s REAL,
+    started REAL NOT NULL, ended REAL, folder TEXT
+);
+CREATE INDEX IF NOT EXISTS runs_key ON runs (key, state);
+CREATE TABLE IF NOT EXISTS images (image_id TEXT PRIMARY KEY, built REAL NOT NULL);
+PRAGMA user_version = 1;
+"""
+_COLUMNS = (
+    "id, key, image, image_id, inputs, state, attempt, exit_code, reason, log_tail, duration_s, started, ended, folder"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attempt of one run."""
+
+    id: int
+    key: str
+    """sha256 of image and inputs, 64 hex digits; that of a run that is never reused is random."""
+    image: str
+    image_id: str
+    inputs: Mapping[str, Any]
+    state: str
+    """starting, done, failed, cancelled or lost."""
+    attempt: int
+    exit_code: int | None
+    reason: str | None
+    log_tail: tuple[str, ...]
+    duration_s: float | None
+    started: float
+    """Seconds since the epoch, by the clock of then."""
+    ended: float | None
+    folder: Path | None
+    """Where its files are kept."""
+
+
+def data_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of what this user's runs came to: ``BUILDR_DATA``, else ours in the user's data folder."""
+    said = (os.environ if environ is None else environ).get("BUILDR_DATA")
+    if said:
+        return Path(said).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("buildr")
+
+
+class Journal:
+    """The rows; each call is a transaction of its own, so that any thread and any process may make it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make the journal in ``folder``; raises JournalError where it cannot be used, and says why."""
+        self.path = folder / "journal.sqlite"
+        try:
+            private_folder(folder)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.close(handle)
+            with self._connection() as connection:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version > _VERSION:
+                    raise JournalError(
+                        f"the journal {self.path} is of a newer buildr (schema {version}, and this one knows "
+                        f"{_VERSION})",
+                        hint="update buildr_jupyter, or name another folder: BUILDR_DATA=DIR",
+                    )
+                if version < _VERSION:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.executescript(_SCHEMA)
+        except OSError as error:
+            raise JournalError(
+                f"the journal {self.path} cannot be used: {error.strerror}",
+                hint="name a folder that you may write to: BUILDR_DATA=DIR",
+            ) from error
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = None
+        try:
+            connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+            yield connection
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal {self.path} cannot be used: {error}",
+                hint="move it away, if it is damaged; or name another folder: BUILDR_DATA=DIR",
+            ) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    # -- runs
+
+    def begin(self, key: str, *, image: str, image_id: str, inputs: Mapping[str, Any], attempt: int, now: float) -> int:
+        """Write the row of a run that is about to start and return its id."""
+        with self._connection() as connection:
+            cursor = connection.execute(
+                "INSERT INTO runs (key, image, image_id, inputs, state, attempt, started) VALUES (?,?,?,?,?,?,?)",
+                (key, image, image_id, json.dumps(dict(inputs)), "starting", attempt, now),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def end(
+        self,
+        row: int,
+        state: str,
+        *,
+        now: float,
+        exit_code: int | None = None,
+        reason: str | None = None,
+        log_tail: tuple[str, ...] = (),
+        duration_s: float | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Write how a run ended, once: a row that has an end keeps it."""
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE runs SET state = ?, exit_code = ?, reason = ?, log_tail = ?, duration_s = ?, ended = ?, "
+                "folder = ? WHERE id = ? AND ended IS NULL",
+                (
+                    state, exit_code, reason, json.dumps(list(log_tail)), duration_s, now,
+                    None if folder is None else str(folder), row,
+                ),
+            )  # fmt: skip
+
+    def done(self, key: str) -> Row | None:
+        """Return the last run of this key that ended with status 0, None where there is none."""
+        found = self._select("WHERE key = ? AND state = 'done' ORDER BY id DESC LIMIT 1", (key,))
+        return found[0] if found else None
+
+    def unfinished(self, key: str) -> list[Row]:
+        """Return the runs of this key that have no end: one that goes on, or that nobody saw end."""
+        return self._select("WHERE key = ? AND ended IS NULL ORDER BY id", (key,))
+
+    def rows(self, limit: int = 1000, *, prefix: str = "") -> list[Row]:
+        """Return the last runs whose key begins with ``prefix``, the newest first."""
+        return self._select("WHERE substr(key, 1, ?) = ? ORDER BY id DESC LIMIT ?", (len(prefix), prefix, limit))
+
+    def forget(self, before: float) -> list[Row]:
+        """Remove the rows of runs that ended before then (seconds since the epoch) and return them."""
+        gone = self._select("WHERE ended < ?", (before,))
+        with self._connection() as connection:
+            connection.executemany("DELETE FROM runs WHERE id = ?", [(row.id,) for row in gone])
+        return gone
+
+    def _select(self, rest: str, values: tuple[Any, ...]) -> list[Row]:
+        with self._connection() as connection:
+            found = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
+        return [_row(one) for one in found]
+
+    # -- images
+
+    def remember_image(self, image_id: str, *, now: float) -> None:
+        """Note that this user's kernel built an image from its cells."""
+        with self._connection() as connection:
+            connection.execute("INSERT OR REPLACE INTO images (image_id, built) VALUES (?, ?)", (image_id, now))
+
+    def made_image(self, image_id: str) -> bool:
+        """Tell whether a kernel of this user built the image from its cells."""
+        with self._connection() as connection:
+            return connection.execute("SELECT 1 FROM images WHERE image_id = ?", (image_id,)).fetchone() is not None
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    (
+        number,
+        key,
+        image,
+        image_id,
+        inputs,
+        state,
+        attempt,
+        exit_code,
+        reason,
+        tail,
+        duration,
+        started,
+        ended,
+        folder,
+    ) = values
+    return Row(
+        number, key, image, image_id, json.loads(inputs), state, attempt, exit_code, reason,
+        tuple(json.loads(tail)) if tail else (), duration, started, ended, Path(folder) if folder else None,
+    )  # fmt: skip

@@ -1,0 +1,218 @@
+"""Sweeps in the pipeline: rows of the kernel or a file, the grid before the build, its runs after it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from buildr_jupyter.config.options import Options
+from buildr_jupyter.errors import JournalError, OptionError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event
+from buildr_jupyter.export.inputs import plain_value
+from buildr_jupyter.in_image import parameters as reader
+from buildr_jupyter.journal.journal import Journal, data_folder
+from buildr_jupyter.model.interface import Interface, Said
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import Mount, RunSpec
+from buildr_jupyter.model.result import BuildResult, RunResult
+from buildr_jupyter.model.sweep import SweepResult
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.values import LazyValues, is_trusted
+from buildr_jupyter.process.locks import private_folder, write_private
+from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_rows, run_key
+from buildr_jupyter.runner.protocol import Runner
+from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
+
+__all__ = ["check_grid", "stream_sweep", "with_rows"]
+
+_SECRET = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
+_TITLE = 100
+
+
+def with_rows(options: Options, namespace: Mapping[str, Any] | None) -> Options:
+    """Return the options with the rows of ``--map-file`` and ``--map-from`` in them; their names are inputs.
+
+    The expression is evaluated in ``namespace``, the kernel's. Raises OptionError.
+    """
+    rows: list[Mapping[str, Said]] = list(read_rows(options.map_file)) if options.map_file else []
+    if options.map_from is not None:
+        rows += _rows_of(options.map_from, namespace)
+    if not rows and (options.map_file or options.map_from):
+        raise OptionError("the grid has no runs: there are no rows", hint="--map NAME=1,2,3 names values on the line")
+    known = {name for name, _ in options.params}
+    names = dict.fromkeys(name for row in rows for name in row)
+    if wrong := [name for name in names if not str(name).isidentifier()]:
+        raise OptionError(f"a row names {str(wrong[0])[:60]!r}, and that is no name of a variable")
+    params = (*options.params, *((name, None) for name in names if name not in known))
+    return replace(options, rows=tuple(rows), params=params)
+
+
+def _rows_of(expression: str, namespace: Mapping[str, Any] | None) -> list[Mapping[str, Said]]:
+    if namespace is None:
+        raise OptionError(
+            "--map-from: there is no kernel that could evaluate it", hint="--map-file FILE.csv reads rows from a file"
+        )
+    try:
+        found = eval(expression, dict(namespace))  # noqa: S307 - the user's own line, in the user's own kernel
+    except Exception as error:
+        raise OptionError(f"--map-from {expression}: {type(error).__name__}: {error}") from error
+    records = found.to_dict("records") if hasattr(found, "to_dict") and hasattr(found, "columns") else found
+    if not isinstance(records, Sequence) or not all(isinstance(row, Mapping) for row in records):
+        raise OptionError(
+            f"--map-from {expression}: it is a {type(found).__name__}", hint="give a list of dicts, or a DataFrame"
+        )
+    return [{str(name): Said(value=_plain(str(name), value)) for name, value in row.items()} for row in records]
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return the plain value of one from a kernel, numpy's scalars included."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()
+    return plain_value(name, value)[0]
+
+
+def check_grid(job: Job, interface: Interface) -> list[Point]:
+    """Return the points of the job's grid; raises OptionError for any value that is none, before anything is built."""
+    options = job.options
+    return make_grid(
+        interface,
+        options.rows,
+        options.maps,
+        zipped=options.map_zip,
+        limit=options.map_limit,
+        folder=job.source.folder,
+    )
+
+
+def stream_sweep(
+    job: Job, result: BuildResult, make_runner: Callable[[], Runner], cancel: CancelToken
+) -> Generator[Event, None, BuildResult]:
+    """Run the image once for each point of the grid and return the result with its ``sweep``.
+
+    Runs that were done before are not done again, unless ``--again``. A run that fails is one of the results. Raises
+    Cancelled, EngineError.
+    """
+    interface = Interface.from_label(result.interface) if result.interface else Interface()
+    points = check_grid(job, interface)
+    folder, journal = yield from _stream_data(job)
+    image_id = result.image_id or result.content_digest or ""
+    tasks: dict[str, Task] = {}
+    keys = []
+    more = _more(job, folder)
+    for number, point in enumerate(points):
+        found = run_key(image_id, point, more) if more is not None else None
+        key = found or secrets.token_hex(32)
+        keys.append(key)
+        if key not in tasks:
+            tasks[key] = _task(job, result, number, point, key, folder, reusable=found is not None)
+    sweep = Sweep(
+        make_runner,
+        folder,
+        journal,
+        result.image,
+        image_id,
+        tuple(one.name for one in interface.returns),
+        jobs=job.options.jobs,
+        retries=job.options.retries,
+        fail_fast=job.options.fail_fast,
+        again=job.options.again,
+    )
+    ended = yield from sweep.stream(list(tasks.values()), len(points), cancel)
+    trusted = is_trusted(job, result.image_id)
+    namespace = getattr(job.source, "namespace", None)
+    known = {run.key: _with_values(run, trusted, namespace) for run in ended}
+    return replace(result, sweep=SweepResult(tuple(known[key] for key in keys), result.image))
+
+
+def _with_values(run: RunResult, trusted: bool, namespace: Mapping[str, Any] | None) -> RunResult:
+    return replace(run, values=LazyValues(run.returned, trusted=trusted, namespace=namespace))
+
+
+def _stream_data(job: Job) -> Generator[Event, None, tuple[Path, Journal | None]]:
+    """Return the user's data folder and journal; where there is none, a folder of now, and that is said."""
+    folder = data_folder(job.environ)
+    try:
+        return folder, Journal(folder)
+    except JournalError as error:
+        yield BuildWarning(f"{error}: this sweep runs, and a later one does not know of it", error.hint)
+    return Path(tempfile.mkdtemp(prefix="buildr-values-")), None
+
+
+def _task(
+    job: Job,
+    result: BuildResult,
+    number: int,
+    point: Point,
+    key: str,
+    folder: Path,
+    *,
+    reusable: bool,
+) -> Task:
+    options = job.options
+    content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
+    environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
+    spec = RunSpec(
+        image=content[0] if content else result.image,
+        name=f"buildr-{key[:24]}",
+        environment=(*environment, (reader.ALL, json.dumps(dict(point.given)))),
+        ports=options.ports,
+        mounts=(*options.mounts, *point.mounts),
+        memory_bytes=options.memory_bytes,
+        cpus=options.cpus,
+        gpus=options.gpus,
+        labels=((KEY_LABEL, key),),
+    )
+    stored = {
+        name: {"hmac": _hashed(folder, json.dumps(value))} if _SECRET.search(name) else value
+        for name, value in point.inputs.items()
+    }
+    shown = " ".join(
+        f"{name}={'****' if _SECRET.search(name) else reader.shown(point.inputs[name])}" for name in point.given
+    )
+    return Task(number, point, key, reusable, shown[:_TITLE], stored, spec)
+
+
+def _more(job: Job, folder: Path) -> list[str] | None:
+    """Return what else makes a run what it is; None where some of it cannot be hashed."""
+    options = job.options
+    if options.ports or options.gpus:
+        return None
+    found = []
+    for name, value in options.run_environment:
+        text = job.environ.get(name, "") if value is None else value
+        found.append(f"env {name} {_hashed(folder, text)}")
+    for mount in options.mounts:
+        digest = _of_mount(mount)
+        if digest is None:
+            return None
+        found.append(f"mount {mount.target} {digest}")
+    return found
+
+
+def _of_mount(mount: Mount) -> str | None:
+    return content_digest(mount.source) if mount.read_only else None  # what may be written to is another each time
+
+
+def _hashed(folder: Path, text: str) -> str:
+    """Return the HMAC of a text with this user's key, so that nobody else can try out what it was."""
+    path = folder / "key"
+    with contextlib.suppress(OSError):
+        if not path.exists():
+            private_folder(folder)
+            half = path.with_name(f"key.{secrets.token_hex(4)}")
+            write_private(half, secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(half)  # the first of two processes makes it
+            half.unlink()
+        return hmac.new(path.read_bytes(), text.encode(), hashlib.sha256).hexdigest()
+    return secrets.token_hex(32)

@@ -1,0 +1,80 @@
+"""Values in, values out, on a real engine: the magic binds what a run gave back, the image takes inputs by its doors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker import APIClient
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.testing.globalipapp import start_ipython
+
+import buildr_jupyter
+from buildr_jupyter.errors import RunError
+
+
+@pytest.fixture
+def shell(client: APIClient, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BUILDR_BASE", base_image)
+    ip = start_ipython() or InteractiveShell.instance()
+    ip.reset(new_session=True)
+    ip.history_manager.reset(new_session=True)
+    buildr_jupyter.load_ipython_extension(ip)
+    yield ip
+    buildr_jupyter.unload_ipython_extension(ip)
+
+
+def run(shell: Any, source: str) -> Any:
+    result = shell.run_cell(source, store_history=True)
+    if result.error_before_exec or result.error_in_exec:
+        raise result.error_before_exec or result.error_in_exec
+    return result.result
+
+
+def test_a_run_gives_its_values_back_and_the_image_is_a_function(shell: Any, client: APIClient, tmp_path: Path) -> None:
+    run(shell, "class P:\n    def __init__(self, n): self.n = n")
+    run(shell, "n: int = 3  # how many\nrows = None")
+    cell = "%%containerize fn --run --param n --return model --return rows --return _\n"
+    cell += "model, rows = P(n), [n, {'a': None}]\nn * 2"
+    result = run(shell, cell)
+    assert result.run.exit_code == 0
+    assert (shell.user_ns["model"].n, shell.user_ns["rows"]) == (3, [3, {"a": None}])
+    assert type(shell.user_ns["model"]) is shell.user_ns["P"]
+    assert result.run.values["_"] == 6
+    assert result.run.outputs == ()
+
+    # What a run gave back is the value that the next program takes, not the older code.
+    again = run(shell, "%%containerize next --run --return seen\nseen = (rows[0], rows[1]['a'])")
+    assert again.run.values == {"seen": (3, None)}
+
+    label = client.inspect_image("fn:latest")["Config"]["Labels"]["io.buildr.interface"]
+    assert [one["name"] for one in json.loads(label)["inputs"]] == ["n"]
+    docker = ["docker", "run", "--rm", "-i", "fn:latest"]
+    assert "how many; default: 3" in subprocess.run([*docker, "--help"], capture_output=True, text=True).stdout
+    bad = subprocess.run([*docker, "--n", "x"], capture_output=True, text=True)
+    assert (bad.returncode, bad.stderr) == (2, "main.py: --n: 'x' is no int; --help lists the inputs\n")
+    given = subprocess.run([*docker, "--params-file", "-"], input='{"n": 5}', capture_output=True, text=True)
+    assert given.stdout == "10\n"
+
+    # The same image, not built by this kernel: a pickle stays a file, and nothing is bound.
+    magics = shell._buildr_jupyter[0]
+    magics._made_here.clear()
+    shell.user_ns["model"] = shell.user_ns["rows"] = None
+    cached = run(shell, cell)
+    assert cached.cached
+    assert set(cached.run.values) == {"rows", "_"}
+    assert shell.user_ns["model"] is shell.user_ns["rows"] is None
+    trusted = run(shell, cell.replace("--run", f"--run --trust-image {cached.image_id}"))
+    assert trusted.run.values["model"].n == 3
+
+    before = dict(shell.user_ns)
+    with pytest.raises(RunError) as raised:
+        run(shell, "%%containerize bad --run --return model\nmodel = (i for i in 'a')")
+    assert any("buildr: --return model (generator)" in line for line in raised.value.log_tail)
+    assert shell.user_ns["model"] is before["model"]

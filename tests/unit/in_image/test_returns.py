@@ -1,0 +1,187 @@
+"""The writer of returned values: which format, that the value comes back exactly, and what cannot be carried."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from buildr_jupyter.in_image import returns
+
+
+class Own:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Own) and other.value == self.value
+
+    __hash__ = None
+
+
+def there_and_back(value: Any, folder: Path) -> tuple[str, Any]:
+    entry = returns.write_value("x", value, str(folder))
+    path = folder / f"x.{returns.EXTENSIONS[entry['format']]}"
+    content = path.read_bytes()
+    assert (entry["size"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    return entry["format"], returns.read_value(str(path), entry["format"])
+
+
+shared: list[Any] = []
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (None, "json"), (True, "json"), (10**2000, "json"), (-0.0, "json"), ("häl\n", "json"), ([1, [2.5]], "json"),
+        ({"b": 1, "a": [None]}, "json"), ({1: 2}, "pickle"), ((1, 2), "pickle"), ({1}, "pickle"), (1j, "pickle"),
+        ("\ud83d\ude00", "pickle"), ("\udcff", "pickle"), ([shared, shared], "pickle"), pytest.param(10**5000, "pickle", id="big"),
+        (np.arange(6).reshape(2, 3), "npy"), (np.float32(1.5), "pickle"), (np.array(["a", None]), "pickle"),
+        (np.asfortranarray(np.eye(3)), "npy"), (np.zeros((0, 3), ">i2"), "npy"), (np.array("2024", "M8[D]"), "npy"),
+        (np.ma.array([1, 2]), "pickle"), (np.array([(1, 2.0)], "i4,f8"), "pickle"), (Own([1]), "pickle"),
+    ],
+)  # fmt: skip
+def test_formats(value: Any, form: str, tmp_path: Path) -> None:
+    found, back = there_and_back(value, tmp_path)
+    assert found == form
+    assert type(back) is type(value)
+    if isinstance(value, np.ndarray):
+        assert (back.dtype, back.shape, back.tolist()) == (value.dtype, value.shape, value.tolist())
+        assert back.flags.writeable
+    else:
+        assert back == value
+
+
+def test_what_is_shared_stays_shared(tmp_path: Path) -> None:
+    inner: list[Any] = []
+    loop: list[Any] = [inner, inner]
+    loop.append(loop)
+    _, back = there_and_back(loop, tmp_path)
+    assert back[0] is back[1]
+    assert back[2] is back
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary()
+        | st.complex_numbers() | st.dates() | st.datetimes() | st.timedeltas() | st.decimals() | st.fractions(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner, inner),
+        max_leaves=20,
+    )
+)  # fmt: skip
+def test_any_value_comes_back_type_for_type(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any"
+    folder.mkdir(exist_ok=True)
+    assert same(there_and_back(value, folder)[1], value)
+
+
+def same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return same(list(one), list(other)) and all(same(one[key], other[key]) for key in one)
+    return repr(one) == repr(other)
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=arrays.arrays(arrays.scalar_dtypes() | arrays.array_dtypes(), arrays.array_shapes(min_side=0)))
+def test_any_array_comes_back(value: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "arrays"
+    folder.mkdir(exist_ok=True)
+    _, back = there_and_back(value, folder)
+    assert (back.dtype, back.shape, back.tobytes()) == (value.dtype, value.shape, value.tobytes())
+
+
+def frames() -> list[pd.DataFrame]:
+    times = pd.date_range("2024-01-01", periods=3, tz="Europe/Berlin", name="when")
+    plain = pd.DataFrame({"a": [1, 2, 3], "b": [1.5, math.nan, -0.0], "c": ["x", None, "ü"]})
+    odd = pd.DataFrame(
+        {
+            "cat": pd.Categorical(["a", "b", None], ["b", "a"], ordered=True), "tz": times, "null": pd.array([1, None, 3]),
+            "flag": pd.array([True, None, False]), "text": pd.array(["a", None, "c"], "string"),
+            "per": pd.period_range("2024-01", periods=3, freq="M"), "span": pd.to_timedelta([1, None, 3]),
+            "int": pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), "obj": [{1}, None, [2]],
+        },
+        index=times,
+    )  # fmt: skip
+    odd.attrs["from"] = "here"
+    many = plain.set_index(["a", "c"])
+    many.columns = pd.MultiIndex.from_tuples([("u", "v")], names=["p", None])
+    return [plain, odd, many, pd.DataFrame(), plain.iloc[:0], plain.T]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_frames_come_back_with_dtypes_index_names_and_attrs(number: int, tmp_path: Path) -> None:
+    frame = frames()[number]
+    _, back = there_and_back(frame, tmp_path)
+    pd.testing.assert_frame_equal(back, frame, check_exact=True, check_freq=True)
+    assert back.attrs == frame.attrs
+    for column in frame.columns:
+        pd.testing.assert_series_equal(there_and_back(frame[column], tmp_path)[1], frame[column])
+    assert there_and_back(frame.index, tmp_path)[1].identical(frame.index)
+
+
+def test_large_buffers_lie_outside_the_pickle_and_stay_writable(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.arange(100_000.0).reshape(1000, 100))
+    returns.write_value("x", frame, str(tmp_path))
+    head = (tmp_path / "x.pickle").read_bytes()[:100].split(b"\n")
+    assert json.loads(head[1])[1:] == [800_000]
+    back = returns.read_value(str(tmp_path / "x.pickle"), "pickle")
+    back.iloc[0, 0] = 5.0
+    assert back.iloc[0, 0] == 5.0
+
+
+def test_a_figure_is_a_picture(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    form, back = there_and_back(figure, tmp_path)
+    assert form == "png"
+    assert back[:8] == b"\x89PNG\r\n\x1a\n"
+    assert back._repr_png_() == bytes(back)
+
+
+def test_the_manifest_comes_last_and_says_all(tmp_path: Path) -> None:
+    scope = {"a": 1, "b": np.eye(2), "_buildr_value": None}
+    returns.write(scope, ("a", "b", "_"), str(tmp_path))
+    place = tmp_path / ".buildr" / "returns"
+    found = json.loads((place / "manifest.json").read_text())
+    assert [(one["name"], one["format"], one["type"]) for one in found["returns"]] == [
+        ("a", "json", "int"), ("b", "npy", "numpy.ndarray"), ("_", "json", "NoneType"),
+    ]  # fmt: skip
+    assert found["packages"] == {"numpy": np.__version__}
+    assert sorted(path.name for path in place.iterdir()) == ["_.json", "a.json", "b.npy", "manifest.json"]
+
+
+@pytest.mark.parametrize("value", [(one for one in [1]), open(__file__), lambda: 0])  # noqa: SIM115
+def test_what_cannot_be_carried_leaves_no_manifest(value: Any, tmp_path: Path) -> None:
+    returns.write({"a": 1}, ("a",), str(tmp_path))
+    with pytest.raises(returns.NotCarried, match=r"^b \(.*\) cannot be given back: "):
+        returns.write({"a": 1, "b": value}, ("a", "b"), str(tmp_path))
+    assert not (tmp_path / ".buildr" / "returns" / "manifest.json").exists()
+    with pytest.raises(returns.NotCarried, match="no such name"):
+        returns.write({}, ("a",), str(tmp_path))
+
+
+def test_a_pickle_that_lies_about_its_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "x.pickle"
+    for content in (b"", b"x", returns._MAGIC + b"[1e9]\n", returns._MAGIC + b"[99999999]\n", returns._MAGIC + b"{}\n",
+                    returns._MAGIC + b"[20]\n12"):  # fmt: skip
+        path.write_bytes(content)
+        with pytest.raises(ValueError):
+            returns.read_value(str(path), "pickle")

@@ -1,0 +1,74 @@
+"""Values of a run in the pipeline: which images are trusted, and what is said of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.config.options import Options
+from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.errors import ReturnError
+from buildr_jupyter.in_image import returns
+from buildr_jupyter.model.interface import Interface, Return
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.result import BuildResult, RunResult
+from buildr_jupyter.notebook.cells import CellRun
+from buildr_jupyter.pipeline import values
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.planner import CellSource
+
+ID = "sha256:" + "1" * 64
+LABEL = Interface((), (Return("a"), Return("b"))).to_label()
+
+
+def ran(folder: Path, *, interface: str | None = LABEL) -> BuildResult:
+    output = folder / "output"
+    returns.write({"a": 1, "b": {2}}, ("a", "b"), str(output))
+    result = BuildResult("x:latest", image_id=ID, interface=interface, run=RunResult(0))
+    return values.with_returned(result, output, [path for path in output.rglob("*") if path.is_file()])
+
+
+def taken(folder: Path, result: BuildResult, **changes: Any) -> tuple[list[Any], BuildResult]:
+    run = CellRun("1", "1")
+    made = changes.pop("made_here", set())
+    source = CellSource((run,), run, folder, namespace={})
+    stream = values.stream_values(Job(source, Options(**changes), Interpreter.current(), {}, made_here=made), result)
+    events = []
+    while True:
+        try:
+            events.append(next(stream))
+        except StopIteration as stop:
+            return events, stop.value
+
+
+def test_a_pickle_is_read_of_an_image_of_this_kernel_or_one_that_is_named(tmp_path: Path) -> None:
+    for how in ({"made_here": {ID}}, {"trust_images": (ID,)}):
+        events, result = taken(tmp_path, ran(tmp_path), **how)
+        assert events == []
+        assert result.run is not None
+        assert result.run.values == {"a": 1, "b": {2}}
+
+
+def test_a_pickle_of_another_image_stays_a_file_and_that_is_said(tmp_path: Path) -> None:
+    events, result = taken(tmp_path, ran(tmp_path), made_here={"sha256:other"}, trust_images=("sha256:1",))
+    assert result.run is not None
+    assert result.run.values == {"a": 1}
+    assert [type(one) for one in events] == [BuildWarning]
+    assert events[0].hint == f"if you trust it: --trust-image {ID}"
+    assert str(tmp_path / "output" / ".buildr" / "returns" / "b.pickle") in events[0].text
+
+
+def test_an_image_without_returns_and_a_run_that_gave_none(tmp_path: Path) -> None:
+    assert ran(tmp_path, interface=None).run == RunResult(0)
+    result = BuildResult("x:latest", interface=LABEL, run=RunResult(0))
+    with pytest.raises(ReturnError, match="gave nothing back, though it ended with status 0: a, b"):
+        values.with_returned(result, tmp_path, [])
+
+
+def test_only_cells_with_a_namespace_are_of_this_kernel(tmp_path: Path) -> None:
+    run = CellRun("1", "1")
+    for namespace, known in (({}, True), (None, False)):
+        source = CellSource((run,), run, tmp_path, namespace=namespace)
+        assert values.from_kernel(Job(source, Options(), Interpreter.current(), {})) is known

@@ -1,0 +1,231 @@
+"""Sweeps on a runner in memory: order, what is done once, failures, retries, and processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.errors import Cancelled, EngineUnavailable
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import RunUpdate
+from buildr_jupyter.in_image import parameters
+from buildr_jupyter.journal.journal import Journal
+from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.runner.grid import Point, run_key
+from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
+from buildr_jupyter.runner.values import read_returned
+from tests.fakes.runner import Backend, FakeRunner
+
+
+def tasks(numbers: range) -> list[Task]:
+    found = []
+    for place, number in enumerate(numbers):
+        point = Point({"n": number}, {"n": number}, identity={"n": number})
+        key = run_key("sha256:1", point)
+        assert key is not None
+        spec = RunSpec(
+            "x:1", f"buildr-{key[:24]}", environment=((parameters.ALL, json.dumps({"n": number})),),
+            labels=((KEY_LABEL, key),),
+        )  # fmt: skip
+        found.append(Task(place, point, key, True, f"n={number}", {"n": number}, spec))
+    return found
+
+
+def sweep(folder: Path, backend: Backend, **changes: Any) -> Sweep:
+    journal = changes.pop("journal", None) or Journal(folder)
+    return Sweep(lambda: FakeRunner(backend), folder, journal, "x:1", "sha256:1", ("double",), **changes)
+
+
+def run(how: Sweep, work: list[Task], cancel: CancelToken | None = None) -> tuple[list[RunUpdate], list[RunResult]]:
+    stream = how.stream(work, len(work), cancel or CancelToken())
+    events: list[RunUpdate] = []
+    while True:
+        try:
+            event = next(stream)
+        except StopIteration as stop:
+            return events, stop.value
+        assert isinstance(event, RunUpdate)
+        events.append(event)
+
+
+def double(given: dict[str, Any]) -> dict[str, Any]:
+    return {"double": given["n"] * 2}
+
+
+def values(results: list[RunResult]) -> list[Any]:
+    return [read_returned(one.returned, trusted=False)[0].get("double") for one in results]
+
+
+def test_results_have_the_order_of_the_grid_and_each_phase_is_said(tmp_path: Path) -> None:
+    backend = Backend(double)
+    events, results = run(sweep(tmp_path, backend, jobs=3), tasks(range(5)))
+    assert values(results) == [0, 2, 4, 6, 8]
+    assert [one.inputs for one in results] == [{"n": n} for n in range(5)]
+    assert {one.state for one in results} == {"done"}
+    of_one = [event.phase for event in events if event.number == 2]
+    assert of_one == ["waiting", "starting", "running", "collecting", "done"]
+    assert backend.groups == {}
+    assert 1 <= backend.most <= 3
+
+
+def test_what_is_done_is_not_done_again_unless_it_is_asked_for(tmp_path: Path) -> None:
+    backend = Backend(double)
+    run(sweep(tmp_path, backend), tasks(range(3)))
+    events, results = run(sweep(tmp_path, backend), tasks(range(5)))
+    assert [given["n"] for given in backend.started] == [0, 1, 2, 3, 4]
+    assert [one.reused for one in results] == [True, True, True, False, False]
+    assert values(results) == [0, 2, 4, 6, 8]
+    assert [event.reused for event in events if event.phase == "done"].count(True) == 3
+    run(sweep(tmp_path, backend, again=True), tasks(range(2)))
+    assert [given["n"] for given in backend.started][5:] == [0, 1]
+
+
+@pytest.mark.parametrize("harm", ["content", "gone", "manifest"])
+def test_files_that_are_not_what_they_were_are_made_anew(tmp_path: Path, harm: str) -> None:
+    backend = Backend(double)
+    run(sweep(tmp_path, backend), tasks(range(1)))
+    (place,) = (tmp_path / "values").iterdir()
+    value = place / ".buildr" / "returns" / "double.json"
+    act: dict[str, Callable[[], Any]] = {
+        "content": lambda: value.write_text("7"), "gone": value.unlink,
+        "manifest": (value.parent / "manifest.json").unlink,
+    }  # fmt: skip
+    act[harm]()
+    _, results = run(sweep(tmp_path, backend), tasks(range(1)))
+    assert len(backend.started) == 2
+    assert values(results) == [0]
+
+
+def test_a_run_that_fails_is_a_result_and_is_tried_again(tmp_path: Path) -> None:
+    tried: list[int] = []
+
+    def sometimes(given: dict[str, Any]) -> dict[str, Any]:
+        tried.append(given["n"])
+        if given["n"] == 1 and tried.count(1) < 3:
+            raise ValueError("not yet")
+        return double(given)
+
+    _, results = run(sweep(tmp_path, Backend(sometimes)), tasks(range(2)))
+    assert [(one.state, one.reason, one.log_tail) for one in results] == [
+        ("done", "", ()), ("failed", "the program ended with status 1", ("not yet",)),
+    ]  # fmt: skip
+    _, results = run(sweep(tmp_path, Backend(sometimes), retries=2), tasks(range(2)))
+    assert [one.state for one in results] == ["done", "done"]
+    rows = Journal(tmp_path).rows()
+    assert [(row.state, row.attempt) for row in reversed(rows)] == [
+        ("done", 1), ("failed", 1), ("failed", 1), ("done", 2),
+    ]  # fmt: skip
+
+
+def test_fail_fast_leaves_the_rest(tmp_path: Path) -> None:
+    def never(given: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError("no")
+
+    backend = Backend(never)
+    _, results = run(sweep(tmp_path, backend, fail_fast=True), tasks(range(4)))
+    assert [one.state for one in results] == ["failed", "cancelled", "cancelled", "cancelled"]
+    assert len(backend.started) == 1
+
+
+def test_a_cancel_stops_it_and_what_was_done_stays_done(tmp_path: Path) -> None:
+    cancel = CancelToken()
+
+    def until(given: dict[str, Any]) -> dict[str, Any]:
+        if given["n"] == 2:
+            cancel.set()
+        return double(given)
+
+    backend = Backend(until)
+    with pytest.raises(Cancelled):
+        run(sweep(tmp_path, backend), tasks(range(5)), cancel)
+    assert backend.groups == {}
+    assert sum(row.state == "done" for row in Journal(tmp_path).rows()) >= 2
+    _, results = run(sweep(tmp_path, Backend(double)), tasks(range(5)))
+    assert values(results) == [0, 2, 4, 6, 8]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("where", ["start", "follow", "collect", "remove"])
+def test_a_process_that_is_killed_anywhere_leaves_each_input_done_once(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Backend(double)
+    real = getattr(FakeRunner, where)
+
+    def dies(self: FakeRunner, *args: Any) -> Any:
+        if where == "start":
+            for _ in real(self, *args):  # the engine has it, and nobody knows
+                pass
+        raise Killed
+
+    monkeypatch.setattr(FakeRunner, where, dies)
+    with pytest.raises(Killed):
+        run(sweep(tmp_path, backend), tasks(range(1)))
+    monkeypatch.setattr(FakeRunner, where, real)
+    assert len(backend.groups) == 1
+    _, results = run(sweep(tmp_path, backend), tasks(range(1)))
+    assert values(results) == [0]
+    assert len(backend.started) == 1, "it was followed and not begun anew"
+    assert backend.groups == {}
+    assert [row.state for row in Journal(tmp_path).rows()] == ["done"]
+
+
+def test_two_sweeps_at_once_do_each_run_once(tmp_path: Path) -> None:
+    gate = threading.Barrier(2, timeout=20)
+    backend = Backend(double)
+    found: list[list[Any]] = []
+
+    def work() -> None:
+        gate.wait()
+        found.append(values(run(sweep(tmp_path, backend, jobs=2), tasks(range(10)))[1]))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [[2 * n for n in range(10)]] * 2
+    assert sorted(given["n"] for given in backend.started) == list(range(10))
+    assert backend.groups == {}
+
+
+def test_without_a_journal_all_works_but_remembering(tmp_path: Path) -> None:
+    backend = Backend(double)
+    how = replace(sweep(tmp_path, backend), journal=None)
+    for _ in range(2):
+        assert values(run(how, tasks(range(2)))[1]) == [0, 2]
+    assert len(backend.started) == 4
+
+
+def test_an_engine_that_goes_away_is_an_error_and_the_runs_stay_in_it(tmp_path: Path) -> None:
+    def gone(given: dict[str, Any]) -> dict[str, Any]:
+        raise EngineUnavailable("no engine")
+
+    class Away(FakeRunner):
+        def follow(self, group: Any, cancel: CancelToken) -> Any:
+            raise EngineUnavailable("no engine")
+            yield
+
+    backend = Backend(double)
+    how = replace(sweep(tmp_path, backend), runner=lambda: Away(backend))
+    with pytest.raises(EngineUnavailable):
+        run(how, tasks(range(1)))
+    assert len(backend.groups) == 1
+    assert values(run(sweep(tmp_path, backend), tasks(range(1)))[1]) == [0]
+    assert len(backend.started) == 1
+
+
+def test_a_value_that_is_missing_is_a_failed_run_and_leaves_no_files(tmp_path: Path) -> None:
+    _, results = run(sweep(tmp_path, Backend(lambda given: {"other": 1})), tasks(range(1)))
+    assert (results[0].state, results[0].reason) == ("failed", "the manifest names other values than double: ['other']")
+    assert list((tmp_path / "values").iterdir()) == []
