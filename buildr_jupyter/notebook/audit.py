@@ -83,6 +83,7 @@ class Recorder:
             "os.mkdir": self._on_made,
             "os.rename": self._on_renamed,
             "import": self._on_import,
+            "exec": self._on_exec,
             "subprocess.Popen": self._on_process,
             "os.system": self._on_system,
             "os.posix_spawn": self._on_process,
@@ -158,7 +159,17 @@ class Recorder:
             self._opened[path] = [reads, writes, listed, self._place()[0]]
 
     def _on_import(self, args: tuple[Any, ...]) -> None:
-        module = args[0]
+        self._note_module(args[0])
+
+    def _on_exec(self, args: tuple[Any, ...]) -> None:
+        """Note a module by its code: ``importlib.import_module`` tells of none by an event of its own."""
+        if type(args[0]) is not types.CodeType or args[0].co_name != "<module>" or not self._is_import():
+            return
+        given = sys._getframe(2).f_locals.get("args")  # of _call_with_frames_removed, which runs a module's code
+        names = given[1] if type(given) is tuple and len(given) == 2 else None
+        self._note_module(names.get("__name__") if type(names) is dict else None)
+
+    def _note_module(self, module: object) -> None:
         if type(module) is not str or module in self._imported:
             return
         top = module.partition(".")[0]

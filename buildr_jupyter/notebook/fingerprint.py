@@ -16,6 +16,7 @@ import functools
 import marshal
 import pathlib
 import sys
+import sysconfig
 import types
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -53,6 +54,7 @@ _mro = type.__dict__["__mro__"].__get__
 _class_dict = type.__dict__["__dict__"].__get__
 _flags = type.__dict__["__flags__"].__get__
 _HEAP_TYPE = 1 << 9
+_INSTALLED = tuple({f"{sysconfig.get_paths()[name]}/" for name in ("purelib", "platlib", "stdlib", "platstdlib")})
 _LEAVES = frozenset(
     id(kind)
     for kind in (
@@ -385,9 +387,10 @@ class _Layout:
         self.caches: set[str] = set()
         """Attributes that a first look at a ``cached_property`` puts there."""
         self.content: Callable[[Any], object] | None = None
-        self.opaque = False
         own = _class_dict(kind)
         self.own = own.get("__module__") == "__main__"
+        # The methods of a module beside the notebook may change what stands in that module.
+        self.opaque = not self.own and not _is_installed(own.get("__module__"))
         state: list[object] = []
         for base in _mro(kind):
             if base is object:
@@ -413,6 +416,15 @@ class _Layout:
 _STATE_TYPES = frozenset(
     id(kind) for kind in (list, dict, set, int, float, collections.defaultdict, collections.OrderedDict)
 )
+
+
+def _is_installed(module: object) -> bool:
+    """Tell whether a module is of the standard library or an installed package."""
+    if type(module) is not str or module.partition(".")[0] in sys.stdlib_module_names:
+        return type(module) is str
+    loaded = sys.modules.get(module.partition(".")[0])
+    file = vars(loaded).get("__file__") if type(loaded) is types.ModuleType else None
+    return type(file) is str and file.startswith(_INSTALLED)
 
 
 def _is_python(names: Mapping[str, object]) -> bool:

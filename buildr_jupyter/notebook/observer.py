@@ -6,12 +6,15 @@ come to is told as not looked at. It keeps no object of the notebook, only diges
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import locale
 import os
 import re
 import sys
+import threading
 import time
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,6 +35,7 @@ _MOST_S = 0.05
 _WORD = re.compile(r"[^\W\d]\w*")
 _MAX_SOURCE = 200_000
 _MAX_NAMES = 20_000
+_GENERATORS = ("random", "numpy")
 _KERNEL_NAME = re.compile(r"_+|_\d+|_i+|_i\d+|_[iod]h|In|Out|exit|quit|open|get_ipython|__\w+__|_ih")
 
 
@@ -65,6 +69,8 @@ class Observer:
         self._own: dict[str, bool] = {}
         self._kernels = frozenset(module.partition(".")[0] for module in sys.modules)
         """Packages that the kernel had loaded by itself."""
+        self._threads = frozenset(threading._active)  # type: ignore[attr-defined]  # the names of these may be anybody's
+        self._tasks: frozenset[int] = frozenset()
 
     def stop(self) -> None:
         """Observe nothing from now on; the run that is going on stays unobserved."""
@@ -92,6 +98,7 @@ class Observer:
             self._prints.update(take_snapshot(self.namespace, unknown, until=until, clock=self._clock).prints)
             self._ids = {name: id(value) for name, value in tuple(self.namespace.items()) if self._is_own(name)}
             self._world, self._draws = _world(), _generator_states()
+            self._tasks = frozenset(id(task) for task in _tasks())
             self._recorder = Recorder(self.namespace)
         except Exception:  # noqa: BLE001 - an observer never fails a cell; the run is told as not observed
             self._recorder = None
@@ -141,6 +148,8 @@ class Observer:
                     changed.add(name)
             elif old.complete and new.complete:
                 unchanged.add(name)
+        if self._goes_on():
+            unchanged.clear()  # what it began may change anything later
         self._prints = after
         world = _world()
         draws = _generator_states()
@@ -154,10 +163,24 @@ class Observer:
             imported=tuple(one for one in recorder.imported() if one.line or not self._is_kernels(one.importer)),
             processes=recorder.processes(),
             sockets=recorder.sockets(),
-            generators=frozenset(name for name, one in draws.items() if self._draws.get(name, one) != one),
+            generators=frozenset(name for name, one in draws.items() if self._is_moved(name, one, draws)),
             world=frozenset(name for name, one in world.items() if self._world.get(name) != one),
             cut=recorder.cut,
         )
+
+    def _is_moved(self, name: str, state: int, states: Mapping[str, int]) -> bool:
+        """Tell whether a generator moved; one that was loaded just now did if it was drawn from."""
+        if name not in _GENERATORS:
+            return False
+        before = self._draws.get(name)
+        return f"{name}:untouched" not in states if before is None else before != state
+
+    def _goes_on(self) -> bool:
+        """Tell whether a thread or a task of the notebook is still at work."""
+        if not self._threads.issuperset(threading._active):  # type: ignore[attr-defined]
+            return True
+        new = (task for task in _tasks() if id(task) not in self._tasks)
+        return any(not self._is_kernels(_module_of(task)) for task in new)
 
     def _in_order(self, ids: Mapping[str, int]) -> Iterator[str]:
         """Yield the names that the cell speaks of, those that are new, those that were left out, then the others."""
@@ -196,6 +219,19 @@ def _world() -> dict[str, object]:
     }
 
 
+def _tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks that are not done of the loop that runs the kernel's cells."""
+    loop = asyncio._get_running_loop()
+    return asyncio.all_tasks(loop) if loop is not None else set()
+
+
+def _module_of(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    frame = coroutine.cr_frame if type(coroutine) is types.CoroutineType else None
+    name = frame.f_globals.get("__name__") if frame is not None else None
+    return name if type(name) is str else "?"
+
+
 def _folder() -> str:
     try:
         return str(Path.cwd())
@@ -204,7 +240,10 @@ def _folder() -> str:
 
 
 def _generator_states() -> dict[str, int]:
-    """Return a digest of the state of each global generator of random numbers that is loaded."""
+    """Return a digest of the state of each global generator of random numbers that is loaded.
+
+    ``NAME:untouched`` is there beside it where nothing was drawn since it was seeded.
+    """
     found: dict[str, int] = {}
     random = sys.modules.get("random")
     own: Any = vars(random).get("_inst") if random is not None else None
@@ -214,4 +253,6 @@ def _generator_states() -> dict[str, int]:
     if numpy is not None and (state := vars(numpy).get("_rand")) is not None:
         _, keys, position, gauss, kept = state.get_state()
         found["numpy"] = hash((keys.tobytes(), position, gauss, kept))
+        if position == len(keys) and not gauss:
+            found["numpy:untouched"] = found["numpy"]
     return found
