@@ -24,7 +24,10 @@ _LIMIT = 5_000
 """How many of a kind are kept for one run."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _MAX_FRAMES = 2_000
-_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/")
+_LIBRARIES = (
+    *("/proc/", "/sys/", "/dev/", "/etc/"),
+    *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
 
 Handler = Callable[[tuple[Any, ...]], None]
 
@@ -64,8 +67,6 @@ class Recorder:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         self._namespace = namespace
-        paths = sysconfig.get_paths()
-        self._libraries = (*_SYSTEM, *{f"{paths[name]}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
         self._opened: dict[str, list[Any]] = {}
         self._imported: dict[str, ImportedModule] = {}
         self._processes: dict[str, None] = {}
@@ -148,7 +149,7 @@ class Recorder:
 
     def _note_file(self, path: str, *, reads: bool, writes: bool, listed: bool) -> None:
         known = self._opened.get(path)
-        if path.startswith(self._libraries):
+        if path.startswith(_LIBRARIES):
             return
         if known is not None:
             known[1] = known[1] or writes

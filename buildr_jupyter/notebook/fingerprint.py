@@ -54,7 +54,7 @@ _mro = type.__dict__["__mro__"].__get__
 _class_dict = type.__dict__["__dict__"].__get__
 _flags = type.__dict__["__flags__"].__get__
 _HEAP_TYPE = 1 << 9
-_INSTALLED = tuple({f"{sysconfig.get_paths()[name]}/" for name in ("purelib", "platlib", "stdlib", "platstdlib")})
+_INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("purelib", "platlib", "stdlib", "platstdlib")})
 _LEAVES = frozenset(
     id(kind)
     for kind in (
@@ -115,7 +115,7 @@ class _Walk:
         self.layouts: dict[int, _Layout] = {}
         self.arrays: dict[int, tuple[object, bool]] = {}
         self.classes: dict[int, tuple[int, bool]] = {}
-        self.special = _special_types()
+        self.special = _special_types("numpy" in sys.modules, "pandas" in sys.modules)
         self.name = ""
 
     def digest(self, name: str, value: object) -> tuple[int, bool]:
@@ -150,7 +150,7 @@ class _Walk:
         turns = 0
         while stack:
             turns += 1
-            if not turns & 63 and (self.clock() >= self.until or turns > _MAX_NODES):
+            if not turns & 31 and (self.clock() >= self.until or turns > _MAX_NODES):
                 raise _OutOfTime
             item = stack.pop()
             kind = type(item)
@@ -447,7 +447,8 @@ def _plain_digest(items: Iterable[object]) -> object | None:
     return hash(marshal.dumps([hash(item) if type(item) is str else item for item in items], 2))
 
 
-def _special_types() -> dict[int, Callable[[_Walk, Any, list[object]], None]]:
+@functools.lru_cache(maxsize=4)
+def _special_types(_numpy: bool, _pandas: bool) -> dict[int, Callable[[_Walk, Any, list[object]], None]]:
     """Return how types of numpy and pandas are looked at, by the id of the type, where these are loaded."""
     found: dict[int, Callable[[_Walk, Any, list[object]], None]] = {}
     numpy = sys.modules.get("numpy")

@@ -29,7 +29,7 @@ __all__ = ["Observer"]
 _BEFORE_S = 0.0004
 """For the names that a cell speaks of, if they were not looked at after the cell before."""
 _AFTER_S = 0.0007
-_PART = 0.02
+_PART = 0.015
 """Of the cell's own time."""
 _MOST_S = 0.05
 _WORD = re.compile(r"[^\W\d]\w*")
