@@ -174,7 +174,7 @@ class Making(Carried):
         try:
             self.snapshot = self._snapshot(sliced)
         except ValueRefused:
-            if not self._leave_uncarried():
+            if self.namespace is None or not self._leave_uncarried():
                 raise
             return self._sliced(statements)
         if self.snapshot is not None and self.snapshot.classes:
