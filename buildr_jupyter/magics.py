@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, List, TraitError, Unicode, validate
+from traitlets import Bool, HasTraits, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
@@ -40,6 +42,33 @@ def _help() -> str:
     return make_line_parser().format_help()
 
 
+class _Switch:
+    """The setting ``observe`` where it is read: true or false, and traitlets' method of the same name when called."""
+
+    def __init__(self, value: bool, watch: Callable[..., None]) -> None:
+        self._value = value
+        self._watch = watch
+
+    def __bool__(self) -> bool:
+        return self._value
+
+    def __repr__(self) -> str:
+        return repr(self._value)
+
+    def __call__(self, *args: Any, **keywords: Any) -> None:
+        self._watch(*args, **keywords)
+
+
+class _Observe(Bool[Any, Any]):
+    """A Bool under a name that traitlets itself calls."""
+
+    def get(self, obj: HasTraits, cls: type[Any] | None = None) -> Any:
+        return _Switch(bool(super().get(obj, cls)), functools.partial(HasTraits.observe, obj))
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, bool(value) if isinstance(value, _Switch) else value)
+
+
 @magics_class
 class ContainerizeMagics(Magics, Configurable):
     """The magics, and their settings for ``%config ContainerizeMagics``."""
@@ -62,6 +91,7 @@ class ContainerizeMagics(Magics, Configurable):
     jobs = Unicode(None, allow_none=True, help="how many runs of a grid at a time").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
+    observe = _Observe(True, help="look at what each run of a cell changes, opens and imports").tag(config=True)
 
     @validate("repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "platform", "ui")
     def _checked(self, proposal: Any) -> Any:
@@ -93,6 +123,12 @@ class ContainerizeMagics(Magics, Configurable):
         self._made_here: set[str] = set()
         self._returned: dict[int | None, tuple[str, ...]] = {}
         self.builds = Builds(shell, self._write, self._bind)
+        HasTraits.observe(self, self.follow_observe, names="observe")
+
+    def follow_observe(self, _change: Any = None) -> None:
+        """Start or stop the observer as the setting ``observe`` says."""
+        if self.history.observer is not None:
+            (self.history.observer.start if self.observe else self.history.observer.stop)()
 
     @no_var_expand
     @line_cell_magic
@@ -359,10 +395,13 @@ def register(ipython: InteractiveShell) -> None:
     from IPython.core.completer import context_matcher
 
     from buildr_jupyter.notebook.kernel_history import KernelHistory
+    from buildr_jupyter.notebook.observer import Observer
 
     history = KernelHistory(ipython)
-    history.install()
     magics = ContainerizeMagics(ipython, history)
+    history.observer = Observer(ipython.user_ns, ipython.user_ns_hidden)
+    history.install()
+    magics.follow_observe()
     ipython.register_magics(magics)
     # IPython reads %%NAME below a cell's first line as a line magic that is called "%NAME".
     ipython.magics_manager.magics["line"][_IN_MID_CELL] = magics.in_mid_cell

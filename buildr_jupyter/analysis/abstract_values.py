@@ -159,6 +159,8 @@ class Effects:
     """Calls of a parameter: (parameter, method or None, arguments), known only once the function is called."""
     assigned: dict[str, AbstractValue] = field(default_factory=dict)
     """What a function gives to the names that it declares ``global``."""
+    origins: set[str] = field(default_factory=set)
+    """Where values come from that a program does not give twice, see ``value_origins``."""
     everything: int = 0
     """Line of an ``exec``, ``eval``, ``globals()`` that may read any name; 0 for none."""
 

@@ -205,6 +205,7 @@ class Calls(Library):
             return made
 
         here = Effects(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
+        here.origins.update(facts.origins)
         self.merge(here, certain=False)
         for name, value in facts.assigned.items():
             self.set_global(name, value._replace(objs=frozenset(put(value.objs)), const=None), weak=True)

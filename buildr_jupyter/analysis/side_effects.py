@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj
+from buildr_jupyter.analysis.value_origins import origins_of_call
 
 __all__ = ["CACHES", "CACHE_METHODS", "World", "file_token"]
 
@@ -99,6 +100,7 @@ class World:
 
     def draw(self, token: str) -> None:
         """Note a draw from a global generator: it matters once that was seeded."""
+        self.facts.origins.add(token.removeprefix("rng:"))
         token = f"@{token}"
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
@@ -194,6 +196,7 @@ class World:
         """Note what a library's function does to the world; a builtin does nothing to it, and ``open`` is elsewhere."""
         if "." not in path:
             return
+        self.facts.origins.update(origins_of_call(path, len(args), keywords))
         name = path.rpartition(".")[2]
         root = path.partition(".")[0]
         if root in ("random", "numpy") and _GLOBAL_DRAWS.match(path):

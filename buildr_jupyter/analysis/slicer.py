@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from buildr_jupyter.analysis.abstract_values import AbstractValue, Effects, Fails, Obj, live_closure
 from buildr_jupyter.analysis.scope import BUILTINS, SHADOWED_BY_STARS
@@ -118,6 +119,10 @@ class _Live:
             return []
         return [name for name, held in self.names.items() if any(hit & self._closure(one) for one in held)]
 
+    def reached(self, value: AbstractValue | None) -> frozenset[Obj]:
+        """Return the objects that hang on a value."""
+        return self._closure(value.objs) if value is not None and value.objs else frozenset()
+
 
 def slice_back(
     flow: Flow,
@@ -126,12 +131,52 @@ def slice_back(
     *,
     supplied: frozenset[str] = frozenset(),
     extra: Sequence[str] = (),
+    unchanged: Mapping[int, frozenset[str]] = MappingProxyType({}),
 ) -> Slice:
     """Return the statements that those of the run ``target`` (the last one) need; its own are all kept.
 
     Nothing is carried to make the names that are ``supplied`` as values; ``extra`` names are needed beside those
-    that the cell reads.
+    that the cell reads. ``unchanged`` tells, for runs that were observed, of which names they changed nothing: their
+    statements are not kept for what they may have done to these, unless others of the run are kept that touch them.
     """
+    left = dict(unchanged)
+    while True:
+        sliced, excused = _slice_once(flow, statements, target, supplied, extra, left)
+        if not (touched := _touched(flow, sliced.kept, excused)):
+            return sliced
+        left |= {run: left[run] - names for run, names in touched.items()}
+
+
+_Excused = dict[int, dict[str, frozenset[Obj]]]
+"""Run to the names of which it changed nothing and for which statements were left out, with what hangs on them."""
+
+
+def _touched(flow: Flow, kept: Iterable[Statement], excused: _Excused) -> dict[int, set[str]]:
+    """Return the excused names that kept statements of the run read or may change: they see what others undid."""
+    found: dict[int, set[str]] = {}
+    for statement in kept if excused else ():
+        names = excused.get(statement.run)
+        if not names or statement.facts is None:
+            continue
+        objs = set(statement.facts.mutates)
+        for name in statement.facts.reads:
+            value = flow.before(name, statement.number)
+            objs |= live_closure(value.objs) if value is not None else set()
+        objs = {obj for obj in objs if obj.kind != "mod"}
+        if hit := {name for name, closure in names.items() if not objs.isdisjoint(closure)}:
+            found.setdefault(statement.run, set()).update(hit)
+    return found
+
+
+def _slice_once(
+    flow: Flow,
+    statements: Sequence[Statement],
+    target: int,
+    supplied: frozenset[str],
+    extra: Sequence[str],
+    unchanged: Mapping[int, frozenset[str]],
+) -> tuple[Slice, _Excused]:
+    excused: _Excused = {}
     live = _Live(flow, supplied)
     changed = _last_changes(flow, statements, target, supplied)
     kept: list[Statement] = []
@@ -144,6 +189,10 @@ def slice_back(
         if statement.run != target:
             if everything is None:
                 needs = _needs(live, facts)
+                if same := unchanged.get(statement.run):
+                    for name in [need.name for need in needs if need.changes and need.name in same]:
+                        excused.setdefault(statement.run, {})[name] = live.reached(flow.before(name, statement.number))
+                    needs = [need for need in needs if not need.changes or need.name not in same]
                 if not needs:
                     continue
                 why[statement.number] = needs
@@ -165,7 +214,7 @@ def slice_back(
     }
     conflicts = [need for name, needs in live.supplied_reads.items() for need in needs if changed[name]
                  and need.by.run != target and need.by.number <= changed[name][-1].number]  # fmt: skip
-    return Slice(kept, why, unresolved, changed, conflicts, everything)
+    return Slice(kept, why, unresolved, changed, conflicts, everything), excused
 
 
 def _last_changes(

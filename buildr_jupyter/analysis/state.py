@@ -209,6 +209,7 @@ class FlowState:
         mine.maybe.update(facts.maybe)
         mine.mutates.update(facts.mutates)
         mine.calls.extend(facts.calls)
+        mine.origins.update(facts.origins)
         mine.everything = mine.everything or facts.everything
         for name in facts.reads | facts.maybe:
             for info in self.building:

@@ -200,6 +200,8 @@ def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
             _follow(work, owner, set(), f"needed by {owner.key}")
         return
     if not owners:
+        if use.optional:
+            return
         raise RequirementError(
             f"{use.origin}: module {use.module!r} ({located.path.name}) belongs to no installed distribution",
             hint="install it with pip, or put its folder beside the notebook",

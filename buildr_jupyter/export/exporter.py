@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 
 from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slice_back
@@ -15,6 +17,7 @@ from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
+from buildr_jupyter.export.observed_use import loaded_modules, observed_warnings, opened_paths, star_names
 from buildr_jupyter.export.parameters import reader_file, writer_file
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
@@ -42,7 +45,7 @@ def display(*objects, **_):
     for one in objects:
         print(repr(one))
 '''
-_ROUNDS = 8
+_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Making(Carried):
         )
         text, origins = join(preamble, blocks, mark)
         self._stale(others)
+        self.warnings += observed_warnings(self, sliced)
         return Program(
             text,
             origins,
@@ -156,7 +160,13 @@ class Making(Carried):
                 failed_line = run.failed_line
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
             may_fail = number != self.last and run.status != "ok"
-            statements.extend(analyze(self.flow, body, number, may_fail=may_fail))
+            first = len(statements)
+            for statement in analyze(self.flow, body, number, may_fail=may_fail):
+                statements.append(statement)
+                self.evidence.note(statement)
+            if number != self.last:
+                failed, stars = run.status == "error", star_names(body)
+                self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
 
@@ -183,20 +193,19 @@ class Making(Carried):
         for name in self.options.snapshots:
             self.supplied.snapshot[name] = "asked for by --snapshot"
         for _ in range(_ROUNDS):
-            sliced = slice_back(
-                self.flow, statements, self.last, supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal))
-            )
-            if self.namespace is None or not (self._choose_values(sliced) | self._ask_namespace(sliced)):
+            sliced = self._slice(statements)
+            if self.namespace is None or not (
+                self._choose_values(sliced) | self._ask_namespace(sliced) | self._choose_unrepeatable(sliced)
+            ):
                 break
-        self.snapshot = self._snapshot(sliced)
+        try:
+            self.snapshot = self._snapshot(sliced)
+        except ValueRefused:
+            if self.namespace is None or not self._leave_uncarried():
+                raise
+            return self._sliced(statements)
         if self.snapshot is not None and self.snapshot.classes:
-            sliced = slice_back(
-                self.flow,
-                statements,
-                self.last,
-                supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal)),
-                extra=self.snapshot.classes,
-            )
+            sliced = self._slice(statements, self.snapshot.classes)
         for need in sliced.conflicts:
             raise ValueRefused(
                 f"{self.title(need.by.run)}, line {need.by.line}: reads {need.name!r} as it was before it changed, "
@@ -204,6 +213,11 @@ class Making(Carried):
                 hint=f"take what that statement makes by --snapshot too, or recompute: --recompute {need.name}",
             )
         return sliced
+
+    def _slice(self, statements: list[Statement], extra: Sequence[str] = ()) -> Slice:
+        supplied = frozenset((*self.supplied.snapshot, *self.supplied.literal))
+        unchanged = self.evidence.unchanged
+        return slice_back(self.flow, statements, self.last, supplied=supplied, extra=extra, unchanged=unchanged)
 
     # -- checks
 
@@ -278,7 +292,10 @@ class Making(Carried):
             for statement in sliced.kept
             for use in literal_paths(statement.node, self.title(statement.run))
         ]
-        written = {token for statement in sliced.kept if statement.facts for token in _written(statement)}
+        opened, made = opened_paths(self, sliced)
+        known = {Path(os.path.normpath(self.folder / use.path)) for _, use in uses}
+        uses += [(run, use) for path, run, use in opened if path not in known]
+        written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
         uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
         options = self.options
         carried = carry_files(
@@ -321,6 +338,7 @@ class Making(Carried):
                     engine = _ENGINES[node.attr]
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
         found.extend(use for _, use in self.known_only_to_kernel.values())
+        found.extend(loaded_modules(self, sliced, found))
         if snapshot is not None:
             found.extend(snapshot.imports)
         written = {name for statement in sliced.kept for name in _written(statement)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Statement
 from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.export import snapshot as values
@@ -73,6 +74,7 @@ class Layout:
         self.namespace = namespace
         self.warnings: list[BuildWarning] = []
         self.flow = Flow()
+        self.evidence = Evidence(self.flow)
         self.sources: dict[int, str] = {}
         self.bodies: dict[int, list[ast.stmt]] = {}
         self.requirements: list[tuple[str, str]] = []
@@ -83,6 +85,10 @@ class Layout:
         self.late: list[Block] = []
         self.carried_runs: dict[int, int] = {}
         self.snapshot: values.Snapshot | None = None
+        self.automatic: set[str] = set()
+        """Names that come as values because their code would give others."""
+        self.uncarried: set[str] = set()
+        """Names that should come as values and cannot."""
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives, with the import that gives them."""
         self.tree: Tree | None = None

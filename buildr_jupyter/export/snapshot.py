@@ -19,7 +19,7 @@ from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.model.plan import FileEntry, ImportUse
 from buildr_jupyter.process.tempfiles import TEMPORARY, fresh
 
-__all__ = ["STATE_PATH", "Snapshot", "as_literal", "take_snapshot"]
+__all__ = ["STATE_PATH", "Snapshot", "as_literal", "take_snapshot", "why_not_carried"]
 
 STATE_PATH = "app/state/snapshot.pickle"
 _LITERAL_LIMIT = 200
@@ -162,6 +162,15 @@ def _refusal(values: Mapping[str, object], origins: Mapping[str, str], error: Ex
                 hint=_CHOICES.replace("NAME", name),
             )
     return ValueRefused(f"the snapshot of {', '.join(values)} failed: {error}", hint=_CHOICES)
+
+
+def why_not_carried(value: object) -> str | None:
+    """Return why a value cannot be pickled, None where it can; its own code runs."""
+    try:
+        pickle.dump(value, _Sink(), protocol=5)
+    except Exception as reason:  # noqa: BLE001 - a value's own code may raise anything
+        return str(reason) or type(reason).__name__
+    return None
 
 
 class _Sink:

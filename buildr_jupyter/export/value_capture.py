@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from buildr_jupyter.analysis.abstract_values import Obj
 from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.analysis.value_origins import FRESH
 from buildr_jupyter.errors import OptionError, ValueRefused
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block
@@ -87,6 +88,10 @@ class Carried(Layout):
             elif (literal := values.as_literal(value)) is not None:
                 self.supplied.literal[name] = (literal, "the kernel has it; no run that is known gave it")
                 found = True
+            elif name in self.evidence.given_unseen and self._take(
+                name, f"{self.title(self.evidence.given_unseen[name])} gave it in a way that its text does not say"
+            ):
+                found = True
             elif not self.flow.star:
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
                 raise ValueRefused(
@@ -130,13 +135,78 @@ class Carried(Layout):
             text = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
             yield Candidate(name, text, f"{self.title(statement.run)}, line {statement.line}"), statement
 
+    def _choose_unrepeatable(self, sliced: Slice) -> bool:
+        """Take values whose code would give others; tell whether any was.
+
+        They came from randomness that nothing seeds or from fresh identifiers, or from a statement that reads such a
+        value as it was before it changed; or the kernel has them from a run whose text does not say so.
+        """
+        before = len(self.supplied.snapshot) + len(self.supplied.literal), len(self.uncarried)
+        for name in sorted({need.name for needs in sliced.why.values() for need in needs}):
+            if (run := self.evidence.given_unseen.get(name)) is not None:
+                self._take(name, f"{self.title(run)} gave it in a way that its text does not say")
+        for statement in sliced.kept:
+            origins = self.evidence.unrepeatable.get(statement.number)
+            if statement.run == self.last or not origins:
+                continue
+            why = "it is a fresh identifier" if origins == {FRESH} else "it came from randomness that nothing seeds"
+            for need in sliced.why.get(statement.number, ()):
+                self._take(need.name, why)
+        for need in sliced.conflicts:
+            if need.name not in self.automatic:
+                continue
+            made = [one.name for one in sliced.why.get(need.by.number, ()) if one.name != need.name]
+            taken = [self._take(name, f"it was made from {need.name} before that changed") for name in made]
+            if not any(taken) and not any(name in self.supplied for name in made):
+                self._give_up(need.name, f"what {self.title(need.by.run)} makes from it cannot be carried either")
+        return before != (len(self.supplied.snapshot) + len(self.supplied.literal), len(self.uncarried))
+
+    def _take(self, name: str, why: str) -> bool:
+        """Take the value of a name instead of its code; tell whether that was done now."""
+        assert self.namespace is not None
+        asked = name in self.options.recompute or name in self.params or name in self.uncarried
+        if asked or name in self.supplied or name not in self.namespace or not name.isidentifier():
+            return False
+        value = self.namespace[name]
+        if isinstance(value, (types.ModuleType, types.FunctionType, type)):
+            return False
+        self.automatic.add(name)
+        literal = values.as_literal(value)
+        if literal is not None:
+            self.supplied.literal[name] = (literal, why)
+        else:
+            self.supplied.snapshot[name] = why
+        return True
+
+    def _give_up(self, name: str, reason: str) -> None:
+        """Leave a name to its code, and say so."""
+        self.uncarried.add(name)
+        self.automatic.discard(name)
+        why = self.supplied.snapshot.pop(name, None) or self.supplied.literal.pop(name, ("", ""))[1]
+        self.warnings.append(
+            BuildWarning(
+                f"{name}: {why}, and its value cannot be carried ({reason}): the program makes another",
+                hint=f"seed it in its cell, or make {name} in the chosen cell",
+            )
+        )
+
+    def _leave_uncarried(self) -> bool:
+        """Leave those names to their code that were taken by themselves and cannot be carried; tell whether any was."""
+        assert self.namespace is not None
+        found = False
+        for name in sorted(self.automatic & set(self.supplied.snapshot)):
+            if (reason := values.why_not_carried(self.namespace[name])) is not None:
+                self._give_up(name, reason)
+                found = True
+        return found
+
     def _parameters(self, sliced: Slice) -> None:
         if not self.params:
             return
         check_options(self.params)
         enums = enums_of(statement.node for statement in sliced.kept)
         inputs = []
-        for name, text in sorted(self.params.items()):  # who asked for them, in whatever order: one image
+        for name, text in sorted(self.params.items()):  # sorted: one image, in whatever order they were asked for
             if not name.isidentifier():
                 raise OptionError(f"--param {name}: not a name")
             found = self._assignment(sliced, name)

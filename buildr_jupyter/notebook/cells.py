@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from buildr_jupyter.errors import NotebookError
+from buildr_jupyter.notebook.observed import Observed
 from buildr_jupyter.notebook.parse_cache import collector_paused, parses
 
 __all__ = [
@@ -67,6 +68,8 @@ class CellRun:
     """What this run printed, and its value as text, where that was kept."""
     returned: tuple[str, ...] = ()
     """Names that the run of its image gave back and that were bound in the kernel after it."""
+    observed: Observed | None = None
+    """What it was seen to do in the kernel; None where nobody looked: in a file, before the extension was loaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 from buildr_jupyter.notebook import outputs
 from buildr_jupyter.notebook.cells import CellRun, Status, header_and_body, ran_here, transform
+from buildr_jupyter.notebook.observed import Observed
+from buildr_jupyter.notebook.observer import Observer
 
 __all__ = ["KernelHistory"]
 
@@ -24,6 +26,7 @@ class _Record:
     started: float = 0.0
     outputs_before: int = 0
     """Outputs that stood under its number when it began."""
+    observed: Observed | None = None
     run: CellRun | None = None
     """As it was last told, so that what each build keeps of the history is shared."""
 
@@ -37,6 +40,8 @@ class KernelHistory:
     """Ids of cells that the front end said are deleted."""
     ran_at: dict[str, float] = field(default_factory=dict)
     """Cell id to the time of its last run, seconds since the epoch."""
+    observer: Observer | None = None
+    """Asked before and after each run, where there is one."""
     _records: dict[int, _Record] = field(default_factory=dict)
     _order: list[_Record] = field(default_factory=list)
     _current: _Record | None = None
@@ -44,11 +49,15 @@ class KernelHistory:
     def install(self) -> None:
         """Listen from now on; a second call does nothing."""
         self.uninstall()
+        if self.observer is not None:
+            self.observer.start()
         self.shell.events.register("pre_run_cell", self._before)
         self.shell.events.register("post_run_cell", self._after)
 
     def uninstall(self) -> None:
         """Listen no longer."""
+        if self.observer is not None:
+            self.observer.stop()
         for event, callback in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
             if callback in self.shell.events.callbacks[event]:
                 self.shell.events.unregister(event, callback)
@@ -71,6 +80,9 @@ class KernelHistory:
         self._order.append(self._current)
         if count is not None:
             self._records[count] = self._current
+        if self.observer is not None:
+            self.observer.begin(info.raw_cell)
+            self._current.started = time.perf_counter()
 
     def _after(self, result: Any) -> None:
         record, self._current = self._current, None
@@ -79,6 +91,8 @@ class KernelHistory:
         error = result.error_before_exec or result.error_in_exec
         record.status = "error" if error else "ok"
         record.duration_s = time.perf_counter() - record.started
+        if self.observer is not None:
+            record.observed = self.observer.end(record.duration_s)
         if error is not None:
             record.failed_line = _failed_line(error)
 
@@ -129,6 +143,7 @@ class KernelHistory:
             failed_line=record.failed_line,
             duration_s=record.duration_s,
             stale="deleted" if record.id in self.deleted else None,
+            observed=record.observed,
         )
         if run != record.run:
             record.run = run

@@ -1,0 +1,138 @@
+"""Evidence from a kernel about what statements did, beside what their text says that they may do.
+
+A text may do less than it could and more than it says. What a run was seen to change without a statement that was read
+to change it makes the whole run needed by who needs what changed; what it was seen to leave alone, all of it looked at,
+excuses the statements that only may have changed it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from buildr_jupyter.analysis.abstract_values import Effects, Obj, live_closure
+from buildr_jupyter.analysis.slicer import Statement
+from buildr_jupyter.analysis.statements import Flow
+from buildr_jupyter.analysis.value_origins import FRESH, GENERATORS, UNSEEDED
+from buildr_jupyter.notebook.observed import Observed
+
+__all__ = ["Evidence"]
+
+_DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is known of the runs so far; ``flow`` has read them, one after the other."""
+
+    flow: Flow
+    unrepeatable: dict[int, set[str]] = field(default_factory=dict)
+    """Statement number to the origins of values that it gives another time it runs: ``fresh``, or a generator that
+    nothing seeded before it."""
+    unchanged: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Run to the names of which it changed nothing, whatever its statements may do."""
+    whole: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Run to what it changed though no statement of it was read to: it is needed as a whole by who needs that."""
+    given_unseen: dict[str, int] = field(default_factory=dict)
+    """Name to the run that last bound it, where no statement of that run was read to bind it."""
+    _unseeded: set[Obj] = field(default_factory=set)
+    """States of generators that are not known to come again."""
+
+    def note(self, statement: Statement) -> None:
+        """Take in a statement that the flow has just read."""
+        facts = _facts(statement)
+        found = facts.origins & {FRESH}
+        for generator in GENERATORS:
+            state = self._state(generator)
+            if f"{UNSEEDED}{generator}" in facts.origins:
+                self._unseeded |= state
+            if generator in facts.origins and (not state or state & self._unseeded):
+                found.add(generator)
+        if found:
+            self.unrepeatable[statement.number] = found
+
+    def weigh(
+        self,
+        statements: Sequence[Statement],
+        run: int,
+        observed: Observed | None,
+        *,
+        failed: bool = False,
+        stars: Collection[str] = (),
+    ) -> None:
+        """Hold what a run was read to do against what it was seen to do; None: nobody looked.
+
+        The part of a run that ``failed`` is not among the statements, so that nothing is made of what they leave
+        unexplained. ``stars`` are names that an ``import *`` of the run gave.
+        """
+        bound = set().union(*(_names(_facts(statement)) for statement in statements)) if statements else set()
+        for name in bound:
+            self.given_unseen.pop(name, None)
+        if observed is None:
+            return
+        self.unchanged[run] = observed.unchanged - bound
+        for statement in statements:
+            if (origins := self.unrepeatable.get(statement.number)) is not None:
+                origins -= set(GENERATORS) - observed.generators  # it may draw, and did not
+        if failed:
+            return
+        for name in observed.bound - bound - set(stars):
+            self.given_unseen[name] = run
+        unread = {name for name in observed.changed - bound if self._is_unread(name, statements)}
+        for name in unread:
+            value = self.flow.env.get(name)
+            for statement in statements:
+                _facts(statement).maybe.add(name)
+                _facts(statement).mutates.update(value.objs if value is not None else ())
+        unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
+        if unread and statements:
+            self.whole[run] = frozenset(unread)
+
+    def _is_unread(self, name: str, statements: Iterable[Statement]) -> bool:
+        value = self.flow.env.get(name)
+        if value is None:
+            return False
+        closure = live_closure(value.objs)
+        return not any(not closure.isdisjoint(_facts(statement).mutates) for statement in statements)
+
+    def _weigh_draws(self, generator: str, statements: Sequence[Statement]) -> bool:
+        """Note draws, or a seed, of a generator that changed; tell whether no statement was read to do either."""
+        token = f"@rng:{generator}"
+        said = {generator, f"{UNSEEDED}{generator}"}
+        for statement in statements:
+            facts = _facts(statement)
+            if not said.isdisjoint(facts.origins) or token in facts.binds or token in facts.maybe:
+                return False
+        state = self._state(generator)
+        seeded = bool(state) and not state & self._unseeded
+        if not state and statements:
+            # A library seeded it, or drew: what is drawn later needs the run, and is not known to come again.
+            self.flow.number -= 1
+            self.flow.seed(token[1:], weak=True)
+            self.flow.number += 1
+            state = self._state(generator)
+            self._unseeded |= state
+        work = [one for one in statements if not isinstance(one.node, _DEFINITIONS)]
+        for statement in work or statements:
+            facts = _facts(statement)
+            facts.maybe.add(token)
+            facts.mutates |= state
+            if seeded:
+                facts.reads.add(token)
+            else:
+                self.unrepeatable.setdefault(statement.number, set()).add(generator)
+        return True
+
+    def _state(self, generator: str) -> frozenset[Obj]:
+        value = self.flow.env.get(f"@rng:{generator}")
+        return value.objs if value is not None else frozenset()
+
+
+def _facts(statement: Statement) -> Effects:
+    assert statement.facts is not None
+    return statement.facts
+
+
+def _names(facts: Effects) -> set[str]:
+    return {name for name in facts.binds | facts.maybe | facts.deletes if not name.startswith(("@", "*"))}
