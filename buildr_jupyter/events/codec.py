@@ -14,7 +14,7 @@ __all__ = ["from_line", "to_line"]
 _KINDS = {
     kind.__name__: kind
     for module in (events, model)
-    for kind in vars(module).values()
+    for kind in (getattr(module, name) for name in module.__all__)  # each package gives its names when asked for them
     if isinstance(kind, type) and is_dataclass(kind)
 }
 _SAID = ("hint", "stage", "step", "exit_code", "log_tail", "status", "code", "result")
