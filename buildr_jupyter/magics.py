@@ -57,6 +57,9 @@ class ContainerizeMagics(Magics, Configurable):
     root = Unicode(None, allow_none=True, help="the project's folder, of which files keep their place").tag(config=True)
     snapshot_limit = Unicode(None, allow_none=True, help="how large a snapshot may be: 2g").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
+    check_time = Unicode(None, allow_none=True, help="seconds that a run to prove the program may take").tag(
+        config=True
+    )
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
 
     def __init__(self, shell: InteractiveShell, history: KernelHistory) -> None:
@@ -82,7 +85,7 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
             host = args.pop("login")
             self._named = args.pop("notebook")
-            status, keep = args.pop("status"), args.pop("keep")
+            status, keep, out = args.pop("status"), args.pop("keep"), args.pop("export")
             detach = args.pop("detach") or keep
             if status:
                 self.builds.show_status()
@@ -90,14 +93,14 @@ class ContainerizeMagics(Magics, Configurable):
             if cell is None:
                 self._login(host) if host else self._show_settings(args)
                 return None
-            return self._containerize(args, cell, line, detach=detach, keep=keep)
+            return self._containerize(args, cell, line, detach=detach, keep=keep, out=out)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
     def _containerize(
-        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool
+        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool, out: str | None
     ) -> BuildResult | Build | None:
         from buildr_jupyter.config.options import make_options
 
@@ -107,6 +110,9 @@ class ContainerizeMagics(Magics, Configurable):
         job = self._job(options)
         if options.here:
             self._run_here(cell)
+        if out is not None:
+            self._export(job, self.folder / out)
+            return None
         try:
             return self._build(job, line, detach=detach, keep=keep)
         except BuildrError as error:
@@ -130,9 +136,9 @@ class ContainerizeMagics(Magics, Configurable):
             self._write(render_explanation(assembly))
             self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
             if options.check:
-                from buildr_jupyter.pipeline.verify import check_program
+                from buildr_jupyter.pipeline import verify
 
-                self._write(check_program(assembly, job.source, job.interpreter) + "\n")
+                self._write("".join(f"{text}\n" for text in verify.iter_said(verify.checked(job, assembly))))
             return None
         self._warn_same_reference(job)
         if options.ui != "json":
@@ -148,6 +154,19 @@ class ContainerizeMagics(Magics, Configurable):
             raise
         self._write(make_record(cell_of(job), outcome) + "\n")
         return outcome
+
+    def _export(self, job: Job, out: Path) -> None:
+        """Write the context folder, of the program that was proven, and say what ``buildr export`` says."""
+        from buildr_jupyter.commands.export import export_folder, iter_lines
+        from buildr_jupyter.commands.login import cell_of
+        from buildr_jupyter.ui.json_record import make_plan_record
+
+        done = export_folder(job, out)
+        if job.options.ui == "json":
+            record = make_plan_record(cell_of(job), done.assembly, context=done.folder, proof=done.proof)
+            self._write(record + "\n")
+            return
+        self._write("".join(f"{line}\n" for line in iter_lines(job, done)))
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.dependencies.environment import Interpreter

@@ -161,7 +161,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True, project=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
-    Option("check", "run the exported program here first and compare what it prints", "flag"),
+    Option("check", "run the program here first, compare what it prints, and fail where it is not proven", "flag"),
+    Option(
+        "check-time", "seconds that a run of the program here may take: 10 if none", metavar="SECONDS", setting=True
+    ),
+    Option("no-check", "do not run the program here to prove it, as a notebook does beside the build", "flag"),
     Option("no-cache", "build every step again", "flag"),
     Option("pull", "ask the registry for a newer base", "flag"),
     Option("quiet", "show only the result and errors", "flag"),
@@ -216,6 +220,7 @@ def make_line_parser() -> OptionParser:
     parser.add_argument("--detach", action="store_true", help="give the prompt back at once; the value is a handle")
     parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
     parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
+    parser.add_argument("--export", metavar="DIR", help="write the context folder and build nothing; needs no engine")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser
 
@@ -271,6 +276,8 @@ class Options:
     ui: str = "auto"
     dry_run: bool = False
     check: bool = False
+    check_time_s: float = 10.0
+    no_check: bool = False
     no_cache: bool = False
     pull: bool = False
     quiet: bool = False
@@ -353,7 +360,11 @@ def make_options(values: Mapping[str, Any], *, base_folder: Path) -> Options:
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
-        **{option: bool(get(option)) for option in ("dry_run", "check", "no_cache", "pull", "quiet", "fallback_local")},
+        check_time_s=parse_number("--check-time", get("check_time")) or 10.0,
+        **{
+            option: bool(get(option))
+            for option in ("dry_run", "check", "no_check", "no_cache", "pull", "quiet", "fallback_local")
+        },
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_LINE_BYTES", "Event", "Finished", "LogLine", "RunOutput", "Stage", "StageUpdate", "TransferUpdate"]
 
-Stage = Literal["export", "guard", "build", "publish", "run"]
+Stage = Literal["export", "guard", "build", "proof", "publish", "run"]
 TransferStatus = Literal["waiting", "moving", "done", "exists", "mounted"]
 Stream = Literal["stdout", "stderr"]
 

@@ -155,20 +155,28 @@ class Making(Carried):
         """Return the slice once it is settled which names come as values."""
         for name in self.options.snapshots:
             self.supplied.snapshot[name] = "asked for by --snapshot"
+        wanted = self.options.widening.names
+        if self.options.widening.everything:
+            self._take_everything(statements)
         for _ in range(_ROUNDS):
-            sliced = slice_back(
-                self.flow, statements, self.last, supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal))
-            )
-            if self.namespace is None or not (self._choose_values(sliced) | self._ask_namespace(sliced)):
-                break
-        self.snapshot = self._snapshot(sliced)
-        if self.snapshot is not None and self.snapshot.classes:
             sliced = slice_back(
                 self.flow,
                 statements,
                 self.last,
                 supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal)),
-                extra=self.snapshot.classes,
+                extra=wanted,
+            )
+            if self.namespace is None or not (self._choose_values(sliced) | self._ask_namespace(sliced)):
+                break
+        self.snapshot = self._snapshot(sliced)
+        classes = self.snapshot.classes if self.snapshot is not None else ()
+        if classes:
+            sliced = slice_back(
+                self.flow,
+                statements,
+                self.last,
+                supplied=frozenset((*self.supplied.snapshot, *self.supplied.literal)),
+                extra=(*classes, *wanted),
             )
         for need in sliced.conflicts:
             raise ValueRefused(
@@ -177,6 +185,12 @@ class Making(Carried):
                 hint=f"take what that statement makes by --snapshot too, or recompute: --recompute {need.name}",
             )
         return sliced
+
+    def _take_everything(self, statements: list[Statement]) -> None:
+        """Have every statement before the cell carried: the cell is taken to be able to read any name."""
+        for statement in statements:
+            if statement.run == self.last and statement.facts is not None:
+                statement.facts.everything = statement.facts.everything or statement.line
 
     # -- checks
 
@@ -199,7 +213,7 @@ class Making(Carried):
                 )
             elif name not in self.params:
                 self.warnings.append(BuildWarning(f"{where}: nothing supplies the name {name!r}"))
-        if sliced.everything is not None:
+        if sliced.everything is not None and not self.options.widening.everything:
             where = f"{self.title(sliced.everything.run)}, line {sliced.everything.line}"
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))
 
@@ -287,6 +301,9 @@ class Making(Carried):
         found.extend(use for _, use in self.known_only_to_kernel.values())
         if snapshot is not None:
             found.extend(snapshot.imports)
+        found.extend(
+            ImportUse(name, (), "a run of the program", optional=True) for name in self.options.widening.modules
+        )
         written = {name for statement in sliced.kept for name in _written(statement)}
         found = [use for use in found if f"{use.module}.py" not in written]
         return tuple(dict.fromkeys(found))

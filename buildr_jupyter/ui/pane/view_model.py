@@ -27,6 +27,7 @@ _STAGES = {
     "export": "finding the program",
     "guard": "looking for secrets",
     "build": "building",
+    "proof": "proving the program",
     "publish": "publishing",
     "run": "running the container",
 }
@@ -171,4 +172,6 @@ def _result(state: BuildState) -> dict[str, Any] | None:
         "archive": clean_text(str(result.archive or "")),
         "exit": result.run.exit_code if result.run else None,
         "command": run_command(result),
+        "proof": clean_text(str(result.proof or "")),
+        "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],
     }
