@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-without-engines engines lab bench e2e matrix faults fuzz load minimum audit lint lock clean
+.PHONY: demo test test-without-engines engines lab bench e2e matrix faults proofs fuzz load minimum audit lint lock clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildr needs Python 3.11 or later")'
@@ -50,6 +50,12 @@ FAULTS_ARGS ?=
 faults: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+# Statements taken out of exported programs, one at a time, and whether the proof notices: two hundred programs (the
+# tests have twenty of them); make proofs PROOFS_ARGS="--slices 1000 --first 200" goes on.
+PROOFS_ARGS ?=
+proofs: $(VENV)/.installed
+	$(BIN)/python -m tests.proofs $(PROOFS_ARGS)
 
 # Ten million executions over all targets, and a table: make fuzz FUZZ_ARGS="--runs 100000" for a minute, --write for
 # the README. python -m tests.fuzz TARGET --seconds N --keep adds what reaches new code to tests/fuzz/corpus.
