@@ -198,7 +198,7 @@ def _stream_settled(proving: Proving, assembly: Assembly) -> Generator[Event, No
     yield StageUpdate("proof", "done")
     yield from (warning for warning in settled.assembly.warnings if warning not in assembly.warnings)
     for why in settled.proof.widened:
-        yield BuildWarning(f"the program was widened by {why}")
+        yield BuildWarning(f"the program was made again with {why}")
     if settled.proof.status == "not proven":
         yield BuildWarning(f"the program is {settled.proof}")
     elif settled.proof.status == "differs":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from buildr_jupyter.export.project import find_root
 from buildr_jupyter.export.verify import Subject, Trial, judge, run_trial
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.proof import Proof
+from buildr_jupyter.notebook.cells import CellRun, header_and_body, ran_here
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, assemble
 from buildr_jupyter.pipeline.widening import Surroundings, next_widenings
@@ -126,6 +127,8 @@ class _Search:
         proof = self._judge(first)
         if proof.holds or not _may_be_widened(first, proof):
             return self._settled(assembly, proof, Widening())
+        if (before := self._before_its_last_run(first, proof, assembly)) is not None:
+            return before
         found = self._widen(first, proof, Widening(), assembly)
         if found is not None and found[1].holds:
             return self._settled(*found)
@@ -134,6 +137,31 @@ class _Search:
         elif first.exit_code and found is not None:  # it runs to its end now: nearer to what the cell is
             return self._settled(*found)
         return self._settled(assembly, proof, Widening())
+
+    def _before_its_last_run(self, first: Trial, proof: Proof, assembly: Assembly) -> Settled | None:
+        """Try the program with the state that the cell's last run found, where that run or what followed changed it.
+
+        A person runs a cell, sees what it prints, and then makes an image of it: where nothing else ran in between,
+        the image is of the run that was seen. Where other cells ran since, it is of now, and cannot be compared.
+        """
+        runs, target = self.source.runs, self.source.target
+        place = last_run_of(runs, target)
+        if place is None:
+            return None
+        now, self.job = self.job, replace(self.job, source=replace(self.source, runs=(*runs[:place], target)))
+        made = self._assemble(Widening())
+        tried = self._run(made) if made is not None and not _same_program(made, assembly) else None
+        if made is None or not isinstance(tried, Trial) or not (then := self._judge(tried)).holds:
+            self.job = now
+            return None
+        if runs[place + 1] is target:
+            why = f"the state before the cell's last run, which changed it: {proof.why}"
+            return self._settled(made, then, Widening(why=(why,)))
+        if first.exit_code:
+            self.job = now
+            return None
+        why = f"cells that ran since its last run change what it prints: {proof.why}"
+        return self._settled(assembly, replace(proof, status="ran, not compared", why=why), Widening())
 
     def _settled(self, assembly: Assembly, proof: Proof, widening: Widening) -> Settled:
         return Settled(assembly, replace(proof, widened=widening.why, duration_s=round(self.took_s, 3)))
@@ -219,6 +247,16 @@ class _Search:
         return isinstance(again, Trial) and not again.exit_code and again.stdout != first.stdout
 
 
+def last_run_of(runs: Sequence[CellRun], target: CellRun) -> int | None:
+    """Return the place of the last run, before ``target``, of the same body in the notebook's own namespace."""
+    body = header_and_body(target.source)[1].strip()
+    for place in range(len(runs) - 1, -1, -1):
+        run = runs[place]
+        if run is not target and ran_here(run.source) and header_and_body(run.source)[1].strip() == body:
+            return place if place + 1 < len(runs) else None
+    return None
+
+
 def _may_be_widened(trial: Trial, proof: Proof) -> bool:
     """Tell whether more code or files could mend it: not where it went over a limit, or wants the world outside."""
     return not trial.stopped and not proof.why.startswith("it reached outside")
@@ -277,4 +315,4 @@ def stream_check(job: Job, assembly: Assembly, cancel: CancelToken) -> Generator
 def iter_said(settled: Settled) -> Iterator[str]:
     """Yield what a person is told: the proof, and what was carried beside what the program was read to need."""
     yield f"proof: {settled.proof}"
-    yield from (f"widened by {why}" for why in settled.proof.widened)
+    yield from (f"with {why}" for why in settled.proof.widened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,29 @@ def test_what_the_slice_missed_is_found_by_running_everything(tmp_path: Path) ->
     if settled.widened:
         assert settled.proof.widened == ("everything that ran before: line 1 is 'None' and was '7'",)
         assert settled.assembly.plan.content_digest != first.plan.content_digest
+
+
+def again(made: Job, *since: str) -> Job:
+    """Return the job of a cell that ran before, and after it the cells ``since``."""
+    *before, target = made.source.runs  # type: ignore[union-attr]
+    ran = [CellRun(text, text, status="ok") for text in (target.source, *since)]
+    return replace(made, source=replace(made.source, runs=(*before, *ran, target)))
+
+
+def test_a_cell_that_changes_its_own_state_is_the_run_that_was_seen(tmp_path: Path) -> None:
+    settled = proven(again(job(tmp_path, "n = [1]", "n.append(2)\nprint(n)", printed="[1, 2]\n")))
+    assert settled.proof.status == "proven"
+    [why] = settled.proof.widened
+    assert why == "the state before the cell's last run, which changed it: line 1 is '[1, 2, 2]' and was '[1, 2]'"
+    assert main_of(settled).count("n.append(2)") == 1
+
+
+def test_what_ran_since_is_no_difference_of_the_program(tmp_path: Path) -> None:
+    settled = proven(again(job(tmp_path, "x = 1", "print(x)", printed="1\n"), "x = 5"))
+    assert str(settled.proof) == (
+        "ran, not compared: cells that ran since its last run change what it prints: line 1 is '5' and was '1'"
+    )
+    assert "x = 5" in main_of(settled)
 
 
 def test_a_file_that_the_run_asks_for_is_carried(tmp_path: Path) -> None:
@@ -177,7 +201,7 @@ def test_what_was_widened_is_built_again_and_said(tmp_path: Path) -> None:
     assert result.content_digest == builder.requests[1].plan.content_digest
     assert [file.path for file in result.files] == ["app/in.txt", "app/main.py"]
     said = [event.text for event in window.events if isinstance(event, BuildWarning)]
-    assert said == ["the program was widened by in.txt: the program asked for it"]
+    assert said == ["the program was made again with in.txt: the program asked for it"]
 
 
 @pytest.mark.parametrize("asked", ["publish", "run"])
