@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults fuzz load minimum audit lint \
+.PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults proofs fuzz load minimum audit lint \
 	docs dist lock clean
 
 help:  ## List these targets
@@ -64,6 +64,12 @@ FAULTS_ARGS ?=
 faults: $(VENV)/.installed  ## Bring every fault into every stage of every builder
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+# Statements taken out of exported programs, one at a time, and whether the proof notices: two hundred programs (the
+# tests have twenty of them); make proofs PROOFS_ARGS="--slices 1000 --first 200" goes on.
+PROOFS_ARGS ?=
+proofs: $(VENV)/.installed  ## Take statements out of exported programs, and see whether the proof notices
+	$(BIN)/python -m tests.proofs $(PROOFS_ARGS)
 
 # Ten million executions over all targets, and a table: make fuzz FUZZ_ARGS="--runs 100000" for a minute, --write for
 # docs/reliability.md. python -m tests.fuzz TARGET --seconds N --keep adds what reaches new code to tests/fuzz/corpus.

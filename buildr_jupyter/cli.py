@@ -320,12 +320,10 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.export import export_folder, iter_lines
     from buildr_jupyter.commands.login import cell_of
-    from buildr_jupyter.context import folder as context
-    from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.ui.json_record import make_plan_record
     from buildr_jupyter.ui.plan_report import render_explanation
-    from buildr_jupyter.ui.sanitize import clean_text
 
     jobs = _jobs(args)
     if len(jobs) > 1:
@@ -333,20 +331,14 @@ def _export(args: argparse.Namespace) -> int:
             f"{args.notebook}: {len(jobs)} cells begin with %%containerize", hint="choose one with --cell"
         )
     (job,) = jobs
-    assembly = pipeline.prepare(job, Path.cwd() / args.out)
-    folder = context.write_folder(assembly.plan, Path(args.out), private=False)
+    done = export_folder(job, Path.cwd() / args.out)
     explain = args.explain or job.options.dry_run
     if args.json or job.options.ui == "json":
-        sys.stdout.write(make_plan_record(cell_of(job), assembly, context=folder) + "\n")
+        record = make_plan_record(cell_of(job), done.assembly, context=done.folder, proof=done.proof)
+        sys.stdout.write(record + "\n")
     elif explain:
-        sys.stdout.write(render_explanation(assembly))
-    if job.options.check:
-        from buildr_jupyter.pipeline.verify import check_program
-
-        sys.stderr.write(check_program(assembly, job.source, job.interpreter) + "\n")
-    for warning in (*assembly.warnings, *pipeline.findings(job, assembly)):
-        sys.stderr.write(f"warning: {clean_text(warning.text)}\n")
-    sys.stderr.write(f"exported to {folder}\n")
+        sys.stdout.write(render_explanation(done.assembly))
+    sys.stderr.write("".join(f"{line}\n" for line in iter_lines(job, done)))
     return 0
 
 

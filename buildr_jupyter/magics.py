@@ -90,6 +90,9 @@ class ContainerizeMagics(Magics, Configurable):
     map_limit = Unicode(None, allow_none=True, help="how many runs a grid may have").tag(config=True)
     jobs = Unicode(None, allow_none=True, help="how many runs of a grid at a time").tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
+    check_time = Unicode(None, allow_none=True, help="seconds that a run to prove the program may take").tag(
+        config=True
+    )
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
     observe = _Observe(True, help="look at what each run of a cell changes, opens and imports").tag(config=True)
 
@@ -146,7 +149,7 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
             host = args.pop("login")
             self._named = args.pop("notebook")
-            status, keep = args.pop("status"), args.pop("keep")
+            status, keep, out = args.pop("status"), args.pop("keep"), args.pop("export")
             detach = args.pop("detach") or keep
             if args.pop("runs"):
                 self._show_runs()
@@ -163,7 +166,7 @@ class ContainerizeMagics(Magics, Configurable):
                     )
                 self._login(host) if host else self._show_settings(args)
                 return None
-            return self._containerize(args, cell, line, detach=detach, keep=keep)
+            return self._containerize(args, cell, line, detach=detach, keep=keep, out=out)
         except OptionError as error:
             raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
 
@@ -176,7 +179,9 @@ class ContainerizeMagics(Magics, Configurable):
 
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
-    def _containerize(self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool) -> Any:
+    def _containerize(
+        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool, out: str | None
+    ) -> Any:
         from buildr_jupyter.config.options import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
@@ -194,6 +199,9 @@ class ContainerizeMagics(Magics, Configurable):
         job = self._job(options)
         if options.here:
             self._run_here(cell)
+        if out is not None:
+            self._export(job, self.folder / out)
+            return None
         try:
             result = self._build(job, line, detach=detach, keep=keep)
             return self._swept(job, line, result) if options.sweeps else result
@@ -218,9 +226,9 @@ class ContainerizeMagics(Magics, Configurable):
             self._write(render_explanation(assembly))
             self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
             if options.check:
-                from buildr_jupyter.pipeline.verify import check_program
+                from buildr_jupyter.pipeline import verify
 
-                self._write(check_program(assembly, job.source, job.interpreter) + "\n")
+                self._write("".join(f"{text}\n" for text in verify.iter_said(verify.checked(job, assembly))))
             return None
         self._warn_same_reference(job)
         if options.ui != "json":
@@ -266,6 +274,19 @@ class ContainerizeMagics(Magics, Configurable):
         from buildr_jupyter.commands.runs import list_runs, render_row
 
         self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
+
+    def _export(self, job: Job, out: Path) -> None:
+        """Write the context folder, of the program that was proven, and say what ``buildr export`` says."""
+        from buildr_jupyter.commands.export import export_folder, iter_lines
+        from buildr_jupyter.commands.login import cell_of
+        from buildr_jupyter.ui.json_record import make_plan_record
+
+        done = export_folder(job, out)
+        if job.options.ui == "json":
+            record = make_plan_record(cell_of(job), done.assembly, context=done.folder, proof=done.proof)
+            self._write(record + "\n")
+            return
+        self._write("".join(f"{line}\n" for line in iter_lines(job, done)))
 
     def _job(self, options: Options) -> Job:
         from buildr_jupyter.dependencies.environment import Interpreter

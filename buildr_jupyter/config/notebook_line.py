@@ -149,6 +149,8 @@ RULES: Mapping[str, Rule] = {
     "ui": _NO,
     "dry_run": _NO,
     "check": _NO,
+    "check_time": _NO,
+    "no_check": _NO,
     "no_cache": _NO,
     "pull": _NO,
     "quiet": _NO,
@@ -160,6 +162,7 @@ RULES: Mapping[str, Rule] = {
     "status": _NO,
     "runs": _NO,
     "login": _NO,
+    "export": _NO,
 }
 """Every option of the line by its field. A test fails where an option of the parser has no row."""
 

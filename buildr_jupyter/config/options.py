@@ -198,7 +198,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True, project=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
-    Option("check", "run the exported program here first and compare what it prints", "flag"),
+    Option("check", "run the program here first, compare what it prints, and fail where it is not proven", "flag"),
+    Option(
+        "check-time", "seconds that a run of the program here may take: 10 if none", metavar="SECONDS", setting=True
+    ),
+    Option("no-check", "do not run the program here to prove it, as a notebook does beside the build", "flag"),
     Option("no-cache", "build every step again", "flag"),
     Option("pull", "ask the registry for a newer base", "flag"),
     Option("quiet", "show only the result and errors", "flag"),
@@ -224,7 +228,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "fail-fast",
         "again",
     ),
-    "what is shown and checked": ("dry-run", "check", "ui", "quiet", "allow-secret", "allow-base"),
+    "what is shown and checked": (
+        "dry-run",
+        "check",
+        "check-time",
+        "no-check",
+        "ui",
+        "quiet",
+        "allow-secret",
+        "allow-base",
+    ),
 }
 """Every option once, under the heading that the help gives it."""
 
@@ -299,6 +312,7 @@ def make_line_parser() -> OptionParser:
     parser.add_argument("--keep", action="store_true", help="detach, and finish the build where the kernel leaves")
     parser.add_argument("--status", action="store_true", help="list this kernel's builds, and show the last pane again")
     parser.add_argument("--runs", action="store_true", help="list the runs of sweeps that the journal knows")
+    parser.add_argument("--export", metavar="DIR", help="write the context folder and build nothing; needs no engine")
     parser.add_argument("--login", metavar="HOST", help="log in to a registry (as %%containerize, without a cell)")
     return parser
 
@@ -367,6 +381,8 @@ class Options:
     ui: str = "auto"
     dry_run: bool = False
     check: bool = False
+    check_time_s: float = 10.0
+    no_check: bool = False
     no_cache: bool = False
     pull: bool = False
     quiet: bool = False
@@ -468,6 +484,8 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         again=bool(get("again")),
         dry_run=bool(get("dry_run")),
         check=bool(get("check")),
+        no_check=bool(get("no_check")),
+        check_time_s=parse_number("--check-time", get("check_time")) or 10.0,
         no_cache=bool(get("no_cache")),
         pull=bool(get("pull")),
         quiet=bool(get("quiet")),

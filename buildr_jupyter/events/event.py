@@ -27,7 +27,7 @@ __all__ = [
     "TransferUpdate",
 ]
 
-Stage = Literal["export", "guard", "build", "publish", "run"]
+Stage = Literal["export", "guard", "build", "proof", "publish", "run"]
 TransferStatus = Literal["waiting", "moving", "done", "exists", "mounted"]
 Stream = Literal["stdout", "stderr"]
 Phase = Literal["waiting", "starting", "running", "collecting", "done", "failed", "cancelled", "lost"]

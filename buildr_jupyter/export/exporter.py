@@ -192,6 +192,8 @@ class Making(Carried):
         """Return the slice once it is settled which names come as values."""
         for name in self.options.snapshots:
             self.supplied.snapshot[name] = "asked for by --snapshot"
+        if self.options.widening.everything:
+            self._take_everything(statements)
         for _ in range(_ROUNDS):
             sliced = self._slice(statements)
             if self.namespace is None or not (
@@ -216,8 +218,16 @@ class Making(Carried):
 
     def _slice(self, statements: list[Statement], extra: Sequence[str] = ()) -> Slice:
         supplied = frozenset((*self.supplied.snapshot, *self.supplied.literal))
-        unchanged = self.evidence.unchanged
+        widening = self.options.widening
+        unchanged = {} if widening.everything else self.evidence.unchanged
+        extra = (*extra, *widening.names)
         return slice_back(self.flow, statements, self.last, supplied=supplied, extra=extra, unchanged=unchanged)
+
+    def _take_everything(self, statements: list[Statement]) -> None:
+        """Have every statement before the cell carried: the cell is taken to be able to read any name."""
+        for statement in statements:
+            if statement.run == self.last and statement.facts is not None:
+                statement.facts.everything = statement.facts.everything or statement.line
 
     # -- checks
 
@@ -246,7 +256,7 @@ class Making(Carried):
                 )
             elif name not in self.params:
                 self.warnings.append(BuildWarning(f"{where}: nothing supplies the name {name!r}"))
-        if sliced.everything is not None:
+        if sliced.everything is not None and not self.options.widening.everything:
             where = f"{self.title(sliced.everything.run)}, line {sliced.everything.line}"
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))
 
@@ -341,6 +351,9 @@ class Making(Carried):
         found.extend(loaded_modules(self, sliced, found))
         if snapshot is not None:
             found.extend(snapshot.imports)
+        found.extend(
+            ImportUse(name, (), "a run of the program", optional=True) for name in self.options.widening.modules
+        )
         written = {name for statement in sliced.kept for name in _written(statement)}
         found = [use for use in found if f"{use.module}.py" not in written]
         return tuple(dict.fromkeys(found))

@@ -5,7 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ExportOptions"]
+__all__ = ["ExportOptions", "Widening"]
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """What a program carries beside what it was read to need, for a run of it showed that it is needed."""
+
+    names: tuple[str, ...] = ()
+    """Names, with what makes them."""
+    modules: tuple[str, ...] = ()
+    """Modules, dotted, as if they were imported."""
+    files: tuple[str, ...] = ()
+    """Files and folders, relative to the notebook's folder."""
+    everything: bool = False
+    """All statements that ran before."""
+    why: tuple[str, ...] = ()
+    """A sentence for each step that led here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +43,4 @@ class ExportOptions:
     snapshot_limit_bytes: int = 1 << 30
     file_limit_bytes: int = 100 << 20
     slow_s: float = 5.0
+    widening: Widening = Widening()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Requirement,
     )
     from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+    from buildr_jupyter.model.proof import Proof
     from buildr_jupyter.model.request import (
         Archive,
         BuildRequest,
@@ -57,6 +58,7 @@ __all__ = [
     "NameNote",
     "Output",
     "PortBinding",
+    "Proof",
     "Push",
     "Requirement",
     "ResolvedBase",
@@ -95,6 +97,7 @@ _MODULES = {
     "NameNote": "buildr_jupyter.model.plan",
     "Output": "buildr_jupyter.model.request",
     "PortBinding": "buildr_jupyter.model.request",
+    "Proof": "buildr_jupyter.model.proof",
     "Push": "buildr_jupyter.model.request",
     "Requirement": "buildr_jupyter.model.plan",
     "ResolvedBase": "buildr_jupyter.model.capabilities",

@@ -15,6 +15,7 @@ from buildr_jupyter.model.plan import (
 
 if TYPE_CHECKING:
     from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+    from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.request import PortBinding
 
 __all__ = ["BuildResult", "Returned", "RunResult"]
@@ -99,9 +100,13 @@ class BuildResult:
     names: tuple[NameNote, ...] = ()
     files: tuple[FileNote, ...] = ()
     warnings: tuple[BuildWarning, ...] = ()
+    proof: Proof | None = None
+    """What a run of the program here showed; None where nobody asked for one."""
 
     def __repr__(self) -> str:
         shown = [f"image={self.image!r}"]
         names = ("image_id", "digest", "cached", "pushed", "archive")
         shown += [f"{name}={value!r}" for name in names if (value := getattr(self, name))]
+        if self.proof is not None:
+            shown.append(f"proof={str(self.proof)!r}")
         return f"BuildResult({', '.join(shown)}, duration_s={self.duration_s:.2f})"

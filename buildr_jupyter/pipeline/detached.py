@@ -30,12 +30,14 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import ImagePlan
+from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline import values
 from buildr_jupyter.pipeline.driver import drive
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import Assembly
+from buildr_jupyter.pipeline.verify import Settled
 from buildr_jupyter.process import locks
 from buildr_jupyter.secretscan.redact import masked_events
 
@@ -123,8 +125,12 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
 
     def work() -> Generator[Event, None, BuildResult]:
         assembly = yield from pipeline.stream_prepared(job, cancel)
+        settled = yield from pipeline.stream_settled(job, assembly, cancel)
+        proof = None
+        if settled is not None:
+            assembly, proof = settled.assembly, settled.proof
         folder = pipeline.write_context(assembly.plan, job)
-        place, helper = _start(job, assembly, folder)
+        place, helper = _start(job, assembly, folder, proof)
 
         def stop() -> None:
             (place.folder / _CANCEL).touch(mode=0o600)  # for one that is still starting and hears no signal
@@ -141,7 +147,9 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
     return (yield from masked_events(work(), job.environ))
 
 
-def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
+def _start(
+    job: Job, assembly: Assembly, folder: Path, proof: Proof | None
+) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
     place = DetachedBuild(_home() / f"{time.time_ns()}-{os.getpid()}")
     locks.private_folder(place.folder)
     locks.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
@@ -156,7 +164,7 @@ def _start(job: Job, assembly: Assembly, folder: Path) -> tuple[DetachedBuild, s
         )  # fmt: skip
     options = replace(job.options, context=folder)
     order = (place.folder, options, job.interpreter, job.executor, job.notebook_path, job.refs, job.source.folder,
-             assembly.settings, assembly.warnings)  # fmt: skip
+             assembly.settings, assembly.warnings, proof)  # fmt: skip
     assert helper.stdin is not None
     with contextlib.suppress(OSError), helper.stdin:  # a helper that ends before it has read it says why in its log
         helper.stdin.write(pickle.dumps(order))
@@ -243,7 +251,7 @@ def main() -> None:
     # A kernel between two cells ignores interrupts, and what is ignored is handed on: a cancel would not be heard.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
-    place, options, interpreter, executor, notebook, refs, folder, settings, warnings = order
+    place, options, interpreter, executor, notebook, refs, folder, settings, warnings, proof = order
     held = locks.hold(place)
     source: Any = _Source(folder)
     job = _Kept(
@@ -254,7 +262,8 @@ def main() -> None:
     display = _File(place / _LOG)
 
     def work(job: Job, token: CancelToken) -> Generator[Event, None, BuildResult]:
-        return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic()), job.environ)
+        settled = Settled(assembly, proof) if proof is not None else None
+        return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic(), settled), job.environ)
 
     end: BuildResult | BaseException
     try:

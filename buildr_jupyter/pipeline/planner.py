@@ -25,7 +25,7 @@ from buildr_jupyter.dependencies.environment import Installed, Interpreter
 from buildr_jupyter.dependencies.resolve import analyze_imports, resolve, target_markers
 from buildr_jupyter.errors import FileRefused, OptionError
 from buildr_jupyter.export.environment_reads import needed_variables
-from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.options import ExportOptions, Widening
 from buildr_jupyter.export.program import Program, export
 from buildr_jupyter.export.project import Tree, find_root
 from buildr_jupyter.model.interface import INTERFACE_LABEL
@@ -106,8 +106,20 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "notebook"
 
 
-def assemble(source: Source, options: Options, interpreter: Interpreter, environ: Mapping[str, str]) -> Assembly:
+_NO_WIDENING = Widening()
+
+
+def assemble(
+    source: Source,
+    options: Options,
+    interpreter: Interpreter,
+    environ: Mapping[str, str],
+    *,
+    widening: Widening = _NO_WIDENING,
+) -> Assembly:
     """Return the plan of the image that the source and the options describe.
+
+    ``widening`` is what the program carries beside what it was read to need.
 
     Raises ExportError and its kin (a name, value, module or file that cannot be carried) and OptionError.
     """
@@ -125,7 +137,7 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
         )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
-    program, imports, entries, given = _program_of(source, options)
+    program, imports, entries, given = _program_of(source, options, widening)
     imports, standin = _stand_in(imports)
     given += [(text, "--requirement") for text in options.requirements]
     installed = Installed(interpreter, first=[source.folder])
@@ -135,6 +147,8 @@ def assemble(source: Source, options: Options, interpreter: Interpreter, environ
     tree = (program and program.tree) or Tree.of(source.folder, None)
     modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
     files = {entry.path: entry for entry in (*modules, *entries)}
+    asked = _iter_included(tree, widening.files, options.exclude, why="a run of the program asked for it")
+    files.update((entry.path, entry) for entry in asked)
     files.update((entry.path, entry) for entry in _iter_included(tree, options.include, options.exclude))
     ours = (_MAIN, f"{OWN_FOLDER}/")
     kept = {p: e for p, e in files.items() if p.startswith(ours) or not _excluded(p, options.exclude, tree)}
@@ -219,7 +233,7 @@ def _cell_label(cell: CellRun | None) -> str | None:
 
 
 def _program_of(
-    source: CellSource | ScriptSource, options: Options
+    source: CellSource | ScriptSource, options: Options, widening: Widening
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
         if options.returns or options.params:
@@ -232,10 +246,11 @@ def _program_of(
         returns=options.returns,
         snapshots=options.snapshots,
         recompute=options.recompute,
-        include=options.include,
+        include=(*options.include, *widening.files),
         mounts=tuple(mount.target for mount in options.mounts),
         snapshot_limit_bytes=options.snapshot_limit_bytes,
         root=find_root(source.folder, options.root, home=Path.home()),
+        widening=widening,
     )
     program = export(
         source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
@@ -318,7 +333,9 @@ def _excluded(path: str, patterns: Sequence[str], tree: Tree) -> bool:
     )
 
 
-def _iter_included(tree: Tree, patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[FileEntry]:
+def _iter_included(
+    tree: Tree, patterns: Sequence[str], excluded: Sequence[str], *, why: str | None = None
+) -> Iterator[FileEntry]:
     """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order.
 
     A path below the notebook's folder may be a link within it. Any other path was named by the user, who may then mean
@@ -337,7 +354,7 @@ def _iter_included(tree: Tree, patterns: Sequence[str], excluded: Sequence[str])
                 f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
             )
         for path in found:
-            yield from _iter_named(Path(os.path.normpath(path)), tree, f"--include {pattern}", excluded)
+            yield from _iter_named(Path(os.path.normpath(path)), tree, why or f"--include {pattern}", excluded)
 
 
 def _iter_named(path: Path, tree: Tree, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:

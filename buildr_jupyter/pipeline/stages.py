@@ -18,19 +18,19 @@ from buildr_jupyter import runner as runners
 from buildr_jupyter.builder.auto_builder import suited
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.engine.connection import connect
-from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, RunError
+from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, ExportError, RunError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
-from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
-from buildr_jupyter.pipeline.verify import check_program
+from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.secretscan import scan as guard
@@ -105,7 +105,14 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
     def work() -> Generator[Event, None, BuildResult]:
         started = time.monotonic()
         assembly = yield from stream_prepared(job, cancel)
-        return (yield from stream_rest(job, assembly, cancel, started))
+        if job.options.check:
+            with _stage("proof"):
+                settled = yield from stream_check(job, assembly, cancel)
+            return (yield from stream_rest(job, settled.assembly, cancel, started, settled))
+        if not is_wanted(job):
+            return (yield from stream_rest(job, assembly, cancel, started))
+        with Proving(job, assembly, cancel) as proving:
+            return (yield from stream_rest(job, assembly, cancel, started, proving))
 
     return (yield from masked_events(work(), job.environ))
 
@@ -120,24 +127,43 @@ def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Ass
         guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
     yield StageUpdate("guard", "done")
     yield from assembly.warnings
-    if job.options.check:
-        with _stage("export"):
-            yield StepUpdate("check", check_program(assembly, job.source, job.interpreter), status="done")
     if cancel.is_set():
         raise Cancelled("cancelled before the build began")
     return assembly
 
 
 def stream_rest(
-    job: Job, assembly: Assembly, cancel: CancelToken, started: float
+    job: Job,
+    assembly: Assembly,
+    cancel: CancelToken,
+    started: float,
+    proof: Proving | Settled | None = None,
 ) -> Generator[Event, None, BuildResult]:
-    """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock."""
+    """Do what needs no kernel any more: build, publish and run; ``started`` is by the monotonic clock.
+
+    A ``proof`` that is still made is waited for once the image is there; where it widened the program, that is built
+    then. None: nobody asked for one.
+    """
     refs = job.refs
     if job.options.publish:
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
+    if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
+        proof = yield from _stream_settled(proof, assembly)
+        assembly = proof.assembly
     with _stage("build"):
         result = yield from _stream_build(job, assembly, refs, cancel)
+    if isinstance(proof, Proving):
+        settled = yield from _stream_settled(proof, assembly)
+        if settled.widened:
+            assembly = settled.assembly
+            with _stage("build"):
+                result = yield from _stream_build(job, assembly, refs, cancel)
+        proof = settled
+    if proof is not None:
+        result = replace(result, proof=proof.proof)
+        if job.options.publish or job.options.run:
+            refuse_other(result)
     if job.options.publish:
         try:
             with _stage("publish"):
@@ -154,12 +180,52 @@ def stream_rest(
     return result
 
 
+def stream_settled(job: Job, assembly: Assembly, cancel: CancelToken) -> Generator[Event, None, Settled | None]:
+    """Make the proof and wait for it, where one is wanted: for a build that goes on where this process leaves."""
+    if job.options.check:
+        with _stage("proof"):
+            return (yield from stream_check(job, assembly, cancel))
+    if not is_wanted(job):
+        return None
+    with Proving(job, assembly, cancel) as proving:
+        return (yield from _stream_settled(proving, assembly))
+
+
+def _stream_settled(proving: Proving, assembly: Assembly) -> Generator[Event, None, Settled]:
+    """Wait for the proof and say what it came to, with the warnings of a program that was widened."""
+    if not proving.is_settled():
+        yield StageUpdate("proof", "running")
+    with _stage("proof"):
+        settled = proving.wait()
+    yield StageUpdate("proof", "done")
+    yield from (warning for warning in settled.assembly.warnings if warning not in assembly.warnings)
+    for why in settled.proof.widened:
+        yield BuildWarning(f"the program was made again with {why}")
+    if settled.proof.status == "not proven":
+        yield BuildWarning(f"the program is {settled.proof}")
+    elif settled.proof.status == "differs":
+        yield BuildWarning(f"the program {settled.proof}", hint="what it needs is not all found: see what it carries")
+    return settled
+
+
+def refuse_other(result: BuildResult) -> None:
+    """Raise ExportError where the program is known to do something else than the cell: it is not pushed, nor run."""
+    if result.proof is not None and result.proof.status == "differs":
+        error = ExportError(
+            f"{result.image} was built, and neither pushed nor run: the program {result.proof}",
+            hint="--no-check leaves the proof out",
+        )
+        error.stage = "proof"
+        raise _with(result, error)
+
+
 def stream_more(
     job: Job, result: BuildResult, cancel: CancelToken, *, publish: bool = False, run: bool = False
 ) -> Generator[Event, None, BuildResult]:
     """Publish or run the image of ``result`` as it is, without a build; ``Finished`` comes last, as with ``stream``."""
     started = time.monotonic()
     job = replace(job, builder=_builder(job))
+    refuse_other(result)
     if publish:
         if result.context:
             plan = ImagePlan.from_folder(result.context)

@@ -211,7 +211,11 @@ class _Masker:
     def result(self, result: BuildResult) -> BuildResult:
         steps = tuple(self.event(step) for step in result.steps)
         warnings = tuple(self.event(warning) for warning in result.warnings)
-        return replace(result, steps=steps, warnings=warnings)  # type: ignore[arg-type]
+        proof = result.proof
+        if proof is not None:
+            widened = tuple(self.text(one) for one in proof.widened)
+            proof = replace(proof, why=self.text(proof.why), widened=widened)
+        return replace(result, steps=steps, warnings=warnings, proof=proof)  # type: ignore[arg-type]
 
     def error(self, error: BaseException) -> None:
         """Mask what the error and those behind it say, in place."""

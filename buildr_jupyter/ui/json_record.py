@@ -9,6 +9,7 @@ from pathlib import Path
 from buildr_jupyter.context.dockerfile import render_dockerfile
 from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.model.plan import FileNote
+from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
@@ -31,7 +32,7 @@ def make_record(cell: Mapping[str, object], outcome: BuildResult | BaseException
         "stage": getattr(failed, "stage", None) if failed else None,
         "image": None, "image_id": None, "digest": None, "size_bytes": None, "unpacked_bytes": None,
         "duration_s": round(duration_s, 3), "cached": False, "context": None, "requirements": [], "names": [],
-        "files": [], "pushed": [], "archive": None, "run": None, "sweep": None, "error": None,
+        "files": [], "pushed": [], "archive": None, "run": None, "sweep": None, "proof": None, "error": None,
     }  # fmt: skip
     if result is not None:
         record |= _result_fields(result)
@@ -40,14 +41,18 @@ def make_record(cell: Mapping[str, object], outcome: BuildResult | BaseException
     return json.dumps(record)
 
 
-def make_plan_record(cell: Mapping[str, object], assembly: Assembly, *, context: Path | None = None) -> str:
+def make_plan_record(
+    cell: Mapping[str, object], assembly: Assembly, *, context: Path | None = None, proof: Proof | None = None
+) -> str:
     """Return the JSON line of a cell that was exported or only planned: as ``make_record``, and ``dockerfile``.
 
     ``context`` is the folder that was written, None for ``--dry-run``.
     """
     plan = assembly.plan
     notes = tuple(FileNote(entry.path, entry.size_bytes, entry.why) for entry in plan.all_files)
-    planned = BuildResult("", requirements=plan.requirements, names=plan.names, files=notes, context=context)
+    planned = BuildResult(
+        "", requirements=plan.requirements, names=plan.names, files=notes, context=context, proof=proof
+    )
     record = json.loads(make_record(cell, planned)) | {
         "stage": "export",
         "image": None,
@@ -96,6 +101,12 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
         "pushed": list(result.pushed),
         "archive": str(result.archive) if result.archive else None,
         "sweep": None if result.sweep is None else sweep_record(result.sweep),
+        "proof": result.proof
+        and {
+            "status": result.proof.status,
+            "why": clean_text(result.proof.why),
+            "widened": [clean_text(why) for why in result.proof.widened],
+        },
         "run": result.run
         and {
             "exit_code": result.run.exit_code,

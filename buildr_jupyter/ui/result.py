@@ -25,6 +25,8 @@ def _facts(result: BuildResult) -> list[tuple[str, str]]:
         ("archive", str(result.archive or "")),
         ("time", f"{result.duration_s:.1f} s" + (", nothing had changed" if result.cached else "")),
         ("run it", f"{load}docker run --rm {result.image}"),
+        ("proof", str(result.proof or "")),
+        *(("widened", why) for why in (result.proof.widened if result.proof else ())),
     ]  # fmt: skip
     if result.run:
         facts.append(("exit code", str(result.run.exit_code)))

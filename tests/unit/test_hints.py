@@ -12,7 +12,7 @@ import re
 import shlex
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,10 +30,13 @@ from buildr_jupyter.config.requirement_text import parse_requirement
 from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.dependencies.index_config import read_settings
 from buildr_jupyter.errors import BuildrError
+from buildr_jupyter.model.proof import Proof
+from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.notebook.cells import CellRun, transform
 from buildr_jupyter.oci.interpreter_base import kernel_base
 from buildr_jupyter.oci.layer import compressor
 from buildr_jupyter.oci.store import Store
+from buildr_jupyter.pipeline import stages
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, assemble
 from buildr_jupyter.secretscan import scan
 from tests.fakes import bases
@@ -518,6 +521,23 @@ def try_33(world: World) -> None:
     hint = world.hint_of_command(*words)
     words.remove(hint.split()[1])
     assert "--check" not in world.command(*words)[2]
+
+
+@trial("pipeline.verify", "without --check it is built")
+def try_check(world: World) -> None:
+    nb = world.notebook("%%containerize x\nraise SystemExit(3)")
+    words = ["export", nb, "--out", "DIR", "--check"]
+    hint = world.hint_of_command(*words)
+    words.remove(hint.split()[1])
+    world.works(*words)
+
+
+@trial("pipeline.stages", "--no-check leaves the proof out")
+def try_no_check(world: World) -> None:
+    made = BuildResult("reg.example/app", proof=Proof("differs", "line 1 is '2' and was '1'"))
+    hint = world.hint(lambda: stages.refuse_other(made))
+    assert world.options("app", hint.split()[0]).no_check
+    stages.refuse_other(replace(made, proof=None))
 
 
 @trial("secretscan.scan", "read them at run time")

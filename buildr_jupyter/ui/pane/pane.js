@@ -287,7 +287,8 @@ class View {
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
-    n.done.replaceChildren(el("div", {}, parts), push, el("div", {}, "run it: ", el("code", {}, r.command), " ", again));
+    const proof = r.proof ? [el("div", {}, "proof: " + r.proof), ...r.widened.map((why) => el("div", {}, "widened: " + why))] : [];
+    n.done.replaceChildren(el("div", {}, parts), push, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
     put(n.done, "title", r.digest);
     set(n.summary, s.steps.length + s.more_steps + " steps and the log");
   }

@@ -40,6 +40,7 @@ _STAGES = {
     "export": "finding the program",
     "guard": "looking for secrets",
     "build": "building",
+    "proof": "proving the program",
     "publish": "publishing",
     "run": "running the container",
 }
@@ -243,6 +244,8 @@ def _result(state: BuildState) -> dict[str, Any] | None:
         "exit": result.run.exit_code if result.run else None,
         "command": run_command(result),
         "went": _went_in(result),
+        "proof": clean_text(str(result.proof or "")),
+        "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],
     }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from buildr_jupyter.errors import BuildError, Cancelled
 from buildr_jupyter.events.event import LogLine, RunOutput, StageUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.ui import json_record, plain, result, sanitize
 
@@ -95,9 +97,11 @@ def test_the_record_has_every_field_in_every_case() -> None:
     assert ok.keys() == failed.keys() == cancelled.keys()
     assert set(ok) == {
         "schema", "cell", "status", "stage", "image", "image_id", "digest", "size_bytes", "unpacked_bytes", "duration_s",
-        "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "sweep", "error",
+        "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "sweep", "proof", "error",
     }  # fmt: skip
     assert (ok["status"], failed["status"], cancelled["status"]) == ("ok", "failed", "cancelled")
+    proven = json.loads(json_record.make_record(cell, replace(RESULT, proof=Proof("differs", "why", ("x: why",)))))
+    assert (ok["proof"], proven["proof"]) == (None, {"status": "differs", "why": "why", "widened": ["x: why"]})
     assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": [], "returned": []}
     assert failed["error"] == {
         "type": "BuildError", "message": "Image build failed: x", "hint": "mend", "step": "RUN y", "log_tail": ["a", "b"],

@@ -1,0 +1,49 @@
+"""Export: the context folder of a cell, proven where that is wanted, and no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildr_jupyter.context import folder as context
+from buildr_jupyter.model.proof import Proof
+from buildr_jupyter.pipeline import stages as pipeline
+from buildr_jupyter.pipeline import verify
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.planner import Assembly
+from buildr_jupyter.ui.sanitize import clean_text
+
+__all__ = ["Exported", "export_folder", "iter_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A context folder that was written."""
+
+    folder: Path
+    assembly: Assembly
+    proof: Proof | None = None
+    """None where no proof was asked for."""
+
+
+def export_folder(job: Job, out: Path) -> Exported:
+    """Write the context folder of the job to ``out``; nothing is built.
+
+    With ``--check``, and unasked in a kernel, the program is proven first and widened where that helps. Raises
+    ExportError and its kin, ContextError, OptionError.
+    """
+    assembly, proof = pipeline.prepare(job, out), None
+    if job.options.check or verify.is_wanted(job):
+        settled = verify.checked(job, assembly) if job.options.check else verify.prove(job, assembly)
+        assembly, proof = settled.assembly, settled.proof
+    return Exported(context.write_folder(assembly.plan, out, private=False), assembly, proof)
+
+
+def iter_lines(job: Job, exported: Exported) -> Iterator[str]:
+    """Yield what a person is told, a line each: the proof, warnings, what a build would stop for, and the folder."""
+    if exported.proof is not None:
+        yield from map(clean_text, verify.iter_said(verify.Settled(exported.assembly, exported.proof)))
+    for warning in (*exported.assembly.warnings, *pipeline.findings(job, exported.assembly)):
+        yield f"warning: {clean_text(warning.text)}"
+    yield f"exported to {exported.folder}"
