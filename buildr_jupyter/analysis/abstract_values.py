@@ -21,7 +21,8 @@ __all__ = [
     "reach",
 ]
 
-Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
+Kind = Literal["data", "iter", "func", "bound", "class", "inst", "mod", "param", "world"]
+"""``bound`` is a method that was taken from an object and not called: ``info`` is its name, ``edges`` the object."""
 
 
 class Fails(Exception):
@@ -98,6 +99,10 @@ class FunctionInfo:
     """Called without a call: a special method, a property."""
     static: bool = False
     owner: Obj | None = None
+    registered: list[Obj] = field(default_factory=list)
+    """Functions that a method of this one was given, as ``show.register`` is: a call of it may call them."""
+    forward: frozenset[str] = frozenset()
+    """Names in annotations that are texts: read by who asks for the types, not by the definition."""
     defaults: frozenset[Obj] = NOTHING
     captured: dict[str, AbstractValue] = field(default_factory=dict)
     facts: Effects | None = None
@@ -120,6 +125,11 @@ class ClassInfo:
     """A base comes from a library."""
     mutable: bool = False
     """The class itself holds something that may change."""
+    forward: frozenset[str] = frozenset()
+    """Names in annotations that are texts: read by who asks for the types, not by the definition."""
+    family: str = ""
+    """Token of the list of its subclasses."""
+    metaclasses: list[Obj] = field(default_factory=list)
 
     def find(self, name: str) -> list[Obj]:
         """Return the function objects that ``name`` may be, nearest class first."""

@@ -6,6 +6,7 @@ import ast
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import (
@@ -59,7 +60,7 @@ class Calls(Library):
             return args, keywords
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
-            if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and not keyword.value.value:
+            if keyword.arg in ("inplace", "copy") and _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
@@ -88,6 +89,9 @@ class Calls(Library):
         for obj in callee.objs:
             if obj.kind == "func":
                 results.append(self.apply(obj, args, keywords=keywords))
+                results.extend(self._registered(obj, args, keywords))
+            elif obj.kind == "bound":
+                results.append(self.call_bound(obj, args, keywords))
             elif obj.kind == "class":
                 results.append(self._instance(obj, args, keywords))
             elif obj.kind == "param":
@@ -110,11 +114,29 @@ class Calls(Library):
             )
         return self.join(results) if results else ATOM
 
+    def _registered(
+        self, function: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> list[AbstractValue]:
+        """Call the functions that were given to a method of this one: it may choose one of them by its arguments."""
+        info = function.info
+        if not isinstance(info, FunctionInfo) or not info.registered or self.depth >= DEPTH:
+            return []
+        return [self.apply(other, args, keywords=keywords) for other in info.registered if other is not function]
+
+    def call_bound(
+        self, method: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue] = MappingProxyType({})
+    ) -> AbstractValue:
+        """Return what calling a method may give that was taken from its object before."""
+        assert isinstance(method.info, str)
+        receiver = AbstractValue(frozenset(method.edges), typ=method.typ)
+        return self.method(receiver, method.info, args, keywords)
+
     def _unknown_call(
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
-        inside = [obj for obj in reach((callee,)) if obj.kind in ("func", "class", "inst") and obj is not callee]
+        called = ("func", "bound", "class", "inst")
+        inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
             self.depth += 1
             found = [self.invoke(AbstractValue(frozenset((obj,))), args, keywords) for obj in inside]
@@ -132,6 +154,9 @@ class Calls(Library):
         assert isinstance(info, ClassInfo)
         obj = self.new("inst", info=cls, life=(cls,))
         value = AbstractValue(frozenset((obj,)))
+        for meta in info.metaclasses:
+            for method in meta.info.find("__call__") if isinstance(meta.info, ClassInfo) else ():
+                self.apply(method, args, AbstractValue(frozenset((cls,))), keywords)
         makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
         for method in makers:
             self.apply(method, args, value, keywords)
@@ -188,7 +213,7 @@ class Calls(Library):
             for obj in objs:
                 if obj in places:
                     found.update(places[obj])
-                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "inst"):
+                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "bound", "inst"):
                     found.add(copy(obj))
                 else:
                     found.add(obj)
@@ -366,8 +391,10 @@ class Calls(Library):
         held = [inner for inner in obj.edges if inner.kind in ("func", "class")]
         if held and name not in known.PURE_METHODS:
             return [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
-        if info.foreign:
+        if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
             others.append(obj)
+        elif name == "__subclasses__" and info.family:
+            self.touch(info.family)
         return []
 
     def _atomic_method(
@@ -423,15 +450,19 @@ class Calls(Library):
         A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
         """
         held = objs_of(given)
+        self.may_draw({owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"})
         self.change_deep(receiver.objs)
+        self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
-        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "inst") and o not in receiver.objs]:
-            if self.depth < DEPTH:
+        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "bound", "inst")]:
+            if self.depth < DEPTH and inside not in receiver.objs:
                 self.depth += 1
                 self.invoke(AbstractValue(frozenset((inside,))), args)
                 self.depth -= 1
         for obj in receiver.objs:
             obj.edges.update(inner for inner in held if inner is not obj)
+            if isinstance(obj.info, FunctionInfo):
+                obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
 
@@ -479,6 +510,19 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
     if roots:
         return roots <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
+
+
+def _says_nothing(keyword: ast.keyword) -> bool:
+    """Tell whether ``inplace=False`` or ``copy=True`` is written, so that nothing is changed in place."""
+    return isinstance(keyword.value, ast.Constant) and bool(keyword.value.value) is (keyword.arg == "copy")
+
+
+def _has_library_base(obj: Obj) -> bool:
+    """Tell whether a base or the metaclass of the object's class comes from a library: its methods are not known."""
+    cls = obj.info if isinstance(obj.info, Obj) else obj
+    info = cls.info
+    bases = info.bases if isinstance(info, ClassInfo) else []
+    return any(owner.kind == "mod" for owner in cls.life) or any(_has_library_base(base) for base in bases)
 
 
 def _decorators(function: Obj) -> set[str]:

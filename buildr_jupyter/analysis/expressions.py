@@ -102,6 +102,9 @@ class Expressions(FlowState):
         for obj in base.objs:
             if obj.opaque or obj.kind in ("class", "func", "iter"):
                 found.add(obj)
+            if obj.kind == "func" or (obj.kind == "data" and not obj.opaque):
+                # What is taken from a container of Python's own is a method: it changes what it was taken from.
+                found.add(self.new("bound", info=name, edges=(obj,), typ=obj.typ))
             if obj.kind in ("inst", "class") and isinstance(info := self.class_of(obj), ClassInfo):
                 methods = info.find(name)
                 for method in methods:

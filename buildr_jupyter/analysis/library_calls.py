@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
 from buildr_jupyter.analysis.expressions import Expressions
+from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
@@ -20,6 +22,9 @@ _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
 """Functions that give back what a container holds."""
+_GETTERS = re.compile(r"get(?!size|doc|source|users|pass)")
+_WITH_STATE = frozenset(("decimal", "locale", "warnings", "asyncio", "contextvars", "logging", "gettext", "signal"))
+"""Packages whose functions without arguments give the state that all share."""
 _ASIDE = ("mod", "func", "class")
 _ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"))
 """Builtins that iterate over nothing that they are given."""
@@ -32,6 +37,10 @@ class Library(Expressions, World):
 
     depth = 0
 
+    @abstractmethod
+    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+        """Supplied by a floor above."""
+
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
@@ -43,6 +52,8 @@ class Library(Expressions, World):
             for obj in value.objs:
                 if obj.kind == "func" and self.depth < DEPTH:
                     self.apply(obj, element * 3)
+                elif obj.kind == "bound" and self.depth < DEPTH:
+                    self.call_bound(obj, element)
                 elif obj.kind == "param":
                     self.facts.calls.append((obj, "__getitem__", []))
             self.use(value)
@@ -89,11 +100,13 @@ class Library(Expressions, World):
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in args[position].objs:
                         obj.edges.update(objs_of(args[position + 1 :]) - {obj})
+        if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
+            self.change_deep(objs_of(args[out:]))
         for keyword in ("out", "file", "ax"):
             if keyword in keywords:
                 self.change_deep(keywords[keyword].objs)
-        if "inplace" in keywords and args:
-            self.change_deep(args[0].objs)
+        if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
+            self.change_deep(objs_of(args))
         for value in given:
             if any(obj.typ == "rng" for obj in value.objs):
                 self.change(value.objs)
@@ -105,6 +118,14 @@ class Library(Expressions, World):
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
+        if not builtin and root not in known.LIBRARIES_OF_VALUES:
+            made = self._library_result(path, name, base, args, given)
+            # A part that was made of a tree may be in the tree from then on.
+            parts = [obj for obj in made.objs if obj.kind == "data"]
+            for obj in objs_of(args):
+                if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
+                    obj.edges.update(part for part in parts if part is not obj)
+            return made
         return self._library_result(path, name, base, args, given)
 
     def _library_result(
@@ -123,7 +144,7 @@ class Library(Expressions, World):
         if path in _CHOOSERS:
             inner = {obj for value in given for obj in self.element(value).objs} | objs_of(given)
             return AbstractValue(frozenset(inner | {self.new(edges=inner)}))
-        if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
+        if not args and (_GETTERS.match(name) or (name[:1].islower() and root_of(path) in _WITH_STATE)):
             return AbstractValue(life | {self.new(edges=life, opaque=True)})
         if path.startswith(
             ("math.", "cmath.", "os.path.", "statistics.", "time.", "string.", "keyword.", "unicodedata.")
@@ -149,7 +170,7 @@ class Library(Expressions, World):
                 return AbstractValue(frozenset(classes)) if classes else ATOM
             return AbstractValue(typ="str" if path in ("str", "repr", "format", "ascii") else path)
         if path in known.ITERATOR_FUNCTIONS:
-            funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
+            funcs = [obj for value in args for obj in value.objs if obj.kind in ("func", "bound")]
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs} | {
@@ -168,6 +189,10 @@ class Library(Expressions, World):
         if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
             return AbstractValue(objs_of(args) | {self.new(edges=objs_of(args), opaque=True)})
         return self.fresh(edges=objs_of(given))
+
+
+def root_of(path: str) -> str:
+    return path.partition(".")[0]
 
 
 def objs_of(values: Iterable[AbstractValue]) -> frozenset[Obj]:

@@ -61,6 +61,8 @@ class FlowState:
         self.guarded = 0
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
+        self.unread_imports: dict[str, int] = {}
+        """Imports of packages that no table knows, by name, with the number of the statement, while nothing read them."""
         self.star: list[AbstractValue] = []
         """What ``from … import *`` may have supplied, oldest first."""
         self.unsure = 0
@@ -78,6 +80,10 @@ class FlowState:
 
     @abstractmethod
     def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
         """Supplied by a floor above."""
 
     @abstractmethod
@@ -126,6 +132,8 @@ class FlowState:
         value = self.env.get(name)
         for info in self.building:
             info.rests_on.setdefault(name, value)
+        if self.unread_imports:
+            self.unread_imports.pop(name, None)
         if value is not None:
             return value
         if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
@@ -193,6 +201,8 @@ class FlowState:
                 for function in obj.life:
                     if function.kind == "func":
                         self.apply(function, [])
+                    elif function.kind == "bound":
+                        self.call_bound(function, [])
             elif obj.kind == "param":
                 self.facts.calls.append((obj, "__iter__", []))
         self.use(value)

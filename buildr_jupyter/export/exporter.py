@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from buildr_jupyter.analysis.scope import import_uses
@@ -274,9 +274,13 @@ class Making(Carried):
 
     def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
         found: list[ImportUse] = []
+        for_effect = set(self.flow.unread_imports.values())
         for statement in sliced.kept:
             title = self.title(statement.run)
-            found.extend(import_uses(statement.node, title))
+            uses = import_uses(statement.node, title)
+            if statement.number in for_effect:  # nothing reads what it binds: it may be there for nothing
+                uses = [replace(use, optional=True) for use in uses]
+            found.extend(uses)
         pandas = any(use.module.partition(".")[0] == "pandas" for use in found)
         for statement in sliced.kept if pandas else ():
             title = self.title(statement.run)

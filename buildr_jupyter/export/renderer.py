@@ -14,6 +14,7 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block, ends, is_quiet, own_block, statement_text
 from buildr_jupyter.export.ipython_syntax import edited
+from buildr_jupyter.export.local_modules import read_module
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
@@ -60,6 +61,8 @@ class Layout:
         self.namespace = namespace
         self.warnings: list[BuildWarning] = []
         self.flow = Flow()
+        if folder is not None:
+            self.flow.local_source = lambda module: read_module(folder, module)
         self.sources: dict[int, str] = {}
         self.bodies: dict[int, list[ast.stmt]] = {}
         self.requirements: list[tuple[str, str]] = []
