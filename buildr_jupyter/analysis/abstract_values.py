@@ -79,6 +79,8 @@ class AbstractValue(NamedTuple):
     const: str | None = None
     """The text, where it is a string that is known."""
     typ: str | None = None
+    text: str | None = None
+    """What is known of a text that is not known as a whole, with NUL in place of the rest."""
 
 
 ATOM = AbstractValue()

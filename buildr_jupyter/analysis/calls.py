@@ -20,6 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
     reach,
 )
 from buildr_jupyter.analysis.library_calls import DEPTH, Library, objs_of, opaque
+from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.side_effects import CACHE_METHODS
 from buildr_jupyter.analysis.state import TABLES, Frame
 
@@ -40,6 +41,8 @@ class Calls(Library):
         function = node.func
         receiver: AbstractValue | None = None
         if isinstance(function, ast.Attribute):
+            if names := self.namespace(function.value):
+                return names.method(function.attr, *self._arguments(node), node)
             if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
                 return self._super_call(function.attr, *self._arguments(node))
             receiver = self.eval(function.value)
@@ -152,6 +155,7 @@ class Calls(Library):
     def _instance(self, cls: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         info = cls.info
         assert isinstance(info, ClassInfo)
+        read_forward(self, (cls,))
         obj = self.new("inst", info=cls, life=(cls,))
         value = AbstractValue(frozenset((obj,)))
         for meta in info.metaclasses:
@@ -419,6 +423,9 @@ class Calls(Library):
         self._call_back(given, receiver)
         typ = receiver.typ
         objs = receiver.objs
+        if name in ("query", "eval") and args:
+            read_query(self, args[0])
+        self._parts_called(objs)
         if not _is_in_tables(receiver):
             return self._unknown_method(receiver, name, args, given)
         changes = "inplace" in keywords or "out" in keywords
@@ -450,7 +457,11 @@ class Calls(Library):
         A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
         """
         held = objs_of(given)
-        self.may_draw({owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"})
+        roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+        self.may_draw(roots)
+        if not roots or not roots <= TEXT_BLIND:
+            read_named(self, given)
+        read_forward(self, receiver.objs)
         self.change_deep(receiver.objs)
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
@@ -465,6 +476,14 @@ class Calls(Library):
                 obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
+
+    def _parts_called(self, objs: Iterable[Obj]) -> None:
+        """Note that a library's object may call the methods of the notebook's objects that it holds."""
+        if not self.user_code or self.depth >= DEPTH:
+            return
+        for inside in reach(objs):
+            if inside.kind == "inst" and inside not in objs:
+                self.methods_called(inside)
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))

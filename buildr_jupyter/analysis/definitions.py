@@ -10,6 +10,7 @@ from buildr_jupyter.analysis.abstract_values import AbstractValue, ClassInfo, Fu
 from buildr_jupyter.analysis.calls import Calls
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
+from buildr_jupyter.analysis.names_in_text import annotation_names
 from buildr_jupyter.analysis.scope import bound_names
 from buildr_jupyter.analysis.side_effects import CACHES
 from buildr_jupyter.analysis.state import Frame
@@ -35,7 +36,7 @@ class Definitions(Calls):
         """For each name, the statements that gave it a value, with the value."""
         self.number = 0
         self.star_imports: list[tuple[int, str]] = []
-        self.local_source: Callable[[str], str | None] = lambda module: None
+        self.local_source: Callable[[str], str | None] = lambda _: None
         """Gives the text of a module that lies beside the notebook, by its dotted name; the exporter supplies it."""
         self._effects_of_import: dict[str, bool] = {}
 
@@ -114,8 +115,11 @@ class Definitions(Calls):
         module = self._imported(path)
         if path == "__future__":  # the kernel's compiler remembers it for all later cells
             self.change((self.world_object("@always"),))
+            self.annotations_are_texts = self.annotations_are_texts or any(a.name == "annotations" for a in node.names)
         for alias in node.names:
-            if alias.name == "*":
+            if path == "__main__" and alias.name != "*":
+                self.bind(alias.asname or alias.name, self.read(alias.name, node.lineno))
+            elif alias.name == "*":
                 self.star_imports.append((self.number, path))
                 self.star_import(path, module)
             else:
@@ -141,7 +145,7 @@ class Definitions(Calls):
         return value.objs
 
     def _perhaps_for_its_effect(self, name: str, root: str) -> None:
-        """Remember an import of a package of which no table speaks: if nothing reads the name, it was for its effect."""
+        """Remember an import of a package that no table knows: if nothing reads the name, it was for its effect."""
         if not self.frames and root and root not in KNOWN_ROOTS:
             self.unread_imports[name] = self.number
 
@@ -161,7 +165,7 @@ class Definitions(Calls):
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
         """Bind ``*``: a name that nothing else binds may come from there."""
         self.star.append(AbstractValue(module, path))
-        self.set_global(f"*{path}", AbstractValue(module), weak=False)
+        self.set_global(f"*{path}", AbstractValue(module), weak=self.weak > 0)
 
     # -- functions and classes
 
@@ -258,9 +262,9 @@ class Definitions(Calls):
             info.foreign = info.foreign or not value.path
             if keyword.arg == "metaclass":
                 info.metaclasses.extend(one for one in value.objs if one.kind == "class")
-        for base in info.bases:
-            if isinstance(base.info, ClassInfo):
-                info.metaclasses.extend(one for one in base.info.metaclasses if one not in info.metaclasses)
+        for cls in info.bases:
+            if isinstance(cls.info, ClassInfo):
+                info.metaclasses.extend(one for one in cls.info.metaclasses if one not in info.metaclasses)
         if info.bases:
             self._note_subclass(info)
         names = frozenset(name for inner in node.body for name in _class_names(inner))
@@ -287,6 +291,8 @@ class Definitions(Calls):
             if any(one.kind in ("data", "iter") for one in value.objs):
                 info.mutable = True
             obj.edges.update(one for one in value.objs if one is not obj)
+        texts = (inner.annotation for inner in node.body if isinstance(inner, ast.AnnAssign))
+        info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
         self.user_code = True
         for meta in info.metaclasses:
             self._call_hook((meta,), "__new__", meta)

@@ -10,6 +10,16 @@ from collections.abc import Iterable, Mapping
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
 from buildr_jupyter.analysis.expressions import Expressions
+from buildr_jupyter.analysis.names_in_text import (
+    LOADERS,
+    LOOKS_AT_MAIN,
+    RUNNERS,
+    TEXT_BLIND,
+    read_all,
+    read_forward,
+    read_named,
+)
+from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
@@ -45,8 +55,22 @@ class Library(Expressions, World):
         """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
 
-    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM) -> None:
-        """Note that a library may call the functions, and the methods of the objects, that it is given."""
+    def methods_called(self, obj: Obj) -> None:
+        """Note that a library may call a function of the notebook, or any method of a class or an object."""
+        if self.depth >= DEPTH:
+            return
+        if obj.kind == "func":
+            self.apply(obj, [])
+        elif (info := self.class_of(obj)) is not None:
+            own = AbstractValue(frozenset((obj,)))
+            for method in info.all_methods():
+                self.apply(method, [], own)
+
+    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False) -> None:
+        """Note that a library may call the functions, and the methods of the objects, that it is given.
+
+        A ``plain`` builtin calls no other methods of an object than those that have no name in a call.
+        """
         element = [self.element(source)] if source.objs else [ATOM]
         for value in given:
             for obj in value.objs:
@@ -54,6 +78,10 @@ class Library(Expressions, World):
                     self.apply(obj, element * 3)
                 elif obj.kind == "bound" and self.depth < DEPTH:
                     self.call_bound(obj, element)
+                elif obj.kind in ("class", "inst") and plain is False:
+                    self.methods_called(obj)
+                if obj.kind in ("class", "func", "inst"):
+                    read_forward(self, (obj,))
                 elif obj.kind == "param":
                     self.facts.calls.append((obj, "__getitem__", []))
             self.use(value)
@@ -88,11 +116,27 @@ class Library(Expressions, World):
             special = self.reflect(path, args, node)
             if special is not None:
                 return special
+        if path in RUNNERS and args:
+            self.reflect("exec", args[:1], node)
+            setup = [*args[1:2], *(value for name, value in keywords.items() if name == "setup")]
+            if path.startswith("timeit.") and setup:
+                self.reflect("exec", setup[:1], node)
+        if path in LOOKS_AT_MAIN:
+            for obj in read_all(self, ("func", "class")):
+                self.methods_called(obj)
+        if path in LOADERS:
+            read_all(self, ("class",))
+        if not builtin and root not in TEXT_BLIND and path not in RUNNERS:
+            read_named(self, given)
+        if path == "setattr" and args[0].path == "__main__" and len(args) > 2:
+            Namespace(self).bind(args[1], args[2])
+        elif any(value.path == "__main__" for value in given):
+            self.facts.everything = self.facts.everything or 1
         if path not in _ONLY_LOOKED_AT:
             for value in given:
                 self.consume(value)
         source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
-        self._call_back(given, source)
+        self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         for position in known.MUTATING_FUNCTIONS.get(path, ()):
             if position < len(args):

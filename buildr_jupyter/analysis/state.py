@@ -62,7 +62,8 @@ class FlowState:
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
         self.unread_imports: dict[str, int] = {}
-        """Imports of packages that no table knows, by name, with the number of the statement, while nothing read them."""
+        """Imports of packages that no table knows: name to the number of the statement, while nothing read the name."""
+        self.annotations_are_texts = False
         self.star: list[AbstractValue] = []
         """What ``from … import *`` may have supplied, oldest first."""
         self.unsure = 0
@@ -88,6 +89,14 @@ class FlowState:
 
     @abstractmethod
     def assign(self, target: ast.expr, value: AbstractValue) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
         """Supplied by a floor above."""
 
     # -- making objects
