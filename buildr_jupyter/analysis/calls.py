@@ -41,6 +41,8 @@ class Calls(Library):
         function = node.func
         receiver: AbstractValue | None = None
         if isinstance(function, ast.Attribute):
+            if self.asks_kernel(function.value):
+                return self.kernel_call(function.attr, node)
             if names := self.namespace(function.value):
                 return names.method(function.attr, *self._arguments(node), node)
             if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
@@ -74,6 +76,19 @@ class Calls(Library):
                 self.facts.calls.append((frame.function.params[0], f"super:{name}", [*args, *keywords.values()]))
                 return self.fresh(opaque=True, edges={frame.function.params[0]})
         return ATOM
+
+    def asks_kernel(self, node: ast.expr) -> bool:
+        """Tell whether an expression is ``get_ipython()``, IPython's own."""
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "get_ipython"
+            and "get_ipython" not in self.env
+        )
+
+    @abstractmethod
+    def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
+        """Supplied by a floor above."""
 
     # -- any callee
 

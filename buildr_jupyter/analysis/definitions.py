@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from buildr_jupyter.analysis.abstract_values import AbstractValue, ClassInfo, FunctionInfo, Obj
+from buildr_jupyter.analysis.abstract_values import NOTHING, AbstractValue, ClassInfo, FunctionInfo, Obj
 from buildr_jupyter.analysis.calls import Calls
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
-from buildr_jupyter.analysis.names_in_text import annotation_names
+from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
 from buildr_jupyter.analysis.scope import bound_names
 from buildr_jupyter.analysis.side_effects import CACHES
 from buildr_jupyter.analysis.state import Frame
@@ -22,6 +23,8 @@ _PLAIN_DECORATORS = frozenset((
     "typing_extensions",
 ))  # fmt: skip
 """Where decorators come from that register nothing."""
+SCRIPTS = frozenset(("bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "python", "python3", "pypy"))
+SCRIPTS_BIND = re.compile(r"--(?:out|err|proc)[= ]+(\w+)")
 _PROPERTIES = {"property", "cached_property", "setter", "getter"}
 
 
@@ -38,6 +41,8 @@ class Definitions(Calls):
         self.star_imports: list[tuple[int, str]] = []
         self.local_source: Callable[[str], str | None] = lambda _: None
         """Gives the text of a module that lies beside the notebook, by its dotted name; the exporter supplies it."""
+        self.local_code: Callable[[str], list[str] | None] = lambda _: None
+        """Gives the code of a script or the cells of a notebook beside this one; the exporter supplies it."""
         self._effects_of_import: dict[str, bool] = {}
 
     def _one(self, node: ast.stmt) -> None:
@@ -135,8 +140,10 @@ class Definitions(Calls):
             self.env[token] = value
             self.history[token] = [(-1, value)]
         self.touch(token)
-        if f"@file:{root}.py" in self.env:  # a module that the notebook wrote
-            self.touch_file(f"{root}.py", reads=True, writes=False)
+        for written in [
+            one for one in self.file_tokens if one == f"@file:{root}.py" or one.startswith(f"@file:{root}/")
+        ]:
+            self.touch_file(written.removeprefix("@file:"), reads=True, writes=False)  # the notebook wrote it
         if root not in KNOWN_ROOTS and self._has_effect(path):
             self.change((self.world_object("@always"),))
         for prefix, changed in IMPORTS_THAT_CHANGE.items():
@@ -166,6 +173,49 @@ class Definitions(Calls):
         """Bind ``*``: a name that nothing else binds may come from there."""
         self.star.append(AbstractValue(module, path))
         self.set_global(f"*{path}", AbstractValue(module), weak=self.weak > 0)
+
+    # -- magics that only IPython can run
+
+    def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
+        """Note what a magic does: the code that it runs is read, the names that it may bind come from it."""
+        self.read("get_ipython", node.lineno)
+        args, keywords = self._arguments(node)
+        texts = [value.const or "" for value in args]
+        read_named(self, [*args, *keywords.values()])
+        magic = texts[0] if texts else ""
+        self.touch("@magics")
+        if magic == "load_ext":
+            self.facts.mutates.add(self.world_object("@magics"))
+        elif magic == "run" and len(texts) > 1:
+            self._run_file(texts[1], node)
+        elif magic in ("timeit", "prun", "time") and len(texts) > 1:
+            self._run_texts([texts[-1] if len(texts) > 2 else _without_options(texts[1])])
+        elif magic in SCRIPTS and len(texts) > 2:
+            self.touch_file(None, reads=True, writes=True)
+            for name in SCRIPTS_BIND.findall(texts[1]):
+                self.bind(name, self.fresh(opaque=True))
+        elif method in ("run_line_magic", "run_cell_magic", "run_cell", "ex", "magic", "push"):
+            self.star_import(f"%{magic}", NOTHING)
+        return self.fresh(opaque=True)
+
+    def _run_file(self, line: str, node: ast.Call) -> None:
+        """Note what ``%run`` of a file beside the notebook does, read from its text."""
+        name = next((word for word in line.split() if not word.startswith("-")), "").strip("'\"")
+        sources = self.local_code(name) if name else None
+        if sources is None:
+            self.facts.everything = self.facts.everything or node.lineno
+            self.star_import(f"%run {name}", NOTHING)
+        else:
+            self._run_texts(sources)
+
+    def _run_texts(self, sources: Iterable[str]) -> None:
+        self.weak += 1
+        for source in sources:
+            try:
+                self.block(ast.parse(source).body)
+            except (SyntaxError, ValueError):
+                self.star_import("%run", NOTHING)
+        self.weak -= 1
 
     # -- functions and classes
 
@@ -328,6 +378,11 @@ class Definitions(Calls):
                 result = self.invoke(callee, [AbstractValue(frozenset((obj,)))])
                 info.methods[node.name].extend(one for one in result.objs if one.kind == "func")
         self.bind(node.name, AbstractValue(frozenset((obj,))))
+
+
+def _without_options(line: str) -> str:
+    """Return the code of a line magic, without the options before it."""
+    return re.sub(r"^(?:\s*-(?:[nr]\s*\d+|[a-zA-Z]+(?=\s)))+", "", line).strip()
 
 
 def re_enum(path: str) -> bool:

@@ -63,6 +63,7 @@ class World:
     building: list[FunctionInfo]
     modules: dict[str, Obj]
     serial: int
+    file_tokens: list[str]
 
     weak = 0
     """How many branches or loops are around the current statement."""
@@ -89,6 +90,8 @@ class World:
         if value is None:
             self.serial += 1
             value = AbstractValue(frozenset((Obj("world", self.serial, info=token),)))
+            if token.startswith("@file:"):
+                self.file_tokens.append(token)
             self.set_global(token, value, weak=True)
         return next(iter(value.objs))
 
@@ -136,6 +139,11 @@ class World:
         """Note that a file is read or written; return its object."""
         token = file_token(path)
         obj = self.world_object(token)
+        parts = path.removeprefix("./").split("/")[:-1] if path is not None else []
+        for count in range(1, len(parts) + 1):
+            folder = file_token("/".join(parts[:count]))
+            if folder in self.env:
+                self.touch(folder)  # it was made before
         if reads:
             # A file that the text does not name may be any that was written, and any may be the named one.
             self.touch(token if path is not None else "@file:any")

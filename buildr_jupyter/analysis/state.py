@@ -64,6 +64,8 @@ class FlowState:
         self.unread_imports: dict[str, int] = {}
         """Imports of packages that no table knows: name to the number of the statement, while nothing read the name."""
         self.annotations_are_texts = False
+        self.file_tokens: list[str] = []
+        """Tokens of the files that statements wrote or read, in order."""
         self.star: list[AbstractValue] = []
         """What ``from … import *`` may have supplied, oldest first."""
         self.unsure = 0

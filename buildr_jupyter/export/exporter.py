@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -12,7 +13,7 @@ from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slic
 from buildr_jupyter.errors import CellSyntaxError, DialectError, UnboundName, ValueRefused
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
-from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
+from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
 from buildr_jupyter.export.project import Tree
@@ -39,6 +40,20 @@ def display(*objects, **_):
     """Print the text form of each object."""
     for one in objects:
         print(repr(one))
+'''
+_SHELL = '''\
+def get_ipython(made=[]):
+    """Return IPython's shell, which works on the names of this program."""
+    if not made:
+        import sys
+        from IPython.core.interactiveshell import InteractiveShell
+        hooks = sys.excepthook, sys.displayhook
+        InteractiveShell.enable_gui = lambda self, gui=None: None
+        made.append(InteractiveShell.instance(user_module=sys.modules["__main__"], user_ns=globals()))
+        made[0].history_manager.enabled = False
+        sys.excepthook, sys.displayhook = hooks
+    return made[0]
+get_ipython()
 '''
 _ROUNDS = 8
 
@@ -93,7 +108,8 @@ class Making(Carried):
             hidden=hidden,
             captured=self.captured,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
-            awaits=any(awaits(statement.node) for statement in sliced.kept),
+            awaits=any(awaits(statement.node) for statement in sliced.kept)
+            or any(use.module.partition(".")[0] == "asyncio" for use in imports),
             folder=self.tree.inside if self.tree else "",
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
         )
@@ -123,7 +139,7 @@ class Making(Carried):
                 if number == self.last:
                     raise CellSyntaxError(f"{self.title(number)} does not parse", hint=_syntax_hint(run.source))
                 continue
-            translated = translate(run.transformed, transform)
+            translated = translate(run.transformed, transform, chosen=number == self.last)
             if translated.foreign and number == self.last:
                 raise DialectError(
                     f"{self.title(number)} is in another language: it begins with %%{translated.foreign}",
@@ -187,6 +203,8 @@ class Making(Carried):
             line = need.by.facts.direct.get(name) if need.by.facts is not None else None
             where = f"{self.title(need.by.run)}, line {line or need.by.line}"
             hint = kernel_name_hint(name)
+            if name == "get_ipython":
+                continue  # the check of the dialect brings it
             if hint is not None and name != "__":
                 raise DialectError(f"{where}: {name!r} is there only in a running kernel", hint=hint)
             if name == "display":
@@ -212,6 +230,7 @@ class Making(Carried):
                 continue
             if (
                 "input" in facts.reads
+                and statement.run == self.last
                 and statement not in given
                 and self.flow.before("input", statement.number) is None
             ):
@@ -220,10 +239,12 @@ class Making(Carried):
                     f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
                     hint=kernel_name_hint("input"),
                 )
-            if asks_kernel(statement.node):
-                raise DialectError(
-                    f"{self.title(statement.run)}, line {statement.line}: this line is IPython's own",
-                    hint=kernel_name_hint("get_ipython"),
+            if self.shell_use is None and asks_kernel(statement.node):
+                where = f"{self.title(statement.run)}, line {statement.line}"
+                self.shell_use = ImportUse("IPython", (), where)
+                self.added.append(("IPython", 1, _SHELL))
+                self.warnings.append(
+                    BuildWarning(f"{where}: this line is IPython's own: the image runs it with IPython")
                 )
 
     def _stale(self, others: Sequence[Statement]) -> None:
@@ -240,11 +261,13 @@ class Making(Carried):
     def _files(self, sliced: Slice) -> list[FileEntry]:
         if self.folder is None:
             return []
-        uses: list[tuple[int, PathUse]] = [
-            (statement.run, use)
-            for statement in sliced.kept
-            for use in literal_paths(statement.node, self.title(statement.run))
-        ]
+        uses: list[tuple[int, PathUse]] = []
+        place = ""  # where the program is, relative to the notebook's folder
+        for statement in sliced.kept:
+            for use in literal_paths(statement.node, self.title(statement.run)):
+                path = posixpath.normpath(posixpath.join(place, use.path)) if place else use.path
+                uses.append((statement.run, replace(use, path=path)))
+            place = changed_folder(statement.node, place)
         written = {token for statement in sliced.kept if statement.facts for token in _written(statement)}
         uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
         options = self.options
@@ -289,10 +312,12 @@ class Making(Carried):
                     engine = _ENGINES[node.attr]
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
         found.extend(use for _, use in self.known_only_to_kernel.values())
+        if self.shell_use is not None:
+            found.append(self.shell_use)
         if snapshot is not None:
             found.extend(snapshot.imports)
         written = {name for statement in sliced.kept for name in _written(statement)}
-        found = [use for use in found if f"{use.module}.py" not in written]
+        found = [use for use in found if not _is_written(use.module, written)]
         return tuple(dict.fromkeys(found))
 
     # -- text
@@ -329,6 +354,12 @@ def _written(statement: Statement) -> list[str]:
         for obj in statement.facts.mutates
         if isinstance(obj.info, str) and obj.info.startswith("@file:")
     ]
+
+
+def _is_written(module: str, written: set[str]) -> bool:
+    """Tell whether the program itself writes the file of a module or package."""
+    path = module.replace(".", "/")
+    return f"{path}.py" in written or f"{path}/__init__.py" in written
 
 
 def _syntax_hint(source: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.errors import FileRefused, NotebookError
+from buildr_jupyter.notebook.cells import parse_notebook
 from buildr_jupyter.process.confined import resolve_beneath
 
-__all__ = ["read_module"]
+__all__ = ["read_code", "read_module"]
 
 _MAX_BYTES = 1 << 20
 
@@ -29,6 +30,20 @@ def read_module(folder: Path, module: str) -> str | None:
         if text is not None:
             texts.append(text)
     return "\n".join(texts) if texts else None
+
+
+def read_code(folder: Path, name: str) -> list[str] | None:
+    """Return the code of a script, or the code of each cell of a notebook, below ``folder``; None without one."""
+    path = folder / (name if name.endswith((".py", ".ipynb")) else f"{name}.py")
+    text = _read(path, folder)
+    if text is None:
+        return None
+    if path.suffix == ".py":
+        return [text]
+    try:
+        return [run.transformed for run in parse_notebook(text.encode(), path).runs if run.transformed is not None]
+    except NotebookError:
+        return None
 
 
 def _read(path: Path, folder: Path) -> str | None:

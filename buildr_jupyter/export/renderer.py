@@ -14,7 +14,7 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block, ends, is_quiet, own_block, statement_text
 from buildr_jupyter.export.ipython_syntax import edited
-from buildr_jupyter.export.local_modules import read_module
+from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
@@ -63,6 +63,7 @@ class Layout:
         self.flow = Flow()
         if folder is not None:
             self.flow.local_source = lambda module: read_module(folder, module)
+            self.flow.local_code = lambda name: read_code(folder, name)
         self.sources: dict[int, str] = {}
         self.bodies: dict[int, list[ast.stmt]] = {}
         self.requirements: list[tuple[str, str]] = []
@@ -75,6 +76,8 @@ class Layout:
         self.snapshot: values.Snapshot | None = None
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives, with the import that gives them."""
+        self.shell_use: ImportUse | None = None
+        """The import of IPython, where a statement needs its shell."""
         self.tree: Tree | None = None
         self.captured = self.display_captured = False
         self.own_warning()
