@@ -116,7 +116,7 @@ class Expressions(FlowState):
                     found.add(obj)
                 found.update(methods)
             elif obj.kind == "param":
-                self.facts.calls.append((obj, f"@{name}", []))
+                self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
         if name == "__class__":
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
@@ -143,7 +143,7 @@ class Expressions(FlowState):
             return self.fresh(edges=self.element(base).objs, typ=base.typ)
         for obj in base.objs:
             if obj.kind == "param":
-                self.facts.calls.append((obj, "__getitem__", [key]))
+                self.call_later(obj, "__getitem__", [key])
         return self.element(base)
 
     def namespace(self, node: ast.expr) -> Namespace | None:
@@ -157,7 +157,15 @@ class Expressions(FlowState):
         return None
 
     def _binop(self, node: ast.BinOp) -> AbstractValue:
-        left, right = self.eval(node.left), self.eval(node.right)
+        chain = [node]
+        while isinstance(inner := chain[-1].left, ast.BinOp):
+            chain.append(inner)  # a sum of a thousand terms is no thousand calls deep
+        value = self.eval(chain[-1].left)
+        for one in reversed(chain):
+            value = self._operated(one, value, self.eval(one.right))
+        return value
+
+    def _operated(self, node: ast.BinOp, left: AbstractValue, right: AbstractValue) -> AbstractValue:
         if isinstance(node.op, ast.Add) and "str" in (left.typ, right.typ) and not left.objs and not right.objs:
             return join_texts((left, right))
         return self.operate(left, right, formats=isinstance(node.op, ast.Mod))

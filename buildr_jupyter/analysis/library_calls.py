@@ -24,10 +24,16 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["DEPTH", "Library", "objs_of", "opaque"]
+__all__ = ["COPIES", "DEPTH", "ROUNDS", "WORK", "Library", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
+ROUNDS = 5
+"""How many times a function that calls itself is looked into."""
+WORK = 200_000
+"""How many objects the calls of one statement may make before all that came earlier is kept."""
+COPIES = 32
+"""How many objects that one call makes are told apart."""
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
@@ -54,6 +60,15 @@ class Library(Expressions, World):
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+
+    def called(self, functions: Iterable[Obj], given: list[AbstractValue]) -> frozenset[Obj]:
+        """Return what calls of functions may give, or None that the functions keep."""
+        found: set[Obj] = set()
+        for function in functions:
+            if self.depth < DEPTH:
+                value = self.apply(function, given) if function.kind == "func" else self.call_bound(function, given)
+                found |= value.objs
+        return frozenset(found)
 
     def methods_called(self, obj: Obj) -> None:
         """Note that a library may call a function of the notebook, or any method of a class or an object."""
@@ -83,7 +98,7 @@ class Library(Expressions, World):
                 if obj.kind in ("class", "func", "inst"):
                     read_forward(self, (obj,))
                 elif obj.kind == "param":
-                    self.facts.calls.append((obj, "__getitem__", []))
+                    self.call_later(obj, "__getitem__", [])
             self.use(value)
 
     def library(
@@ -215,6 +230,9 @@ class Library(Expressions, World):
             return AbstractValue(typ="str" if path in ("str", "repr", "format", "ascii") else path)
         if path in known.ITERATOR_FUNCTIONS:
             funcs = [obj for value in args for obj in value.objs if obj.kind in ("func", "bound")]
+            if path in ("map", "filter"):  # it gives what the function gives, or what it was given, and no function
+                results = self.called(funcs, [self.element(value) for value in args[1:]]) if path == "map" else NOTHING
+                return AbstractValue(frozenset((self.new("iter", edges=objs_of(args[1:]) | results, life=funcs),)))
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs} | {

@@ -72,6 +72,15 @@ class FlowState:
         """How many parts that may not run are around the current expression."""
         self.modules: dict[str, Obj] = {}
         self.building: list[FunctionInfo] = []
+        self.work = 0
+        """How many objects the calls of the current statement have made."""
+        self.epoch = 0
+        """Rises with every round in which functions are looked into."""
+        self.session = 0
+        """Rises with every outermost function that is looked into."""
+        self.recursion_met = self.more_found = False
+        self.looked_into: list[FunctionInfo] = []
+        """The functions of this session."""
         self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}
         """What evaluates each kind of expression; the floor above fills it."""
 
@@ -215,8 +224,13 @@ class FlowState:
                     elif function.kind == "bound":
                         self.call_bound(function, [])
             elif obj.kind == "param":
-                self.facts.calls.append((obj, "__iter__", []))
+                self.call_later(obj, "__iter__", [])
         self.use(value)
+
+    def call_later(self, callee: Obj, method: str | None, given: list[AbstractValue]) -> None:
+        """Note a call of a parameter: what it does is known only once the function is called."""
+        if self.facts.call_later(callee, method, given):
+            self.effects += 1
 
     def change(self, objs: Iterable[Obj]) -> None:
         """Note that these objects change."""
@@ -229,7 +243,8 @@ class FlowState:
         mine.reads.update(facts.reads - self.bound if self.bound else facts.reads)
         mine.maybe.update(facts.maybe)
         mine.mutates.update(facts.mutates)
-        mine.calls.extend(facts.calls)
+        for (callee, method, _), given in facts.calls.items():
+            mine.call_later(callee, method, given)
         mine.everything = mine.everything or facts.everything
         for name in facts.reads | facts.maybe:
             for info in self.building:

@@ -53,6 +53,7 @@ class Flow(Definitions):
         self.facts = Effects()
         self.bound = set()
         self.cell = cell
+        self.work = 0
         self.weak = self.guarded = self.unsure = 0
         self.may_fail = may_fail
         try:
