@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -21,7 +21,8 @@ __all__ = [
     "reach",
 ]
 
-Kind = Literal["data", "iter", "func", "class", "inst", "mod", "param", "world"]
+Kind = Literal["data", "iter", "func", "bound", "class", "inst", "mod", "param", "world"]
+"""``bound`` is a method that was taken from an object and not called: ``info`` is its name, ``edges`` the object."""
 
 
 class Fails(Exception):
@@ -78,6 +79,8 @@ class AbstractValue(NamedTuple):
     const: str | None = None
     """The text, where it is a string that is known."""
     typ: str | None = None
+    text: str | None = None
+    """What is known of a text that is not known as a whole, with NUL in place of the rest."""
 
 
 ATOM = AbstractValue()
@@ -98,12 +101,22 @@ class FunctionInfo:
     """Called without a call: a special method, a property."""
     static: bool = False
     owner: Obj | None = None
+    registered: list[Obj] = field(default_factory=list)
+    """Functions that a method of this one was given, as ``show.register`` is: a call of it may call them."""
+    forward: frozenset[str] = frozenset()
+    """Names in annotations that are texts: read by who asks for the types, not by the definition."""
     defaults: frozenset[Obj] = NOTHING
     captured: dict[str, AbstractValue] = field(default_factory=dict)
     facts: Effects | None = None
     rests_on: dict[str, AbstractValue | None] = field(default_factory=dict)
     """The globals that ``facts`` were found with."""
     busy: bool = False
+    partial: Effects | None = None
+    """While it is looked into, what was found in the last round: what a recursive call does."""
+    session: int = 0
+    """Number of the look into an outermost function in which it was last looked into."""
+    epoch: int = -1
+    """Where ``facts`` rest on the partial facts of a function around: the round in which they hold; else -1."""
     start: int = 0
     end: int = 0
     """Objects with serials above ``start`` and up to ``end`` were made while the function was looked into."""
@@ -120,6 +133,11 @@ class ClassInfo:
     """A base comes from a library."""
     mutable: bool = False
     """The class itself holds something that may change."""
+    forward: frozenset[str] = frozenset()
+    """Names in annotations that are texts: read by who asks for the types, not by the definition."""
+    family: str = ""
+    """Token of the list of its subclasses."""
+    metaclasses: list[Obj] = field(default_factory=list)
 
     def find(self, name: str) -> list[Obj]:
         """Return the function objects that ``name`` may be, nearest class first."""
@@ -155,14 +173,33 @@ class Effects:
     mutates: set[Obj] = field(default_factory=set)
     returns: set[Obj] = field(default_factory=set)
     return_typ: str | None = None
-    calls: list[tuple[Obj, str | None, list[AbstractValue]]] = field(default_factory=list)
-    """Calls of a parameter: (parameter, method or None, arguments), known only once the function is called."""
+    calls: dict[tuple[Obj, str | None, tuple[str | None, ...]], list[AbstractValue]] = field(default_factory=dict)
+    """Calls of a parameter, known only once the function is called: (parameter, method or None, texts) to arguments.
+
+    Calls that differ in what is given, but not in what is known of it as a text, are one: it may be any of these.
+    """
     assigned: dict[str, AbstractValue] = field(default_factory=dict)
     """What a function gives to the names that it declares ``global``."""
     origins: set[str] = field(default_factory=set)
     """Where values come from that a program does not give twice, see ``value_origins``."""
     everything: int = 0
     """Line of an ``exec``, ``eval``, ``globals()`` that may read any name; 0 for none."""
+
+    def call_later(self, callee: Obj, method: str | None, given: Sequence[AbstractValue]) -> bool:
+        """Note a call of a parameter; tell whether that is new."""
+        key = callee, method, tuple(value.const or value.path for value in given)
+        old = self.calls.get(key)
+        if old is None:
+            self.calls[key] = list(given)
+            return True
+        news = [value.objs <= before.objs for value, before in zip(given, old, strict=True)]
+        if all(news):
+            return False
+        self.calls[key] = [
+            before._replace(objs=before.objs | value.objs, typ=before.typ if before.typ == value.typ else None)
+            for value, before in zip(given, old, strict=True)
+        ]
+        return True
 
 
 def reach(objs: Iterable[Obj]) -> set[Obj]:

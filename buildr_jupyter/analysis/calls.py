@@ -6,6 +6,7 @@ import ast
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import (
@@ -18,7 +19,8 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.library_calls import DEPTH, Library, objs_of, opaque
+from buildr_jupyter.analysis.library_calls import COPIES, DEPTH, ROUNDS, WORK, Library, objs_of, opaque
+from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.side_effects import CACHE_METHODS
 from buildr_jupyter.analysis.state import TABLES, Frame
 
@@ -39,6 +41,10 @@ class Calls(Library):
         function = node.func
         receiver: AbstractValue | None = None
         if isinstance(function, ast.Attribute):
+            if self.asks_kernel(function.value):
+                return self.kernel_call(function.attr, node)
+            if names := self.namespace(function.value):
+                return names.method(function.attr, *self._arguments(node), node)
             if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
                 return self._super_call(function.attr, *self._arguments(node))
             receiver = self.eval(function.value)
@@ -59,7 +65,7 @@ class Calls(Library):
             return args, keywords
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
-            if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and not keyword.value.value:
+            if keyword.arg in ("inplace", "copy") and _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
@@ -67,9 +73,22 @@ class Calls(Library):
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
         for frame in reversed(self.frames):
             if frame.function is not None and frame.function.params:
-                self.facts.calls.append((frame.function.params[0], f"super:{name}", [*args, *keywords.values()]))
+                self.call_later(frame.function.params[0], f"super:{name}", [*args, *keywords.values()])
                 return self.fresh(opaque=True, edges={frame.function.params[0]})
         return ATOM
+
+    def asks_kernel(self, node: ast.expr) -> bool:
+        """Tell whether an expression is ``get_ipython()``, IPython's own."""
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "get_ipython"
+            and "get_ipython" not in self.env
+        )
+
+    @abstractmethod
+    def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
+        """Supplied by a floor above."""
 
     # -- any callee
 
@@ -88,11 +107,14 @@ class Calls(Library):
         for obj in callee.objs:
             if obj.kind == "func":
                 results.append(self.apply(obj, args, keywords=keywords))
+                results.extend(self._registered(obj, args, keywords))
+            elif obj.kind == "bound":
+                results.append(self.call_bound(obj, args, keywords))
             elif obj.kind == "class":
                 results.append(self._instance(obj, args, keywords))
             elif obj.kind == "param":
                 given = [*args, *keywords.values()]
-                self.facts.calls.append((obj, None, given))
+                self.call_later(obj, None, given)
                 results.append(self.fresh(opaque=True, edges=objs_of(given) | {obj}))
             elif obj.kind == "inst":
                 info = self.class_of(obj)
@@ -110,11 +132,29 @@ class Calls(Library):
             )
         return self.join(results) if results else ATOM
 
+    def _registered(
+        self, function: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> list[AbstractValue]:
+        """Call the functions that were given to a method of this one: it may choose one of them by its arguments."""
+        info = function.info
+        if not isinstance(info, FunctionInfo) or not info.registered or self.depth >= DEPTH:
+            return []
+        return [self.apply(other, args, keywords=keywords) for other in info.registered if other is not function]
+
+    def call_bound(
+        self, method: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue] = MappingProxyType({})
+    ) -> AbstractValue:
+        """Return what calling a method may give that was taken from its object before."""
+        assert isinstance(method.info, str)
+        receiver = AbstractValue(frozenset(method.edges), typ=method.typ)
+        return self.method(receiver, method.info, args, keywords)
+
     def _unknown_call(
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
-        inside = [obj for obj in reach((callee,)) if obj.kind in ("func", "class", "inst") and obj is not callee]
+        called = ("func", "bound", "class", "inst")
+        inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
             self.depth += 1
             found = [self.invoke(AbstractValue(frozenset((obj,))), args, keywords) for obj in inside]
@@ -130,8 +170,12 @@ class Calls(Library):
     def _instance(self, cls: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         info = cls.info
         assert isinstance(info, ClassInfo)
+        read_forward(self, (cls,))
         obj = self.new("inst", info=cls, life=(cls,))
         value = AbstractValue(frozenset((obj,)))
+        for meta in info.metaclasses:
+            for method in meta.info.find("__call__") if isinstance(meta.info, ClassInfo) else ():
+                self.apply(method, args, AbstractValue(frozenset((cls,))), keywords)
         makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
         for method in makers:
             self.apply(method, args, value, keywords)
@@ -157,7 +201,12 @@ class Calls(Library):
         if not isinstance(info, FunctionInfo):
             return ATOM
         facts = self.summary(info)
-        if facts is None or self.depth >= DEPTH:
+        if self.depth >= DEPTH or self.work > WORK:
+            # Too much to follow: what came before is kept, all of it.
+            self.facts.everything = self.facts.everything or 1
+            self.change_deep(objs_of(args))
+            facts = None
+        if facts is None:
             return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
         places = {**function.places, **_places(info, given, keywords or {})}
@@ -188,16 +237,34 @@ class Calls(Library):
             for obj in objs:
                 if obj in places:
                     found.update(places[obj])
-                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "inst"):
+                elif info.start < obj.serial <= info.end and obj.kind in ("data", "iter", "func", "bound", "inst"):
                     found.add(copy(obj))
                 else:
                     found.add(obj)
             return found
 
+        merged: dict[tuple[object, ...], Obj] = {}
+
+        def merge(obj: Obj) -> Obj:
+            # Of a call that makes very much, what has the same form is one object: a chain of calls stays small.
+            key = obj.kind, obj.info, obj.typ, obj.opaque
+            made = copies[obj] = merged.get(key) or self.new(obj.kind, info=obj.info, opaque=obj.opaque, typ=obj.typ)
+            merged[key] = made
+            made.life.update(obj.life)
+            made.edges.update(put(obj.edges))
+            if obj.kind == "func":
+                for inner, objs in (*places.items(), *obj.places.items()):
+                    found = objs if inner in places else frozenset(put(objs))
+                    made.places = {**made.places, inner: made.places.get(inner, NOTHING) | found}
+            return made
+
         def copy(obj: Obj) -> Obj:
             # What the function itself made is made anew by each call.
             made = copies.get(obj)
             if made is None:
+                self.work += 1
+                if len(copies) > COPIES:
+                    return merge(obj)
                 made = copies[obj] = self.new(obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ)
                 made.edges.update(put(obj.edges))
                 if obj.kind == "func":
@@ -223,7 +290,7 @@ class Calls(Library):
                 stored = put(obj for obj in extra if obj is not param)
                 for target in targets:
                     target.edges.update(obj for obj in stored if obj is not target)
-        for callee, method, values in facts.calls:
+        for (callee, method, _), values in list(facts.calls.items()):
             given = [value._replace(objs=frozenset(put(value.objs))) for value in values]
             for target in places.get(callee, (callee,)):
                 self._deferred(target, method, given)
@@ -250,7 +317,7 @@ class Calls(Library):
                 for found in base.info.find(method[6:]) if isinstance(base.info, ClassInfo) else ():
                     self.apply(found, given, value)
             if target.kind == "param":
-                self.facts.calls.append((target, method, given))
+                self.call_later(target, method, given)
         else:
             name, _, mark = method.partition("!")
             self.method(value, name, given, {"inplace": ATOM} if mark else {})
@@ -258,43 +325,87 @@ class Calls(Library):
     def summary(self, info: FunctionInfo) -> Effects | None:
         """Return what the function does when called; None while it is being found (a recursion)."""
         if info.busy:
-            return None
+            self.recursion_met = True
+            return info.partial
         env = self.env
-        if info.facts is not None and all(env.get(name) is value for name, value in info.rests_on.items()):
+        holds = info.epoch in (-1, self.epoch)
+        if info.facts is not None and holds and all(env.get(name) is value for name, value in info.rests_on.items()):
             for outer in self.building:
                 for name, value in info.rests_on.items():
                     outer.rests_on.setdefault(name, value)
             return info.facts
         if isinstance(info.node, ast.GeneratorExp):
             return info.facts
-        info.busy = True
+        if self.building:
+            self._look_into(info)
+        else:
+            self._look_into_all(info)
+        for outer in self.building:
+            for name, found in info.rests_on.items():
+                outer.rests_on.setdefault(name, found)
+        return info.facts
+
+    def _look_into_all(self, info: FunctionInfo) -> None:
+        """Look into a function and all that it calls, again and again while some call each other and more is found.
+
+        In one round each function is looked into once; a call of one that is being looked into does what was found in
+        the round before.
+        """
+        self.session += 1
+        self.recursion_met = False
+        self.looked_into.clear()
+        for _ in range(ROUNDS):
+            self.epoch += 1
+            self.more_found = False
+            self._look_into(info)
+            if not (self.recursion_met and self.more_found):
+                break
+        else:
+            assert info.facts is not None
+            info.facts.everything = info.facts.everything or 1
+        for one in self.looked_into:
+            one.epoch, one.partial = -1, None  # what was found holds from now on
+
+    def _look_into(self, info: FunctionInfo) -> None:
+        """Find what a function does when called, by what is known of those that it calls."""
+        if info.session != self.session:
+            info.session = self.session
+            info.partial = None
+            info.start = self.serial
+            self._make_params(info)
+            info.rests_on = {}
+        else:
+            info.partial = info.facts
+        info.busy, info.epoch = True, self.epoch
+        self.building.append(info)
+        try:
+            info.facts = self._body(info)
+        finally:
+            self.building.pop()
+            info.busy = False
+        info.end = self.serial
+        self.looked_into.append(info)
+        if not _same(info, info.facts, info.partial):
+            self.more_found = True
+
+    def _body(self, info: FunctionInfo) -> Effects:
+        """Return what the statements of a function do, by what is known of its own calls so far."""
         saved = (self.facts, self.bound, self.frames, self.inner, self.weak)
         self.facts, self.bound, self.inner, self.weak = Effects(), set(), [], 0
-        info.start = self.serial
-        self._make_params(info)
         frame = Frame(info.locals, info.owner)
         frame.function = info
         frame.vals.update({name: self._param_value(info, number) for number, name in enumerate(info.names)})
         self.frames = [frame]
-        info.rests_on = {}
-        self.building.append(info)
         try:
             if isinstance(info.node, ast.Lambda):
                 value = self.eval(info.node.body)
                 self.facts.returns.update(value.objs)
                 self.facts.return_typ = value.typ
-            else:
+            elif not isinstance(info.node, ast.GeneratorExp):
                 self.block(info.node.body)
-            info.facts = self.facts
-            info.end = self.serial
+            return self.facts
         finally:
             self.facts, self.bound, self.frames, self.inner, self.weak = saved
-            self.building.pop()
-            info.busy = False
-        for outer in self.building:
-            for name, found in info.rests_on.items():
-                outer.rests_on.setdefault(name, found)
-        return info.facts
 
     def _make_params(self, info: FunctionInfo) -> None:
         info.params = []
@@ -334,7 +445,7 @@ class Calls(Library):
                 results.extend(self._own_method(obj, info, name, args, keywords, others))
             elif obj.kind == "param":
                 mark = "!" if "inplace" in keywords or "out" in keywords else ""
-                self.facts.calls.append((obj, f"{name}{mark}", given))
+                self.call_later(obj, f"{name}{mark}", given)
                 fresh = name in known.FRESH_METHODS
                 results.append(self.fresh(opaque=True, edges=() if fresh else objs_of(given) | {obj} | obj.edges))
             else:
@@ -367,8 +478,10 @@ class Calls(Library):
         held = [inner for inner in obj.edges if inner.kind in ("func", "class")]
         if held and name not in known.PURE_METHODS:
             return [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
-        if info.foreign:
+        if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
             others.append(obj)
+        elif name == "__subclasses__" and info.family:
+            self.touch(info.family)
         return []
 
     def _atomic_method(
@@ -393,6 +506,9 @@ class Calls(Library):
         self._call_back(given, receiver)
         typ = receiver.typ
         objs = receiver.objs
+        if name in ("query", "eval") and args:
+            read_query(self, args[0])
+        self._parts_called(objs)
         if not _is_in_tables(receiver):
             return self._unknown_method(receiver, name, args, given)
         changes = "inplace" in keywords or "out" in keywords
@@ -424,17 +540,33 @@ class Calls(Library):
         A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
         """
         held = objs_of(given)
+        roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+        self.may_draw(roots)
+        if not roots or not roots <= TEXT_BLIND:
+            read_named(self, given)
+        read_forward(self, receiver.objs)
         self.change_deep(receiver.objs)
+        self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
-        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "inst") and o not in receiver.objs]:
-            if self.depth < DEPTH:
+        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "bound", "inst")]:
+            if self.depth < DEPTH and inside not in receiver.objs:
                 self.depth += 1
                 self.invoke(AbstractValue(frozenset((inside,))), args)
                 self.depth -= 1
         for obj in receiver.objs:
             obj.edges.update(inner for inner in held if inner is not obj)
+            if isinstance(obj.info, FunctionInfo):
+                obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
+
+    def _parts_called(self, objs: Iterable[Obj]) -> None:
+        """Note that a library's object may call the methods of the notebook's objects that it holds."""
+        if not self.user_code or self.depth >= DEPTH:
+            return
+        for inside in reach(objs):
+            if inside.kind == "inst" and inside not in objs:
+                self.methods_called(inside)
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))
@@ -480,6 +612,39 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
     if roots:
         return roots <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
+
+
+def _says_nothing(keyword: ast.keyword) -> bool:
+    """Tell whether ``inplace=False`` or ``copy=True`` is written, so that nothing is changed in place."""
+    return isinstance(keyword.value, ast.Constant) and bool(keyword.value.value) is (keyword.arg == "copy")
+
+
+def _same(info: FunctionInfo, found: Effects, before: Effects | None) -> bool:
+    """Tell whether a round found no more than the one before: what is made anew in each round does not count."""
+    if before is None:
+        return False
+
+    def outer(objs: Iterable[Obj]) -> set[Obj]:
+        params = {*info.params, *(param.info for param in info.params)}
+        return {obj for obj in objs if obj.serial <= info.start or obj in params}
+
+    return (
+        found.reads == before.reads
+        and found.maybe == before.maybe
+        and found.binds == before.binds
+        and outer(found.mutates) == outer(before.mutates)
+        and outer(found.returns) == outer(before.returns)
+        and {key for key in found.calls if key[0] in info.params}
+        == {key for key in before.calls if key[0] in info.params}
+    )
+
+
+def _has_library_base(obj: Obj) -> bool:
+    """Tell whether a base or the metaclass of the object's class comes from a library: its methods are not known."""
+    cls = obj.info if isinstance(obj.info, Obj) else obj
+    info = cls.info
+    bases = info.bases if isinstance(info, ClassInfo) else []
+    return any(owner.kind == "mod" for owner in cls.life) or any(_has_library_base(base) for base in bases)
 
 
 def _decorators(function: Obj) -> set[str]:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from buildr_jupyter.analysis.abstract_values import AbstractValue, ClassInfo, Obj
+from buildr_jupyter.analysis.abstract_values import NOTHING, AbstractValue, ClassInfo, FunctionInfo, Obj
 from buildr_jupyter.analysis.calls import Calls
+from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
+from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
 from buildr_jupyter.analysis.scope import bound_names
 from buildr_jupyter.analysis.side_effects import CACHES
 from buildr_jupyter.analysis.state import Frame
 
 __all__ = ["Definitions"]
 
+_PLAIN_DECORATORS = frozenset((
+    "functools", "dataclasses", "property", "staticmethod", "classmethod", "contextlib", "abc", "typing", "enum",
+    "typing_extensions",
+))  # fmt: skip
+"""Where decorators come from that register nothing."""
+SCRIPTS = frozenset(("bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "python", "python3", "pypy"))
+SCRIPTS_BIND = re.compile(r"--(?:out|err|proc)[= ]+(\w+)")
 _PROPERTIES = {"property", "cached_property", "setter", "getter"}
 
 
@@ -29,6 +39,11 @@ class Definitions(Calls):
         """For each name, the statements that gave it a value, with the value."""
         self.number = 0
         self.star_imports: list[tuple[int, str]] = []
+        self.local_source: Callable[[str], str | None] = lambda _: None
+        """Gives the text of a module that lies beside the notebook, by its dotted name; the exporter supplies it."""
+        self.local_code: Callable[[str], list[str] | None] = lambda _: None
+        """Gives the code of a script or the cells of a notebook beside this one; the exporter supplies it."""
+        self._effects_of_import: dict[str, bool] = {}
 
     def _one(self, node: ast.stmt) -> None:
         handler = self._statements.get(type(node))
@@ -94,6 +109,7 @@ class Definitions(Calls):
         for alias in node.names:
             root = alias.name.partition(".")[0]
             module = self._imported(alias.name)
+            self._perhaps_for_its_effect(alias.asname or root, root)
             if alias.asname:
                 self.bind(alias.asname, AbstractValue(module, alias.name))
             else:
@@ -104,12 +120,16 @@ class Definitions(Calls):
         module = self._imported(path)
         if path == "__future__":  # the kernel's compiler remembers it for all later cells
             self.change((self.world_object("@always"),))
+            self.annotations_are_texts = self.annotations_are_texts or any(a.name == "annotations" for a in node.names)
         for alias in node.names:
-            if alias.name == "*":
+            if path == "__main__" and alias.name != "*":
+                self.bind(alias.asname or alias.name, self.read(alias.name, node.lineno))
+            elif alias.name == "*":
                 self.star_imports.append((self.number, path))
                 self.star_import(path, module)
             else:
                 self.bind(alias.asname or alias.name, AbstractValue(module, f"{path}.{alias.name}"))
+                self._perhaps_for_its_effect(alias.asname or alias.name, path.partition(".")[0])
 
     def _imported(self, path: str) -> frozenset[Obj]:
         """Return the module's object; what changed the package before is needed, too."""
@@ -120,17 +140,82 @@ class Definitions(Calls):
             self.env[token] = value
             self.history[token] = [(-1, value)]
         self.touch(token)
-        if f"@file:{root}.py" in self.env:  # a module that the notebook wrote
-            self.touch_file(f"{root}.py", reads=True, writes=False)
+        for written in [
+            one for one in self.file_tokens if one == f"@file:{root}.py" or one.startswith(f"@file:{root}/")
+        ]:
+            self.touch_file(written.removeprefix("@file:"), reads=True, writes=False)  # the notebook wrote it
+        if root not in KNOWN_ROOTS and self._has_effect(path):
+            self.change((self.world_object("@always"),))
         for prefix, changed in IMPORTS_THAT_CHANGE.items():
             if path.startswith(prefix):
                 self.change((self.module(changed),))
         return value.objs
 
+    def _perhaps_for_its_effect(self, name: str, root: str) -> None:
+        """Remember an import of a package that no table knows: if nothing reads the name, it was for its effect."""
+        if not self.frames and root and root not in KNOWN_ROOTS:
+            self.unread_imports[name] = self.number
+
+    def _has_effect(self, module: str) -> bool:
+        """Tell whether importing a module that lies beside the notebook does more than to define names."""
+        found = self._effects_of_import.get(module)
+        if found is None:
+            self._effects_of_import[module] = False  # a module that imports itself in a circle adds nothing
+            source = self.local_source(module)
+            found = source is not None and any(
+                root != module and self._has_effect(root) if isinstance(root, str) else root
+                for root in iter_effects(source)
+            )
+            self._effects_of_import[module] = found
+        return found
+
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
         """Bind ``*``: a name that nothing else binds may come from there."""
         self.star.append(AbstractValue(module, path))
-        self.set_global(f"*{path}", AbstractValue(module), weak=False)
+        self.set_global(f"*{path}", AbstractValue(module), weak=self.weak > 0)
+
+    # -- magics that only IPython can run
+
+    def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
+        """Note what a magic does: the code that it runs is read, the names that it may bind come from it."""
+        self.read("get_ipython", node.lineno)
+        args, keywords = self._arguments(node)
+        texts = [value.const or "" for value in args]
+        read_named(self, [*args, *keywords.values()])
+        magic = texts[0] if texts else ""
+        self.touch("@magics")
+        if magic == "load_ext":
+            self.facts.mutates.add(self.world_object("@magics"))
+        elif magic == "run" and len(texts) > 1:
+            self._run_file(texts[1], node)
+        elif magic in ("timeit", "prun", "time") and len(texts) > 1:
+            self._run_texts([texts[-1] if len(texts) > 2 else _without_options(texts[1])])
+        elif magic in SCRIPTS and len(texts) > 2:
+            self.touch_file(None, reads=True, writes=True)
+            for name in SCRIPTS_BIND.findall(texts[1]):
+                self.bind(name, self.fresh(opaque=True))
+        elif method in ("run_line_magic", "run_cell_magic", "run_cell", "ex", "magic", "push"):
+            self.star_import(f"%{magic}", NOTHING)
+        return self.fresh(opaque=True)
+
+    def _run_file(self, line: str, node: ast.Call) -> None:
+        """Note what ``%run`` of a file beside the notebook does, read from its text."""
+        name = next((word for word in line.split() if not word.startswith("-")), "").strip("'\"")
+        sources = self.local_code(name) if name else None
+        if sources is None:
+            self.facts.everything = self.facts.everything or node.lineno
+            self.star_import(f"%run {name}", NOTHING)
+        else:
+            self._run_texts(sources)
+
+    def _run_texts(self, sources: Iterable[str]) -> None:
+        self.weak += 1
+        for source in sources:
+            try:
+                self.block(ast.parse(source).body)
+            except (SyntaxError, ValueError):
+                self.star_import("%run", NOTHING)
+        self.weak -= 1
 
     # -- functions and classes
 
@@ -163,19 +248,44 @@ class Definitions(Calls):
             if maker.path in CACHES:
                 value = self.cached(value)
                 continue
+            if maker.path is not None and maker.path.partition(".")[0] in _PLAIN_DECORATORS:
+                if callee.path is None:
+                    value = AbstractValue(value.objs | self.invoke(callee, [value]).objs)
+                continue
+            if maker.path is not None:
+                self._decorated_by_library(node, value)
             if callee.path is not None:
-                if callee.path.split(".")[0] not in (
-                    "functools",
-                    "dataclasses",
-                    "property",
-                    "staticmethod",
-                    "classmethod",
-                ):
-                    value = AbstractValue(value.objs | callee.objs)
+                self.invoke(callee, [value])
+                value = AbstractValue(value.objs | callee.objs)
                 continue
             result = self.invoke(callee, [value])
+            if maker is not callee:
+                self._register(maker, value)
             value = AbstractValue(value.objs | result.objs)
         return value
+
+    def _register(self, maker: AbstractValue, value: AbstractValue) -> None:
+        """Note that ``@show.register(list)`` gives a function to ``show``."""
+        for method in maker.objs:
+            for owner in method.edges if method.kind == "bound" else ():
+                if isinstance(owner.info, FunctionInfo):
+                    owner.info.registered.extend(one for one in value.objs if one.kind == "func")
+                    owner.edges.update(one for one in value.objs if one is not owner)
+                    self.change((owner,))
+
+    def _decorated_by_library(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: AbstractValue
+    ) -> None:
+        """Note that a library may put a function where its annotations say, as ``fastcore.patch`` does."""
+        if self.frames or isinstance(node, ast.ClassDef):
+            return
+        for argument in (*node.args.posonlyargs, *node.args.args):
+            if argument.annotation is None:
+                continue
+            for cls in self.eval(argument.annotation).objs:
+                if isinstance(cls.info, ClassInfo):
+                    self.change((cls,))
+                    cls.info.methods.setdefault(node.name, []).extend(one for one in value.objs if one.kind == "func")
 
     def _class(self, node: ast.ClassDef) -> None:
         info = ClassInfo(node.name)
@@ -200,6 +310,13 @@ class Definitions(Calls):
             value = self.eval(keyword.value)
             obj.life.update(value.objs)
             info.foreign = info.foreign or not value.path
+            if keyword.arg == "metaclass":
+                info.metaclasses.extend(one for one in value.objs if one.kind == "class")
+        for cls in info.bases:
+            if isinstance(cls.info, ClassInfo):
+                info.metaclasses.extend(one for one in cls.info.metaclasses if one not in info.metaclasses)
+        if info.bases:
+            self._note_subclass(info)
         names = frozenset(name for inner in node.body for name in _class_names(inner))
         frame = Frame(names, obj, is_class=True)
         self.frames.append(frame)
@@ -224,9 +341,23 @@ class Definitions(Calls):
             if any(one.kind in ("data", "iter") for one in value.objs):
                 info.mutable = True
             obj.edges.update(one for one in value.objs if one is not obj)
+        texts = (inner.annotation for inner in node.body if isinstance(inner, ast.AnnAssign))
+        info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
         self.user_code = True
+        for meta in info.metaclasses:
+            self._call_hook((meta,), "__new__", meta)
+            self._call_hook((meta,), "__init__", obj)
         value = self._decorated(node, AbstractValue(frozenset((obj,))))
         self.bind(node.name, value)
+
+    def _note_subclass(self, info: ClassInfo) -> None:
+        """Note that each class above knows its subclasses."""
+        above = list(info.bases)
+        for base in above:
+            if isinstance(base.info, ClassInfo):
+                base.info.family = base.info.family or f"@subclasses:{base.serial}"
+                self.facts.mutates.add(self.world_object(base.info.family))
+                above.extend(one for one in base.info.bases if one not in above)
 
     def _call_hook(self, classes: Iterable[Obj], name: str, obj: Obj) -> None:
         for cls in classes:
@@ -247,6 +378,11 @@ class Definitions(Calls):
                 result = self.invoke(callee, [AbstractValue(frozenset((obj,)))])
                 info.methods[node.name].extend(one for one in result.objs if one.kind == "func")
         self.bind(node.name, AbstractValue(frozenset((obj,))))
+
+
+def _without_options(line: str) -> str:
+    """Return the code of a line magic, without the options before it."""
+    return re.sub(r"^(?:\s*-(?:[nr]\s*\d+|[a-zA-Z]+(?=\s)))+", "", line).strip()
 
 
 def re_enum(path: str) -> bool:

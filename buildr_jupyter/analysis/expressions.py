@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, ClassInfo, Effects, FunctionInfo, Obj
+from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
+from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
@@ -92,9 +94,9 @@ class Expressions(FlowState):
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be."""
+        if base.path == "__main__":
+            return self.read(name, 0)
         if base.path is not None:
-            if base.path == "warnings" or not base.objs:
-                return AbstractValue(base.objs, f"{base.path}.{name}")
             return AbstractValue(base.objs, f"{base.path}.{name}")
         if not base.objs or (name in _ATOMIC_ATTRIBUTES and base.typ in TABLES):
             return ATOM
@@ -102,6 +104,9 @@ class Expressions(FlowState):
         for obj in base.objs:
             if obj.opaque or obj.kind in ("class", "func", "iter"):
                 found.add(obj)
+            if obj.kind == "func" or (obj.kind == "data" and not obj.opaque):
+                # What is taken from a container of Python's own is a method: it changes what it was taken from.
+                found.add(self.new("bound", info=name, edges=(obj,), typ=obj.typ))
             if obj.kind in ("inst", "class") and isinstance(info := self.class_of(obj), ClassInfo):
                 methods = info.find(name)
                 for method in methods:
@@ -111,15 +116,19 @@ class Expressions(FlowState):
                     found.add(obj)
                 found.update(methods)
             elif obj.kind == "param":
-                self.facts.calls.append((obj, f"@{name}", []))
+                self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
         if name == "__class__":
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
     def _subscript(self, node: ast.Subscript) -> AbstractValue:
+        if names := self.namespace(node.value):
+            return names.item(self.eval(node.slice))
         base = self.eval(node.value)
         key = self.eval(node.slice)
+        if base.path == "sys.modules" and (key.const == "__main__" or getattr(node.slice, "id", "") == "__name__"):
+            return AbstractValue(path="__main__")
         self.use(base)
         if not base.objs:
             return AbstractValue(typ="str") if base.typ == "str" else ATOM
@@ -134,18 +143,39 @@ class Expressions(FlowState):
             return self.fresh(edges=self.element(base).objs, typ=base.typ)
         for obj in base.objs:
             if obj.kind == "param":
-                self.facts.calls.append((obj, "__getitem__", [key]))
+                self.call_later(obj, "__getitem__", [key])
         return self.element(base)
 
+    def namespace(self, node: ast.expr) -> Namespace | None:
+        """Return the notebook's names, where an expression gives the dict of them."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMESPACES:
+            main = not node.args or (node.func.id == "vars" and self.eval(node.args[0]).path == "__main__")
+            if main and node.func.id not in self.env and (node.func.id == "globals" or not self.frames or node.args):
+                return Namespace(self)
+        elif isinstance(node, ast.Attribute) and node.attr == "__dict__" and self.eval(node.value).path == "__main__":
+            return Namespace(self)
+        return None
+
     def _binop(self, node: ast.BinOp) -> AbstractValue:
-        return self.operate(self.eval(node.left), self.eval(node.right), formats=isinstance(node.op, ast.Mod))
+        chain = [node]
+        while isinstance(inner := chain[-1].left, ast.BinOp):
+            chain.append(inner)  # a sum of a thousand terms is no thousand calls deep
+        value = self.eval(chain[-1].left)
+        for one in reversed(chain):
+            value = self._operated(one, value, self.eval(one.right))
+        return value
+
+    def _operated(self, node: ast.BinOp, left: AbstractValue, right: AbstractValue) -> AbstractValue:
+        if isinstance(node.op, ast.Add) and "str" in (left.typ, right.typ) and not left.objs and not right.objs:
+            return join_texts((left, right))
+        return self.operate(left, right, formats=isinstance(node.op, ast.Mod))
 
     def operate(self, left: AbstractValue, right: AbstractValue, *, formats: bool = False) -> AbstractValue:
         """Return what an operator may give for these operands."""
         self.use(left)
         self.use(right)
         if formats and left.typ == "str":
-            return AbstractValue(typ="str")
+            return AbstractValue(typ="str", text=left.const or left.text)
         objs = left.objs | right.objs
         if not objs:
             return AbstractValue(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
@@ -214,15 +244,15 @@ class Expressions(FlowState):
         return self.join(self._perhaps((node.body, node.orelse)))
 
     def _joined(self, node: ast.JoinedStr) -> AbstractValue:
-        for value in node.values:
-            self.eval(value)
-        return AbstractValue(typ="str")
+        return join_texts([self.eval(value) for value in node.values])
 
     def _formatted(self, node: ast.FormattedValue) -> AbstractValue:
-        self.use(self.eval(node.value))
+        value = self.eval(node.value)
+        self.use(value)
         if node.format_spec is not None:
             self.eval(node.format_spec)
-        return AbstractValue(typ="str")
+            return AbstractValue(typ="str")
+        return AbstractValue(const=value.const, typ="str", text=value.text)
 
     def _slice(self, node: ast.Slice) -> AbstractValue:
         for part in (node.lower, node.upper, node.step):
@@ -271,6 +301,12 @@ class Expressions(FlowState):
         info = FunctionInfo(node, names, enclosing, static=static, implicit=implicit, generator=generator)
         info.names = parameters(node.args)
         info.defaults = frozenset(defaults)
+        if not isinstance(node, ast.Lambda):
+            arguments = node.args
+            listed = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+            texts = (*(argument.annotation for argument in listed), node.returns)
+            if any(text is not None for text in texts):
+                info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
         obj = self.new("func", info=info, edges=defaults)
         info.owner = obj
         if enclosing:

@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
 from buildr_jupyter.analysis.expressions import Expressions
+from buildr_jupyter.analysis.names_in_text import (
+    LOADERS,
+    LOOKS_AT_MAIN,
+    RUNNERS,
+    TEXT_BLIND,
+    read_all,
+    read_forward,
+    read_named,
+)
+from buildr_jupyter.analysis.namespace import Namespace
+from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["DEPTH", "Library", "objs_of", "opaque"]
+__all__ = ["COPIES", "DEPTH", "ROUNDS", "WORK", "Library", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
+ROUNDS = 5
+"""How many times a function that calls itself is looked into."""
+WORK = 200_000
+"""How many objects the calls of one statement may make before all that came earlier is kept."""
+COPIES = 32
+"""How many objects that one call makes are told apart."""
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
 """Functions that give back what a container holds."""
+_GETTERS = re.compile(r"get(?!size|doc|source|users|pass)")
+_WITH_STATE = frozenset(("decimal", "locale", "warnings", "asyncio", "contextvars", "logging", "gettext", "signal"))
+"""Packages whose functions without arguments give the state that all share."""
 _ASIDE = ("mod", "func", "class")
 _ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"))
 """Builtins that iterate over nothing that they are given."""
@@ -32,19 +53,52 @@ class Library(Expressions, World):
 
     depth = 0
 
+    @abstractmethod
+    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+        """Supplied by a floor above."""
+
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
 
-    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM) -> None:
-        """Note that a library may call the functions, and the methods of the objects, that it is given."""
+    def called(self, functions: Iterable[Obj], given: list[AbstractValue]) -> frozenset[Obj]:
+        """Return what calls of functions may give, or None that the functions keep."""
+        found: set[Obj] = set()
+        for function in functions:
+            if self.depth < DEPTH:
+                value = self.apply(function, given) if function.kind == "func" else self.call_bound(function, given)
+                found |= value.objs
+        return frozenset(found)
+
+    def methods_called(self, obj: Obj) -> None:
+        """Note that a library may call a function of the notebook, or any method of a class or an object."""
+        if self.depth >= DEPTH:
+            return
+        if obj.kind == "func":
+            self.apply(obj, [])
+        elif (info := self.class_of(obj)) is not None:
+            own = AbstractValue(frozenset((obj,)))
+            for method in info.all_methods():
+                self.apply(method, [], own)
+
+    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False) -> None:
+        """Note that a library may call the functions, and the methods of the objects, that it is given.
+
+        A ``plain`` builtin calls no other methods of an object than those that have no name in a call.
+        """
         element = [self.element(source)] if source.objs else [ATOM]
         for value in given:
             for obj in value.objs:
                 if obj.kind == "func" and self.depth < DEPTH:
                     self.apply(obj, element * 3)
+                elif obj.kind == "bound" and self.depth < DEPTH:
+                    self.call_bound(obj, element)
+                elif obj.kind in ("class", "inst") and plain is False:
+                    self.methods_called(obj)
+                if obj.kind in ("class", "func", "inst"):
+                    read_forward(self, (obj,))
                 elif obj.kind == "param":
-                    self.facts.calls.append((obj, "__getitem__", []))
+                    self.call_later(obj, "__getitem__", [])
             self.use(value)
 
     def library(
@@ -77,11 +131,27 @@ class Library(Expressions, World):
             special = self.reflect(path, args, node)
             if special is not None:
                 return special
+        if path in RUNNERS and args:
+            self.reflect("exec", args[:1], node)
+            setup = [*args[1:2], *(value for name, value in keywords.items() if name == "setup")]
+            if path.startswith("timeit.") and setup:
+                self.reflect("exec", setup[:1], node)
+        if path in LOOKS_AT_MAIN:
+            for obj in read_all(self, ("func", "class")):
+                self.methods_called(obj)
+        if path in LOADERS:
+            read_all(self, ("class",))
+        if not builtin and root not in TEXT_BLIND and path not in RUNNERS:
+            read_named(self, given)
+        if path == "setattr" and args[0].path == "__main__" and len(args) > 2:
+            Namespace(self).bind(args[1], args[2])
+        elif any(value.path == "__main__" for value in given):
+            self.facts.everything = self.facts.everything or 1
         if path not in _ONLY_LOOKED_AT:
             for value in given:
                 self.consume(value)
         source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
-        self._call_back(given, source)
+        self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         for position in known.MUTATING_FUNCTIONS.get(path, ()):
             if position < len(args):
@@ -89,11 +159,13 @@ class Library(Expressions, World):
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in args[position].objs:
                         obj.edges.update(objs_of(args[position + 1 :]) - {obj})
+        if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
+            self.change_deep(objs_of(args[out:]))
         for keyword in ("out", "file", "ax"):
             if keyword in keywords:
                 self.change_deep(keywords[keyword].objs)
-        if "inplace" in keywords and args:
-            self.change_deep(args[0].objs)
+        if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
+            self.change_deep(objs_of(args))
         for value in given:
             if any(obj.typ == "rng" for obj in value.objs):
                 self.change(value.objs)
@@ -105,6 +177,14 @@ class Library(Expressions, World):
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
+        if not builtin and root not in known.LIBRARIES_OF_VALUES:
+            made = self._library_result(path, name, base, args, given)
+            # A part that was made of a tree may be in the tree from then on.
+            parts = [obj for obj in made.objs if obj.kind == "data"]
+            for obj in objs_of(args):
+                if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
+                    obj.edges.update(part for part in parts if part is not obj)
+            return made
         return self._library_result(path, name, base, args, given)
 
     def _library_result(
@@ -123,7 +203,7 @@ class Library(Expressions, World):
         if path in _CHOOSERS:
             inner = {obj for value in given for obj in self.element(value).objs} | objs_of(given)
             return AbstractValue(frozenset(inner | {self.new(edges=inner)}))
-        if re.match(r"get(?!size|doc|source|users|pass)", name) and not args and path != "pathlib.Path.home":
+        if not args and (_GETTERS.match(name) or (name[:1].islower() and root_of(path) in _WITH_STATE)):
             return AbstractValue(life | {self.new(edges=life, opaque=True)})
         if path.startswith(
             ("math.", "cmath.", "os.path.", "statistics.", "time.", "string.", "keyword.", "unicodedata.")
@@ -149,7 +229,10 @@ class Library(Expressions, World):
                 return AbstractValue(frozenset(classes)) if classes else ATOM
             return AbstractValue(typ="str" if path in ("str", "repr", "format", "ascii") else path)
         if path in known.ITERATOR_FUNCTIONS:
-            funcs = [obj for value in args for obj in value.objs if obj.kind == "func"]
+            funcs = [obj for value in args for obj in value.objs if obj.kind in ("func", "bound")]
+            if path in ("map", "filter"):  # it gives what the function gives, or what it was given, and no function
+                results = self.called(funcs, [self.element(value) for value in args[1:]]) if path == "map" else NOTHING
+                return AbstractValue(frozenset((self.new("iter", edges=objs_of(args[1:]) | results, life=funcs),)))
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs} | {
@@ -168,6 +251,10 @@ class Library(Expressions, World):
         if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
             return AbstractValue(objs_of(args) | {self.new(edges=objs_of(args), opaque=True)})
         return self.fresh(edges=objs_of(given))
+
+
+def root_of(path: str) -> str:
+    return path.partition(".")[0]
 
 
 def objs_of(values: Iterable[AbstractValue]) -> frozenset[Obj]:

@@ -206,7 +206,7 @@ _FRAMES = (
     "divide "
     "dot drop drop_duplicates droplevel dropna duplicated eq equals eval ewm expanding explode ffill fillna "
     "filter first "
-    "floordiv ge groupby gt head hist idxmax idxmin infer_objects info interpolate isetitem isin isna isnull "
+    "floordiv ge groupby gt head hist idxmax idxmin infer_objects info interpolate isin isna isnull "
     "iterrows "
     "itertuples join kurt kurtosis last le loc lt mad mask median melt memory_usage merge mod mode mul "
     "multiply ne "

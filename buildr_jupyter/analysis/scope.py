@@ -163,11 +163,11 @@ def import_uses(tree: ast.AST, origin: str, line_offset: int = 0) -> list[Import
                     visit(inner, optional or guarded)
             for inner in (*node.orelse, *node.finalbody):
                 visit(inner, optional)
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            for inner in node.body:
+        elif isinstance(node, ast.If):
+            # Whether a branch runs is known only when it runs: on Colab, on Windows, where the module is.
+            for inner in (*node.body, *node.orelse):
                 visit(inner, True)
-            for inner in node.orelse:
-                visit(inner, optional)
+            visit(node.test, optional)
         else:
             if isinstance(node, ast.Call) and (module := _imported_by_name(node)):
                 found.append(ImportUse(module, (), where, optional))
@@ -184,12 +184,6 @@ def _catches_import_error(handler: ast.ExceptHandler) -> bool:
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     names = {kind.id for kind in kinds if isinstance(kind, ast.Name)}
     return bool(names & {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
-        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
-    )
 
 
 def _imported_by_name(node: ast.Call) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
@@ -29,7 +30,16 @@ _FAMILY = {
     "matplotlib": ("numpy",),
     "seaborn": ("matplotlib", "numpy", "pandas"),
     "statsmodels": ("numpy", "pandas"),
+    "numpy": (),
 }
+_MAY_GIVE = ("numpy", "pandas", "matplotlib")
+"""Packages whose options show in what any other package may give: all but those of the standard library."""
+_NO_DRAWS = (
+    (known.LIBRARIES_OF_VALUES | known.QUIET_MODULES) & (sys.stdlib_module_names | {"numpy", "pandas"})
+    | {"matplotlib", "PIL", "IPython", "tqdm", "bs4", "tabulate", "pytz", "dateutil", "requests", "mpl_toolkits"}
+    | {"sklearn", "scipy"}
+)  # fmt: skip
+"""Packages that draw from no global generator, those aside of which other tables say what draws."""
 
 
 CACHES = ("functools.cache", "functools.lru_cache")
@@ -54,6 +64,7 @@ class World:
     building: list[FunctionInfo]
     modules: dict[str, Obj]
     serial: int
+    file_tokens: list[str]
 
     weak = 0
     """How many branches or loops are around the current statement."""
@@ -70,7 +81,8 @@ class World:
         if found is None:
             self.serial += 1
             found = self.modules[root] = Obj("mod", self.serial, info=root)
-            found.life.update(self.module(other) for other in _FAMILY.get(root, ()))
+            family = _FAMILY.get(root, () if root in sys.stdlib_module_names else _MAY_GIVE)
+            found.life.update(self.module(other) for other in family if other != root)
         return found
 
     def world_object(self, token: str) -> Obj:
@@ -79,6 +91,8 @@ class World:
         if value is None:
             self.serial += 1
             value = AbstractValue(frozenset((Obj("world", self.serial, info=token),)))
+            if token.startswith("@file:"):
+                self.file_tokens.append(token)
             self.set_global(token, value, weak=True)
         return next(iter(value.objs))
 
@@ -108,6 +122,14 @@ class World:
             self.touch(token)
             self.facts.mutates.update(self.env[token].objs)
 
+    def may_draw(self, roots: Iterable[object]) -> None:
+        """Note that functions and objects of packages may draw from the global generators, as all may do."""
+        if ("@rng:numpy" in self.env or "@rng:random" in self.env or self.building) and any(
+            root not in _NO_DRAWS for root in roots
+        ):
+            self.draw("rng:numpy")
+            self.draw("rng:random")
+
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
         """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
         if name == "sample" or any(obj.info == "random" for obj in objs):
@@ -119,6 +141,11 @@ class World:
         """Note that a file is read or written; return its object."""
         token = file_token(path)
         obj = self.world_object(token)
+        parts = path.removeprefix("./").split("/")[:-1] if path is not None else []
+        for count in range(1, len(parts) + 1):
+            folder = file_token("/".join(parts[:count]))
+            if folder in self.env:
+                self.touch(folder)  # it was made before
         if reads:
             # A file that the text does not name may be any that was written, and any may be the named one.
             self.touch(token if path is not None else "@file:any")
@@ -204,6 +231,8 @@ class World:
         elif root == "sklearn" and _RANDOM_CLASS.search(name) and "random_state" not in keywords:
             if not name[:1].isupper():
                 self.draw("rng:numpy")
+        elif root not in _NO_DRAWS:
+            self.may_draw((root,))
         elif root == "scipy" and (name == "rvs" or path.startswith("scipy.stats.")) and "random_state" not in keywords:
             self.draw("rng:numpy")
         if path in known.FILE_READERS and path not in ("open", "io.open"):

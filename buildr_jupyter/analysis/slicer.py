@@ -178,6 +178,12 @@ def _slice_once(
 ) -> tuple[Slice, _Excused]:
     excused: _Excused = {}
     live = _Live(flow, supplied)
+    for_effect = set(flow.unread_imports.values())
+    if for_effect:
+        always = flow.world_object("@always")
+        for statement in statements:
+            if statement.number in for_effect and statement.facts is not None:
+                statement.facts.mutates.add(always)
     changed = _last_changes(flow, statements, target, supplied)
     kept: list[Statement] = []
     why: dict[int, list[Need]] = {}

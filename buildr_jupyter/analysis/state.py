@@ -61,12 +61,26 @@ class FlowState:
         self.guarded = 0
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
+        self.unread_imports: dict[str, int] = {}
+        """Imports of packages that no table knows: name to the number of the statement, while nothing read the name."""
+        self.annotations_are_texts = False
+        self.file_tokens: list[str] = []
+        """Tokens of the files that statements wrote or read, in order."""
         self.star: list[AbstractValue] = []
         """What ``from … import *`` may have supplied, oldest first."""
         self.unsure = 0
         """How many parts that may not run are around the current expression."""
         self.modules: dict[str, Obj] = {}
         self.building: list[FunctionInfo] = []
+        self.work = 0
+        """How many objects the calls of the current statement have made."""
+        self.epoch = 0
+        """Rises with every round in which functions are looked into."""
+        self.session = 0
+        """Rises with every outermost function that is looked into."""
+        self.recursion_met = self.more_found = False
+        self.looked_into: list[FunctionInfo] = []
+        """The functions of this session."""
         self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}
         """What evaluates each kind of expression; the floor above fills it."""
 
@@ -81,7 +95,19 @@ class FlowState:
         """Supplied by a floor above."""
 
     @abstractmethod
+    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
     def assign(self, target: ast.expr, value: AbstractValue) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def star_import(self, path: str, module: frozenset[Obj]) -> None:
         """Supplied by a floor above."""
 
     # -- making objects
@@ -126,6 +152,8 @@ class FlowState:
         value = self.env.get(name)
         for info in self.building:
             info.rests_on.setdefault(name, value)
+        if self.unread_imports:
+            self.unread_imports.pop(name, None)
         if value is not None:
             return value
         if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
@@ -193,9 +221,16 @@ class FlowState:
                 for function in obj.life:
                     if function.kind == "func":
                         self.apply(function, [])
+                    elif function.kind == "bound":
+                        self.call_bound(function, [])
             elif obj.kind == "param":
-                self.facts.calls.append((obj, "__iter__", []))
+                self.call_later(obj, "__iter__", [])
         self.use(value)
+
+    def call_later(self, callee: Obj, method: str | None, given: list[AbstractValue]) -> None:
+        """Note a call of a parameter: what it does is known only once the function is called."""
+        if self.facts.call_later(callee, method, given):
+            self.effects += 1
 
     def change(self, objs: Iterable[Obj]) -> None:
         """Note that these objects change."""
@@ -208,7 +243,8 @@ class FlowState:
         mine.reads.update(facts.reads - self.bound if self.bound else facts.reads)
         mine.maybe.update(facts.maybe)
         mine.mutates.update(facts.mutates)
-        mine.calls.extend(facts.calls)
+        for (callee, method, _), given in facts.calls.items():
+            mine.call_later(callee, method, given)
         mine.origins.update(facts.origins)
         mine.everything = mine.everything or facts.everything
         for name in facts.reads | facts.maybe:

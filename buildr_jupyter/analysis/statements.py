@@ -53,6 +53,7 @@ class Flow(Definitions):
         self.facts = Effects()
         self.bound = set()
         self.cell = cell
+        self.work = 0
         self.weak = self.guarded = self.unsure = 0
         self.may_fail = may_fail
         try:
@@ -93,6 +94,9 @@ class Flow(Definitions):
         return element
 
     def _store_into(self, target: ast.Attribute | ast.Subscript, value: AbstractValue) -> None:
+        if isinstance(target, ast.Subscript) and (names := self.namespace(target.value)):
+            names.bind(self.eval(target.slice), value)
+            return
         base = self.eval(target.value)
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module

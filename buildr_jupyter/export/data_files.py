@@ -17,7 +17,7 @@ from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.process.confined import file_entry
 
-__all__ = ["Carriage", "PathUse", "carry_files", "literal_paths"]
+__all__ = ["Carriage", "PathUse", "carry_files", "changed_folder", "literal_paths"]
 
 _READ_METHODS = frozenset(("read_text", "read_bytes", "open", "exists", "iterdir", "glob", "stat", "is_file"))
 _READER_NAMES = frozenset(path.rpartition(".")[2] for path in FILE_READERS) - {"Path", "PurePath", "exists", "walk"}
@@ -48,6 +48,19 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
             reads = False
         if reads and "://" not in first.value and _may_be_a_path(first.value):
             yield PathUse(first.value, f"{origin}, line {first.lineno}", first)
+
+
+def changed_folder(tree: ast.AST, place: str) -> str:
+    """Return the working folder after one statement, relative to the notebook's; ``place`` is that before it.
+
+    A folder that the text does not say is passed over: the paths after it are taken as they would be without it.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "chdir":
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str) and _may_be_a_path(first.value):
+                place = posixpath.normpath(posixpath.join(place, first.value))
+    return place
 
 
 def _may_be_a_path(text: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from buildr_jupyter.analysis.slicer import Need, Slice, Statement, analyze, slic
 from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError, UnboundName, ValueRefused
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
-from buildr_jupyter.export.data_files import PathUse, carry_files, literal_paths
+from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
 from buildr_jupyter.export.observed_use import loaded_modules, observed_warnings, opened_paths, star_names
@@ -46,6 +47,20 @@ def display(*objects, **_):
         print(repr(one))
 '''
 _ROUNDS = 20
+_SHELL = '''\
+def get_ipython(made=[]):
+    """Return IPython's shell, which works on the names of this program."""
+    if not made:
+        import sys
+        from IPython.core.interactiveshell import InteractiveShell
+        hooks = sys.excepthook, sys.displayhook
+        InteractiveShell.enable_gui = lambda self, gui=None: None
+        made.append(InteractiveShell.instance(user_module=sys.modules["__main__"], user_ns=globals()))
+        made[0].history_manager.enabled = False
+        sys.excepthook, sys.displayhook = hooks
+    return made[0]
+get_ipython()
+'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +117,8 @@ class Making(Carried):
             hidden=hidden,
             captured=self.captured,
             tolerant=any(self.runs[statement.run].status is None for statement in others),
-            awaits=any(awaits(statement.node) for statement in sliced.kept),
+            awaits=any(awaits(statement.node) for statement in sliced.kept)
+            or any(use.module.partition(".")[0] == "asyncio" for use in imports),
             folder=self.tree.inside if self.tree else "",
             returns=self.options.returns,
             figures=any(use.module.partition(".")[0] in _DRAWING for use in imports),
@@ -135,7 +151,7 @@ class Making(Carried):
                 if number == self.last:
                     raise CellSyntaxError(f"{self.title(number)} does not parse", hint=_syntax_hint(run.source))
                 continue
-            translated = translate(run.transformed, transform)
+            translated = translate(run.transformed, transform, chosen=number == self.last)
             if translated.foreign and number == self.last:
                 raise DialectError(
                     f"{self.title(number)} is in another language: it begins with %%{translated.foreign}",
@@ -243,6 +259,8 @@ class Making(Carried):
                 )
             where = f"{self.title(need.by.run)}, line {line or need.by.line}"
             hint = kernel_name_hint(name)
+            if name == "get_ipython":
+                continue  # the check of the dialect brings it
             if hint is not None and name != "__":
                 raise DialectError(f"{where}: {name!r} is there only in a running kernel", hint=hint)
             if name == "display":
@@ -269,6 +287,7 @@ class Making(Carried):
                 continue
             if (
                 "input" in facts.reads
+                and statement.run == self.last
                 and statement not in given
                 and self.flow.before("input", statement.number) is None
             ):
@@ -277,10 +296,12 @@ class Making(Carried):
                     f"{self.title(statement.run)}, line {line}: input() has nobody to ask in an image",
                     hint=kernel_name_hint("input"),
                 )
-            if asks_kernel(statement.node):
-                raise DialectError(
-                    f"{self.title(statement.run)}, line {statement.line}: this line is IPython's own",
-                    hint=kernel_name_hint("get_ipython"),
+            if self.shell_use is None and asks_kernel(statement.node):
+                where = f"{self.title(statement.run)}, line {statement.line}"
+                self.shell_use = ImportUse("IPython", (), where)
+                self.added.append(("IPython", 1, _SHELL))
+                self.warnings.append(
+                    BuildWarning(f"{where}: this line is IPython's own: the image runs it with IPython")
                 )
 
     def _stale(self, others: Sequence[Statement]) -> None:
@@ -297,11 +318,13 @@ class Making(Carried):
     def _files(self, sliced: Slice) -> list[FileEntry]:
         if self.folder is None:
             return []
-        uses: list[tuple[int, PathUse]] = [
-            (statement.run, use)
-            for statement in sliced.kept
-            for use in literal_paths(statement.node, self.title(statement.run))
-        ]
+        uses: list[tuple[int, PathUse]] = []
+        place = ""  # where the program is, relative to the notebook's folder
+        for statement in sliced.kept:
+            for use in literal_paths(statement.node, self.title(statement.run)):
+                path = posixpath.normpath(posixpath.join(place, use.path)) if place else use.path
+                uses.append((statement.run, replace(use, path=path)))
+            place = changed_folder(statement.node, place)
         opened, made = opened_paths(self, sliced)
         known = {Path(os.path.normpath(self.folder / use.path)) for _, use in uses}
         uses += [(run, use) for path, run, use in opened if path not in known]
@@ -337,9 +360,13 @@ class Making(Carried):
 
     def _imports(self, sliced: Slice, snapshot: values.Snapshot | None) -> tuple[ImportUse, ...]:
         found: list[ImportUse] = []
+        for_effect = set(self.flow.unread_imports.values())
         for statement in sliced.kept:
             title = self.title(statement.run)
-            found.extend(import_uses(statement.node, title))
+            uses = import_uses(statement.node, title)
+            if statement.number in for_effect:  # nothing reads what it binds: it may be there for nothing
+                uses = [replace(use, optional=True) for use in uses]
+            found.extend(uses)
         pandas = any(use.module.partition(".")[0] == "pandas" for use in found)
         for statement in sliced.kept if pandas else ():
             title = self.title(statement.run)
@@ -349,13 +376,15 @@ class Making(Carried):
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
         found.extend(use for _, use in self.known_only_to_kernel.values())
         found.extend(loaded_modules(self, sliced, found))
+        if self.shell_use is not None:
+            found.append(self.shell_use)
         if snapshot is not None:
             found.extend(snapshot.imports)
         found.extend(
             ImportUse(name, (), "a run of the program", optional=True) for name in self.options.widening.modules
         )
         written = {name for statement in sliced.kept for name in _written(statement)}
-        found = [use for use in found if f"{use.module}.py" not in written]
+        found = [use for use in found if not _is_written(use.module, written)]
         return tuple(dict.fromkeys(found))
 
     # -- text
@@ -392,6 +421,12 @@ def _written(statement: Statement) -> list[str]:
         for obj in statement.facts.mutates
         if isinstance(obj.info, str) and obj.info.startswith("@file:")
     ]
+
+
+def _is_written(module: str, written: set[str]) -> bool:
+    """Tell whether the program itself writes the file of a module or package."""
+    path = module.replace(".", "/")
+    return f"{path}.py" in written or f"{path}/__init__.py" in written
 
 
 def _syntax_hint(source: str) -> str:

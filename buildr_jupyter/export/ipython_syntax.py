@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import shlex
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,7 +17,6 @@ __all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
 _FALL_AWAY = frozenset(
     [
         "matplotlib",
-        "load_ext",
         "reload_ext",
         "unload_ext",
         "autoreload",
@@ -26,13 +27,13 @@ _FALL_AWAY = frozenset(
         "pdoc",
         "pdef",
         "pfile",
-        "timeit",
         "prun",
         "time_",
         "who",
         "whos",
         "who_ls",
         "lsmagic",
+        "tensorboard",
         "history",
         "hist",
         "precision",
@@ -68,11 +69,22 @@ _FALL_AWAY = frozenset(
     ]
 )
 _BODIES = frozenset(["time", "capture", "prun", "containerize"])
+_ALIASES = frozenset(
+    ["mkdir", "rmdir", "rm", "cp", "mv", "cat", "ls", "ll", "lf", "lk", "ldir", "lx", "less", "more", "man"]
+)
+"""Magics that IPython makes of shell commands."""
+_OWN_EXTENSIONS = frozenset(
+    ["autoreload", "line_profiler", "memory_profiler", "watermark", "tensorboard", "buildr_jupyter"]
+)
+"""Extensions whose magics all fall away."""
+_COMMANDS = {"ll": "ls -l", "lf": "ls -l", "lk": "ls -l", "ldir": "ls -l", "lx": "ls -l", "less": "cat", "more": "cat"}
+_SHELLS = {"bash": "bash", "sh": "sh", "script bash": "bash", "script sh": "sh"}
+_PYLAB = (
+    "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; np = numpy; plt = pyplot; "
+    "from matplotlib.pylab import *; from numpy import *"
+)
 _FOREIGN = frozenset(
     [
-        "bash",
-        "sh",
-        "script",
         "html",
         "HTML",
         "javascript",
@@ -113,10 +125,11 @@ class Translated:
     """``%%capture`` keeps the value that the cell would show."""
 
 
-def translate(source: str, transform: Callable[[str], str | None]) -> Translated:
+def translate(source: str, transform: Callable[[str], str | None], *, chosen: bool = True) -> Translated:
     """Return transformed code with IPython's calls written in plain Python.
 
-    ``transform`` turns the body of a cell magic into Python, or None.
+    ``transform`` turns the body of a cell magic into Python, or None; ``chosen`` tells the cell that is exported from
+    those that ran before. What only IPython can do stays a call of ``get_ipython()``.
     """
     if "get_ipython()" not in source:
         return Translated(source)
@@ -128,12 +141,16 @@ def translate(source: str, transform: Callable[[str], str | None]) -> Translated
             translated = Translated("") if inner is None else translate("\n" + inner, transform)
             if name == "capture":
                 options = arguments.split()
+                if not chosen and any(not option.startswith("-") for option in options):
+                    return replace(translated, source=_captured(translated.source, options))
                 return replace(
                     translated, captured="--no-stdout" not in options, display_captured="--no-display" not in options
                 )
             return translated
-        if name == "timeit":
+        if name == "timeit" and "-o" not in arguments.split():
             return Translated("")
+        if shell := _SHELLS.get(f"{name} {arguments}".strip()):
+            return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
             return Translated(_writes(arguments, body), foreign=name)
         return Translated(source if name not in _FOREIGN else "", foreign=name)
@@ -156,6 +173,27 @@ def _writes(arguments: str, body: str) -> str:
     words = shlex.split(arguments)
     mode = "a" if words[:-1] in (["-a"], ["--append"]) else "w"
     return f'open({words[-1]!r}, {mode!r}, encoding="utf-8").write({body!r}) and None\n' if words else ""
+
+
+def _shell(shell: str, body: str) -> str:
+    """Return the statement that does what ``%%bash`` does, on the line of the magic."""
+    text = f"{body.rstrip()}\n".encode()
+    return f'__import__("subprocess").run([{shell!r}], input={text!r}) and None\n'
+
+
+def _captured(source: str, options: list[str]) -> str:
+    """Return the statements within IPython's capture, as ``%%capture NAME`` keeps what they print."""
+    name = next(option for option in options if not option.startswith("-"))
+    what = ", ".join(f"{part}={f'--no-{part}' not in options}" for part in ("stdout", "stderr", "display"))
+    inside: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.start[0] != token.end[0] and token.string.strip():
+            inside.update(range(token.start[0] + 1, token.end[0] + 1))  # lines of a text are not indented
+    lines = source.splitlines(keepends=True)
+    body = [line if number in inside or not line.strip() else f"    {line}" for number, line in enumerate(lines, 1)]
+    head = f'with __import__("IPython.utils.capture", fromlist=["*"]).capture_output({what}) as {name}:'
+    text = "".join([f"{head}\n", *body[1:]]) if body and not body[0].strip() else "".join([f"{head}\n", *body])
+    return text if any(line.strip() for line in body) else f"{text}    pass\n"
 
 
 def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
@@ -198,14 +236,27 @@ def _expression(method: str, args: list[str | None], line: int, installed: list[
         if method == "system":
             return f'__import__("subprocess").run({command}, shell=True) and None'
         return f'__import__("subprocess").getoutput({command}).splitlines()'
+    if method == "magic":
+        first, _, rest = first.removeprefix("%").partition(" ")
+        return _line_magic(first, rest, line, installed)
     if method == "run_line_magic":
         return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, installed)
     return None
 
 
 def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, int]]) -> str | None:
-    if name in _FALL_AWAY:
+    if name in _FALL_AWAY or (name == "load_ext" and rest.split(".")[0].strip() in _OWN_EXTENSIONS):
         return "None"
+    if name == "timeit":
+        return None if "-o" in rest.split() else "None"
+    if name in _ALIASES:
+        command = _formatted(f"{_COMMANDS.get(name, name)} {rest}".strip())
+        return f'__import__("subprocess").run({command}, shell=True) and None'
+    if name == "aimport":
+        modules = [word.strip(",") for word in rest.split() if not word.startswith("-")]
+        return "; ".join(f"import {module}" for module in modules) or "None"
+    if name == "pylab":
+        return _PYLAB
     if name in ("pip", "conda", "mamba", "uv"):
         if found := read_magic(name, rest):
             installed.append((found, line))

@@ -8,6 +8,7 @@ carried. Columns (``frame["data"]``) are no paths.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ __all__ = ["carry_named", "texts"]
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
+_SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
 _JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
 
 
@@ -42,7 +44,10 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
         for node in nodes:
             if isinstance(node, ast.expr) and id(node) not in columns and (text := values[id(node)]):
-                yield text, f"{title}, line {node.lineno}"
+                where = f"{title}, line {node.lineno}"
+                yield text, where
+                if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
+                    yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
         if isinstance(tree, ast.Assign) and (text := values[id(tree.value)]):
             known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
 

@@ -41,9 +41,12 @@ f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_
 r|    def give():
 r|        try: scope["_buildr_returns"]["write"](scope, {returns!r}, scope["_buildr_output"])
 r|        except Exception as error: sys.exit(print("buildr: --return", error, file=sys.stderr) or 1)
+    del scope["__file__"]  # a notebook has none
     blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
     stdout = scope["_buildr_stdout"] = os.dup(1); os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+a|    async def run(code, value=None):  # in the loop, as in a kernel: what makes a task needs one, too
+a|        value = eval(code, scope); code.co_flags & 128 and await value
     for block in blocks:
         (name, line, text), previous = re.match(r"(.*), line (\\d+)\\n([^\\0]*)", block).groups(), name
 h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no file: await, a late __future__
@@ -56,11 +59,13 @@ f|        name == previous or show()
         try:
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)
 p|            eval(code, scope)
-a|            value = eval(code, scope); code.co_flags & 128 and loop.run_until_complete(value)  # a coroutine
+a|            loop.run_until_complete(run(code))
         except BaseException as error:
 r|            if own and isinstance(error, SystemExit) and not error.code: give()
             if own and isinstance(error, SystemExit): raise
-            failed = traceback.print_exception(error.with_traceback(error.__traceback__.tb_next)) or name
+            trace = error.__traceback__
+            while trace.tb_next and trace.tb_frame.f_code.co_filename != name: trace = trace.tb_next  # not our frames
+            failed = traceback.print_exception(error.with_traceback(trace)) or name
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
 n|            if own or isinstance(error, KeyboardInterrupt): sys.exit((130, 1)[isinstance(error, Exception)])
 f|    show()

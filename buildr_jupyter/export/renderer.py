@@ -15,6 +15,7 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.blocks import Block, ends, is_quiet, own_block, statement_text
 from buildr_jupyter.export.ipython_syntax import edited
+from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.interface import Candidate, Input
 from buildr_jupyter.model.plan import ImportUse
@@ -75,6 +76,9 @@ class Layout:
         self.warnings: list[BuildWarning] = []
         self.flow = Flow()
         self.evidence = Evidence(self.flow)
+        if folder is not None:
+            self.flow.local_source = lambda module: read_module(folder, module)
+            self.flow.local_code = lambda name: read_code(folder, name)
         self.sources: dict[int, str] = {}
         self.bodies: dict[int, list[ast.stmt]] = {}
         self.requirements: list[tuple[str, str]] = []
@@ -91,6 +95,8 @@ class Layout:
         """Names that should come as values and cannot."""
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives, with the import that gives them."""
+        self.shell_use: ImportUse | None = None
+        """The import of IPython, where a statement needs its shell."""
         self.tree: Tree | None = None
         self.inputs: tuple[Input, ...] = ()
         self.replaced: dict[int, str] = {}
