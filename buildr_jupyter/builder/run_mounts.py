@@ -53,7 +53,7 @@ def read_secrets(wanted: Iterable[Secret], environ: Mapping[str, str] = os.envir
                     f"--secret id={secret.id}: there is no environment variable {name}",
                     hint=f"export {name}, or --secret id={secret.id},src=FILE",
                 )
-            found[secret.id] = environ[name].encode()
+            found[secret.id] = environ[name].encode(errors="surrogateescape")  # as the environment has it
         if len(found[secret.id]) > _MAX_SECRET_BYTES:
             raise OptionError(f"--secret id={secret.id}: a secret holds at most {_MAX_SECRET_BYTES} bytes")
     return found

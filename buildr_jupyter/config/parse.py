@@ -60,7 +60,7 @@ def parse_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 def parse_python(value: str | None) -> str | None:
     """Return ``major.minor``."""
-    if value is not None and not re.fullmatch(r"3\.\d+", value):
+    if value is not None and not re.fullmatch(r"3\.[0-9]+", value):
         raise OptionError(f"--python: {value!r} is not a Python version", hint="write major and minor: 3.12")
     return value
 
@@ -122,21 +122,14 @@ def parse_variable(option: str, name: str) -> str:
 
 def parse_port(text: str) -> PortBinding:
     """Return the binding that ``[[ADDRESS:]HOST:]PORT[/udp]`` means."""
-    parts = text.rsplit(":", 2)
+    parts = text.strip().rsplit(":", 2)
     number, _, protocol = parts[-1].partition("/")
     host = parts[-2] if len(parts) > 1 else number
     address = parts[0].strip("[]") if len(parts) == 3 else "127.0.0.1"
-    try:
-        binding = PortBinding(int(number), int(host) if host else None, address, protocol or "tcp")
-    except ValueError:
-        binding = PortBinding(0)
-    if (
-        not 0 < binding.container < 65536
-        or not 0 <= (binding.host or 0) < 65536
-        or binding.protocol not in ("tcp", "udp")
-    ):
+    good = re.fullmatch(r"[0-9]{1,5}", number) and re.fullmatch(r"[0-9]{0,5}", host) and protocol in ("", "tcp", "udp")
+    if not good or not 0 < int(number) < 65536 or int(host or 0) > 65535:
         raise OptionError(f"--port: {text!r} is not a port", hint="write PORT, HOSTPORT:PORT or ADDRESS:HOSTPORT:PORT")
-    return binding
+    return PortBinding(int(number), int(host) if host else None, address, protocol or "tcp")
 
 
 def parse_mount(text: str, base_folder: Path) -> Mount:
@@ -181,10 +174,11 @@ def parse_size(option: str, value: str | None) -> int | None:
     """Return bytes for ``512m``, ``2g``."""
     if value is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", str(value).strip().lower())
-    if not match or not float(match[1]):
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?", str(value).strip().lower())
+    size = float(match[1]) * 1024 ** " kmgt".index(match[2] or " ") if match else 0.0
+    if not 1 <= size < 1 << 63:  # 0 is no limit to an engine, and what is larger is no number to it
         raise OptionError(f"{option}: {value!r} is not a size", hint="write it as 512m or 2g")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+    return int(size)
 
 
 def parse_map(text: str) -> tuple[str, str]:
@@ -222,6 +216,6 @@ def parse_platforms(value: str | None) -> tuple[str, ...]:
     """Return the platforms of a comma-separated list."""
     names = tuple(part.strip() for part in (value or "").split(",") if part.strip())
     for name in names:
-        if not re.fullmatch(r"[a-z]+/[a-z0-9_]+(?:/v\d+)?", name):
+        if not re.fullmatch(r"[a-z]+/[a-z0-9_]+(?:/v[0-9]+)?", name):
             raise OptionError(f"--platform: {name!r} is not a platform", hint="write it as linux/amd64 or linux/arm64")
     return names

@@ -75,12 +75,17 @@ class Known(tuple[str, ...]):
         return any(text[-length:] in self.heads for length in range(1, _MIN_PIECE))
 
 
+def _is_word(value: str) -> bool:
+    # Letters in mixed case are what a value is inside of base64, with more of it before and behind.
+    return value.isalpha() and (value.islower() or value.isupper() or value.istitle())
+
+
 def hidden(text: str, values: Known, mask: str) -> str:
     """Return the text with ``mask`` for each of the values (forms, the longest first)."""
     for value in values if values.in_sight(text) else ():
         if value in text:
             # A password that is a word is masked as a word only: "secret" must not make "--****" of an option.
-            text = re.sub(rf"(?<![\w-]){value}(?![\w-])", mask, text) if value.isalpha() else text.replace(value, mask)
+            text = re.sub(rf"(?<![\w-]){value}(?![\w-])", mask, text) if _is_word(value) else text.replace(value, mask)
     return text
 
 

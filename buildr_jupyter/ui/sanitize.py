@@ -23,7 +23,7 @@ def show_size(size_bytes: int | None) -> str:
         return "-"
     size = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
+        if size < 999.5 or unit == "GB":  # what would be rounded to 1000 is one of the next unit
             return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError
