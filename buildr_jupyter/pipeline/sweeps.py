@@ -104,7 +104,7 @@ def stream_sweep(
     """
     interface = Interface.from_label(result.interface) if result.interface else Interface()
     points = check_grid(job, interface)
-    folder, journal = yield from _stream_data(job)
+    folder, journal = yield from _stream_data()
     image_id = result.image_id or result.content_digest or ""
     tasks: dict[str, Task] = {}
     keys = []
@@ -138,9 +138,9 @@ def _with_values(run: RunResult, trusted: bool, namespace: Mapping[str, Any] | N
     return replace(run, values=LazyValues(run.returned, trusted=trusted, namespace=namespace))
 
 
-def _stream_data(job: Job) -> Generator[Event, None, tuple[Path, Journal | None]]:
+def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
     """Return the user's data folder and journal; where there is none, a folder of now, and that is said."""
-    folder = data_folder(job.environ)
+    folder = data_folder()
     try:
         return folder, Journal(folder)
     except JournalError as error:

@@ -37,7 +37,7 @@ def remember(job: Job, result: BuildResult) -> None:
         return
     job.made_here.add(result.image_id)
     with suppress(JournalError):  # it is needed by later kernels only
-        Journal(data_folder(job.environ)).remember_image(result.image_id, now=time.time())
+        Journal(data_folder()).remember_image(result.image_id, now=time.time())
 
 
 def is_trusted(job: Job, image_id: str | None) -> bool:
@@ -47,7 +47,7 @@ def is_trusted(job: Job, image_id: str | None) -> bool:
     if image_id in job.made_here or image_id in job.options.trust_images:
         return True
     with suppress(JournalError):
-        return Journal(data_folder(job.environ)).made_image(image_id)
+        return Journal(data_folder()).made_image(image_id)
     return False
 
 

@@ -22,6 +22,7 @@ def shell(client: APIClient, base_image: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("BUILDR_BASE", base_image)
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "data"))
     ip = start_ipython() or InteractiveShell.instance()
     ip.reset(new_session=True)
     ip.history_manager.reset(new_session=True)
@@ -37,7 +38,9 @@ def run(shell: Any, source: str) -> Any:
     return result.result
 
 
-def test_a_run_gives_its_values_back_and_the_image_is_a_function(shell: Any, client: APIClient, tmp_path: Path) -> None:
+def test_a_run_gives_its_values_back_and_the_image_is_a_function(
+    shell: Any, client: APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(shell, "class P:\n    def __init__(self, n): self.n = n")
     run(shell, "n: int = 3  # how many\nrows = None")
     cell = "%%containerize fn --run --param n --return model --return rows --return _\n"
@@ -62,9 +65,10 @@ def test_a_run_gives_its_values_back_and_the_image_is_a_function(shell: Any, cli
     given = subprocess.run([*docker, "--params-file", "-"], input='{"n": 5}', capture_output=True, text=True)
     assert given.stdout == "10\n"
 
-    # The same image, not built by this kernel: a pickle stays a file, and nothing is bound.
+    # The same image, built by no kernel that is known: a pickle stays a file, and nothing is bound.
     magics = shell._buildr_jupyter[0]
     magics._made_here.clear()
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "other"))
     shell.user_ns["model"] = shell.user_ns["rows"] = None
     cached = run(shell, cell)
     assert cached.cached

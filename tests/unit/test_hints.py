@@ -453,6 +453,59 @@ def try_computed(world: World) -> None:
     assert world.plan(*cells, words=option(hint.replace("VALUE", "3"), "--param")).plan.interface.inputs[0].default == 3
 
 
+@trial("config.parse", "--map rate=0.1,0.01, or --map depth=2..6")
+def try_map(world: World) -> None:
+    hint = world.hint(lambda: world.options("--map", "rate"))
+    assert [world.options(*words.split()).sweeps for words in hint.split(", or ")] == [True, True]
+
+
+@trial("runner.grid", "--map NAME=1,2,3")
+def try_empty_grid(world: World) -> None:
+    nb = world.notebook("NAME = 1", "%%containerize x\nprint(NAME)")
+    hint = world.hint_of_command("build", nb, "--map", "NAME=", "--dry-run")
+    world.works("build", nb, *hint.split(), "--dry-run")
+
+
+@trial("runner.grid", "give it one with --map {}=VALUE")
+def try_required(world: World) -> None:
+    nb = world.notebook("n = 1", "%%containerize x\nprint(n, must)")
+    hint = world.hint_of_command("build", nb, "--param", "must", "--map", "n=1", "--dry-run")
+    world.works("build", nb, "--map", "n=1", *option(hint, "--map"), "--dry-run")
+
+
+@trial("runner.grid", "its inputs: {}; add --param NAME")
+def try_no_input(world: World) -> None:
+    nb = world.notebook("%%containerize x\nprint(NAME)")
+    world.works("export", nb, "--param", "n=1", "--param", "NAME", "--out", "made")
+    hint = world.hint_of_command("build", "--from-context", "made", "--map", "other=1", "--dry-run")
+    assert "--param NAME" in hint
+    world.works("build", "--from-context", "made", "--map", "NAME=1", "--dry-run")
+
+
+@trial("runner.grid", "raise the limit with --map-limit N")
+def try_limit(world: World) -> None:
+    nb = world.notebook("n = 1", "%%containerize x\nprint(n)")
+    for grid in (("--map", "n=1..20000"), ("--map", "n=1..200", "--map", "m=1..200", "--param", "m=1")):
+        hint = world.hint_of_command("build", nb, *grid, "--dry-run")
+        world.works("build", nb, *grid, *option(hint.replace(" N,", " 50000"), "--map-limit"), "--dry-run")
+
+
+@trial("pipeline.sweeps", "--map NAME=1,2,3 names values on the line")
+def try_no_rows(world: World) -> None:
+    nb = world.notebook("NAME = 1", "%%containerize x\nprint(NAME)")
+    (world.folder / "FILE.csv").write_text("NAME\n")
+    hint = world.hint_of_command("build", nb, "--map-file", "FILE.csv", "--dry-run")
+    world.works("build", nb, *hint.split()[:2], "--dry-run")
+
+
+@trial("pipeline.sweeps", "--map-file FILE.csv reads rows from a file")
+def try_no_kernel(world: World) -> None:
+    nb = world.notebook("n = 1", "%%containerize x\nprint(n)")
+    (world.folder / "FILE.csv").write_text("n\n1\n")
+    hint = world.hint_of_command("build", nb, "--map-from", "rows", "--dry-run")
+    world.works("build", nb, *hint.split()[:2], "--dry-run")
+
+
 @trial("export.exporter", "write the value as the cell's last line")
 def try_last_value(world: World) -> None:
     hint = world.hint(lambda: world.plan("x = 1", words=("--return", "_")))
@@ -754,6 +807,8 @@ ELSEWHERE: dict[tuple[str, str], str] = {
         "registry.transport",
         "set BUILDR_PLAIN_HTTP",
     ): "needs a registry beyond loopback: tests/unit/registry/test_client.py",
+    ("journal.journal", ""): "the variable is tried in tests/unit/journal/test_journal.py",
+    ("magics", "take --keep off"): "needs a kernel: tests/unit/test_magics.py",
     ("pipeline.values", "if you trust it"): "needs an engine: tests/integration/test_returned_values.py",
     ("runner.docker_runner", ""): "needs an engine: tests/integration/test_docker_runner.py",
 }

@@ -266,3 +266,23 @@ def test_local_modules_come_from_the_working_directory(
     run(shell, "%%containerize app --dry-run\nimport helper_mod\nprint(helper_mod.VALUE)")
     assert "app/helper_mod.py" in capsys.readouterr().out
     assert "helper_mod" not in os.sys.modules
+
+
+def test_a_sweep_needs_no_helper_process(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "n = 1")
+    with pytest.raises(UsageError, match="--keep: runs of a sweep outlive the kernel"):
+        run(shell, "%%containerize x --keep --map n=1,2\nprint(n)")
+    run(shell, "rows = [{'n': 5}]")
+    assert run(shell, "%%containerize x --map-from rows --dry-run\nprint(n)") is None
+    assert "1 input\n  --n" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--map n: 'x' is no int"):
+        run(shell, "%%containerize x --map n=1,x --dry-run\nprint(n)")
+
+
+def test_runs_are_listed(shell: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    os.environ["BUILDR_DATA"], before = str(tmp_path / "data"), os.environ["BUILDR_DATA"]
+    try:
+        run(shell, "%containerize --runs")
+    finally:
+        os.environ["BUILDR_DATA"] = before
+    assert capsys.readouterr().out.endswith("no runs yet\n")

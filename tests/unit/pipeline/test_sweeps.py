@@ -34,13 +34,18 @@ RESULT = BuildResult(
 )
 
 
+@pytest.fixture(autouse=True)
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "data"))
+
+
 def options(*words: str) -> Options:
     return make_options(vars(make_line_parser().parse_args(words)), base_folder=Path())
 
 
 def job(folder: Path, asked: Options) -> Job:
     run = CellRun("1", "1")
-    environ = {"BUILDR_DATA": str(folder / "data"), "MINE": "hush-hush"}
+    environ = {"MINE": "hush-hush"}
     return Job(CellSource((run,), run, folder, namespace={}), asked, Interpreter.current(), environ)
 
 

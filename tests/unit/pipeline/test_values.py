@@ -23,6 +23,11 @@ ID = "sha256:" + "1" * 64
 LABEL = Interface((), (Return("a"), Return("b"))).to_label()
 
 
+@pytest.fixture(autouse=True)
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "data"))
+
+
 def ran(folder: Path, *, interface: str | None = LABEL) -> BuildResult:
     output = folder / "output"
     returns.write({"a": 1, "b": {2}}, ("a", "b"), str(output))
@@ -72,3 +77,14 @@ def test_only_cells_with_a_namespace_are_of_this_kernel(tmp_path: Path) -> None:
     for namespace, known in (({}, True), (None, False)):
         source = CellSource((run,), run, tmp_path, namespace=namespace)
         assert values.from_kernel(Job(source, Options(), Interpreter.current(), {})) is known
+
+
+def test_a_later_kernel_knows_from_the_journal_what_an_earlier_one_built(tmp_path: Path) -> None:
+    run = CellRun("1", "1")
+    source = CellSource((run,), run, tmp_path, namespace={})
+    first, later = (Job(source, Options(), Interpreter.current(), {}) for _ in range(2))
+    values.remember(first, BuildResult("x:1", image_id="sha256:cached", cached=True))
+    values.remember(first, BuildResult("x:1", image_id=ID))
+    assert [values.is_trusted(later, one) for one in (ID, "sha256:cached", None)] == [True, False, False]
+    from_file = Job(CellSource((run,), run, tmp_path), Options(trust_images=(ID,)), Interpreter.current(), {})
+    assert not values.is_trusted(from_file, ID)
