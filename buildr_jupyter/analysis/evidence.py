@@ -89,6 +89,14 @@ class Evidence:
         if unread and statements:
             self.whole[run] = frozenset(unread)
 
+    def weigh_chosen(self, statements: Sequence[Statement], observed: Observed | None) -> None:
+        """Take in what an earlier run of the chosen cell's text drew: it needs the generators as they are."""
+        for generator in GENERATORS if observed is not None else ():
+            said = any(generator in _facts(statement).origins for statement in statements)
+            if observed is not None and generator in observed.generators and self._state(generator) and not said:
+                for statement in statements:
+                    _facts(statement).reads.add(f"@rng:{generator}")
+
     def _is_unread(self, name: str, statements: Iterable[Statement]) -> bool:
         value = self.flow.env.get(name)
         if value is None:

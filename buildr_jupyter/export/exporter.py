@@ -18,7 +18,7 @@ from buildr_jupyter.export.blocks import awaits, choose_mark, ends, hide, join
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
-from buildr_jupyter.export.observed_use import loaded_modules, observed_warnings, opened_paths, star_names
+from buildr_jupyter.export.observed_use import last_seen, loaded_modules, observed_warnings, opened_paths, star_names
 from buildr_jupyter.export.parameters import reader_file, writer_file
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
@@ -180,7 +180,9 @@ class Making(Carried):
             for statement in analyze(self.flow, body, number, may_fail=may_fail):
                 statements.append(statement)
                 self.evidence.note(statement)
-            if number != self.last:
+            if number == self.last:
+                self.evidence.weigh_chosen(statements[first:], last_seen(self))
+            else:
                 failed, stars = run.status == "error", star_names(body)
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
@@ -375,11 +377,11 @@ class Making(Carried):
                     engine = _ENGINES[node.attr]
                     found.append(ImportUse(engine, (), f"{title}, line {node.lineno}", optional=True))
         found.extend(use for _, use in self.known_only_to_kernel.values())
-        found.extend(loaded_modules(self, sliced, found))
         if self.shell_use is not None:
             found.append(self.shell_use)
         if snapshot is not None:
             found.extend(snapshot.imports)
+        found.extend(loaded_modules(self, sliced, found))
         found.extend(
             ImportUse(name, (), "a run of the program", optional=True) for name in self.options.widening.modules
         )

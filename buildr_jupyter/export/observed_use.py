@@ -21,7 +21,7 @@ from buildr_jupyter.notebook.cells import CellRun, header_and_body
 from buildr_jupyter.notebook.observed import Observed, OpenedFile
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["loaded_modules", "observed_warnings", "opened_paths", "star_names"]
+__all__ = ["last_seen", "loaded_modules", "observed_warnings", "opened_paths", "star_names"]
 
 _SKIPPED = (".ipynb", ".pyc", ".py", ".so")
 """Endings of what is carried as a module, or is the notebook itself."""
@@ -53,6 +53,13 @@ def star_names(body: Iterable[ast.stmt]) -> set[str]:
     return found
 
 
+def last_seen(export: Export) -> Observed | None:
+    """Return what the last run of the chosen cell's text did, None where no such run was observed."""
+    body = header_and_body(export.runs[export.last].source)[1].strip()
+    runs = (run for run in reversed(export.runs[: export.last]) if run.source.strip() == body)
+    return next((run.observed for run in runs if run.observed is not None), None)
+
+
 def _seen_runs(export: Export, sliced: Slice) -> Iterator[tuple[int, Observed, list[Statement]]]:
     """Yield the runs that the program carries and that were observed, with the statements that are carried.
 
@@ -61,12 +68,8 @@ def _seen_runs(export: Export, sliced: Slice) -> Iterator[tuple[int, Observed, l
     kept: dict[int, list[Statement]] = {}
     for statement in sliced.kept:
         kept.setdefault(statement.run, []).append(statement)
-    body = header_and_body(export.runs[export.last].source)[1].strip()
-    for number in range(export.last - 1, -1, -1):
-        run = export.runs[number]
-        if run.observed is not None and run.source.strip() == body:
-            yield export.last, run.observed, []
-            break
+    if (seen := last_seen(export)) is not None:
+        yield export.last, seen, []
     for number, statements in sorted(kept.items()):
         observed = export.runs[number].observed
         if observed is not None and number != export.last:

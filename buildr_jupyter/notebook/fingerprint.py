@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
-import decimal
 import functools
 import marshal
 import pathlib
 import sys
 import sysconfig
 import types
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -115,7 +113,7 @@ class _Walk:
         self.layouts: dict[int, _Layout] = {}
         self.arrays: dict[int, tuple[object, bool]] = {}
         self.classes: dict[int, tuple[int, bool]] = {}
-        self.special = _special_types("numpy" in sys.modules, "pandas" in sys.modules)
+        self.special = _special_types(tuple(name in sys.modules for name in _SPECIAL_MODULES))
         self.name = ""
 
     def digest(self, name: str, value: object) -> tuple[int, bool]:
@@ -280,7 +278,12 @@ class _Walk:
             held.append(layout.content(item))
         if layout.dictionary is not None:
             own = layout.dictionary.__get__(item)
-            held.append({k: v for k, v in own.items() if k not in layout.caches} if layout.caches else own)
+            caches = layout.caches
+            held.append(
+                {name: value for name, value in own.items() if name not in caches}
+                if caches and all(type(name) is str for name in own)
+                else own
+            )
         held.append(kind if layout.own else layout.state)
         self._push(held, stack)
 
@@ -360,9 +363,7 @@ _READERS_BY_TYPE: dict[type, Callable[[Any], Iterable[object]]] = {
     dt.timedelta: lambda it: (it.days, it.seconds, it.microseconds),
     dt.datetime: lambda it: (it.replace(tzinfo=None).isoformat(), it.fold, it.tzinfo),
     dt.timezone: lambda it: (str(it),),
-    decimal.Decimal: lambda it: (str(it),),
     pathlib.PosixPath: lambda it: (str(it),),
-    uuid.UUID: lambda it: (it.int,),
     types.MappingProxyType: lambda it: (id(it),),
 }
 _READERS = {id(kind): read for kind, read in _READERS_BY_TYPE.items()}
@@ -447,10 +448,17 @@ def _plain_digest(items: Iterable[object]) -> object | None:
     return hash(marshal.dumps([hash(item) if type(item) is str else item for item in items], 2))
 
 
-@functools.lru_cache(maxsize=4)
-def _special_types(_numpy: bool, _pandas: bool) -> dict[int, Callable[[_Walk, Any, list[object]], None]]:
-    """Return how types of numpy and pandas are looked at, by the id of the type, where these are loaded."""
+_SPECIAL_MODULES = ("numpy", "pandas", "decimal", "uuid")
+
+
+@functools.lru_cache(maxsize=16)
+def _special_types(_loaded: tuple[bool, ...]) -> dict[int, Callable[[_Walk, Any, list[object]], None]]:
+    """Return how types of the special modules are looked at, by the id of the type, where these are loaded."""
     found: dict[int, Callable[[_Walk, Any, list[object]], None]] = {}
+    if (number := getattr(sys.modules.get("decimal"), "Decimal", None)) is not None:
+        found[id(number)] = lambda walk, item, _stack: walk.tokens.append(str(item))
+    if (identifier := getattr(sys.modules.get("uuid"), "UUID", None)) is not None:
+        found[id(identifier)] = lambda walk, item, _stack: walk.tokens.append(item.int)
     numpy = sys.modules.get("numpy")
     if (array := getattr(numpy, "ndarray", None)) is None or (generic := getattr(numpy, "generic", None)) is None:
         return found

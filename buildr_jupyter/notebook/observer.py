@@ -6,7 +6,6 @@ come to is told as not looked at. It keeps no object of the notebook, only diges
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import locale
 import os
@@ -18,18 +17,21 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.notebook.audit import Recorder, listen
 from buildr_jupyter.notebook.fingerprint import Fingerprint, take_snapshot
 from buildr_jupyter.notebook.observed import Observed
 
+if TYPE_CHECKING:
+    import asyncio  # a kernel has it loaded; a bare shell does without
+
 __all__ = ["Observer"]
 
-_BEFORE_S = 0.0004
+_BEFORE_S = 0.0003
 """For the names that a cell speaks of, if they were not looked at after the cell before."""
-_AFTER_S = 0.0007
-_PART = 0.015
+_AFTER_S = 0.0005
+_PART = 0.012
 """Of the cell's own time."""
 _MOST_S = 0.05
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -96,7 +98,7 @@ class Observer:
             unknown = [name for name in self._words if self._is_own(name) and not self._is_known(name)]
             until = self._clock() + _BEFORE_S
             self._prints.update(take_snapshot(self.namespace, unknown, until=until, clock=self._clock).prints)
-            self._ids = {name: id(value) for name, value in tuple(self.namespace.items()) if self._is_own(name)}
+            self._ids = self._identities()
             self._world, self._draws = _world(), _generator_states()
             self._tasks = frozenset(id(task) for task in _tasks())
             self._recorder = Recorder(self.namespace)
@@ -132,7 +134,7 @@ class Observer:
     def _observed(self, recorder: Recorder, duration_s: float) -> Observed:
         budget = min(_MOST_S, _AFTER_S + _PART * duration_s)
         until = self._clock() + budget
-        ids = {name: id(value) for name, value in tuple(self.namespace.items()) if self._is_own(name)}
+        ids = self._identities()
         before = self._prints
         taken = take_snapshot(self.namespace, self._in_order(ids), until=until, clock=self._clock)
         after = taken.prints
@@ -190,6 +192,15 @@ class Observer:
         order.update(dict.fromkeys(ids))
         yield from order
 
+    def _identities(self) -> dict[str, int]:
+        known = self._own
+        items = tuple(self.namespace.items())
+        return {
+            name: id(value)
+            for name, value in items
+            if type(name) is str and (known.get(name) or self._is_own(name))  # another type's hash would run
+        }
+
     def _is_own(self, name: str) -> bool:
         if type(name) is not str:
             return False
@@ -221,8 +232,9 @@ def _world() -> dict[str, object]:
 
 def _tasks() -> set[asyncio.Task[Any]]:
     """Return the tasks that are not done of the loop that runs the kernel's cells."""
-    loop = asyncio._get_running_loop()
-    return asyncio.all_tasks(loop) if loop is not None else set()
+    loaded = sys.modules.get("asyncio")
+    loop = loaded._get_running_loop() if loaded is not None else None
+    return loaded.all_tasks(loop) if loaded is not None and loop is not None else set()
 
 
 def _module_of(task: asyncio.Task[Any]) -> str:

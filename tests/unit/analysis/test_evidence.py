@@ -95,6 +95,19 @@ def test_draws_that_come_again_and_that_do_not() -> None:
     assert look([RANDOM, quiet, ("x", None)])[0].unrepeatable == {1: set()}
 
 
+def test_an_earlier_run_of_the_chosen_cell_tells_that_it_draws() -> None:
+    flow = Flow()
+    evidence = Evidence(flow)
+    cells = [ast.parse(one).body for one in ("import random, tools\nrandom.seed(1)", "print(tools.noise())")]
+    statements = []
+    for run, body in enumerate(cells):
+        statements += analyze(flow, body, run, may_fail=False)
+    assert len(slice_back(flow, statements, 1).kept) == 2
+    evidence.weigh_chosen(statements[2:], seen(generators="random"))
+    kept = [ast.unparse(one.node) for one in slice_back(flow, statements, 1).kept]
+    assert kept == ["import random, tools", "random.seed(1)", "print(tools.noise())"]
+
+
 def test_draws_that_no_text_tells_of() -> None:
     draw = ("x = tools.noise()", seen(bound="x", generators="random"))
     assert look([RANDOM, draw, ("x", None)])[0].unrepeatable == {1: {"random"}}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
+import decimal
 import functools
 import gc
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +42,14 @@ class Numbers(list):
     pass
 
 
+class Elsewhere:
+    """Of a module beside the notebook."""
+
+
+for _kind in (Thing, Slotted, Numbers):
+    _kind.__module__ = "__main__"
+
+
 def _slot() -> Slotted:
     made = Slotted()
     made.value = [1]
@@ -68,6 +78,8 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "list with a class of its own": (lambda: Numbers([1]), lambda x: x.append(2)),
     "closure": (_counter, lambda x: x().append(1)),
     "date": (lambda: [dt.date(2020, 1, 1)], lambda x: x.__setitem__(0, dt.date(2020, 1, 2))),
+    "decimal": (lambda: [decimal.Decimal(1)], lambda x: x.__setitem__(0, decimal.Decimal(2))),
+    "identifier": (lambda: [uuid.UUID(int=1)], lambda x: x.__setitem__(0, uuid.UUID(int=2))),
     "array": (lambda: np.arange(6.0), lambda x: x.__setitem__(2, 9)),
     "array by a view": (lambda: np.arange(6.0), lambda x: x[2:].sort(axis=0) or x[3:4].fill(7)),
     "shape of an array": (lambda: np.arange(6.0), lambda x: x.resize((2, 3), refcheck=False)),
@@ -142,6 +154,7 @@ def test_no_code_of_the_notebook_runs() -> None:
 
 def test_what_c_code_holds_and_what_is_cut_are_not_complete() -> None:
     assert not look(iter([1])).complete
+    assert not look(Elsewhere()).complete  # a method of it may change what stands in its module
     assert not look(threading.Lock()).complete
     assert not look(np.random.default_rng(1)).complete
     assert not look(np.zeros(80_000_000, dtype="u1"), seconds=0.01).complete
