@@ -58,6 +58,13 @@ def test_without_an_earlier_run_it_is_not_compared(tmp_path: Path) -> None:
     assert proven(job(tmp_path, "print(1)")).proof.status == "ran, not compared"
 
 
+def test_what_display_shows_in_a_kernel_is_not_compared(tmp_path: Path) -> None:
+    made = job(tmp_path, "display(1)\nprint(2)", printed="2\n")
+    assert str(proven(made).proof) == "ran, not compared: the kernel keeps nothing of what display() shows"
+    file = job(tmp_path, "display(1)\nprint(2)", printed="1\n2\n", kernel=False)
+    assert str(proven(file).proof) == "proven"
+
+
 def test_random_numbers_and_the_clock_are_told_from_a_fault(tmp_path: Path) -> None:
     settled = proven(job(tmp_path, "import time\nprint(time.time_ns())", printed="1\n"))
     assert str(settled.proof) == "not proven: it is random or depends on the clock: two runs differ"
@@ -256,3 +263,17 @@ def test_only_a_cell_has_a_proof(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="only a cell's program"):
         verify.checked(made, stages.prepare(made))
     assert not verify.is_wanted(made)
+
+
+def test_no_credential_is_in_what_a_proof_says(tmp_path: Path) -> None:
+    from tests.fakes.credentials import fakes
+
+    token = next(fake.value for fake in fakes() if fake.kind == "github-pat")
+    (tmp_path / "in.txt").write_text(token)
+    window = Watcher()
+    made = job(tmp_path, "print('no such text')", printed=f"{token}\n", builder=Recorder())
+    result = driver.drive(made, [window])
+    assert result.proof is not None
+    assert result.proof.status == "differs"
+    assert "****" in result.proof.why
+    assert token not in str(result.proof) + str(window.events)
