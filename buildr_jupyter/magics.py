@@ -69,6 +69,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
+        self._proofs: dict[str, Any] = {}
         self._setting_warnings: tuple[BuildWarning, ...] = ()
         self.builds = Builds(shell, self._write)
 
@@ -184,7 +185,9 @@ class ContainerizeMagics(Magics, Configurable):
             namespace=self.shell.user_ns,
         )
         interpreter, warnings = Interpreter.current(), self._setting_warnings
-        return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings)
+        return Job(
+            source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings, proofs=self._proofs
+        )
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:
         from buildr_jupyter.notebook.cells import mark_stale, read_notebook

@@ -30,7 +30,7 @@ from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import push_notice
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
-from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, stream_check
+from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.secretscan import scan as guard
@@ -109,6 +109,8 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
             return (yield from stream_rest(job, settled.assembly, cancel, started, settled))
         if not is_wanted(job):
             return (yield from stream_rest(job, assembly, cancel, started))
+        if (known := recall(job, assembly)) is not None:
+            return (yield from stream_rest(job, known.assembly, cancel, started, known))
         with Proving(job, assembly, cancel) as proving:
             return (yield from stream_rest(job, assembly, cancel, started, proving))
 

@@ -211,6 +211,29 @@ def test_what_was_widened_is_built_again_and_said(tmp_path: Path) -> None:
     assert said == ["the program was made again with in.txt: the program asked for it"]
 
 
+def test_a_kernel_remembers_what_it_proved(tmp_path: Path) -> None:
+    """The same cell again is built as it was widened, at once; a file that changed is another program."""
+    (tmp_path / "in.txt").write_text("inside")
+    code = "import base64\nprint(open(base64.b64decode('aW4udHh0')).read()[:6])"
+    first = Recorder()
+    made = replace(job(tmp_path, code, printed="inside\n", builder=first), proofs={})
+    driver.drive(made, [])
+    again = Recorder()
+    window = Watcher()
+    result = driver.drive(replace(made, builder=again), [window])
+    assert [request.plan.content_digest for request in again.requests] == [first.requests[-1].plan.content_digest]
+    assert (str(result.proof), result.proof and result.proof.widened) == (
+        "proven", ("in.txt: the program asked for it",),
+    )  # fmt: skip
+    assert not any(isinstance(event, StageUpdate) and event.stage == "proof" for event in window.events)
+    (tmp_path / "in.txt").write_text("inside, changed")
+    changed = Recorder()
+    driver.drive(replace(made, builder=changed), [])
+    assert len(changed.requests) == 2
+    other = replace(made.source, target=replace(made.source.target, stdout="other\n"))  # type: ignore[union-attr]
+    assert verify.recall(replace(made, source=other), stages.prepare(made)) is None
+
+
 @pytest.mark.parametrize("asked", ["publish", "run"])
 def test_what_differs_is_neither_pushed_nor_run(tmp_path: Path, asked: str) -> None:
     builder = Recorder()
