@@ -151,8 +151,11 @@ def stream_rest(
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
         assembly = proof.assembly
+    building = job
+    if isinstance(proof, Settled) and proof.proof.status == "differs":  # nor by a builder that pushes while it builds
+        building = replace(job, options=replace(job.options, publish=False))
     with _stage("build"):
-        result = yield from _stream_build(job, assembly, refs, cancel)
+        result = yield from _stream_build(building, assembly, refs, cancel)
     if isinstance(proof, Proving):
         settled = yield from _stream_settled(proof, assembly)
         if settled.widened:

@@ -15,6 +15,7 @@ from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.errors import Cancelled, ExportError, OptionError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine, StageUpdate
+from buildr_jupyter.model.capabilities import Capabilities
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver, stages, verify
@@ -249,6 +250,27 @@ def test_what_differs_is_neither_pushed_nor_run(tmp_path: Path, asked: str) -> N
     )
     driver.drive(again, [])
     assert pushed.published[0] == "reg.example/app:latest"
+
+
+class Pusher(Recorder):
+    """A builder that pushes while it builds."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(pushes_while_building=True)
+
+
+@pytest.mark.parametrize(("printed", "pushes"), [("2\n", 3), ("1\n", 0)])
+def test_a_builder_that_pushes_while_it_builds_waits(tmp_path: Path, printed: str, pushes: int) -> None:
+    builder = Pusher()
+    made = job(
+        tmp_path, "print(2)", printed=printed, builder=builder, name="reg.example/app", tags=("1", "2"), publish=True
+    )
+    if pushes:
+        driver.drive(made, [])
+    else:
+        with pytest.raises(ExportError, match="neither pushed nor run"):
+            driver.drive(made, [])
+    assert [type(output).__name__ for output in builder.requests[0].outputs].count("Push") == pushes
 
 
 def test_a_push_waits_for_the_proof_and_goes_on_where_it_cannot_be_had(tmp_path: Path) -> None:
