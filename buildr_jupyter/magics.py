@@ -122,6 +122,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
+        self._proofs: dict[str, Any] = {}
         self._setting_warnings: tuple[BuildWarning, ...] = ()
         self._made_here: set[str] = set()
         self._returned: dict[int | None, tuple[str, ...]] = {}
@@ -309,7 +310,7 @@ class ContainerizeMagics(Magics, Configurable):
         interpreter, warnings = Interpreter.current(), self._setting_warnings
         return Job(
             source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
-            made_here=self._made_here,
+            made_here=self._made_here, proofs=self._proofs,
         )  # fmt: skip
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:

@@ -104,8 +104,8 @@ def _tops(distributions: Iterable[Distribution]) -> set[tuple[Path, str]]:
     """Return the top-level folders and files of distributions; a RECORD's first column up to the first ``/``."""
     found = set()
     for one in distributions:
-        for match in re.finditer(r"^\"?([^/,\"\n]+)", one.record, re.MULTILINE):
-            found.add((one.site, match[1]))
+        names = set(re.findall(r"^\"?([^/,\"\n]+)", one.record, re.MULTILINE))
+        found |= {(one.site, top) for top in names}
         found |= {(one.site, top) for top in one.top_level}
     return found
 

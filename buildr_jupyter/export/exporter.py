@@ -265,17 +265,22 @@ class Making(Carried):
                 continue  # the check of the dialect brings it
             if hint is not None and name != "__":
                 raise DialectError(f"{where}: {name!r} is there only in a running kernel", hint=hint)
-            if name == "display":
-                self.added.append(("display", 1, _DISPLAY))
-            elif self.flow.star or sliced.everything is not None:
+            if name == "display" or self.flow.star or sliced.everything is not None:
                 continue
-            elif line is not None and need.by.run == self.last and name not in self.params:
+            if line is not None and need.by.run == self.last and name not in self.params:
                 raise UnboundName(
                     f"{where}: nothing supplies the name {name!r}: no cell that ran before gives it a value",
                     hint=f"run the cell that does, or make it an input of the image: --param {name}",
                 )
-            elif name not in self.params:
+            if name not in self.params:
                 self.warnings.append(BuildWarning(f"{where}: nothing supplies the name {name!r}"))
+        # Not by what is unresolved: a kernel has it among its builtins, an image's Python has not.
+        if any(
+            "display" in statement.facts.reads and self.flow.before("display", statement.number) is None
+            for statement in sliced.kept
+            if statement.facts is not None
+        ):
+            self.added.append(("display", 1, _DISPLAY))
         if sliced.everything is not None and not self.options.widening.everything:
             where = f"{self.title(sliced.everything.run)}, line {sliced.everything.line}"
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))

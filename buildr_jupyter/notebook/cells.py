@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from buildr_jupyter.errors import NotebookError
 from buildr_jupyter.notebook.observed import Observed
+from buildr_jupyter.notebook.outputs import is_text
 from buildr_jupyter.notebook.parse_cache import collector_paused, parses
 
 __all__ = [
@@ -303,7 +304,9 @@ def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
     for output in outputs:
         if output.get("output_type") == "stream" and output.get("name") == "stdout":
             parts.append(_text(output.get("text")))
-        elif output.get("output_type") in ("execute_result", "pyout"):
+        elif output.get("output_type") in ("execute_result", "pyout") or (
+            output.get("output_type") == "display_data" and is_text(_mapping(output.get("data")))
+        ):
             parts.append(_text(_mapping(output.get("data")).get("text/plain")) + "\n")
     return "".join(parts)
 

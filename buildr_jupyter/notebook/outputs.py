@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["how_many", "printed"]
+__all__ = ["how_many", "is_text", "printed"]
 
 
 def _under(shell: Any, count: int | None) -> list[Any]:
@@ -22,6 +22,11 @@ def how_many(shell: Any, count: int) -> int:
     return len(_under(shell, count))
 
 
+def is_text(bundle: Mapping[str, Any]) -> bool:
+    """Tell whether what was displayed is a text to a program, neither a picture, which becomes a file, nor a widget."""
+    return "text/plain" in bundle and not any(kind.startswith(("image/", "application/vnd.")) for kind in bundle)
+
+
 def printed(shell: Any, count: int | None, start: int = 0) -> str | None:
     """Return what a run printed, and its value; None where nothing is kept. ``start`` outputs are another's."""
     found = _under(shell, count)[start:]
@@ -31,6 +36,8 @@ def printed(shell: Any, count: int | None, start: int = 0) -> str | None:
     for output in found:
         if output.output_type == "out_stream":
             parts.append("".join(output.bundle.get("stream") or ()))
-        elif output.output_type == "execute_result":
+        elif output.output_type == "execute_result" or (
+            output.output_type == "display_data" and is_text(output.bundle)
+        ):
             parts.append(f"{output.bundle.get('text/plain', '')}\n")
     return "".join(parts)

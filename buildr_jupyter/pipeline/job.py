@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter.config.options import Options
@@ -34,6 +34,8 @@ class Job:
     """Where the notebook is, for the key of its context folder; in no image."""
     by_docker_rules: bool = False
     """A repository without a registry is one on Docker Hub: what the seed's decorator means by it."""
+    proofs: MutableMapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """What a kernel remembers of programs that were proven (``pipeline/verify.py``); None: nothing."""
     warnings: tuple[BuildWarning, ...] = ()
     """What was learned before: settings files and options of the notebook's line that do not count."""
 

@@ -30,7 +30,7 @@ from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import Job, _builder
 from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
-from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, stream_check
+from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.secretscan import scan as guard
@@ -111,6 +111,8 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
             return (yield from stream_rest(job, settled.assembly, cancel, started, settled))
         if not is_wanted(job):
             return (yield from stream_rest(job, assembly, cancel, started))
+        if (known := recall(job, assembly)) is not None:
+            return (yield from stream_rest(job, known.assembly, cancel, started, known))
         with Proving(job, assembly, cancel) as proving:
             return (yield from stream_rest(job, assembly, cancel, started, proving))
 
@@ -151,8 +153,11 @@ def stream_rest(
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
         assembly = proof.assembly
+    building = job
+    if isinstance(proof, Settled) and proof.proof.status == "differs":  # nor by a builder that pushes while it builds
+        building = replace(job, options=replace(job.options, publish=False))
     with _stage("build"):
-        result = yield from _stream_build(job, assembly, refs, cancel)
+        result = yield from _stream_build(building, assembly, refs, cancel)
     if isinstance(proof, Proving):
         settled = yield from _stream_settled(proof, assembly)
         if settled.widened:

@@ -6,6 +6,7 @@ another plan, which is guarded and built like any other.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -33,9 +34,10 @@ from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.process.workers import Task, run_soon
 from buildr_jupyter.secretscan import scan as guard
 
-__all__ = ["Proving", "Settled", "checked", "is_wanted", "iter_said", "prove", "stream_check"]
+__all__ = ["Proving", "Settled", "checked", "is_wanted", "iter_said", "prove", "recall", "stream_check"]
 
 _ROUNDS = 8
+_REMEMBERED = 200
 _TIMES = 3
 """All runs together take no longer than so many times the limit of one."""
 _NO_PROGRAM = "only a cell's program can be proven"
@@ -52,6 +54,54 @@ class Settled:
     def widened(self) -> bool:
         """Tell whether the plan is another one than the first."""
         return bool(self.proof.widened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A program that was proven."""
+
+    widening: Widening
+    content_digest: str
+    proof: Proof
+
+
+def _expected(source: CellSource) -> tuple[str | None, bool]:
+    """Return what the cell's last run printed, where that is known, and whether what is known has gaps.
+
+    A kernel publishes what display() shows and keeps none of it.
+    """
+    has_gaps = source.namespace is not None and "display" in header_and_body(source.target.source)[1]
+    return (None if has_gaps else source.target.stdout), has_gaps
+
+
+def _key(assembly: Assembly, expected: str | None) -> str:
+    return hashlib.sha256(f"{assembly.plan.content_digest}\0{expected!r}".encode(errors="surrogatepass")).hexdigest()
+
+
+def recall(job: Job, assembly: Assembly) -> Settled | None:
+    """Return the proof that this kernel made of the same program and the same last run; None where there is none.
+
+    Files that the program was widened with are read anew: where one has changed, the proof does not count.
+    """
+    if job.proofs is None or not isinstance(job.source, CellSource):
+        return None
+    known: _Known | None = job.proofs.get(_key(assembly, _expected(job.source)[0]))
+    if known is None:
+        return None
+    made = assembly if known.widening == Widening() else _assemble(job, known.widening)
+    if made is None or made.plan.content_digest != known.content_digest:
+        return None
+    return Settled(made, known.proof)
+
+
+def _assemble(job: Job, widening: Widening) -> Assembly | None:
+    """Return the widened plan, guarded; None where it cannot be made, or where something in it must not leave."""
+    try:
+        made = assemble(job.source, job.options, job.interpreter, job.environ, widening=widening)
+        guard.check(made.plan, job.environ, allow=job.options.allow_secrets)
+    except BuildrError:
+        return None
+    return made
 
 
 def is_wanted(job: Job) -> bool:
@@ -114,13 +164,23 @@ class _Search:
 
     def __init__(self, job: Job, source: CellSource, cancel: CancelToken) -> None:
         self.job, self.source, self.cancel = job, source, cancel
-        self.expected = source.target.stdout
+        self.expected, self.has_gaps = _expected(source)
         self.installed = Installed(job.interpreter, first=[source.folder])
         self.limit_s = job.options.check_time_s
         self.began = time.monotonic()
         self.took_s = 0.0
+        self.widening = Widening()
 
     def settle(self, assembly: Assembly) -> Settled:
+        settled = self._settle(assembly)
+        if self.job.proofs is not None and self.job.source is self.source and settled.proof.holds:
+            while len(self.job.proofs) >= _REMEMBERED:
+                del self.job.proofs[next(iter(self.job.proofs))]
+            known = _Known(self.widening, settled.assembly.plan.content_digest, settled.proof)
+            self.job.proofs[_key(assembly, self.expected)] = known
+        return settled
+
+    def _settle(self, assembly: Assembly) -> Settled:
         first = self._run(assembly)
         if isinstance(first, NoBarrier):
             return Settled(assembly, Proof("not proven", f"no barrier: {first.why}"))
@@ -149,7 +209,7 @@ class _Search:
         if place is None:
             return None
         now, self.job = self.job, replace(self.job, source=replace(self.source, runs=(*runs[:place], target)))
-        made = self._assemble(Widening())
+        made = _assemble(self.job, Widening())
         tried = self._run(made) if made is not None and not _same_program(made, assembly) else None
         if made is None or not isinstance(tried, Trial) or not (then := self._judge(tried)).holds:
             self.job = now
@@ -164,6 +224,7 @@ class _Search:
         return self._settled(assembly, replace(proof, status="ran, not compared", why=why), Widening())
 
     def _settled(self, assembly: Assembly, proof: Proof, widening: Widening) -> Settled:
+        self.widening = widening
         return Settled(assembly, replace(proof, widened=widening.why, duration_s=round(self.took_s, 3)))
 
     def _widen(
@@ -175,7 +236,7 @@ class _Search:
             for wider in next_widenings(trial, str(proof.why), widening, self._surroundings(assembly)):
                 if self._time_is_up():
                     return fallback
-                made = self._assemble(wider)
+                made = _assemble(self.job, wider)
                 if made is None or _same_program(made, assembly):
                     continue
                 tried = self._run(made)
@@ -208,16 +269,6 @@ class _Search:
         located = self.installed.locate(module)
         return located is not None and bool(self.installed.owners(located))
 
-    def _assemble(self, widening: Widening) -> Assembly | None:
-        """Return the widened plan, guarded; None where it cannot be made, or where something in it must not leave."""
-        job = self.job
-        try:
-            made = assemble(job.source, job.options, job.interpreter, job.environ, widening=widening)
-            guard.check(made.plan, job.environ, allow=job.options.allow_secrets)
-        except BuildrError:
-            return None
-        return made
-
     def _run(self, assembly: Assembly) -> Trial | NoBarrier:
         plan, interpreter = assembly.plan, self.job.interpreter
         with Scratch(large=True) as scratch:
@@ -239,7 +290,10 @@ class _Search:
         return tried
 
     def _judge(self, trial: Trial) -> Proof:
-        return judge(trial, self.expected, self.limit_s)
+        proof = judge(trial, self.expected, self.limit_s)
+        if self.has_gaps and proof.status == "ran, not compared":
+            return replace(proof, why="the kernel keeps nothing of what display() shows")
+        return proof
 
     def _differs_each_time(self, assembly: Assembly, first: Trial) -> bool:
         """Tell whether a second run prints something else than the first."""

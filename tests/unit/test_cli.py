@@ -215,12 +215,12 @@ def test_the_check_runs_before_a_build_and_stops_it(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize app\nprint(1)\nraise SystemExit(3)")
     status, out, err = run("build", str(path), "--check", "--json", "--base", "kernel")
     (record,) = records(out)
-    assert (status, record["stage"], record["image"]) == (1, "export", None)
-    assert "--check: the program ended with status 3" in record["error"]["message"]
+    assert (status, record["stage"], record["image"]) == (1, "proof", None)
+    assert "--check: the program is not proven: it ended with status 3" in record["error"]["message"]
     path = notebook(tmp_path, "%%containerize app\nprint(1)")
     status, out, err = run("build", str(path), "--check", "--base", "kernel")
     assert status == 0, err
-    assert "check: the program ended with status 0" in err
+    assert "check: proof: ran, not compared: no run of this cell is known" in err
 
 
 def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from buildr_jupyter.events.codec import from_line, to_line
 from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput, StageUpdate, TransferUpdate
 from buildr_jupyter.model.plan import FileNote, NameNote, Requirement
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.request import PortBinding
 from buildr_jupyter.model.result import BuildResult, RunResult
 
@@ -75,3 +76,8 @@ def test_errors_come_back_with_what_they_say(name: str) -> None:
 def test_anything_else_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         from_line(line)
+
+
+def test_a_proof_comes_back() -> None:
+    result = BuildResult("app", proof=Proof("differs", "line 1", ("everything that ran before: line 1",), "x", 0.5))
+    assert from_line(to_line(result)) == result

@@ -15,6 +15,7 @@ from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.errors import Cancelled, ExportError, OptionError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine, StageUpdate
+from buildr_jupyter.model.capabilities import Capabilities
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver, stages, verify
@@ -56,6 +57,13 @@ def test_a_program_that_prints_the_same_is_proven(tmp_path: Path) -> None:
 
 def test_without_an_earlier_run_it_is_not_compared(tmp_path: Path) -> None:
     assert proven(job(tmp_path, "print(1)")).proof.status == "ran, not compared"
+
+
+def test_what_display_shows_in_a_kernel_is_not_compared(tmp_path: Path) -> None:
+    made = job(tmp_path, "display(1)\nprint(2)", printed="2\n")
+    assert str(proven(made).proof) == "ran, not compared: the kernel keeps nothing of what display() shows"
+    file = job(tmp_path, "display(1)\nprint(2)", printed="1\n2\n", kernel=False)
+    assert str(proven(file).proof) == "proven"
 
 
 def test_random_numbers_and_the_clock_are_told_from_a_fault(tmp_path: Path) -> None:
@@ -204,6 +212,29 @@ def test_what_was_widened_is_built_again_and_said(tmp_path: Path) -> None:
     assert said == ["the program was made again with in.txt: the program asked for it"]
 
 
+def test_a_kernel_remembers_what_it_proved(tmp_path: Path) -> None:
+    """The same cell again is built as it was widened, at once; a file that changed is another program."""
+    (tmp_path / "in.txt").write_text("inside")
+    code = "import base64\nprint(open(base64.b64decode('aW4udHh0')).read()[:6])"
+    first = Recorder()
+    made = replace(job(tmp_path, code, printed="inside\n", builder=first), proofs={})
+    driver.drive(made, [])
+    again = Recorder()
+    window = Watcher()
+    result = driver.drive(replace(made, builder=again), [window])
+    assert [request.plan.content_digest for request in again.requests] == [first.requests[-1].plan.content_digest]
+    assert (str(result.proof), result.proof and result.proof.widened) == (
+        "proven", ("in.txt: the program asked for it",),
+    )  # fmt: skip
+    assert not any(isinstance(event, StageUpdate) and event.stage == "proof" for event in window.events)
+    (tmp_path / "in.txt").write_text("inside, changed")
+    changed = Recorder()
+    driver.drive(replace(made, builder=changed), [])
+    assert len(changed.requests) == 2
+    other = replace(made.source, target=replace(made.source.target, stdout="other\n"))  # type: ignore[union-attr]
+    assert verify.recall(replace(made, source=other), stages.prepare(made)) is None
+
+
 @pytest.mark.parametrize("asked", ["publish", "run"])
 def test_what_differs_is_neither_pushed_nor_run(tmp_path: Path, asked: str) -> None:
     builder = Recorder()
@@ -219,6 +250,27 @@ def test_what_differs_is_neither_pushed_nor_run(tmp_path: Path, asked: str) -> N
     )
     driver.drive(again, [])
     assert pushed.published[0] == "reg.example/app:latest"
+
+
+class Pusher(Recorder):
+    """A builder that pushes while it builds."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(pushes_while_building=True)
+
+
+@pytest.mark.parametrize(("printed", "pushes"), [("2\n", 3), ("1\n", 0)])
+def test_a_builder_that_pushes_while_it_builds_waits(tmp_path: Path, printed: str, pushes: int) -> None:
+    builder = Pusher()
+    made = job(
+        tmp_path, "print(2)", printed=printed, builder=builder, name="reg.example/app", tags=("1", "2"), publish=True
+    )
+    if pushes:
+        driver.drive(made, [])
+    else:
+        with pytest.raises(ExportError, match="neither pushed nor run"):
+            driver.drive(made, [])
+    assert [type(output).__name__ for output in builder.requests[0].outputs].count("Push") == pushes
 
 
 def test_a_push_waits_for_the_proof_and_goes_on_where_it_cannot_be_had(tmp_path: Path) -> None:
@@ -256,3 +308,17 @@ def test_only_a_cell_has_a_proof(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="only a cell's program"):
         verify.checked(made, stages.prepare(made))
     assert not verify.is_wanted(made)
+
+
+def test_no_credential_is_in_what_a_proof_says(tmp_path: Path) -> None:
+    from tests.fakes.credentials import fakes
+
+    token = next(fake.value for fake in fakes() if fake.kind == "github-pat")
+    (tmp_path / "in.txt").write_text(token)
+    window = Watcher()
+    made = job(tmp_path, "print('no such text')", printed=f"{token}\n", builder=Recorder())
+    result = driver.drive(made, [window])
+    assert result.proof is not None
+    assert result.proof.status == "differs"
+    assert "****" in result.proof.why
+    assert token not in str(result.proof) + str(window.events)
