@@ -45,7 +45,8 @@ class Evidence:
         found = facts.origins & {FRESH}
         for generator in GENERATORS:
             state = self._state(generator)
-            if f"{UNSEEDED}{generator}" in facts.origins:
+            none = f"@rng:{generator}" in facts.binds and _seeds_with_none(statement.node)
+            if none or f"{UNSEEDED}{generator}" in facts.origins:
                 self._unseeded |= state
             if generator in facts.origins and (not state or state & self._unseeded):
                 found.add(generator)
@@ -140,6 +141,16 @@ class Evidence:
 def _facts(statement: Statement) -> Effects:
     assert statement.facts is not None
     return statement.facts
+
+
+def _seeds_with_none(node: ast.AST) -> bool:
+    """Tell whether a seed is ``None``, which stands for none."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and ast.unparse(inner.func).endswith("seed"):
+            given = [*inner.args, *(keyword.value for keyword in inner.keywords)]
+            if any(isinstance(value, ast.Constant) and value.value is None for value in given):
+                return True
+    return False
 
 
 def _names(facts: Effects) -> set[str]:

@@ -88,8 +88,9 @@ def test_draws_that_come_again_and_that_do_not() -> None:
     draw = ("x = random.random()", seen(bound="x", generators="random"))
     assert look([RANDOM, draw, ("x", None)])[0].unrepeatable == {1: {"random"}}
     assert look([RANDOM, SEED, draw, ("x", None)])[0].unrepeatable == {}
-    again = ("random.seed()", seen(generators="random"))
-    assert look([RANDOM, SEED, again, draw, ("x", None)])[0].unrepeatable == {3: {"random"}}
+    for text in ("random.seed()", "random.seed(None)", "random.seed(a=None)"):
+        again = (text, seen(generators="random"))
+        assert look([RANDOM, SEED, again, draw, ("x", None)])[0].unrepeatable == {3: {"random"}}
     assert look([RANDOM, ("x = random.random()", None), ("x", None)])[0].unrepeatable == {1: {"random"}}
     quiet = ("x = random.random() if 0 else 1", seen(bound="x"))
     assert look([RANDOM, quiet, ("x", None)])[0].unrepeatable == {1: set()}
