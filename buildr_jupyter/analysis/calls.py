@@ -511,7 +511,12 @@ class Calls(Library):
         self._parts_called(objs)
         if not _is_in_tables(receiver):
             return self._unknown_method(receiver, name, args, given)
-        changes = "inplace" in keywords or "out" in keywords
+        changes = (
+            "inplace" in keywords
+            or "out" in keywords
+            or any(name in known.CHANGES_BY_TYPE.get(obj.typ or "", ()) for obj in objs)
+            or any(obj.typ == "rng" for obj in objs)
+        )
         if "out" in keywords:
             self.change_deep(keywords["out"].objs)
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:

@@ -141,7 +141,7 @@ class Library(Expressions, World):
                 self.methods_called(obj)
         if path in LOADERS:
             read_all(self, ("class",))
-        if not builtin and root not in TEXT_BLIND and path not in RUNNERS:
+        if path == "pandas.eval" or (not builtin and root not in TEXT_BLIND and path not in RUNNERS):
             read_named(self, given)
         if path == "setattr" and args[0].path == "__main__" and len(args) > 2:
             Namespace(self).bind(args[1], args[2])

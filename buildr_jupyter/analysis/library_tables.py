@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "ATOMIC_BUILTINS",
+    "CHANGES_BY_TYPE",
     "CONSUMING_BUILTINS",
     "FILE_HANDLES",
     "FILE_READERS",
@@ -264,6 +265,9 @@ PURE_METHODS = (
     | _words("read_bytes mkdir touch unlink rmdir tofile")
 ) - _words("register")
 """Methods that leave their receiver alone, unless called with ``inplace=`` or ``out=``."""
+
+CHANGES_BY_TYPE = {"ndarray": _words("partition sort fill put resize itemset setflags setfield byteswap")}
+"""Methods that change an object of this type, though another type's of that name change nothing."""
 
 FRESH_METHODS = (
     _words(" ".join((_STR, _NUMBERS, _ESTIMATORS)))

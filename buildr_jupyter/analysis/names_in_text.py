@@ -58,7 +58,7 @@ def join_texts(parts: Iterable[AbstractValue]) -> AbstractValue:
     text = "".join(texts)
     if len(text) > _MAX_CHARS:
         return AbstractValue(typ="str")
-    return AbstractValue(const=None if GAP in text else text, typ="str", text=text)
+    return AbstractValue(const=None if GAP in text else text, typ="str", text=text if text.strip(GAP) else None)
 
 
 def name_pattern(value: AbstractValue) -> re.Pattern[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects
 from buildr_jupyter.analysis.definitions import Definitions
+from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
 
 __all__ = ["Flow"]
@@ -98,6 +99,8 @@ class Flow(Definitions):
             names.bind(self.eval(target.slice), value)
             return
         base = self.eval(target.value)
+        if base.path == "builtins" and isinstance(target, ast.Attribute):
+            Namespace(self).bind(AbstractValue(const=target.attr), value)
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module
         if isinstance(target, ast.Subscript):

@@ -371,7 +371,9 @@ class Making(Carried):
         for statement in sliced.kept:
             title = self.title(statement.run)
             uses = import_uses(statement.node, title)
-            if statement.number in for_effect:  # nothing reads what it binds: it may be there for nothing
+            if (
+                statement.number in for_effect and statement.run != self.last
+            ):  # nothing reads what it binds: it may be there for nothing
                 uses = [replace(use, optional=True) for use in uses]
             found.extend(uses)
         pandas = any(use.module.partition(".")[0] == "pandas" for use in found)

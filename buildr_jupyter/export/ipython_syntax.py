@@ -316,7 +316,7 @@ def edited(source: str, edits: list[tuple[ast.expr, str]]) -> str:
 def kernel_name_hint(name: str) -> str | None:
     """Return the way out for a name that only the kernel supplies; None for other names."""
     if name == "input":
-        return "nobody answers in an image: give the value by --param, or take it by --snapshot NAME"
+        return "nobody answers in an image: ask in another cell, and give its name by --param, or by --snapshot NAME"
     if name == "get_ipython":
         return "nothing of IPython is in the image: write the line in plain Python"
     if re.fullmatch(r"_{1,3}|_\d+|_i+|_i\d+|In|Out|_oh|_ih|_dh", name):

@@ -30,9 +30,8 @@ c|    os.chdir(folder); sys.path[0] = os.getcwd()
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
 f|        for number in pyplot.get_fignums() if (pyplot := sys.modules.get("matplotlib.pyplot")) else ():
 f|            try:
-f|                own and os.makedirs(to, exist_ok=True)
-f|                place = f"{{to}}/figure-{{next(drawn)}}.png" if own else io.BytesIO()
-f|                pyplot.figure(number).savefig(place, bbox_inches="tight")
+f|                file = os.makedirs(to, exist_ok=True) or f"{{to}}/figure-{{next(drawn)}}.png" if own else io.BytesIO()
+f|                pyplot.figure(number).savefig(file, bbox_inches="tight")
 f|            except Exception as error: print("buildr: a figure is not kept:", error, file=sys.stderr)
 f|            pyplot.close(number)  # as a notebook does at show() and at the end of each cell
 f|    agg = property(lambda _: vars(__import__("matplotlib.backends.backend_agg", fromlist="*")) | {{"show": show}})
@@ -41,12 +40,10 @@ f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_
 r|    def give():
 r|        try: scope["_buildr_returns"]["write"](scope, {returns!r}, scope["_buildr_output"])
 r|        except Exception as error: sys.exit(print("buildr: --return", error, file=sys.stderr) or 1)
-    del scope["__file__"]  # a notebook has none
     blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
     stdout = scope["_buildr_stdout"] = os.dup(1); os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-a|    async def run(code, value=None):  # in the loop, as in a kernel: what makes a task needs one, too
-a|        value = eval(code, scope); code.co_flags & 128 and await value
+a|    async def run(code): value = eval(code, scope); code.co_flags & 128 and await value  # in the loop, as in a kernel
     for block in blocks:
         (name, line, text), previous = re.match(r"(.*), line (\\d+)\\n([^\\0]*)", block).groups(), name
 h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no file: await, a late __future__
@@ -63,15 +60,15 @@ a|            loop.run_until_complete(run(code))
         except BaseException as error:
 r|            if own and isinstance(error, SystemExit) and not error.code: give()
             if own and isinstance(error, SystemExit): raise
-            trace = error.__traceback__
-            while trace.tb_next and trace.tb_frame.f_code.co_filename != name: trace = trace.tb_next  # not our frames
-            failed = traceback.print_exception(error.with_traceback(trace)) or name
+            while (at := error.__traceback__).tb_next and at.tb_frame.f_code.co_filename != name:
+                error.__traceback__ = at.tb_next
+            failed = traceback.print_exception(error) or name
 x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
 n|            if own or isinstance(error, KeyboardInterrupt): sys.exit((130, 1)[isinstance(error, Exception)])
 f|    show()
 r|    give()
 _buildr_run = type(_buildr_run)(_buildr_run.__code__, dict(globals()), "", (0, "", ""))  # the notebook may bind len
-raise SystemExit(_buildr_run(globals()))  # all that follows was run by this
+del __file__; raise SystemExit(_buildr_run(globals()))  # a notebook has none; all that follows was run by this
 """
 
 

@@ -527,8 +527,8 @@ def try_28(world: World) -> None:
 
 @trial("export.ipython_syntax", "nobody answers in an image")
 def try_29(world: World) -> None:
+    hint = world.hint(lambda: world.plan("print(input())"))
     cells = ("n = input()", "print(n)")
-    hint = world.hint(lambda: world.plan(*cells))
     assert re.findall("--[a-z]+", hint) == ["--param", "--snapshot"]
     assert world.plan(*cells, words=("--snapshot", "n"), kernel={"n": "x"}).program
     assert world.plan(*cells, words=("--param", "n=x")).program

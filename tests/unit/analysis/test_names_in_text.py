@@ -1,0 +1,32 @@
+"""Names in texts: what is known of a text, and which names it says."""
+
+from __future__ import annotations
+
+import ast
+
+from buildr_jupyter.analysis.abstract_values import AbstractValue
+from buildr_jupyter.analysis.names_in_text import GAP, annotation_names, join_texts, name_pattern
+
+
+def test_parts_that_are_known_make_a_text() -> None:
+    assert join_texts([AbstractValue(const="df_"), AbstractValue(const="a")]).const == "df_a"
+    joined = join_texts([AbstractValue(const="df_"), AbstractValue()])
+    assert (joined.const, joined.text) == (None, f"df_{GAP}")
+
+
+def test_a_text_that_doubles_from_line_to_line_is_let_go() -> None:
+    value = AbstractValue(const="ab" * 1000)
+    for _ in range(20):
+        value = join_texts([value, value])
+    assert (value.const, value.text) == (None, None)
+
+
+def test_the_names_that_a_text_may_be() -> None:
+    pattern = name_pattern(join_texts([AbstractValue(const="df_"), AbstractValue()]))
+    assert [bool(pattern.fullmatch(name)) for name in ("df_a", "df_", "other")] == [True, True, False]
+
+
+def test_annotations_that_are_texts_name_what_they_hold() -> None:
+    written = [ast.parse(text, mode="eval").body for text in ("'Item'", "list['Line']", "int")]
+    assert list(annotation_names(written, all_are_texts=False)) == ["Item", "Line"]
+    assert sorted(annotation_names(written, all_are_texts=True)) == ["Item", "Line", "int", "list"]
