@@ -23,7 +23,7 @@ def _buildr_run(scope, own, name, failed):
     import ast, codeop, io, itertools, linecache, os, re, signal, sys, traceback
     if os.getpid() == 1 and (pid := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
         for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(pid, number))
-        os._exit(c if (c := next(os.waitstatus_to_exitcode(s) for p, s in iter(os.wait, 0) if p == pid)) >= 0 else 128 - c)
+        os._exit(next(c if (c := os.waitstatus_to_exitcode(s))>=0 else 128-c for p, s in iter(os.wait, 0) if p == pid))
 c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
 c|    os.chdir(folder); sys.path[0] = os.getcwd()
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
