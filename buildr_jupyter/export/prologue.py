@@ -21,10 +21,9 @@ _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own, name, failed):
     import ast, codeop, io, itertools, linecache, os, re, signal, sys, traceback
-    if os.getpid() == 1 and (child := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
-        for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(child, number))
-        code = next(os.waitstatus_to_exitcode(status) for pid, status in iter(os.wait, None) if pid == child)
-        os._exit(code if code >= 0 else 128 - code)
+    if os.getpid() == 1 and (pid := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
+        for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(pid, number))
+        os._exit(next(c if (c := os.waitstatus_to_exitcode(s))>=0 else 128-c for p, s in iter(os.wait, 0) if p == pid))
 c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
 c|    os.chdir(folder); sys.path[0] = os.getcwd()
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
@@ -57,14 +56,13 @@ f|        name == previous or show()
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)
 p|            eval(code, scope)
 a|            loop.run_until_complete(run(code))
-        except BaseException as error:
-r|            if own and isinstance(error, SystemExit) and not error.code: give()
-            if own and isinstance(error, SystemExit): raise
-            while (at := error.__traceback__).tb_next and at.tb_frame.f_code.co_filename != name:
-                error.__traceback__ = at.tb_next
-            failed = traceback.print_exception(error) or name
-x|            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-n|            if own or isinstance(error, KeyboardInterrupt): sys.exit((130, 1)[isinstance(error, Exception)])
+        except BaseException as e:
+r|            if own and isinstance(e, SystemExit) and not e.code: give()
+            if own and isinstance(e, SystemExit): raise
+            while (t := e.__traceback__).tb_next and name != t.tb_frame.f_code.co_filename: e.__traceback__ = t.tb_next
+            failed = traceback.print_exception(e) or name
+x|            sys.exit(130 if isinstance(e, KeyboardInterrupt) else 1)
+n|            if own or isinstance(e, KeyboardInterrupt): sys.exit((130, 1)[isinstance(e, Exception)])
 f|    show()
 r|    give()
 _buildr_run = type(_buildr_run)(_buildr_run.__code__, dict(globals()), "", (0, "", ""))  # the notebook may bind len

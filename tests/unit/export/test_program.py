@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from buildr_jupyter.errors import BuildrError, FileRefused, OptionError, ValueRefused
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import Program, explain, export
-from buildr_jupyter.export.verify import check
 from buildr_jupyter.notebook.cells import CellRun, transform
 
 
@@ -143,13 +142,6 @@ def test_files_are_carried_or_refused(tmp_path: Path) -> None:
     absolute = make([f"open({str(folder / 'data' / 'plain.txt')!r}).read()"], folder=folder)
     assert absolute.warnings[0].text.endswith("is written as 'data/plain.txt'")
     assert str(tmp_path) not in absolute.text
-
-
-def test_check_compares(tmp_path: Path) -> None:
-    app = write(make(["x = 1", "x"]), tmp_path / "app")
-    assert check(app, "1\n").same is True
-    assert check(app, "2\n").same is False
-    assert "nothing" in check(app, None).summary() or "no earlier run" in check(app, None).summary()
 
 
 names = st.sampled_from(["a", "b", "c"])

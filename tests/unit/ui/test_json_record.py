@@ -19,7 +19,7 @@ from buildr_jupyter.ui.json_record import error_fields, make_plan_record, make_r
 CELL = {"index": 3, "id": "abc", "tags": ["x"]}
 FIELDS = {
     "schema", "cell", "status", "stage", "image", "image_id", "digest", "size_bytes", "unpacked_bytes", "duration_s",
-    "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "error",
+    "cached", "context", "requirements", "names", "files", "pushed", "archive", "run", "sweep", "proof", "error",
 }  # fmt: skip
 
 
@@ -37,7 +37,8 @@ def test_a_good_end() -> None:
         "requirements": [{"requirement": "a==1", "why": "w"}],
         "names": [{"name": "n", "origin": "o", "kind": "code", "why": "y"}],
         "files": [{"path": "app/x", "bytes": 5, "why": "w"}], "pushed": ["app:1"], "archive": "x.tar",
-        "run": {"exit_code": 0, "stdout_tail": "out", "log_tail": ["red"]}, "error": None,
+        "run": {"exit_code": 0, "stdout_tail": "out", "log_tail": ["red"], "returned": []}, "sweep": None, "proof": None,
+        "error": None,
     }  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def test_a_plan_says_what_would_be_built() -> None:
     )
     assembly = Assembly(plan, IndexSettings(), None, (BuildWarning("\x1b[1modd"),))
     record = json.loads(make_plan_record(CELL, assembly, context=Path("/c")))
-    assert set(record) == FIELDS | {"content_digest", "dockerfile", "warnings"}
+    assert set(record) == FIELDS | {"content_digest", "dockerfile", "warnings", "candidates", "interface"}
     assert (record["status"], record["stage"], record["image"], record["context"]) == ("ok", "export", None, "/c")
     assert record["content_digest"] == plan.content_digest
     assert record["dockerfile"] == render_dockerfile(plan)
