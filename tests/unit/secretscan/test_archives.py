@@ -68,7 +68,11 @@ def test_what_is_no_archive(start: bytes) -> None:
     assert kind_of(start) is None
 
 
-@pytest.mark.parametrize("content", [tar(), zipped(), gzip.compress(TEXT), bz2.compress(TEXT), lzma.compress(TEXT)])
+@pytest.mark.parametrize(
+    "content",
+    [tar(), zipped(), gzip.compress(TEXT), bz2.compress(TEXT), lzma.compress(TEXT)],
+    ids=["tar", "zip", "gzip", "bzip2", "xz"],
+)
 def test_one_that_breaks_off_gives_what_is_whole_or_an_error_that_is_known(content: bytes) -> None:
     kind = kind_of(content[:512])
     assert kind is not None
