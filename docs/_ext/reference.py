@@ -13,6 +13,7 @@ import inspect
 import os
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -59,21 +60,26 @@ def waiting() -> Iterator[str]:
 
 
 def events() -> Iterator[str]:
-    """Yield the event records."""
-    yield from _records(
-        "buildr_jupyter.events.event", "StageUpdate", "TransferUpdate", "LogLine", "RunOutput", "Finished"
-    )
-    yield from _records("buildr_jupyter.model.progress", "StepUpdate", "BuildWarning")
+    """Yield the event records: all that the module names."""
+    for module in ("buildr_jupyter.events.event", "buildr_jupyter.model.progress"):
+        yield from _records(module, *_public(module))
+
+
+def _public(module: str) -> Iterator[str]:
+    known = importlib.import_module(module)
+    return (name for name in known.__all__ if isinstance(made := getattr(known, name), type) and is_dataclass(made))
 
 
 def results() -> Iterator[str]:
-    """Yield the records that a build and a run come to."""
-    yield from _records("buildr_jupyter.model.result", "BuildResult", "RunResult")
+    """Yield the records that a build, a run and a sweep come to, and what was proven of a program."""
+    for module in ("result", "sweep", "proof"):
+        yield from _records(f"buildr_jupyter.model.{module}", *_public(f"buildr_jupyter.model.{module}"))
 
 
 def plan() -> Iterator[str]:
     """Yield the records that ``buildr.json`` is made of."""
     yield from _records("buildr_jupyter.model.plan", "ImagePlan", "Requirement", "NameNote", "FileEntry")
+    yield from _records("buildr_jupyter.model.interface", "Interface", "Input")
 
 
 def capabilities() -> Iterator[str]:
