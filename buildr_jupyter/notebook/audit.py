@@ -24,6 +24,8 @@ _LIMIT = 5_000
 """How many of a kind are kept for one run."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _MAX_FRAMES = 2_000
+_OWN = "buildr_jupyter."
+"""What our own modules do, in a build for one, is nothing that the run of a cell did."""
 _LIBRARIES = (
     *("/proc/", "/sys/", "/dev/", "/etc/"),
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
@@ -154,10 +156,14 @@ class Recorder:
         if known is not None:
             known[1] = known[1] or writes
             known[2] = known[2] or listed
-        elif len(self._opened) >= _LIMIT:
-            self.cut = True
         else:
-            self._opened[path] = [reads, writes, listed, self._place()[0]]
+            line, importer = self._place()
+            if importer.startswith(_OWN):
+                return
+            if len(self._opened) >= _LIMIT:
+                self.cut = True
+            else:
+                self._opened[path] = [reads, writes, listed, line]
 
     def _on_import(self, args: tuple[Any, ...]) -> None:
         self._note_module(args[0])
@@ -176,11 +182,12 @@ class Recorder:
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names:
             return
+        line, importer = self._place()
+        if importer.startswith(_OWN):
+            return
         if len(self._imported) >= _LIMIT:
             self.cut = True
-            return
-        line, importer = self._place()
-        if importer.partition(".")[0] != top:  # a package's own parts come with it
+        elif importer.partition(".")[0] != top:  # a package's own parts come with it
             self._imported[module] = ImportedModule(module, importer, line)
 
     def _on_process(self, args: tuple[Any, ...]) -> None:
@@ -197,13 +204,18 @@ class Recorder:
         self._note(self._sockets, host if type(host) is str else "?")
 
     def _note(self, kept: dict[str, None], text: str | None) -> None:
+        if text is None or text in kept or self._place()[1].startswith(_OWN):
+            return
         if len(kept) >= _LIMIT:
             self.cut = True
-        elif text is not None:
+        else:
             kept[text] = None
 
     def _place(self) -> tuple[int | None, str]:
-        """Return the line of the cell that is running, and the module that asked, past the import system's frames."""
+        """Return the line of the cell that is running, and the module that asked, past the import system's frames.
+
+        The module is one of ours where one of ours is at work, between what asked and the cell or with no cell below it.
+        """
         frame: types.FrameType | None = sys._getframe(1)
         line, importer = None, None
         for _ in range(_MAX_FRAMES):
@@ -214,9 +226,13 @@ class Recorder:
                 importer = importer or "__main__"
                 if frame.f_code.co_name == "<module>":
                     line = frame.f_lineno  # the outermost counts: a cell may run others
-            elif importer is None:
+            else:
                 said = names.get("__name__")
-                if type(said) is str and not said.startswith(("importlib", "_frozen_importlib", __name__)):
+                if type(said) is not str or said.startswith(("importlib", "_frozen_importlib", __name__)):
+                    pass
+                elif line is None and said.startswith(_OWN):
+                    return None, said
+                elif importer is None:
                     importer = said
             frame = frame.f_back
         return line, importer or "?"

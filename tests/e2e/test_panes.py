@@ -100,11 +100,12 @@ def test_by_keyboard_and_with_a_screen_reader(lab: Lab, base_image: str, shots: 
         assert pane.get_by_role("status").get_attribute("aria-live") == "polite"
         order = []
         pane.get_by_role("button", name="Run", exact=True).focus()
-        for _ in range(4):
+        for _ in range(5):
             order.append(page.evaluate(_FOCUSED))
             page.keyboard.press("Tab")
         assert order[:3] == ["Run", "Copy reference", "Copy command"]
-        assert order[3].endswith(" steps and the log")
+        assert order[3].startswith("What went in: ")
+        assert order[4].endswith(" steps and the log")
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")  # the steps and the log open
         pane.get_by_role("list", name="Steps").wait_for()

@@ -122,7 +122,7 @@ def test_threads_that_go_on_prove_nothing(kernel: Kernel, tmp_path: Path) -> Non
 
 def test_names_that_a_text_does_not_bind(kernel: Kernel, tmp_path: Path) -> None:
     kernel.run("b = [0]")
-    kernel.run("for name in ('a', 'b'):\n    globals()[name] = [name]")
+    kernel.run("get_ipython().push({name: [name] for name in ('a', 'b')})")
     made = kernel.export("print(a, b)", tmp_path / "out")
     assert made.stdout == "['a'] ['b']\n", made.stderr
     assert made.names["b"] == "snapshot"

@@ -34,7 +34,7 @@ def test_a_program_is_built_and_run(
     status, out, err = cli_run(["build", str(path), "--builder", "podman", "--base", world.base, "--run", "--json"])
     assert status == 0, err
     record = json.loads(out)
-    assert record["run"] == {"exit_code": 0, "stdout_tail": "by podman\n", "log_tail": ["by podman"]}
+    assert record["run"] == {"exit_code": 0, "stdout_tail": "by podman\n", "log_tail": ["by podman"], "returned": []}
     assert (tmp_path / "output" / "made.txt").read_text() == "1"
     failing = notebook(tmp_path, "%%containerize ran\nraise SystemExit(7)", name="failing.ipynb")
     status, out, _ = cli_run(["build", str(failing), "--builder", "podman", "--base", world.base, "--run", "--json"])

@@ -60,6 +60,7 @@ IN_DOCUMENTS = {
     "--prices": "an option of the image that the tutorial makes",
     "--n": "a parameter of the image in the example",
     "--strict": "mypy's",
+    "--most": "of python -m tests.proofs",
     "--params-file": "of the image's own command line",
 }
 
@@ -706,6 +707,8 @@ def try_44(world: World) -> None:
 # -- hints that no trial of the unit tests can use --------------------------------------------------------------------
 
 ELSEWHERE: dict[tuple[str, str], str] = {
+    ("export.observed_use", "carry it with --include"): "needs a kernel: tests/integration/test_kernel_observed.py",
+    ("export.observed_use", "take its value of now"): "needs a kernel: tests/integration/test_kernel_observed.py",
     ("magics", "write %%containerize, with two"): "is IPython's UsageError by then: tests/unit/test_magics.py",
     (
         "builder.buildah_builder",

@@ -74,6 +74,24 @@ def test_packages_and_who_loaded_them(cell: Any, tmp_path: Path, monkeypatch: py
         sys.modules.pop(name)
 
 
+def test_what_our_own_modules_do_is_left_out(cell: Any, tmp_path: Path) -> None:
+    """A build opens files and loads packages while its cell runs; the cell did not."""
+    (tmp_path / "in.txt").write_text("a")
+    ours: dict[str, Any] = {"__name__": "buildr_jupyter.pipeline.stages"}
+    exec(
+        "import subprocess\ndef build(then=None):\n    open('in.txt').close()\n    subprocess.run(['true'])\n    then and then()",
+        ours,
+    )
+    recorder = cell("pass")
+    recorder._namespace["build"] = ours["build"]  # type: ignore[index]
+    recorder = cell("build()")
+    assert (recorder.opened(), recorder.processes()) == ((), ())
+    recorder = cell("build(lambda: open('in.txt').close())")  # the cell's own function, called by ours
+    assert recorder.opened() == ()
+    recorder = cell("open('in.txt').close()")
+    assert [one.path for one in recorder.opened()] == [str(tmp_path / "in.txt")]
+
+
 def test_processes_and_sockets(cell: Any, tmp_path: Path) -> None:
     recorder = cell(
         "import os, socket, subprocess, sys\n"
