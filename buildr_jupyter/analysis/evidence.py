@@ -21,6 +21,9 @@ __all__ = ["Evidence"]
 
 _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef)
 
+_SEEDS = frozenset(f"@rng:{generator}" for generator in GENERATORS)
+"""What a statement binds that gives a generator another state."""
+
 
 @dataclass(slots=True)
 class Evidence:
@@ -42,6 +45,8 @@ class Evidence:
     def note(self, statement: Statement) -> None:
         """Take in a statement that the flow has just read."""
         facts = _facts(statement)
+        if not facts.origins and _SEEDS.isdisjoint(facts.binds):
+            return
         found = facts.origins & {FRESH}
         for generator in GENERATORS:
             state = self._state(generator)

@@ -183,7 +183,7 @@ class Making(Carried):
             if number == self.last:
                 self.evidence.weigh_chosen(statements[first:], last_seen(self))
             else:
-                failed, stars = run.status == "error", star_names(body)
+                failed, stars = run.status == "error", star_names(body) if run.observed else ()
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
