@@ -413,6 +413,7 @@ def _inspect(args: argparse.Namespace) -> int:
 
 def _runs(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands import runs
+    from buildr_jupyter.runner.values import returned_folder
 
     if args.action not in ("list", "prune") and not args.key:
         raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
@@ -435,7 +436,7 @@ def _runs(args: argparse.Namespace) -> int:
         elif args.action == "logs":
             sys.stdout.write("".join(f"{line}\n" for line in row.log_tail))
         elif args.action == "values":
-            found = sorted((row.folder / ".buildr" / "returns").glob("*")) if row.folder else []
+            found = sorted(returned_folder(row.folder).glob("*")) if row.folder else []
             sys.stdout.write("".join(f"{path}\n" for path in found))
         else:
             reason = f"\n    {row.reason}" if row.reason and args.action == "show" else ""

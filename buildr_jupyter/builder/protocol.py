@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest, EngineLoad, Output, Unsupported
@@ -79,13 +80,3 @@ class SeedMethods:
     def publish(self: Builder, img: str) -> BuildResult:
         """Push ``img``, and of its tags only the named one, else ``latest``."""
         return drain(self.stream_push(ImageRef.parse(img), CancelToken()))
-
-
-def drain(stream: Generator[Event, None, BuildResult]) -> BuildResult:
-    """Run a stream to its end, its events unseen, and return what it returns: what ``build`` and ``publish`` do."""
-    while True:
-        try:
-            next(stream)
-        except StopIteration as end:
-            result: BuildResult = end.value
-            return result

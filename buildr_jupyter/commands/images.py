@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
@@ -79,7 +79,7 @@ def _tagged_at(client: EngineClient, image_id: str) -> float | None:
     with translate(client):
         said = str((client.inspect_image(image_id).get("Metadata") or {}).get("LastTagTime") or "")
     try:
-        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", said))
+        found = datetime.fromisoformat(said)
     except ValueError:
         return None
     return found.timestamp() if found.year > 1 else None
@@ -334,11 +334,6 @@ def rebase(
         outputs.append(Push(ImageRef.parse(tag or name).tagged()))
     with contextlib.closing(OciBuilder()) as builder:
         stream = builder.stream_rebase(name, base, CancelToken(), tag=tag, outputs=outputs)
-        while True:
-            try:
-                event = next(stream)
-            except StopIteration as end:
-                result: BuildResult = end.value
-                return result
-            if isinstance(event, BuildWarning):
-                say(f"warning: {clean_text(event.text)}\n")
+        return drain(
+            stream, lambda event: isinstance(event, BuildWarning) and say(f"warning: {clean_text(event.text)}\n")
+        )

@@ -13,7 +13,7 @@ from typing import Any
 from buildr_jupyter.errors import BuildrError, OptionError
 from buildr_jupyter.journal.journal import Journal, Row, data_folder
 from buildr_jupyter.runner.selection import select
-from buildr_jupyter.runner.sweep import KEY_LABEL
+from buildr_jupyter.runner.sweep import KEY_LABEL, place_of
 from buildr_jupyter.ui.sanitize import clean_text
 
 __all__ = ["cancel", "find", "list_runs", "prune", "render_row", "to_json"]
@@ -55,11 +55,11 @@ def cancel(prefix: str, say: Callable[[str], object]) -> None:
     groups = [group for group in runner.list() if group.labels.get(KEY_LABEL, "").startswith(prefix)]
     if not groups:
         raise OptionError(f"buildr runs: nothing runs under {prefix!r}", hint="buildr runs list shows what there is")
+    journal = Journal(data_folder())
     for group in groups:
         runner.stop(group)
         runner.remove(group)
         key = group.labels[KEY_LABEL]
-        journal = Journal(data_folder())
         for row in journal.unfinished(key):
             journal.end(row.id, "cancelled", now=time.time(), reason="it was cancelled")
         say(f"cancelled {key[:12]}\n")
@@ -69,14 +69,14 @@ def prune(say: Callable[[str], object], *, older_than_s: float = KEPT_S) -> None
     """Forget runs that ended so long ago, with their files, and remove what no process looks after in the engine."""
     journal = Journal(data_folder())
     gone = journal.forget(time.time() - older_than_s)
-    kept = {row.key for row in journal.rows(1_000_000)}
-    for key in {row.key for row in gone} - kept:
-        shutil.rmtree(data_folder() / "values" / key, ignore_errors=True)
+    keys = {row.key for row in gone}
+    for key in keys - {row.key for row in journal.rows(1_000_000)}:
+        shutil.rmtree(place_of(data_folder(), key), ignore_errors=True)
     removed = 0
     with contextlib.suppress(BuildrError):  # no engine: nothing of ours is in one
         runner = select("docker")
         for group in runner.list():
-            if group.labels.get(KEY_LABEL) in {row.key for row in gone}:
+            if group.labels.get(KEY_LABEL) in keys:
                 runner.remove(group)
                 removed += 1
     say(f"forgot {len(gone)} runs" + (f", removed {removed} containers" if removed else "") + "\n")

@@ -33,9 +33,9 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def default_platform() -> str:
-    """Return linux on this machine's architecture: ``linux/amd64``."""
-    machine = host.machine()
+def default_platform(machine: str = "") -> str:
+    """Return linux on the architecture that a machine calls itself, this one's if none: ``linux/amd64``."""
+    machine = machine or host.machine()
     return f"linux/{_MACHINES.get(machine, machine)}"
 
 

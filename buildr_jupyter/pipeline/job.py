@@ -14,6 +14,7 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.pipeline.planner import Source, default_name
 
 __all__ = ["Display", "Job"]
@@ -48,6 +49,26 @@ class Job:
     def refs(self) -> tuple[ImageRef, ...]:
         """The references that the image gets, the main one first."""
         return self.options.refs(default_name(self.source))
+
+    @property
+    def run_environment(self) -> tuple[tuple[str, str], ...]:
+        """The variables of a run; one that was given by its name alone has this environment's value, empty if none."""
+        given = self.options.run_environment
+        return tuple((name, self.environ.get(name, "") if value is None else value) for name, value in given)
+
+    def run_spec(self, image: str, name: str) -> RunSpec:
+        """Return how a container of ``image`` is run by the options."""
+        options = self.options
+        return RunSpec(
+            image=image,
+            name=name,
+            environment=self.run_environment,
+            ports=options.ports,
+            mounts=options.mounts,
+            memory_bytes=options.memory_bytes,
+            cpus=options.cpus,
+            gpus=options.gpus,
+        )
 
 
 class Display(Protocol):

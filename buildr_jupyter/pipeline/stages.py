@@ -25,7 +25,7 @@ from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push, RunSpec
+from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import Job, _builder
@@ -33,6 +33,7 @@ from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
+from buildr_jupyter.runner.values import outputs_of
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
 
@@ -393,24 +394,13 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
         return result
     output = job.source.folder / "output"
-    environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
-    spec = RunSpec(
-        image=result.image,
-        name="buildr-" + ImageRef.parse(result.image).path.replace("/", "-"),
-        environment=tuple(environment),
-        ports=options.ports,
-        mounts=options.mounts,
-        memory_bytes=options.memory_bytes,
-        cpus=options.cpus,
-        gpus=options.gpus,
-        output_dir=output,
-    )
+    name = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
+    spec = replace(job.run_spec(result.image, name), output_dir=output)
     try:
         ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
     except BuildrError as error:
         raise _with(result, error) from error.__cause__
-    own = values.own_folder(output)
-    result = replace(result, run=replace(ended, outputs=tuple(p for p in ended.outputs if own not in p.parents)))
+    result = replace(result, run=replace(ended, outputs=outputs_of(output, ended.outputs)))
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",

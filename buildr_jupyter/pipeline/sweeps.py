@@ -23,11 +23,11 @@ from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.journal.journal import Journal, data_folder
 from buildr_jupyter.model.interface import Interface, Said
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import Mount, RunSpec
+from buildr_jupyter.model.request import Mount
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline.job import Job
-from buildr_jupyter.pipeline.values import LazyValues, is_trusted
+from buildr_jupyter.pipeline.values import LazyValues, is_trusted, namespace_of
 from buildr_jupyter.process.locks import private_folder, write_private
 from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_rows, run_key
 from buildr_jupyter.runner.protocol import Runner
@@ -129,8 +129,7 @@ def stream_sweep(
     )
     ended = yield from sweep.stream(list(tasks.values()), len(points), cancel)
     trusted = is_trusted(job, result.image_id)
-    namespace = getattr(job.source, "namespace", None)
-    known = {run.key: _with_values(run, trusted, namespace) for run in ended}
+    known = {run.key: _with_values(run, trusted, namespace_of(job)) for run in ended}
     return replace(result, sweep=SweepResult(tuple(known[key] for key in keys), result.image))
 
 
@@ -158,18 +157,12 @@ def _task(
     *,
     reusable: bool,
 ) -> Task:
-    options = job.options
     content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
-    environment = [(n, job.environ.get(n, "") if v is None else v) for n, v in options.run_environment]
-    spec = RunSpec(
-        image=content[0] if content else result.image,
-        name=f"buildr-{key[:24]}",
-        environment=(*environment, (reader.ALL, json.dumps(dict(point.given)))),
-        ports=options.ports,
-        mounts=(*options.mounts, *point.mounts),
-        memory_bytes=options.memory_bytes,
-        cpus=options.cpus,
-        gpus=options.gpus,
+    spec = job.run_spec(content[0] if content else result.image, f"buildr-{key[:24]}")
+    spec = replace(
+        spec,
+        environment=(*spec.environment, (reader.ALL, json.dumps(dict(point.given)))),
+        mounts=(*spec.mounts, *point.mounts),
         labels=((KEY_LABEL, key),),
     )
     stored = {
@@ -187,10 +180,7 @@ def _more(job: Job, folder: Path) -> list[str] | None:
     options = job.options
     if options.ports or options.gpus:
         return None
-    found = []
-    for name, value in options.run_environment:
-        text = job.environ.get(name, "") if value is None else value
-        found.append(f"env {name} {_hashed(folder, text)}")
+    found = [f"env {name} {_hashed(folder, text)}" for name, text in job.run_environment]
     for mount in options.mounts:
         digest = _of_mount(mount)
         if digest is None:

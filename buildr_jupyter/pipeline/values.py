@@ -18,17 +18,17 @@ from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import CellSource
 from buildr_jupyter.runner.values import check_returned, read_returned
 
-__all__ = ["LazyValues", "from_kernel", "is_trusted", "own_folder", "remember", "stream_values", "with_returned"]
+__all__ = ["LazyValues", "from_kernel", "is_trusted", "namespace_of", "remember", "stream_values", "with_returned"]
 
 
-def own_folder(output: Path) -> Path:
-    """Return the folder below a run's output that is ours and no output of the program."""
-    return output / ".buildr"
+def namespace_of(job: Job) -> Mapping[str, object] | None:
+    """Return the live names of the kernel that the program comes from, None where it comes from a file."""
+    return job.source.namespace if isinstance(job.source, CellSource) else None
 
 
 def from_kernel(job: Job) -> bool:
     """Tell whether the program comes from the cells of a kernel that runs here."""
-    return isinstance(job.source, CellSource) and job.source.namespace is not None
+    return namespace_of(job) is not None
 
 
 def remember(job: Job, result: BuildResult) -> None:
@@ -91,8 +91,7 @@ def stream_values(job: Job, result: BuildResult) -> Generator[Event, None, Build
     if result.run is None or not result.run.returned:
         return result
     trusted = is_trusted(job, result.image_id)
-    namespace = job.source.namespace if isinstance(job.source, CellSource) else None
-    values, kept = read_returned(result.run.returned, trusted=trusted, namespace=namespace)
+    values, kept = read_returned(result.run.returned, trusted=trusted, namespace=namespace_of(job))
     for one in kept:
         yield BuildWarning(
             f"{one.name} ({one.type}) stays a file, {one.path}: a pickle of an image that no kernel of yours made",

@@ -26,8 +26,10 @@ from buildr_jupyter.export.verify import Subject, Trial, judge, run_trial
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.notebook.cells import CellRun, header_and_body, ran_here
+from buildr_jupyter.oci.image import default_platform
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, assemble
+from buildr_jupyter.pipeline.values import from_kernel
 from buildr_jupyter.pipeline.widening import Surroundings, next_widenings
 from buildr_jupyter.process.barrier import NoBarrier
 from buildr_jupyter.process.tempfiles import Scratch
@@ -106,8 +108,7 @@ def _assemble(job: Job, widening: Widening) -> Assembly | None:
 
 def is_wanted(job: Job) -> bool:
     """Tell whether a proof is made unasked: in a kernel, where the notebook's code has run anyway."""
-    source = job.source
-    return isinstance(source, CellSource) and source.namespace is not None and not job.options.no_check
+    return from_kernel(job) and not job.options.no_check
 
 
 def prove(job: Job, assembly: Assembly, cancel: CancelToken | None = None) -> Settled:
@@ -153,9 +154,9 @@ def _cannot_run(job: Job, assembly: Assembly) -> str:
         return "the notebook's kernel is not installed here"
     if plan.python != interpreter.minor:
         return f"the image has Python {plan.python}, and the kernel {interpreter.minor}"
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(interpreter.machine, interpreter.machine)
-    if plan.platforms and f"linux/{machine}" not in plan.platforms:
-        return f"the image is for {', '.join(plan.platforms)}, and this machine is linux/{machine}"
+    here = default_platform(interpreter.machine)
+    if plan.platforms and here not in plan.platforms:
+        return f"the image is for {', '.join(plan.platforms)}, and this machine is {here}"
     return ""
 
 

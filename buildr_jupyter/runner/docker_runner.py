@@ -98,9 +98,7 @@ class DockerRunner:
             state = self._wait(client, container, cancel)
             exit_code = int(state.get("ExitCode", -1))
             if state.get("OOMKilled"):
-                yield BuildWarning(
-                    f"container {spec.name} ran out of memory and was killed", "give it more with --memory"
-                )
+                yield _out_of_memory(spec.name)
             outputs = yield from self._outputs(client, container, spec)
         ended = self._clock()
         status = "failed" if exit_code else "done"
@@ -115,11 +113,7 @@ class DockerRunner:
         _raise_if(cancel)
         with self._failures(client, spec, cancel):
             container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name})
-            try:
-                client.start(container)
-            except BaseException:
-                self._remove(client, container)
-                raise
+            self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
         return RunGroup(spec.name, (container,), dict(spec.labels))
 
@@ -139,9 +133,7 @@ class DockerRunner:
                 lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
                 seconds = _seconds(state)
                 if state.get("OOMKilled"):
-                    yield BuildWarning(
-                        f"container {group.name} ran out of memory and was killed", "give it more with --memory"
-                    )
+                    yield _out_of_memory(group.name)
                 results.append(RunResult(int(state.get("ExitCode", -1)), duration_s=seconds, log_tail=lines))
         return results
 
@@ -187,12 +179,16 @@ class DockerRunner:
         with self._failures(client, spec, CancelToken()):
             container = self._create(client, spec, {OWNER_LABEL: self._owner})
             logger.info("Starting container %s", container)
-            try:
-                client.start(container)
-            except BaseException:
-                self._remove(client, container)
-                raise
+            self._begin(client, container)
         return container
+
+    def _begin(self, client: Any, container: str) -> None:
+        """Start a container that stays when this process leaves; one that does not start is removed."""
+        try:
+            client.start(container)
+        except BaseException:
+            self._remove(client, container)
+            raise
 
     def logs(self, name: str) -> Iterator[str]:
         """Yield what the container has written and writes, until it ends."""
@@ -368,18 +364,17 @@ class DockerRunner:
             raise error from error.__cause__
 
 
+def _out_of_memory(name: str) -> BuildWarning:
+    return BuildWarning(f"container {name} ran out of memory and was killed", "give it more with --memory")
+
+
 def _seconds(state: dict[str, Any]) -> float:
     """Return how long a container ran, by its engine's own clock."""
     try:
-        began, ended = (_moment(str(state[name])) for name in ("StartedAt", "FinishedAt"))
+        began, ended = (datetime.fromisoformat(str(state[name])) for name in ("StartedAt", "FinishedAt"))
     except (KeyError, ValueError):
         return 0.0
     return max(0.0, (ended - began).total_seconds())
-
-
-def _moment(text: str) -> datetime:
-    """Return a time of the engine; Python reads six digits of a second, and the engine writes nine."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
 def _refused(spec: RunSpec, message: str) -> RunError:

@@ -25,6 +25,7 @@ from typing import Any
 from buildr_jupyter.errors import BuildrError, Cancelled, EngineUnavailable, JournalError, ReturnError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Phase, RunUpdate
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.journal.journal import Journal
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import RunSpec
@@ -33,9 +34,9 @@ from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import hold, private_folder
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.protocol import Runner
-from buildr_jupyter.runner.values import check_returned
+from buildr_jupyter.runner.values import check_returned, outputs_of
 
-__all__ = ["KEY_LABEL", "Sweep", "Task"]
+__all__ = ["KEY_LABEL", "Sweep", "Task", "place_of"]
 
 KEY_LABEL = "io.buildr.run"
 """Label of a sweep's run: its key."""
@@ -97,7 +98,9 @@ class Sweep:
         def work(task: Task) -> None:
             try:
                 with _borrowed(runners, self.runner) as runner:
-                    results[task.number] = self._one(task, total, runner, known.get(_name(task)), events.put, stopped)
+                    results[task.number] = self._one(
+                        task, total, runner, known.get(task.spec.name), events.put, stopped
+                    )
                 if self.fail_fast and results[task.number].state == "failed":
                     stopped.set()
             except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
@@ -187,10 +190,10 @@ class Sweep:
         try:
             if group is None:
                 say(self._update(task, total, "starting"))
-                group = _drain(runner.start(task.spec, cancel), lambda _: None)
+                group = drain(runner.start(task.spec, cancel))
             began = self.clock()
             say(self._update(task, total, "running", began=began))
-            ended = _drain(runner.follow(group, cancel), _warnings(say))[0]
+            ended = drain(runner.follow(group, cancel), _warnings(say))[0]
             if ended.exit_code == 0:
                 say(self._update(task, total, "collecting", began=began))
                 ended = self._collected(task, ended, runner, group, cancel)
@@ -218,12 +221,12 @@ class Sweep:
         self, task: Task, ended: RunResult, runner: Runner, group: RunGroup, cancel: CancelToken
     ) -> RunResult:
         """Copy the run's files beside their place, check them, and put them there by one rename."""
-        place = self._place(task)
+        place = place_of(self.folder, task.key)
         private_folder(place.parent)
         half = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
         try:
             half.mkdir(mode=0o700)
-            written = _drain(runner.collect(group.runs[0], half, cancel), lambda _: None)
+            written = drain(runner.collect(group.runs[0], half, cancel))
             if self.returns:
                 check_returned(half, self.returns, written)
             shutil.rmtree(place, ignore_errors=True)
@@ -238,8 +241,7 @@ class Sweep:
         """Return the result with what is kept of its files, checked anew."""
         files = sorted(path for path in place.rglob("*") if path.is_file())
         returned = check_returned(place, self.returns, files) if self.returns else ()
-        outputs = tuple(path for path in files if place / ".buildr" not in path.parents)
-        return replace(ended, outputs=outputs, returned=returned)
+        return replace(ended, outputs=outputs_of(place, files), returned=returned)
 
     def _kept(self, task: Task) -> RunResult | None:
         """Return the run that is done already, None where there is none or its files are not what they were."""
@@ -256,9 +258,6 @@ class Sweep:
             return replace(self._described(task, self._with_files(known, row.folder)), reused=True)
         except ReturnError:
             return None
-
-    def _place(self, task: Task) -> Path:
-        return self.folder / "values" / task.key
 
     def _described(self, task: Task, ended: RunResult) -> RunResult:
         done = ended.exit_code == 0
@@ -301,7 +300,7 @@ class Sweep:
                 reason=result.reason or None,
                 log_tail=result.log_tail,
                 duration_s=result.duration_s,
-                folder=self.folder / "values" / result.key if result.state == "done" else None,
+                folder=place_of(self.folder, result.key) if result.state == "done" else None,
             )
 
     def _update(
@@ -342,6 +341,11 @@ class Sweep:
                 os.close(handle)
 
 
+def place_of(folder: Path, key: str) -> Path:
+    """Return where in the user's data folder the files of a run are kept."""
+    return folder / "values" / key
+
+
 @contextlib.contextmanager
 def _borrowed(runners: queue.SimpleQueue[Runner], make: Callable[[], Runner]) -> Iterator[Runner]:
     """Lend a runner that no other thread has, a new one where all are lent."""
@@ -355,10 +359,6 @@ def _borrowed(runners: queue.SimpleQueue[Runner], make: Callable[[], Runner]) ->
         runners.put(runner)
 
 
-def _name(task: Task) -> str:
-    return task.spec.name
-
-
 def _scalars(result: RunResult) -> tuple[tuple[str, str], ...]:
     """Return the names and texts of what is small enough to be shown while other runs go on."""
     found = []
@@ -369,15 +369,6 @@ def _scalars(result: RunResult) -> tuple[tuple[str, str], ...]:
                 if value is not None and not isinstance(value, (list, dict)):
                     found.append((one.name, value if isinstance(value, str) else json.dumps(value)))
     return tuple(found)
-
-
-def _drain(stream: Generator[Event, None, Any], say: Callable[[Event], None]) -> Any:
-    with contextlib.closing(stream):
-        while True:
-            try:
-                say(next(stream))
-            except StopIteration as stop:
-                return stop.value
 
 
 def _warnings(say: Callable[[Event], None]) -> Callable[[Event], None]:

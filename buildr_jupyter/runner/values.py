@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,20 @@ from buildr_jupyter.errors import ReturnError
 from buildr_jupyter.in_image.returns import EXTENSIONS, FOLDER, MANIFEST, read_value
 from buildr_jupyter.model.result import Returned
 
-__all__ = ["check_returned", "read_returned"]
+__all__ = ["check_returned", "outputs_of", "read_returned", "returned_folder"]
 
 _MANIFEST_BYTES = 4 << 20
-_BLOCK = 1 << 20
+
+
+def returned_folder(output: Path) -> Path:
+    """Return where below a run's output the files of its values are."""
+    return output.joinpath(*FOLDER.split("/"))
+
+
+def outputs_of(output: Path, files: Iterable[Path]) -> tuple[Path, ...]:
+    """Return those of a run's files below ``output`` that are the program's own, and none of ours."""
+    ours = returned_folder(output).parent
+    return tuple(path for path in files if ours not in path.parents)
 
 
 def check_returned(output: Path, names: Sequence[str], written: Sequence[Path]) -> tuple[Returned, ...]:
@@ -25,7 +35,7 @@ def check_returned(output: Path, names: Sequence[str], written: Sequence[Path]) 
     ``written`` are the files that this very run wrote there. The image may be anybody's: names, places, sizes and
     digests of the manifest are held against ``names`` and the files. Raises ReturnError; nothing is read as a value.
     """
-    folder = output.joinpath(*FOLDER.split("/"))
+    folder = returned_folder(output)
     if folder / MANIFEST not in written:
         raise ReturnError(
             f"the run gave nothing back, though it ended with status 0: {', '.join(names)}",
@@ -66,19 +76,12 @@ def _checked(entry: Mapping[str, Any], folder: Path) -> Returned:
         if not stat.S_ISREG(known.st_mode) or known.st_size != size:
             raise ReturnError(f"{name}: its file has {known.st_size:,} bytes, and the manifest says {size:,}")
         with path.open("rb") as stream:
-            found = _digest(stream)
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ReturnError(f"{name}: the file of its value cannot be read: {error.strerror}") from error
     if found != digest:
         raise ReturnError(f"{name}: its file is not the one that the manifest names: its sha256 is {found}")
     return Returned(name, form, kind[:200], size, found, path)
-
-
-def _digest(stream: Any) -> str:
-    found = hashlib.sha256()
-    while block := stream.read(_BLOCK):
-        found.update(block)
-    return found.hexdigest()
 
 
 def read_returned(
