@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = ["needed_variables"]
 
-_SPELLINGS = ("os.environ", "environ", "__import__('os').environ")
+_ENVIRONMENTS = ("os.environ", "environ", "__import__('os').environ")
 
 
 def needed_variables(text: str) -> tuple[str, ...]:
@@ -18,48 +18,45 @@ def needed_variables(text: str) -> tuple[str, ...]:
     if "environ" not in text:
         return ()
     tree = ast.parse(text)
-    found = dict.fromkeys(_read(tree.body))
-    return tuple(name for name in found if name not in set(_set(tree)))
+    given = set(_set(tree))
+    return tuple(name for name in dict.fromkeys(_read(tree)) if name not in given)
 
 
-def _read(body: list[ast.stmt]) -> Iterator[str]:
-    todo: list[ast.AST] = [*reversed(body)]
+def _read(tree: ast.Module) -> Iterator[str]:
+    todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Try) or (isinstance(node, ast.If) and _looks(node.test)):
             continue
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and (name := _variable(node)) is not None:
-            yield name
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            yield from _variable(node)
         todo += reversed(list(ast.iter_child_nodes(node)))
 
 
 def _set(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.ctx, ast.Store)
-            and (name := _variable(node)) is not None
-        ):
-            yield name
-        elif isinstance(node, ast.Call) and _called(node) in ("environ.setdefault", "os.putenv", "environ.update"):
-            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
-            yield from (keyword.arg for keyword in node.keywords if keyword.arg)
-            for given in node.args:
-                if isinstance(given, ast.Dict):
-                    keys = (key.value for key in given.keys if isinstance(key, ast.Constant))
-                    yield from (key for key in keys if isinstance(key, str))
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            yield from _variable(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_environment(node.func.value):
+            if node.func.attr == "setdefault":
+                yield from _texts(node.args[:1])
+            elif node.func.attr == "update":
+                yield from (keyword.arg for keyword in node.keywords if keyword.arg)
+                yield from _texts(key for given in node.args if isinstance(given, ast.Dict) for key in given.keys)
 
 
-def _called(node: ast.Call) -> str:
-    return ast.unparse(node.func).removeprefix("os.").replace("putenv", "os.putenv")
+def _variable(node: ast.Subscript) -> Iterator[str]:
+    return _texts([node.slice] if _is_environment(node.value) else [])
+
+
+def _texts(nodes: Iterable[ast.expr | None]) -> Iterator[str]:
+    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _is_environment(node: ast.expr) -> bool:
+    return ast.unparse(node) in _ENVIRONMENTS
 
 
 def _looks(test: ast.expr) -> bool:
-    return "environ" in ast.unparse(test) or "getenv" in ast.unparse(test)
-
-
-def _variable(node: ast.Subscript) -> str | None:
-    match node.slice:
-        case ast.Constant(value=str(name)) if ast.unparse(node.value) in _SPELLINGS:
-            return name
-    return None
+    said = ast.unparse(test)
+    return "environ" in said or "getenv" in said

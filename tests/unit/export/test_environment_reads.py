@@ -18,6 +18,8 @@ NEEDED = [
     ("import os\ndef f():\n    return os.environ['X']\nf()", ("X",)),
     ('x = __import__("os").environ["HOST"]', ("HOST",)),
     ("import os\nprint(os.environ['A'] + os.environ['A'])", ("A",)),
+    ("import os\nos.environ.setdefault('B', 'A')\nprint(os.environ['A'])", ("A",)),
+    ("import os\nos.putenv('A', '1')\nprint(os.environ['A'])", ("A",)),
 ]
 NOT_NEEDED = [
     "import os\nprint(os.environ.get('TOKEN'), os.getenv('B'))",
