@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import hmac
 import json
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.values import LazyValues, is_trusted, namespace_of
 from buildr_jupyter.process.locks import private_folder, write_private
+from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_rows, run_key
 from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
@@ -138,13 +139,15 @@ def _with_values(run: RunResult, trusted: bool, namespace: Mapping[str, Any] | N
 
 
 def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
-    """Return the user's data folder and journal; where there is none, a folder of now, and that is said."""
+    """Return the user's data folder and journal; where there is none, a folder of this process, and that is said."""
     folder = data_folder()
     try:
         return folder, Journal(folder)
     except JournalError as error:
         yield BuildWarning(f"{error}: this sweep runs, and a later one does not know of it", error.hint)
-    return Path(tempfile.mkdtemp(prefix="buildr-values-")), None
+    scratch = Scratch(large=True)
+    atexit.register(scratch.close)  # the values are read from it as long as this process is there
+    return scratch.path, None
 
 
 def _task(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 import re
@@ -67,7 +68,7 @@ def read_rows(path: Path) -> list[dict[str, Said]]:
         raise OptionError(f"--map-file {path.name}: {reason}", hint="name a file FILE.csv or FILE.jsonl") from error
     rows: list[dict[str, Said]] = []
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):  # a text in JSON may hold what splitlines takes for an end
             if not line.strip():
                 continue
             try:
@@ -78,11 +79,13 @@ def read_rows(path: Path) -> list[dict[str, Said]]:
                 raise OptionError(f"--map-file {path.name}: line {number} is no JSON object")
             rows.append({name: Said(value=value) for name, value in row.items()})
         return rows
-    table = csv.reader(text.splitlines())
+    table = csv.reader(io.StringIO(text, newline=""))
     header = [name.strip() for name in next(table, [])]
-    for number, cells in enumerate(table, 2):
+    for cells in table:
         if cells and len(cells) != len(header):
-            raise OptionError(f"--map-file {path.name}: line {number} has {len(cells)} cells, not {len(header)}")
+            raise OptionError(
+                f"--map-file {path.name}: line {table.line_num} has {len(cells)} cells, not {len(header)}"
+            )
         if cells:
             rows.append({name: Said(text=cell) for name, cell in zip(header, cells, strict=True)})
     return rows

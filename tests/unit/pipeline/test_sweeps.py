@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +158,23 @@ def test_a_data_folder_that_cannot_be_used_is_said_once(tmp_path: Path) -> None:
     assert found.values("double") == [2, 4]
     (warning,) = [event for event in events if isinstance(event, BuildWarning)]
     assert "this sweep runs, and a later one does not know of it" in warning.text
+
+
+def test_a_folder_that_stands_in_for_the_data_folder_ends_with_its_process(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    code = (
+        "from buildr_jupyter.events.streams import drain\n"
+        "from buildr_jupyter.pipeline.sweeps import _stream_data\n"
+        "from buildr_jupyter.process import tempfiles\n"
+        "folder, journal = drain(_stream_data())\n"
+        "(folder / 'value').touch()\n"
+        "tempfiles.sweep()\n"  # another command's
+        "print(journal, folder, (folder / 'value').exists())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "BUILDR_DATA": str(tmp_path / "data")},
+    )  # fmt: skip
+    journal, folder, held = done.stdout.split()
+    assert (journal, Path(folder).parent, held) == ("None", tmp_path, "True")
+    assert not Path(folder).exists()

@@ -92,6 +92,19 @@ def test_rows_of_files(tmp_path: Path) -> None:
         read_rows(tmp_path / "none.csv")
 
 
+def test_a_row_may_hold_ends_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('rate,mode\n0.1,"two\nlines"\n0.2,"a \u2028 b"\n')
+    (tmp_path / "a.jsonl").write_text('{"mode": "a \u2028 b \x85 c"}\n{"mode": "d"}\n')
+    assert [row["mode"] for row in read_rows(tmp_path / "a.csv")] == [Said(text="two\nlines"), Said(text="a \u2028 b")]
+    assert [row["mode"] for row in read_rows(tmp_path / "a.jsonl")] == [
+        Said(value="a \u2028 b \x85 c"),
+        Said(value="d"),
+    ]
+    (tmp_path / "b.csv").write_text('a,b\n"one\ntwo",2\n3\n')
+    with pytest.raises(OptionError, match="line 4 has 1 cells, not 2"):
+        read_rows(tmp_path / "b.csv")
+
+
 def test_the_key_is_of_image_and_all_inputs_and_content_of_paths(tmp_path: Path) -> None:
     def keys(interface: Interface, *maps: tuple[str, str], image: str = "sha256:1", more: Any = ()) -> list[str | None]:
         points = make_grid(interface, (), maps, zipped=False, limit=9, folder=tmp_path)
