@@ -432,13 +432,10 @@ def register(ipython: InteractiveShell) -> None:
         configurables.append(magics)
     matcher = context_matcher(priority=50, identifier="buildr_jupyter")(_complete)
     ipython.Completer.custom_matchers.append(matcher)
-    for mime, name in (("text/plain", "_print_result"), ("text/html", "_result_html")):
-        formatter = _formatters(ipython)[mime]
-        formatter.for_type_by_name("buildr_jupyter.model.result", "BuildResult", globals()[name])
-    for mime, name in (("text/plain", "_print_sweep"), ("text/html", "_sweep_html")):
-        formatter = _formatters(ipython)[mime]
-        formatter.for_type_by_name("buildr_jupyter.model.sweep", "SweepResult", globals()[name])
-    _own_display(ipython).for_type_by_name("buildr_jupyter.model.result", "BuildResult", magics.show_result)
+    for (module, name), shown in _SHOWN.items():
+        for mime, render in shown.items():
+            _formatters(ipython)[mime].for_type_by_name(module, name, render)
+    _own_display(ipython).for_type_by_name(*_RESULT, magics.show_result)
     setattr(ipython, _KEY, (magics, history, matcher))
     magics.builds.warm_up()
 
@@ -468,13 +465,11 @@ def unregister(ipython: InteractiveShell) -> None:
         ipython.configurables.remove(magics)
     if matcher in ipython.Completer.custom_matchers:
         ipython.Completer.custom_matchers.remove(matcher)
-    for formatter in (*(_formatters(ipython)[mime] for mime in ("text/plain", "text/html")), _own_display(ipython)):
-        formatter.deferred_printers.pop(("buildr_jupyter.model.result", "BuildResult"), None)
-        formatter.deferred_printers.pop(("buildr_jupyter.model.sweep", "SweepResult"), None)
-        if "buildr_jupyter.model.sweep" in sys.modules:
-            formatter.type_printers.pop(sys.modules["buildr_jupyter.model.sweep"].SweepResult, None)
-        if "buildr_jupyter.model.result" in sys.modules:
-            formatter.type_printers.pop(sys.modules["buildr_jupyter.model.result"].BuildResult, None)
+    for (module, name), shown in _SHOWN.items():
+        for formatter in (*(_formatters(ipython)[mime] for mime in shown), _own_display(ipython)):
+            formatter.deferred_printers.pop((module, name), None)
+            if module in sys.modules:
+                formatter.type_printers.pop(getattr(sys.modules[module], name), None)
     delattr(ipython, _KEY)
 
 
@@ -500,3 +495,11 @@ def _sweep_html(sweep: SweepResult) -> str:
     from buildr_jupyter.ui.sweep import render_sweep_html
 
     return render_sweep_html(sweep)
+
+
+_RESULT = ("buildr_jupyter.model.result", "BuildResult")
+_SHOWN: dict[tuple[str, str], dict[str, Callable[..., Any]]] = {
+    _RESULT: {"text/plain": _print_result, "text/html": _result_html},
+    ("buildr_jupyter.model.sweep", "SweepResult"): {"text/plain": _print_sweep, "text/html": _sweep_html},
+}
+"""Module and name of each class that a cell may end in, to what renders it; none is imported for that."""

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from buildr_jupyter.builder.protocol import Builder
-from buildr_jupyter.config.suggestions import did_you_mean
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import UnknownSpec
 
 __all__ = ["BUILDERS", "names", "select"]
@@ -48,7 +48,7 @@ def select(spec: str) -> Builder:
         made = found[0].load()
     else:
         raise UnknownSpec(
-            f"Unknown spec {spec}", hint=did_you_mean(name, names(), f"builders here: {', '.join(names())}")
+            f"Unknown spec {spec}", hint=nearest_hint(name, names(), f"builders here: {', '.join(names())}")
         )
     if not separator:
         plain: Builder = made()

@@ -36,7 +36,7 @@ from buildr_jupyter.config.parse import (
     parse_size,
     parse_strings,
 )
-from buildr_jupyter.config.suggestions import nearest
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Said
@@ -252,17 +252,13 @@ class OptionParser(argparse.ArgumentParser):
         raise OptionError(f"{self.prog}: {message}", hint=self._hint(message))
 
     def _hint(self, message: str) -> str:
-        if (near := self._meant(message)) is not None:
-            return f"write {near} if you meant that; {self.prog} --help lists the options"
-        return f"{self.prog} --help lists the options"
-
-    def _meant(self, message: str) -> str | None:
-        """Return the known word that is nearest to the unknown one in ``message``, which is argparse's own."""
+        """Return what to do about ``message``, which is argparse's own: the nearest known word where it has none."""
+        hint = f"{self.prog} --help lists the options"
         if found := re.search(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message):
-            return nearest(found[1], [name for action in self._actions for name in action.option_strings])
+            return nearest_hint(found[1], [name for action in self._actions for name in action.option_strings], hint)
         if found := re.search(r"invalid choice: '([^']*)'", message):
-            return nearest(found[1], [str(one) for action in self._actions for one in action.choices or ()])
-        return None
+            return nearest_hint(found[1], [str(one) for action in self._actions for one in action.choices or ()], hint)
+        return hint
 
 
 def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:

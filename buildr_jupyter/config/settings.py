@@ -19,7 +19,7 @@ from typing import Any
 
 from buildr_jupyter.config.notebook_line import registry_of
 from buildr_jupyter.config.options import OPTIONS, SETTINGS, Option
-from buildr_jupyter.config.suggestions import did_you_mean
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -181,7 +181,7 @@ def read_site(path: Path) -> SettingsFile:
     if unknown := sorted(set(written) - set(known)):
         raise SettingError(
             f"{path}: {unknown[0]} is not a setting",
-            hint=did_you_mean(unknown[0], known, f"settings: {', '.join(sorted(known))}"),
+            hint=nearest_hint(unknown[0], known, f"settings: {', '.join(sorted(known))}"),
         )
     values = {name: _typed(path, known[name], value) for name, value in written.items()}
     return SettingsFile(path, values, owners=tuple(owners))

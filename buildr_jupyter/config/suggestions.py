@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest"]
+__all__ = ["nearest_hint"]
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of ``known`` that is nearest to ``word``, None where none is near."""
+def nearest_hint(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a hint: the nearest of ``known`` where one is near, and ``otherwise``, what lists them all."""
     from difflib import get_close_matches  # only where something is wrong
 
-    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.7)), None)
-
-
-def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a hint: the nearest of ``known`` where one is near, and ``otherwise``, what lists them all."""
-    near = nearest(word, known)
-    return f"write {near} if you meant that; {otherwise}" if near else otherwise
+    near = get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"write {near[0]} if you meant that; {otherwise}" if near else otherwise

@@ -273,7 +273,7 @@ def try_9(world: World) -> None:
     assert "--builder" in world.works(*hint.partition(" lists")[0].split()[1:])
 
 
-@trial("config.options", "write {} if you meant that")
+@trial("config.suggestions", "write {} if you meant that")
 def try_45(world: World) -> None:
     words = ["build", world.notebook("%%containerize x\nprint(1)"), "--output", "x.tar"]
     hint = world.hint_of_command(*words, "--bilder", "oci")

@@ -43,10 +43,10 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
-def _went_in(result: dict[str, Any]) -> tuple[str, list[tuple[str, list[list[str]], int]]]:
-    """Return the line that sums up what went in, and its parts: heading, rows, how many more there are."""
-    parts = [(part["title"], part["rows"], part["more"]) for part in result["went"]]
-    return f"what went in: {'; '.join(title for title, _, _ in parts)}", parts
+def _went_in(result: dict[str, Any]) -> str:
+    """Return the line that sums up what went in; empty where that is not known."""
+    parts = "; ".join(part["title"] for part in result["went"])
+    return f"what went in: {parts}" if parts else ""
 
 
 def _step_lines(view: dict[str, Any]) -> list[str]:
@@ -95,19 +95,18 @@ def render_record_text(view: dict[str, Any]) -> str:
         lines += [f"  use instead: {error['instead']}"] if error["instead"] else []
     lines += [f"warning: {text}{f' ({hint})' if hint else ''}" for text, hint in view["warnings"]]
     lines += [f"  {name}: {value}" for name, value in _facts(result)] if result else []
-    lines += [f"  {_went_in(result)[0]}"] if result and result["went"] else []
+    lines += [f"  {title}"] if result and (title := _went_in(result)) else []
     lines += [f"  {line}" for line in _run_lines(view["runs"])] if view.get("runs") else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
     return "\n".join(lines)
 
 
-def _table_html(part: tuple[str, list[list[str]], int]) -> str:
-    title, rows, more = part
-    body = "".join(f"<tr>{''.join(f'<td {_VALUE}>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows) + (
-        f"<tr><td {_VALUE}>… and {more} more</td></tr>" if more else ""
-    )
-    return f"<div><b>{html.escape(title)}</b></div><table>{body}</table>"
+def _table_html(part: dict[str, Any]) -> str:
+    rows = [*part["rows"], *([[f"… and {part['more']} more"]] if part["more"] else [])]
+    cells = ("".join(f"<td {_VALUE}>{html.escape(text)}</td>" for text in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<div><b>{html.escape(part['title'])}</b></div><table>{body}</table>"
 
 
 def render_record_html(view: dict[str, Any], mark: str = "") -> str:
@@ -134,9 +133,9 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
         f"<div>⚠ {html.escape(text)}{html.escape(f' ({hint})') if hint else ''}</div>"
         for text, hint in view["warnings"]
     ]
-    if result and result["went"]:
-        title, went = _went_in(result)
-        parts.append(f"<details><summary>{html.escape(title)}</summary>{''.join(map(_table_html, went))}</details>")
+    if result and (title := _went_in(result)):
+        tables = "".join(map(_table_html, result["went"]))
+        parts.append(f"<details><summary>{html.escape(title)}</summary>{tables}</details>")
     if view.get("runs"):
         parts.append(_runs_html(view["runs"]))
     if steps := _step_lines(view):

@@ -6,14 +6,14 @@ import pytest
 
 from buildr_jupyter import builder, cli
 from buildr_jupyter.config.options import GROUPS, OPTIONS, make_line_parser
-from buildr_jupyter.config.suggestions import did_you_mean
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError, UnknownSpec
 
 
 def test_the_nearest_word_is_named_and_the_rest_stays() -> None:
-    assert did_you_mean("bulid", ["build", "images"], "see them all") == "write build if you meant that; see them all"
-    assert did_you_mean("xyz", ["build", "images"], "see them all") == "see them all"
-    assert did_you_mean("", [], "see them all") == "see them all"
+    assert nearest_hint("bulid", ["build", "images"], "see them all") == "write build if you meant that; see them all"
+    assert nearest_hint("xyz", ["build", "images"], "see them all") == "see them all"
+    assert nearest_hint("", [], "see them all") == "see them all"
 
 
 @pytest.mark.parametrize("option", [option.name for option in OPTIONS if len(option.name) > 4])
