@@ -98,7 +98,7 @@ def read_named(state: FlowState, values: Iterable[AbstractValue]) -> None:
 
 
 def read_forward(state: FlowState, objs: Iterable[Obj]) -> None:
-    """Note the names in text annotations of functions and classes that somebody may resolve."""
+    """Note the names in text annotations of functions and classes that may be resolved later."""
     for obj in objs:
         info = obj.info.info if isinstance(obj.info, Obj) else obj.info
         if names := getattr(info, "forward", None):

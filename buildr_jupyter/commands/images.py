@@ -74,7 +74,7 @@ def list_images(store: Store | None = None) -> list[JsonObject]:
 def _tagged_at(client: EngineClient, image_id: str) -> float | None:
     """Return when the engine gave an image its last name, in seconds since the epoch, None where it does not say.
 
-    ``Created`` is no such time: an image of ours has the time 0, so that the same content is the same image.
+    ``Created`` is no such time: an image that buildr made has the time 0, so that the same content is the same image.
     """
     with translate(client):
         said = str((client.inspect_image(image_id).get("Metadata") or {}).get("LastTagTime") or "")

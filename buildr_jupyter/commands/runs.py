@@ -73,7 +73,7 @@ def prune(say: Callable[[str], object], *, older_than_s: float = KEPT_S) -> None
     for key in keys - {row.key for row in journal.rows(1_000_000)}:
         shutil.rmtree(place_of(data_folder(), key), ignore_errors=True)
     removed = 0
-    with contextlib.suppress(BuildrError):  # no engine: nothing of ours is in one
+    with contextlib.suppress(BuildrError):  # no engine: it holds no run
         runner = select("docker")
         for group in runner.list():
             if group.labels.get(KEY_LABEL) in keys:

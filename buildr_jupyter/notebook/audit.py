@@ -214,7 +214,7 @@ class Recorder:
     def _place(self) -> tuple[int | None, str]:
         """Return the line of the cell that is running, and the module that asked, past the import system's frames.
 
-        The module is one of ours where one of ours is at work between what asked and the cell, or with no cell below.
+        The module is buildr's own where such a one is at work between what asked and the cell, or with no cell below.
         """
         frame: types.FrameType | None = sys._getframe(1)
         line, importer = None, None

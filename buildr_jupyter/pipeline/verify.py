@@ -313,7 +313,7 @@ def last_run_of(runs: Sequence[CellRun], target: CellRun) -> int | None:
 
 
 def _may_be_widened(trial: Trial, proof: Proof) -> bool:
-    """Tell whether more code or files could mend it: not where it went over a limit, or wants the world outside."""
+    """Tell whether more code or files could help: not where it went over a limit, or wants the world outside."""
     return not trial.stopped and not proof.why.startswith("it reached outside")
 
 

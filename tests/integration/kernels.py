@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 _EXPORT = """
@@ -70,18 +71,7 @@ class Kernel:
 
     def run(self, code: str, *, fails: bool = False) -> str:
         """Run a cell; return what it printed and the text of its value."""
-        printed: list[str] = []
-
-        def hook(message: dict[str, Any]) -> None:
-            content = message["content"]
-            if message["msg_type"] == "stream" and content["name"] == "stdout":
-                printed.append(content["text"])
-            elif message["msg_type"] == "execute_result":
-                printed.append(content["data"]["text/plain"] + "\n")
-
-        reply = self.client.execute_interactive(code, output_hook=hook, timeout=120)
-        assert (reply["content"]["status"] == "error") is fails, (code, reply["content"])
-        return "".join(printed)
+        return run_cell(self.client, code, fails=fails)
 
     def export(self, body: str, out: Path, *, env: dict[str, str] | None = None) -> Exported:
         """Export the program of a cell with this text, and run it."""
@@ -95,19 +85,42 @@ class Kernel:
         return Exported(out, json.loads(said), done.stdout, done.stderr)
 
 
+def run_cell(client: BlockingKernelClient, code: str, *, fails: bool = False) -> str:
+    """Run a cell; return what it printed and the text of its value. It must end well, or in an error if it ``fails``."""
+    printed: list[str] = []
+
+    def hook(message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] == "stream" and content["name"] == "stdout":
+            printed.append(content["text"])
+        elif message["msg_type"] == "execute_result":
+            printed.append(content["data"]["text/plain"] + "\n")
+
+    reply = client.execute_interactive(code, output_hook=hook, timeout=120)
+    assert (reply["content"]["status"] == "error") is fails, (code, reply["content"])
+    return "".join(printed)
+
+
 @contextmanager
-def kernel_in(folder: Path) -> Iterator[Kernel]:
-    """Yield a kernel that started in a folder and has loaded the extension."""
+def client_in(folder: Path, environment: dict[str, str] | None = None) -> Iterator[BlockingKernelClient]:
+    """Yield the client of a bare kernel of this interpreter that started in a folder."""
     manager = KernelManager(kernel_name="python3")
     manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    manager.start_kernel(cwd=str(folder))
+    manager.start_kernel(cwd=str(folder), **({} if environment is None else {"env": environment}))
     client = manager.client()
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        kernel = Kernel(client, folder)
-        kernel.run("%load_ext buildr_jupyter")
-        yield kernel
+        yield client
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@contextmanager
+def kernel_in(folder: Path) -> Iterator[Kernel]:
+    """Yield a kernel that started in a folder and has loaded the extension."""
+    with client_in(folder) as client:
+        kernel = Kernel(client, folder)
+        kernel.run("%load_ext buildr_jupyter")
+        yield kernel

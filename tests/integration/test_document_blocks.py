@@ -15,10 +15,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.engines.registry import Registry
+from tests.integration.kernels import client_in, run_cell
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -97,19 +97,9 @@ def commands(block: str) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("path", having("python"), ids=lambda path: path.name)
 def test_cells_run_in_a_kernel(path: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    manager = KernelManager(kernel_name="python3")
-    manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    manager.start_kernel(cwd=str(tmp_path), env=environment)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
+    with client_in(tmp_path, environment) as client:
         for cell in cells(path):
-            reply = client.execute_interactive(cell.rstrip(), output_hook=lambda message: None, timeout=120)
-            assert reply["content"]["status"] == "ok", (cell, reply["content"])
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+            run_cell(client, cell.rstrip())
 
 
 def test_the_decorator_builds_publishes_and_runs(

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
+
+from tests.integration.kernels import client_in
+from tests.integration.kernels import run_cell as run
 
 INSTALL = """
 from buildr_jupyter.notebook.kernel_history import KernelHistory
@@ -33,33 +35,9 @@ for _entry in _program.state:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[BlockingKernelClient]:
-    manager = KernelManager(kernel_name="python3")
-    manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    manager.start_kernel(cwd=str(Path(__file__).parents[2]))
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def run(client: BlockingKernelClient, code: str, *, fails: bool = False) -> str:
-    printed: list[str] = []
-
-    def hook(message: dict) -> None:
-        content = message["content"]
-        if message["msg_type"] == "stream" and content["name"] == "stdout":
-            printed.append(content["text"])
-        elif message["msg_type"] == "execute_result":
-            printed.append(content["data"]["text/plain"] + "\n")
-
-    reply = client.execute_interactive(code, output_hook=hook, timeout=60)
-    assert (reply["content"]["status"] == "error") is fails, reply["content"]
-    return "".join(printed)
+def client() -> Iterator[BlockingKernelClient]:
+    with client_in(Path(__file__).parents[2]) as made:
+        yield made
 
 
 def program_prints(client: BlockingKernelClient, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Values in, values out, on a real engine: the magic binds what a run gave back, the image takes inputs by its doors."""
+"""Values in, values out, on a real engine: the magic binds what a run gave back, the image takes inputs in each way."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 from docker import APIClient
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.testing.globalipapp import start_ipython
 
-import buildr_jupyter
 from buildr_jupyter.errors import RunError
+from tests.shells import loaded_shell, run
 
 
 @pytest.fixture
@@ -23,19 +21,8 @@ def shell(client: APIClient, base_image: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("BUILDR_BASE", base_image)
     monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "data"))
-    ip = start_ipython() or InteractiveShell.instance()
-    ip.reset(new_session=True)
-    ip.history_manager.reset(new_session=True)
-    buildr_jupyter.load_ipython_extension(ip)
-    yield ip
-    buildr_jupyter.unload_ipython_extension(ip)
-
-
-def run(shell: Any, source: str) -> Any:
-    result = shell.run_cell(source, store_history=True)
-    if result.error_before_exec or result.error_in_exec:
-        raise result.error_before_exec or result.error_in_exec
-    return result.result
+    with loaded_shell() as made:
+        yield made
 
 
 def test_a_run_gives_its_values_back_and_the_image_is_a_function(

@@ -20,12 +20,10 @@ import pandas as pd
 import pytest
 from docker import APIClient
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.testing.globalipapp import start_ipython
 
-import buildr_jupyter
 from buildr_jupyter import cli
 from buildr_jupyter.journal.journal import Journal
+from tests.shells import loaded_shell, run
 
 
 @pytest.fixture(autouse=True)
@@ -40,19 +38,8 @@ def places(client: APIClient, base_image: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def shell() -> Iterator[Any]:
-    ip = start_ipython() or InteractiveShell.instance()
-    ip.reset(new_session=True)
-    ip.history_manager.reset(new_session=True)
-    buildr_jupyter.load_ipython_extension(ip)
-    yield ip
-    buildr_jupyter.unload_ipython_extension(ip)
-
-
-def run(shell: Any, source: str) -> Any:
-    result = shell.run_cell(source, store_history=True)
-    if result.error_before_exec or result.error_in_exec:
-        raise result.error_before_exec or result.error_in_exec
-    return result.result
+    with loaded_shell() as made:
+        yield made
 
 
 def test_a_cell_over_a_grid(shell: Any, tmp_path: Path) -> None:

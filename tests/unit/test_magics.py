@@ -9,12 +9,12 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.testing.globalipapp import start_ipython
 
 import buildr_jupyter
 from buildr_jupyter.config.options import OPTIONS
 from buildr_jupyter.errors import BuildrError, CellSyntaxError, EngineUnavailable, LeakError, RunError, UnboundName
 from tests.fakes.credentials import fakes
+from tests.shells import loaded_shell, run
 
 TOKEN = next(fake.value for fake in fakes() if fake.kind == "github-pat")
 
@@ -25,19 +25,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
-    ip = start_ipython() or InteractiveShell.instance()
-    ip.reset(new_session=True)
-    ip.history_manager.reset(new_session=True)
-    buildr_jupyter.load_ipython_extension(ip)
-    yield ip
-    buildr_jupyter.unload_ipython_extension(ip)
-
-
-def run(shell: Any, source: str) -> Any:
-    result = shell.run_cell(source, store_history=True)
-    if result.error_before_exec or result.error_in_exec:
-        raise result.error_before_exec or result.error_in_exec
-    return result.result
+    with loaded_shell() as made:
+        yield made
 
 
 def test_a_dry_run_shows_everything_and_needs_no_engine(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
