@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import pydoc
 
+import pytest
+
+from buildr_jupyter.analysis import names_in_text
 from buildr_jupyter.analysis.abstract_values import AbstractValue
 from buildr_jupyter.analysis.names_in_text import GAP, annotation_names, join_texts, name_pattern
 
@@ -30,3 +35,12 @@ def test_annotations_that_are_texts_name_what_they_hold() -> None:
     written = [ast.parse(text, mode="eval").body for text in ("'Item'", "list['Line']", "int")]
     assert list(annotation_names(written, all_are_texts=False)) == ["Item", "Line"]
     assert sorted(annotation_names(written, all_are_texts=True)) == ["Item", "Line", "int", "list"]
+
+
+@pytest.mark.parametrize("path", sorted(names_in_text.RUNNERS | names_in_text.LOOKS_AT_MAIN | names_in_text.LOADERS))
+def test_each_function_of_the_tables_is_there(path: str) -> None:
+    """A misspelled entry would stand for nothing; of packages that are not installed nothing is known here."""
+    if importlib.util.find_spec(path.partition(".")[0]) is None:
+        assert path.partition(".")[0] in {"dill", "cloudpickle", "joblib", "torch", "ipytest"}
+        return
+    assert callable(pydoc.locate(path))
