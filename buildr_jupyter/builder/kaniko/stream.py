@@ -1,7 +1,9 @@
 """What kaniko's executor says, as events.
 
 Source: ``--log-format json`` of executor v1.24.0, run by the tests: its own words are JSON documents with ``level`` and
-``msg`` on standard error, what a RUN writes is passed through, and its last words, where it fails, are plain text.
+``msg`` on standard error, what a RUN writes is passed through, and its last words, where it fails, are plain text on
+standard error. The engine passes the two streams on in no fixed order: what a RUN wrote to standard output can arrive
+after those last words.
 """
 
 from __future__ import annotations
@@ -55,8 +57,12 @@ class KanikoStream:
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines that were printed, without the executor's own last words."""
-        lines = tuple(self._lines.tail)
-        return lines[:-1] if lines and lines[-1] == self._last else lines
+        lines = list(self._lines.tail)
+        if self._last in lines:
+            lines.reverse()
+            lines.remove(self._last)
+            lines.reverse()
+        return tuple(lines)
 
     def message(self, status: int) -> tuple[str, int | None]:
         """Return why it failed, and the exit code of the command that did."""
@@ -71,7 +77,8 @@ class KanikoStream:
         text = piece.data.decode("utf-8", "replace")
         document = _document(text)
         if document is None:
-            self._last = text.strip() or self._last
+            if piece.stream == "stderr":
+                self._last = text.strip() or self._last
             step = self._step.step if self._step else None
             return [*self._lines.feed(text, piece.stream, step, self._clock())], text.strip()
         said = str(document["msg"]).strip()

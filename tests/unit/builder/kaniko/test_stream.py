@@ -73,3 +73,17 @@ def test_nothing_that_a_command_prints_breaks_it(pieces: list[tuple[str, bytes]]
         stream.feed(Output(name, data))  # type: ignore[arg-type]
     stream.finish()
     assert stream.message(1)[0]
+
+
+def test_its_last_words_are_found_where_what_a_step_printed_arrives_after_them() -> None:
+    stream = KanikoStream()
+    said = "error building image: waiting for process to exit: exit status 7"
+    feed(
+        stream,
+        own("RUN echo before; exit 7"),
+        Output("stderr", b"why\n"),
+        Output("stderr", f"{said}\n".encode()),
+        Output("stdout", b"before\n"),
+    )
+    assert stream.message(7) == (said, 7)
+    assert stream.tail == ("why", "before")
