@@ -7,8 +7,10 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.export.inputs import plain_value
 from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.journal.journal import Journal, data_folder
+from buildr_jupyter.journal.limits import keep_within_daily, limits_of
 from buildr_jupyter.model.interface import Interface, Said
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Mount
@@ -142,7 +145,9 @@ def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
     """Return the user's data folder and journal; where there is none, a folder of this process, and that is said."""
     folder = data_folder()
     try:
-        return folder, Journal(folder)
+        journal = Journal(folder)
+        keep_within_daily(journal, limits_of(os.environ), now=time.time())
+        return folder, journal
     except JournalError as error:
         yield BuildWarning(f"{error}: this sweep runs, and a later one does not know of it", error.hint)
     scratch = Scratch(large=True)
