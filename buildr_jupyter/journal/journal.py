@@ -173,7 +173,7 @@ class Journal:
         return gone
 
     def held(self) -> list[str]:
-        """Return the keys of runs that are done and whose files are kept, the one that ended first before the others."""
+        """Return the keys of runs whose files are kept, the one that ended first before the others."""
         with self._connection() as connection:
             found = connection.execute(
                 "SELECT key FROM runs WHERE folder IS NOT NULL GROUP BY key ORDER BY max(ended), max(id)"

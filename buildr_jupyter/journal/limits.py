@@ -30,7 +30,7 @@ class Limits:
 
 
 def limits_of(environ: Mapping[str, str]) -> Limits:
-    """Return the limits of ``BUILDR_RUNS_AGE`` (``12h``, ``30d``) and ``BUILDR_RUNS_SIZE`` (``10g``); raises OptionError."""
+    """Return the limits of ``BUILDR_RUNS_AGE`` (``30d``) and ``BUILDR_RUNS_SIZE`` (``10g``); raises OptionError."""
     known = Limits()
     age, size = environ.get(_AGE), environ.get(_SIZE)
     try:
@@ -93,10 +93,9 @@ def _is_old(path: Path, now: float) -> bool:
 def _size_of(folder: Path) -> int:
     """Return the bytes of a folder's files; what vanishes meanwhile counts as nothing."""
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_size
-            except FileNotFoundError:
-                continue
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue
     return total
