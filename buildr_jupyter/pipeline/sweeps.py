@@ -37,7 +37,7 @@ from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_ro
 from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
 
-__all__ = ["check_grid", "stream_sweep", "with_rows"]
+__all__ = ["check_grid", "plain", "stream_sweep", "with_rows"]
 
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
 _TITLE = 100
@@ -75,10 +75,10 @@ def _rows_of(expression: str, namespace: Mapping[str, Any] | None) -> list[Mappi
         raise OptionError(
             f"--map-from {expression}: it is a {type(found).__name__}", hint="give a list of dicts, or a DataFrame"
         )
-    return [{str(name): Said(value=_plain(str(name), value)) for name, value in row.items()} for row in records]
+    return [{str(name): Said(value=plain(str(name), value)) for name, value in row.items()} for row in records]
 
 
-def _plain(name: str, value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
     """Return the plain value of one from a kernel, numpy's scalars included."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
