@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.analysis.value_origins import CLOCK, NETWORK
 from buildr_jupyter.export.data_files import PathUse
-from buildr_jupyter.export.options import ExportOptions
+from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.observed import Observed, OpenedFile
 from buildr_jupyter.secretscan.scan import never_included
 
@@ -25,22 +23,6 @@ __all__ = ["last_seen", "loaded_modules", "observed_warnings", "opened_paths", "
 
 _SKIPPED = (".ipynb", ".pyc", ".py", ".so")
 """Endings of what is carried as a module, or is the notebook itself."""
-
-
-class Export(Protocol):
-    """What is asked of an export."""
-
-    runs: list[CellRun]
-    last: int
-    folder: Path | None
-    namespace: Mapping[str, object] | None
-    options: ExportOptions
-    evidence: Evidence
-    uncarried: set[str]
-    warnings: list[BuildWarning]
-
-    def title(self, number: int) -> str:
-        """Return what a run is called."""
 
 
 def star_names(body: Iterable[ast.stmt]) -> set[str]:
@@ -53,14 +35,14 @@ def star_names(body: Iterable[ast.stmt]) -> set[str]:
     return found
 
 
-def last_seen(export: Export) -> Observed | None:
+def last_seen(given: Given) -> Observed | None:
     """Return what the last run of the chosen cell's text did, None where no such run was observed."""
-    body = export.runs[export.last].body.strip()
-    runs = (run for run in reversed(export.runs[: export.last]) if run.source.strip() == body)
+    body = given.runs[given.last].body.strip()
+    runs = (run for run in reversed(given.runs[: given.last]) if run.source.strip() == body)
     return next((run.observed for run in runs if run.observed is not None), None)
 
 
-def _seen_runs(export: Export, sliced: Slice) -> Iterator[tuple[int, Observed, list[Statement]]]:
+def _seen_runs(given: Given, sliced: Slice) -> Iterator[tuple[int, Observed, list[Statement]]]:
     """Yield the runs that the program carries and that were observed, with the statements that are carried.
 
     For the chosen cell it is the last run of the same text, wherever that was, with all its statements.
@@ -68,11 +50,11 @@ def _seen_runs(export: Export, sliced: Slice) -> Iterator[tuple[int, Observed, l
     kept: dict[int, list[Statement]] = {}
     for statement in sliced.kept:
         kept.setdefault(statement.run, []).append(statement)
-    if (seen := last_seen(export)) is not None:
-        yield export.last, seen, []
+    if (seen := last_seen(given)) is not None:
+        yield given.last, seen, []
     for number, statements in sorted(kept.items()):
-        observed = export.runs[number].observed
-        if observed is not None and number != export.last:
+        observed = given.runs[number].observed
+        if observed is not None and number != given.last:
             yield number, observed, statements
 
 
@@ -86,17 +68,17 @@ def _is_of(line: int | None, statements: Sequence[Statement]) -> bool:
 # -- files
 
 
-def opened_paths(export: Export, sliced: Slice) -> tuple[list[tuple[Path, int, PathUse]], set[str]]:
+def opened_paths(given: Given, sliced: Slice) -> tuple[list[tuple[Path, int, PathUse]], set[str]]:
     """Return the files of the project that carried statements were seen to open, and those that they make themselves.
 
     Paths of uses, and of what is made, are relative to the notebook's folder.
     """
-    if export.folder is None:
+    if given.folder is None:
         return [], set()
-    tree = Tree.of(export.folder, export.options.root)
+    tree = Tree.of(given.folder, given.options.root)
     made: set[str] = set()
     found: dict[Path, tuple[Path, int, PathUse]] = {}
-    for number, observed, statements in sorted(_seen_runs(export, sliced), key=lambda seen: seen[0]):
+    for number, observed, statements in sorted(_seen_runs(given, sliced), key=lambda seen: seen[0]):
         for opened in observed.opened:
             if not _is_of(opened.line, statements):
                 continue
@@ -105,14 +87,14 @@ def opened_paths(export: Export, sliced: Slice) -> tuple[list[tuple[Path, int, P
                 continue
             for path in _files_of(opened, tree) if opened.path not in made else ():
                 if str(path) not in made:
-                    found.setdefault(path, (path, number, _use(export, number, opened, path, tree)))
+                    found.setdefault(path, (path, number, _use(given, number, opened, path, tree)))
     return list(found.values()), {os.path.relpath(path, tree.folder) for path in made}
 
 
-def _use(export: Export, number: int, opened: OpenedFile, path: Path, tree: Tree) -> PathUse:
+def _use(given: Given, number: int, opened: OpenedFile, path: Path, tree: Tree) -> PathUse:
     line = f", line {opened.line}" if opened.line else ""
     relative = Path(os.path.relpath(path, tree.folder)).as_posix()
-    return PathUse(relative, f"{export.title(number)}{line}, as observed", ast.Constant(relative))
+    return PathUse(relative, f"{given.title(number)}{line}, as observed", ast.Constant(relative))
 
 
 def _files_of(opened: OpenedFile, tree: Tree) -> Iterator[Path]:
@@ -135,11 +117,11 @@ def _files_of(opened: OpenedFile, tree: Tree) -> Iterator[Path]:
             yield one
 
 
-def _outside(export: Export, observed: Observed, statements: Sequence[Statement]) -> Iterator[str]:
+def _outside(given: Given, observed: Observed, statements: Sequence[Statement]) -> Iterator[str]:
     """Yield the paths outside of the project that carried statements read; hidden ones are settings and caches."""
-    if export.folder is None:
+    if given.folder is None:
         return
-    tree = Tree.of(export.folder, export.options.root)
+    tree = Tree.of(given.folder, given.options.root)
     roots = (tree.root, tree.root.resolve(), *(Path(prefix) for prefix in {sys.prefix, sys.base_prefix}))
     for opened in observed.opened:
         path = Path(opened.path)
@@ -154,14 +136,14 @@ def _outside(export: Export, observed: Observed, statements: Sequence[Statement]
 # -- packages
 
 
-def loaded_modules(export: Export, sliced: Slice, imports: Sequence[ImportUse]) -> list[ImportUse]:
+def loaded_modules(given: Given, sliced: Slice, imports: Sequence[ImportUse]) -> list[ImportUse]:
     """Return the modules that the program's packages were seen to load beside what the text imports.
 
     A module is loaded once in a kernel, maybe by a cell that is not carried: whatever a package loaded that the
     program imports, it may load there. What draws figures into a notebook is left out.
     """
-    observed = [(number, run.observed) for number, run in enumerate(export.runs) if run.observed is not None]
-    carried = {number: statements for number, _, statements in _seen_runs(export, sliced)}
+    observed = [(number, run.observed) for number, run in enumerate(given.runs) if run.observed is not None]
+    carried = {number: statements for number, _, statements in _seen_runs(given, sliced)}
     tops = {use.module.partition(".")[0] for use in imports}
     pending = [
         (number, one) for number, seen in observed for one in seen.imported if one.module.partition(".")[0] not in tops
@@ -179,7 +161,7 @@ def loaded_modules(export: Export, sliced: Slice, imports: Sequence[ImportUse]) 
             elif top != skipped:
                 line = f", line {one.line}" if one.line else ""
                 by = "the cell" if own else importer
-                origin = f"{export.title(number)}{line}, as observed: loaded by {by}"
+                origin = f"{given.title(number)}{line}, as observed: loaded by {by}"
                 found.setdefault(one.module, ImportUse(one.module, (), origin, optional=True))
                 tops.add(top)
         if len(left) == len(pending):
@@ -197,38 +179,45 @@ def _kernel_backend() -> str:
 # -- what to say
 
 
-def observed_warnings(export: Export, sliced: Slice) -> list[BuildWarning]:
-    """Return what a person should know of the values, files and effects that the program cannot repeat."""
+def observed_warnings(
+    given: Given, evidence: Evidence, sliced: Slice, uncarried: Collection[str]
+) -> list[BuildWarning]:
+    """Return what a person should know of the values, files and effects that the program cannot repeat.
+
+    ``uncarried`` are the names of which that was said already.
+    """
     found: list[BuildWarning] = []
-    others = [statement for statement in sliced.kept if statement.run != export.last]
-    found.extend(_unrepeatable(export, sliced, others))
-    if export.namespace is not None:
-        found.extend(_kept_whole(export, sliced, others))
-        for number, observed, statements in _seen_runs(export, sliced):
-            title = export.title(number)
+    others = [statement for statement in sliced.kept if statement.run != given.last]
+    found.extend(_unrepeatable(given, evidence, sliced, others, uncarried))
+    if given.namespace is not None:
+        found.extend(_kept_whole(given, evidence, sliced, others))
+        for number, observed, statements in _seen_runs(given, sliced):
+            title = given.title(number)
             found.extend(
                 BuildWarning(
                     f"{title} read {path}, which lies outside of the project and is not carried",
                     hint=f"carry it with --include {path}, or give it at run time with --mount {path}:{path}",
                 )
-                for path in dict.fromkeys(_outside(export, observed, statements))
+                for path in dict.fromkeys(_outside(given, observed, statements))
             )
-            if observed.sockets and number != export.last:
+            if observed.sockets and number != given.last:
                 hosts = ", ".join(observed.sockets[:5])
                 found.append(BuildWarning(f"{title} connected to {hosts}: the program does so again"))
-    found.extend(_unobserved(export, {statement.run for statement in others}))
+    found.extend(_unobserved(given, {statement.run for statement in others}))
     return found
 
 
-def _unrepeatable(export: Export, sliced: Slice, others: Iterable[Statement]) -> Iterator[BuildWarning]:
+def _unrepeatable(
+    given: Given, evidence: Evidence, sliced: Slice, others: Iterable[Statement], uncarried: Collection[str]
+) -> Iterator[BuildWarning]:
     for statement in others:
         names = sorted({need.name for need in sliced.why.get(statement.number, ()) if need.name.isidentifier()})
         facts = statement.facts
         if not names or facts is None:
             continue
-        where = f"{export.title(statement.run)}, line {statement.line}: {', '.join(names)}"
-        hint = f"take its value of now: --snapshot {names[0]}" if export.namespace is not None else None
-        random = export.evidence.unrepeatable.get(statement.number) and not export.uncarried.intersection(names)
+        where = f"{given.title(statement.run)}, line {statement.line}: {', '.join(names)}"
+        hint = f"take its value of now: --snapshot {names[0]}" if given.namespace is not None else None
+        random = evidence.unrepeatable.get(statement.number) and not set(names).intersection(uncarried)
         if origins := sorted(facts.origins & {CLOCK, NETWORK}):
             source = " and ".join(f"the {origin}" for origin in origins)
             yield BuildWarning(f"{where} came from {source}, which the program asks again", hint=hint)
@@ -236,25 +225,25 @@ def _unrepeatable(export: Export, sliced: Slice, others: Iterable[Statement]) ->
             yield BuildWarning(f"{where} may come from randomness that nothing seeds: the program draws again", hint)
 
 
-def _kept_whole(export: Export, sliced: Slice, others: Iterable[Statement]) -> Iterator[BuildWarning]:
+def _kept_whole(given: Given, evidence: Evidence, sliced: Slice, others: Iterable[Statement]) -> Iterator[BuildWarning]:
     for number in sorted({statement.run for statement in others}):
-        unread = export.evidence.whole.get(number, frozenset())
+        unread = evidence.whole.get(number, frozenset())
         needed = {need.name for one in others if one.run == number for need in sliced.why.get(one.number, ())}
         needed |= {f"the state of {name[5:]}" for name in needed if name.startswith("@rng:")}
         if names := sorted(unread & needed):
             yield BuildWarning(
-                f"{export.title(number)} changed {', '.join(names)} in a way that its text does not say: "
+                f"{given.title(number)} changed {', '.join(names)} in a way that its text does not say: "
                 "all of the cell is carried"
             )
 
 
-def _unobserved(export: Export, carried: Iterable[int]) -> Iterator[BuildWarning]:
+def _unobserved(given: Given, carried: Iterable[int]) -> Iterator[BuildWarning]:
     """Say that a kernel's cells were not looked at, once one that was is there: the extension came late."""
-    if export.namespace is None or not any(run.observed is not None for run in export.runs):
+    if given.namespace is None or not any(run.observed is not None for run in given.runs):
         return
-    missed = [number for number in sorted(carried) if export.runs[number].observed is None]
+    missed = [number for number in sorted(carried) if given.runs[number].observed is None]
     if missed:
         yield BuildWarning(
-            f"{export.title(missed[0])} ran unobserved: what it needs is known from its text alone",
+            f"{given.title(missed[0])} ran unobserved: what it needs is known from its text alone",
             hint="load the extension first, and run the cell again",
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from buildr_jupyter.export.exporter import Making, Program
+from buildr_jupyter.export.exporter import Program, make_program
+from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.parse_cache import collector_paused, forget
@@ -29,7 +30,7 @@ def export(
     """
     with collector_paused():
         try:
-            return Making(runs, target, options, folder, notebook, namespace).make()
+            return make_program(Given(runs, target, options, folder, notebook, namespace))
         finally:
             forget()
 

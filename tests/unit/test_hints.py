@@ -441,7 +441,7 @@ def try_25(world: World) -> None:
     assert world.plan(*code, words=(re.findall("--param", hint)[0], "a=1"), kernel=lock)
 
 
-@trial("export.value_capture", "give a default: --param {}=VALUE")
+@trial("export.input_choice", "give a default: --param {}=VALUE")
 def try_26(world: World) -> None:
     hint = world.hint(lambda: world.plan("print(1)", words=("--param", "n")))
     assert world.plan("print(1)", words=option(hint.replace("VALUE", "3"), "--param")).program
@@ -507,7 +507,7 @@ def try_no_kernel(world: World) -> None:
     world.works("build", nb, *hint.split()[:2], "--dry-run")
 
 
-@trial("export.exporter", "write the value as the cell's last line")
+@trial("export.reading", "write the value as the cell's last line")
 def try_last_value(world: World) -> None:
     hint = world.hint(lambda: world.plan("x = 1", words=("--return", "_")))
     assert world.plan("x = 1\nx", words=("--return", "_")).program
@@ -535,7 +535,7 @@ def try_29(world: World) -> None:
     assert world.plan(*cells, words=("--param", "n=x")).program
 
 
-@trial("export.exporter", "run the cell that does, or make it an input of the image: --param {}")
+@trial("export.checks", "run the cell that does, or make it an input of the image: --param {}")
 def try_input(world: World) -> None:
     hint = world.hint(lambda: world.plan("print(limit)"))
     assert [one.name for one in world.plan("print(limit)", words=option(hint, "--param")).plan.interface.inputs] == [

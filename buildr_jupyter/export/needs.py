@@ -1,0 +1,115 @@
+"""Needs of a program beside its text: the files that it reads and the modules that it imports."""
+
+from __future__ import annotations
+
+import ast
+import os
+import posixpath
+from dataclasses import replace
+from pathlib import Path
+
+from buildr_jupyter.analysis.scope import import_uses
+from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
+from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.input_choice import InputChoice
+from buildr_jupyter.export.named_files import carry_named
+from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
+from buildr_jupyter.export.project import Tree
+from buildr_jupyter.export.reading import Reading
+from buildr_jupyter.model.plan import FileEntry, ImportUse
+
+__all__ = ["find_files", "find_imports"]
+
+_ENGINES = {
+    "read_parquet": "pyarrow", "to_parquet": "pyarrow", "read_feather": "pyarrow", "to_feather": "pyarrow",
+    "read_excel": "openpyxl", "to_excel": "openpyxl", "ExcelFile": "openpyxl", "ExcelWriter": "openpyxl",
+    "read_html": "lxml", "read_xml": "lxml", "to_xml": "lxml", "to_markdown": "tabulate", "read_hdf": "tables",
+    "to_hdf": "tables", "style": "jinja2", "plot": "matplotlib", "hist": "matplotlib", "boxplot": "matplotlib",
+}  # fmt: skip
+"""What a method loads by name when it is called."""
+
+
+def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[FileEntry], Tree | None]:
+    """Return the files that the program reads, by path, and where they lie below ``app/``.
+
+    A path that another one takes the place of there is written anew in the text. Without a folder there are no files.
+    Raises FileRefused.
+    """
+    if given.folder is None:
+        return [], None
+    uses: list[tuple[int, PathUse]] = []
+    place = ""  # where the program is, relative to the notebook's folder
+    for statement in sliced.kept:
+        for use in literal_paths(statement.node, given.title(statement.run)):
+            path = posixpath.normpath(posixpath.join(place, use.path)) if place else use.path
+            uses.append((statement.run, replace(use, path=path)))
+        place = changed_folder(statement.node, place)
+    opened, made = opened_paths(given, sliced)
+    known = {Path(os.path.normpath(given.folder / use.path)) for _, use in uses}
+    uses += [(run, use) for path, run, use in opened if path not in known]
+    written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
+    uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
+    options = given.options
+    carried = carry_files(
+        [use for _, use in uses],
+        given.folder,
+        limit_bytes=options.file_limit_bytes,
+        include=options.include,
+        mounts=options.mounts,
+        root=options.root,
+        unasked=given.namespace is not None,
+    )
+    for run, use in uses:
+        if (moved := carried.rewritten.get(use.node)) is not None:
+            inputs.write_path(run, use.node, use.path, moved)
+            given.warn(f"{use.origin}: {use.path!r} is written as {moved!r}")
+    named, warnings = carry_named(
+        [(statement.node, given.title(statement.run)) for statement in sliced.kept],
+        carried.tree,
+        known=[entry.path for entry in carried.entries],
+        written={*written, *options.mounts},
+        limit_bytes=options.file_limit_bytes,
+    )
+    given.warnings += warnings
+    return sorted([*carried.entries, *named], key=lambda entry: entry.path), carried.tree
+
+
+def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[ImportUse]) -> tuple[ImportUse, ...]:
+    """Return the modules that the program imports, each use once: those of the text, ``others``, those seen loaded."""
+    found: list[ImportUse] = []
+    for_effect = set(reading.flow.unread_imports.values())
+    for statement in sliced.kept:
+        uses = import_uses(statement.node, given.title(statement.run))
+        if statement.number in for_effect and statement.run != given.last:
+            uses = [replace(use, optional=True) for use in uses]  # nothing reads what it binds: maybe there for nothing
+        found.extend(uses)
+    pandas = any(use.module.partition(".")[0] == "pandas" for use in found)
+    for statement in sliced.kept if pandas else ():
+        title = given.title(statement.run)
+        found.extend(
+            ImportUse(_ENGINES[node.attr], (), f"{title}, line {node.lineno}", optional=True)
+            for node in ast.walk(statement.node)
+            if isinstance(node, ast.Attribute) and node.attr in _ENGINES
+        )
+    found.extend(others)
+    found.extend(loaded_modules(given, sliced, found))
+    found.extend(ImportUse(name, (), "a run of the program", optional=True) for name in given.options.widening.modules)
+    written = {name for statement in sliced.kept for name in _written(statement)}
+    found = [use for use in found if not _is_written(use.module, written)]
+    return tuple(dict.fromkeys(found))
+
+
+def _written(statement: Statement) -> list[str]:
+    assert statement.facts is not None
+    return [
+        obj.info.removeprefix("@file:")
+        for obj in statement.facts.mutates
+        if isinstance(obj.info, str) and obj.info.startswith("@file:")
+    ]
+
+
+def _is_written(module: str, written: set[str]) -> bool:
+    """Tell whether the program itself writes the file of a module or package."""
+    path = module.replace(".", "/")
+    return f"{path}.py" in written or f"{path}/__init__.py" in written

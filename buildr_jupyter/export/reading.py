@@ -1,0 +1,133 @@
+"""Reading of cells: their statements with what each does, and the text that each has in the program."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import takewhile
+
+from buildr_jupyter.analysis.evidence import Evidence
+from buildr_jupyter.analysis.slicer import Statement, analyze
+from buildr_jupyter.analysis.statements import Flow
+from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError
+from buildr_jupyter.export.blocks import ends, is_quiet
+from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
+from buildr_jupyter.export.local_modules import read_code, read_module
+from buildr_jupyter.export.observed_use import last_seen, star_names
+from buildr_jupyter.notebook.cells import transform
+from buildr_jupyter.notebook.parse_cache import parsed
+
+__all__ = ["Reading"]
+
+
+class Reading:
+    """The cells of an export, read from the first to the chosen one."""
+
+    def __init__(self, given: Given) -> None:
+        """Read nothing yet."""
+        self._given = given
+        self.flow = Flow()
+        """What each name holds, statement by statement."""
+        self.evidence = Evidence(self.flow)
+        """What the runs were seen to do."""
+        if (folder := given.folder) is not None:
+            self.flow.local_source = lambda module: read_module(folder, module)
+            self.flow.local_code = lambda name: read_code(folder, name)
+        self.sources: dict[int, str] = {}
+        """Number of a run to its text as plain Python, edits included."""
+        self.bodies: dict[int, list[ast.stmt]] = {}
+        """Number of a run to the statements of that text."""
+        self.requirements: list[tuple[str, str]] = []
+        """(requirement as written after ``%pip install``, origin)."""
+        self.captured = self.display_captured = False
+        """Whether ``%%capture`` keeps what the chosen cell prints, and its value."""
+        self._edits: dict[int, list[tuple[ast.expr, str]]] = {}
+
+    def statements(self) -> list[Statement]:
+        """Return the statements that ran, in order, and one that reads, after the cell, what the run gives back.
+
+        Raises CellSyntaxError, DialectError and OptionError, of the chosen cell alone.
+        """
+        given, statements = self._given, list[Statement]()
+        for number, run in enumerate(given.runs):
+            chosen = number == given.last
+            if run.transformed is None:
+                if chosen:
+                    raise CellSyntaxError(f"{given.title(number)} does not parse", hint=_syntax_hint(run.source))
+                continue
+            translated = translate(run.transformed, transform, chosen=chosen)
+            if translated.foreign and chosen:
+                raise DialectError(
+                    f"{given.title(number)} is in another language: it begins with %%{translated.foreign}",
+                    hint="only Python cells become images",
+                )
+            if not translated.source.strip() and translated.foreign:
+                continue
+            self._note_installs(number, translated)
+            self.sources[number] = translated.source
+            body = self.bodies[number] = parsed(translated.source).body
+            if not chosen and run.status == "error" and run.failed_line:
+                failed_line = run.failed_line
+                body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
+            first = len(statements)
+            for statement in analyze(self.flow, body, number, may_fail=not chosen and run.status != "ok"):
+                statements.append(statement)
+                self.evidence.note(statement)
+            if chosen:
+                self.captured, self.display_captured = translated.captured, translated.display_captured
+                self.evidence.weigh_chosen(statements[first:], last_seen(given))
+            else:
+                failed, stars = run.status == "error", star_names(body) if run.observed else ()
+                self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
+        statements.extend(self._reading_returns())
+        return statements
+
+    def _note_installs(self, number: int, translated: Translated) -> None:
+        for text, line in translated.requirements:
+            self.requirements.append((text, f"{self._given.title(number)}, line {line}"))
+        for text, line in translated.passed_over:
+            self._given.warn(
+                f"{self._given.title(number)}, line {line}: {text} is not carried: the image gets the packages that "
+                "the program imports, as they are in the kernel"
+            )
+
+    def _reading_returns(self) -> Iterator[Statement]:
+        """Yield a statement that reads, after the cell, what the run gives back: so the slice holds what makes it."""
+        last, returns = self._given.last, self._given.options.returns
+        body = self.bodies[last]
+        if "_" in returns and not (body and isinstance(body[-1], ast.Expr)):
+            raise OptionError(
+                f"--return _: {self._given.title(last)} does not end in an expression",
+                hint="write the value as the cell's last line, or give it a name and take that: --return NAME",
+            )
+        names = [name for name in returns if name != "_"]
+        if names:
+            reading = ast.parse(f"({', '.join(names)},)").body
+            ast.increment_lineno(reading[0], max((ends(node) for node in body), default=1) - 1)
+            yield from analyze(self.flow, reading, last, may_fail=False)
+
+    def shows_value(self) -> bool:
+        """Tell whether a notebook shows the value of the chosen cell's last expression."""
+        body = self.bodies[self._given.last]
+        shows = bool(body) and isinstance(body[-1], ast.Expr) and not self.display_captured
+        return shows and not is_quiet(self.sources[self._given.last])
+
+    def edit(self, run: int, node: ast.expr, text: str) -> None:
+        """Have an expression of a run written as ``text``, from the next ``apply_edits`` on."""
+        self._edits.setdefault(run, []).append((node, text))
+
+    def apply_edits(self, *runs: int) -> None:
+        """Write the edits of these runs, of all without any, into ``sources``; ``bodies`` are parsed anew from them."""
+        for run in runs or tuple(self._edits):
+            if edits := self._edits.pop(run, None):
+                self.sources[run] = edited(self.sources[run], edits)
+                self.bodies[run] = ast.parse(self.sources[run]).body
+
+
+def _syntax_hint(source: str) -> str:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        return f"{error}"
+    return "it is nested too deeply"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from buildr_jupyter.errors import DialectError, OptionError, UnboundName
+from buildr_jupyter.export.checks import check_names, display_block, shell_use
+from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.input_choice import InputChoice
+from buildr_jupyter.export.value_capture import Values
+
+from .parts import given_of, sliced_of
+
+
+def check(given: Given) -> list[str]:
+    """Check the names of an export and return what is warned of."""
+    reading, sliced = sliced_of(given)
+    check_names(given, reading, sliced, Values(given, reading), InputChoice(given, reading, sliced))
+    return [warning.text for warning in given.warnings]
+
+
+def test_a_name_that_the_cell_surely_reads_must_be_given() -> None:
+    with pytest.raises(UnboundName, match=r"nb.ipynb, cell 1, line 2: nothing supplies the name 'gone'"):
+        check(given_of("x = 1", "print(x)\nprint(gone)"))
+    assert check(given_of("x = 1", "print(x, gone)", params=(("gone", "1"),))) == []
+
+
+def test_a_name_that_may_be_read_is_warned_of() -> None:
+    said = check(given_of("def f():\n    return gone", "f()"))
+    assert said == ["nb.ipynb, cell 1, line 1: nothing supplies the name 'gone'"]
+
+
+def test_what_only_a_kernel_has_is_refused_with_a_way_out() -> None:
+    with pytest.raises(DialectError, match="'In' is there only in a running kernel") as caught:
+        check(given_of("print(In[1])"))
+    assert caught.value.hint
+
+
+def test_what_is_returned_must_be_given_by_the_program() -> None:
+    with pytest.raises(OptionError, match="--return b: nothing in the program gives b a value"):
+        check(given_of("a = 1", returns=("b",)))
+
+
+def test_a_cell_that_may_read_any_name_takes_all_with_it_and_that_is_said() -> None:
+    assert check(given_of("x = 1", "eval(input_text)", params=(("input_text", "'x'"),))) == [
+        "nb.ipynb, cell 1, line 1: may read any name, so every earlier statement is carried"
+    ]
+
+
+def test_display_is_defined_where_the_kernels_own_is_read() -> None:
+    assert [title for title, _, _ in display_block(*sliced_of(given_of("x = 1", "display(x)")))] == ["display"]
+    assert display_block(*sliced_of(given_of("display = print", "display(1)"))) == []
+    assert display_block(*sliced_of(given_of("print(1)"))) == []
+
+
+def test_a_line_of_ipythons_own_brings_its_shell_once() -> None:
+    given = given_of("a = 1", "%matplotlib_own a\n%other_own a")
+    use, blocks = shell_use(given, *sliced_of(given), ())
+    assert use is not None
+    assert (use.module, use.origin) == ("IPython", "nb.ipynb, cell 1, line 1")
+    assert [title for title, _, _ in blocks] == ["IPython"]
+    assert len(given.warnings) == 1
+    plain = given_of("print(1)")
+    assert shell_use(plain, *sliced_of(plain), ()) == (None, [])
+
+
+def test_input_has_nobody_to_ask_in_the_chosen_cell() -> None:
+    given = given_of("n = input()\nprint(n)")
+    reading, sliced = sliced_of(given)
+    with pytest.raises(DialectError, match=r"cell 0, line 1: input\(\) has nobody to ask in an image"):
+        shell_use(given, reading, sliced, ())
+    assert shell_use(given, reading, sliced, sliced.kept[:1]) == (None, [])
+    own = given_of("def input():\n    return 1", "input()")
+    assert shell_use(own, *sliced_of(own), ()) == (None, [])

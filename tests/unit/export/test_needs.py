@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.export.input_choice import InputChoice
+from buildr_jupyter.export.needs import find_files, find_imports
+from buildr_jupyter.export.options import Widening
+from buildr_jupyter.model.plan import ImportUse
+
+from .parts import given_of, sliced_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    for name in ("a.csv", "data/b.csv", "made.txt"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def files(folder: Path | None, *cells: str) -> list[str]:
+    given = given_of(*cells, folder=folder)
+    reading, sliced = sliced_of(given)
+    found, tree = find_files(given, sliced, InputChoice(given, reading, sliced))
+    assert (tree is None) == (folder is None)
+    return [entry.path for entry in found]
+
+
+def test_files_that_the_text_names_are_carried(folder: Path) -> None:
+    assert files(folder, "open('a.csv')\nopen('data/b.csv')") == ["app/a.csv", "app/data/b.csv"]
+    assert files(folder, "import os\nos.chdir('data')\nopen('b.csv')") == ["app/data/b.csv"]
+    assert files(None, "open('a.csv')") == []
+
+
+def test_what_the_program_itself_writes_is_not_carried(folder: Path) -> None:
+    assert files(folder, "open('made.txt', 'w').write('1')\nopen('made.txt')") == []
+
+
+def test_an_absolute_path_below_the_folder_is_written_anew(folder: Path) -> None:
+    given = given_of(f"open({str(folder / 'a.csv')!r})", folder=folder)
+    reading, sliced = sliced_of(given)
+    find_files(given, sliced, InputChoice(given, reading, sliced))
+    reading.apply_edits()
+    assert reading.sources[0] == "open('a.csv')"
+    assert [one.text for one in given.warnings] == [
+        f"nb.ipynb, cell 0, line 1: {str(folder / 'a.csv')!r} is written as 'a.csv'"
+    ]
+
+
+def imports(*cells: str, others: tuple[ImportUse, ...] = (), **options: object) -> list[tuple[str, bool]]:
+    given = given_of(*cells, **options)
+    reading, sliced = sliced_of(given)
+    return [(use.module, use.optional) for use in find_imports(given, reading, sliced, list(others))]
+
+
+def test_imports_of_the_text_then_what_methods_load_then_the_others() -> None:
+    found = imports(
+        "import pandas as pd\nframe = pd.read_parquet('x')", "frame", others=(ImportUse("IPython", (), "x"),)
+    )
+    assert found == [("pandas", False), ("pyarrow", True), ("IPython", False)]
+    assert imports("x.read_parquet('x')", params=(("x", None),)) == [], "only with pandas"
+
+
+def test_a_run_of_the_program_may_have_shown_more(folder: Path) -> None:
+    assert imports("import json\njson", widening=Widening(modules=("lxml.etree",))) == [
+        ("json", False), ("lxml.etree", True),
+    ]  # fmt: skip
+
+
+def test_a_module_that_the_program_writes_is_no_package() -> None:
+    assert imports("open('own.py', 'w').write('x = 1')\nimport own\nown.x") == []
