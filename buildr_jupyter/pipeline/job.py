@@ -65,6 +65,7 @@ class Job:
             environment=self.run_environment,
             ports=options.ports,
             mounts=options.mounts,
+            collect=options.collect,
             memory_bytes=options.memory_bytes,
             cpus=options.cpus,
             gpus=options.gpus,
