@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from buildr_jupyter.dependencies.environment import Interpreter
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.notebook.cells import Notebook
-    from buildr_jupyter.pipeline.job import Display, Job
+    from buildr_jupyter.pipeline.job import Display, ExportRequest
 
 __all__ = ["main", "make_parser"]
 
@@ -175,7 +175,7 @@ def _flushed(status: int) -> int:
     return status
 
 
-def _jobs(args: argparse.Namespace) -> list[Job]:
+def _jobs(args: argparse.Namespace) -> list[ExportRequest]:
     """Return a job for each chosen cell; what is wrong with one of them is raised before any build."""
     from buildr_jupyter.notebook import cells
 
@@ -200,10 +200,10 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def _context_job(args: argparse.Namespace) -> Job:
+def _context_job(args: argparse.Namespace) -> ExportRequest:
     """Return the job that builds a context folder as it stands, by options and settings of this user alone."""
     from buildr_jupyter.dependencies.environment import Interpreter
-    from buildr_jupyter.pipeline.job import Job
+    from buildr_jupyter.pipeline.job import ExportRequest
     from buildr_jupyter.pipeline.planner import ContextSource
 
     if args.notebook is not None or args.cell is not None:
@@ -223,7 +223,7 @@ def _context_job(args: argparse.Namespace) -> Job:
         options = replace(with_rows(options, None), params=own)
     bases = found.get("allow_base")
     source = ContextSource(folder, parse_strings(bases.value if bases else ()))
-    return Job(source, options, Interpreter.current(), dict(os.environ))
+    return ExportRequest(source, options, Interpreter.current(), dict(os.environ))
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
@@ -236,21 +236,21 @@ def _site() -> tuple[settings.SettingsFile, ...]:
 
 
 def _has_containerize(notebook: Notebook) -> bool:
-    from buildr_jupyter.notebook.cells import header_and_body
-
-    return any(header_and_body(run.source)[0] is not None for run in notebook.runs)
+    return any(run.header is not None for run in notebook.runs)
 
 
-def _job(args: argparse.Namespace, notebook: Notebook, index: int, interpreter: Interpreter, siblings: int) -> Job:
+def _job(
+    args: argparse.Namespace, notebook: Notebook, index: int, interpreter: Interpreter, siblings: int
+) -> ExportRequest:
     from buildr_jupyter.notebook.cells import runs_up_to
-    from buildr_jupyter.pipeline.job import Job
+    from buildr_jupyter.pipeline.job import ExportRequest
     from buildr_jupyter.pipeline.planner import CellSource
 
     runs = runs_up_to(notebook, index)
     given, site = _given(args), _site()
     project = settings.read_project(notebook.folder, owners=settings.trusted_owners(site))
     bases = settings.gather(line=given, environ=os.environ, site=site).get("allow_base")
-    said = _said(runs[-1].source)
+    said = _said(runs[-1].header)
     line, left_out = allowed_part(said, bases.value if bases else ())
     if "name" not in line and "image" in line:
         line["name"] = line.pop("image")
@@ -277,14 +277,11 @@ def _job(args: argparse.Namespace, notebook: Notebook, index: int, interpreter: 
             )
         )
     path = Path.cwd() / args.notebook
-    return Job(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
+    return ExportRequest(source, options, interpreter, dict(os.environ), notebook_path=path, warnings=tuple(warnings))
 
 
-def _said(source: str) -> dict[str, object]:
+def _said(header: str | None) -> dict[str, object]:
     """Return every option of the cell's own line by its field."""
-    from buildr_jupyter.notebook.cells import header_and_body
-
-    header, _ = header_and_body(source)
     words = split_line(header.removeprefix("%%containerize")) if header else []
     return vars(make_line_parser().parse_args(words))
 
@@ -382,7 +379,7 @@ def _build(args: argparse.Namespace) -> int:
     return status
 
 
-def _windows(job: Job, *, as_json: bool) -> list[Display]:
+def _windows(job: ExportRequest, *, as_json: bool) -> list[Display]:
     """Progress goes to standard error; with --json the container's output does, too."""
     from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay, write_output
     from buildr_jupyter.ui.sweep import JsonRuns

@@ -107,7 +107,7 @@ class Containerize:
         from dataclasses import replace
 
         from buildr_jupyter.pipeline.driver import drive
-        from buildr_jupyter.pipeline.job import Job
+        from buildr_jupyter.pipeline.job import ExportRequest
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
         if self.runtime.executor == "docker":
@@ -115,7 +115,7 @@ class Containerize:
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)
         source = _source_of(func)
-        job = Job(
+        job = ExportRequest(
             source,
             options,
             Interpreter.current(),

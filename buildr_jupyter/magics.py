@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from buildr_jupyter.notebook.cells import CellRun
     from buildr_jupyter.notebook.kernel_history import KernelHistory
     from buildr_jupyter.pipeline.handle import Build
-    from buildr_jupyter.pipeline.job import Job
+    from buildr_jupyter.pipeline.job import ExportRequest
 
 __all__ = ["ContainerizeMagics", "register", "unregister"]
 
@@ -197,6 +197,7 @@ class ContainerizeMagics(Magics, Configurable):
             options = with_rows(options, self.shell.user_ns)
         if not cell.strip():
             raise OptionError("%%containerize: the cell is empty", hint="write the code below the first line")
+        self.history.note_magic(line, cell)
         job = self._job(options)
         if options.here:
             self._run_here(cell)
@@ -215,7 +216,9 @@ class ContainerizeMagics(Magics, Configurable):
             self._run_here(cell)
             return None
 
-    def _build(self, job: Job, line: str, *, detach: bool = False, keep: bool = False) -> BuildResult | Build | None:
+    def _build(
+        self, job: ExportRequest, line: str, *, detach: bool = False, keep: bool = False
+    ) -> BuildResult | Build | None:
         from buildr_jupyter.pipeline import stages as pipeline
         from buildr_jupyter.pipeline.driver import drive
         from buildr_jupyter.ui.json_record import make_record
@@ -247,7 +250,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._write(make_record(cell_of(job), outcome) + "\n")
         return outcome
 
-    def _bind(self, job: Job, result: BuildResult) -> None:
+    def _bind(self, job: ExportRequest, result: BuildResult) -> None:
         """Bind the values that a run gave back, all of them or none; ``_`` stays IPython's own."""
         run = result.run
         if run is None or not run.returned or len(run.values) < len(run.returned):
@@ -256,7 +259,7 @@ class ContainerizeMagics(Magics, Configurable):
         self.shell.user_ns.update(named)
         self._returned[job.source.target.count] = tuple(named)  # type: ignore[union-attr]
 
-    def _swept(self, job: Job, line: str, result: Any) -> Any:
+    def _swept(self, job: ExportRequest, line: str, result: Any) -> Any:
         """Return the sweep of a result, which can run what failed once more; a handle and a dry run as they are."""
         sweep = getattr(result, "sweep", None)
         if sweep is None:
@@ -266,7 +269,9 @@ class ContainerizeMagics(Magics, Configurable):
         once = replace(job, options=replace(job.options, again=False))
 
         def again() -> Any:
-            more = self.builds.run(once, line, work=lambda job, token: stream_more(job, result, token, run=True))
+            more = self.builds.run(
+                once, line, work=lambda job, token: stream_more(job.order(), result, token, run=True)
+            )
             return self._swept(once, line, more)
 
         return replace(sweep, again=again)
@@ -276,7 +281,7 @@ class ContainerizeMagics(Magics, Configurable):
 
         self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
 
-    def _export(self, job: Job, out: Path) -> None:
+    def _export(self, job: ExportRequest, out: Path) -> None:
         """Write the context folder, of the program that was proven, and say what ``buildr export`` says."""
         from buildr_jupyter.commands.export import export_folder, iter_lines
         from buildr_jupyter.commands.login import cell_of
@@ -289,9 +294,9 @@ class ContainerizeMagics(Magics, Configurable):
             return
         self._write("".join(f"{line}\n" for line in iter_lines(job, done)))
 
-    def _job(self, options: Options) -> Job:
+    def _job(self, options: Options) -> ExportRequest:
         from buildr_jupyter.dependencies.environment import Interpreter
-        from buildr_jupyter.pipeline.job import Job
+        from buildr_jupyter.pipeline.job import ExportRequest
         from buildr_jupyter.pipeline.planner import CellSource
 
         path, name = self._notebook()
@@ -308,7 +313,7 @@ class ContainerizeMagics(Magics, Configurable):
             namespace=self.shell.user_ns,
         )
         interpreter, warnings = Interpreter.current(), self._setting_warnings
-        return Job(
+        return ExportRequest(
             source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
             made_here=self._made_here, proofs=self._proofs,
         )  # fmt: skip
@@ -371,7 +376,7 @@ class ContainerizeMagics(Magics, Configurable):
         if not result.success:
             raise ExportError("the cell failed here, as shown above; nothing was built from it", hint="mend the cell")
 
-    def _warn_same_reference(self, job: Job) -> None:
+    def _warn_same_reference(self, job: ExportRequest) -> None:
         reference, cell = str(job.refs[0]), str(job.source.target.id)  # type: ignore[union-attr]
         if self._built.get(reference, cell) != cell:
             self._write(f"warning: {reference} was made by another cell before; this cell takes its name over\n")

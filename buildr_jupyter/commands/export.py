@@ -10,7 +10,7 @@ from buildr_jupyter.context import folder as context
 from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline import verify
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
 
@@ -27,7 +27,7 @@ class Exported:
     """None where no proof was asked for."""
 
 
-def export_folder(job: Job, out: Path) -> Exported:
+def export_folder(job: ExportRequest, out: Path) -> Exported:
     """Write the context folder of the job to ``out``; nothing is built.
 
     With ``--check``, and unasked in a kernel, the program is proven first and widened where that helps. Raises
@@ -40,7 +40,7 @@ def export_folder(job: Job, out: Path) -> Exported:
     return Exported(context.write_folder(assembly.plan, out, private=False), assembly, proof)
 
 
-def iter_lines(job: Job, exported: Exported) -> Iterator[str]:
+def iter_lines(job: ExportRequest, exported: Exported) -> Iterator[str]:
     """Yield what a person is told, a line each: the proof, warnings, what a build would stop for, and the folder."""
     if exported.proof is not None:
         yield from map(clean_text, verify.iter_said(verify.Settled(exported.assembly, exported.proof)))

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable
 
 from buildr_jupyter.errors import CredentialError, OptionError, RegistryUnauthorized
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import CellSource
 
 __all__ = ["cell_of", "log_in"]
 
 
-def cell_of(job: Job) -> dict[str, object]:
+def cell_of(job: ExportRequest) -> dict[str, object]:
     """Return the ``cell`` field of the JSON record: index, id, tags; unknown is None."""
     if not isinstance(job.source, CellSource):
         return {"index": None, "id": None, "tags": []}

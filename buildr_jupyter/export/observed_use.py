@@ -17,7 +17,7 @@ from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.notebook.cells import CellRun, header_and_body
+from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.observed import Observed, OpenedFile
 from buildr_jupyter.secretscan.scan import never_included
 
@@ -55,7 +55,7 @@ def star_names(body: Iterable[ast.stmt]) -> set[str]:
 
 def last_seen(export: Export) -> Observed | None:
     """Return what the last run of the chosen cell's text did, None where no such run was observed."""
-    body = header_and_body(export.runs[export.last].source)[1].strip()
+    body = export.runs[export.last].body.strip()
     runs = (run for run in reversed(export.runs[: export.last]) if run.source.strip() == body)
     return next((run.observed for run in runs if run.observed is not None), None)
 

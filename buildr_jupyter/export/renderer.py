@@ -20,7 +20,7 @@ from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.interface import Candidate, Input
 from buildr_jupyter.model.plan import ImportUse
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.notebook.cells import CellRun, ran_here
+from buildr_jupyter.notebook.cells import CellRun
 
 if TYPE_CHECKING:
     from buildr_jupyter.export.options import ExportOptions
@@ -47,7 +47,7 @@ def _here(run: CellRun) -> Iterator[CellRun]:
     The body of another containerized cell supplies no names, unless it also ran in the kernel; what its run gave back
     was bound there after it, and only the kernel has it.
     """
-    if ran_here(run.source):
+    if run.ran_here:
         yield replace(run, returned=()) if run.returned else run
     if run.returned:
         text = f"{' = '.join(run.returned)} = get_ipython()\n"

@@ -27,7 +27,6 @@ __all__ = [
     "header_and_body",
     "mark_stale",
     "parse_notebook",
-    "ran_here",
     "read_notebook",
     "runs_up_to",
     "select_cells",
@@ -71,6 +70,26 @@ class CellRun:
     """Names that the run of its image gave back and that were bound in the kernel after it."""
     observed: Observed | None = None
     """What it was seen to do in the kernel; None where nobody looked: in a file, before the extension was loaded."""
+    magic: tuple[str, str] | None = None
+    """The ``%%containerize …`` line and the text below it, as the magic was given them; None: ``source`` says both."""
+
+    @property
+    def header(self) -> str | None:
+        """The ``%%containerize …`` line without its line end, None for a cell without one."""
+        return self.magic[0] if self.magic else header_and_body(self.source)[0]
+
+    @property
+    def body(self) -> str:
+        """The text below that line; all of it for a cell without one."""
+        return self.magic[1] if self.magic else header_and_body(self.source)[1]
+
+    @property
+    def ran_here(self) -> bool:
+        """Whether its body ran in the notebook's own namespace: with ``%%containerize`` only if asked."""
+        if self.magic is None and "%%containerize" not in self.source:
+            return True
+        header = self.header
+        return header is None or "--here" in header.split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +338,7 @@ def select_cells(notebook: Notebook, selector: str | None) -> list[int]:
     """
     name = notebook.name
     if selector is None:
-        found = [run.index for run in notebook.runs if header_and_body(run.source)[0] and SKIP_TAG not in run.tags]
+        found = [run.index for run in notebook.runs if run.header and SKIP_TAG not in run.tags]
         if not found:
             raise NotebookError(
                 f"{name}: no cell begins with %%containerize", hint="choose one with --cell INDEX, id:… or tag:…"
@@ -357,15 +376,9 @@ def runs_up_to(notebook: Notebook, index: int) -> list[CellRun]:
     before = [
         run
         for run in notebook.runs
-        if run.index is not None and run.index < index and SKIP_TAG not in run.tags and ran_here(run.source)
+        if run.index is not None and run.index < index and SKIP_TAG not in run.tags and run.ran_here
     ]
     return [*before, target]
-
-
-def ran_here(source: str) -> bool:
-    """Tell whether the body of a cell ran in the notebook's own namespace: with ``%%containerize`` only if asked."""
-    header, _ = header_and_body(source) if "%%containerize" in source else (None, "")
-    return header is None or "--here" in header.split()
 
 
 def mark_stale(runs: Sequence[CellRun], saved: Notebook, ran_at: Mapping[str, float] | None = None) -> list[CellRun]:

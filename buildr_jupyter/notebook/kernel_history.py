@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buildr_jupyter.notebook import outputs
-from buildr_jupyter.notebook.cells import CellRun, Status, header_and_body, ran_here, transform
+from buildr_jupyter.notebook.cells import CellRun, Status, header_and_body, transform
 from buildr_jupyter.notebook.observed import Observed
 from buildr_jupyter.notebook.observer import Observer
 
@@ -27,6 +27,8 @@ class _Record:
     outputs_before: int = 0
     """Outputs that stood under its number when it began."""
     observed: Observed | None = None
+    magic: tuple[str, str] | None = None
+    """Line and body of the ``%%containerize`` that the cell begins with, as the magic was given them."""
     run: CellRun | None = None
     """As it was last told, so that what each build keeps of the history is shared."""
 
@@ -96,6 +98,22 @@ class KernelHistory:
         if error is not None:
             record.failed_line = _failed_line(error)
 
+    def note_magic(self, line: str, body: str) -> None:
+        """Note what ``%%containerize`` was given in the cell that is running now.
+
+        The cell may name the magic by an alias, which its text does not tell. A call of the magic from code is none:
+        the cell that is exported is then the one that has the call.
+        """
+        record = self._current
+        if record is None or not record.source.lstrip().startswith("%%"):
+            return
+        header = f"%%containerize {line}".rstrip()
+        if not record.source.endswith("\n"):
+            body = body.removesuffix("\n")  # IPython adds it
+        if header_and_body(record.source)[0] is None:
+            record.source = f"{header}\n{body}"
+        record.magic = header, body
+
     def _metadata(self) -> Mapping[str, Any]:
         kernel = getattr(self.shell, "kernel", None)
         getters = (getattr(kernel, "get_parent", None), getattr(self.shell, "get_parent", None))
@@ -144,6 +162,7 @@ class KernelHistory:
             duration_s=record.duration_s,
             stale="deleted" if record.id in self.deleted else None,
             observed=record.observed,
+            magic=record.magic,
         )
         if run != record.run:
             record.run = run
@@ -158,9 +177,9 @@ class KernelHistory:
         runs = [self._cell_run(record) for record in records]
         if not runs:
             return runs
-        body = header_and_body(runs[-1].source)[1].strip()
-        for record in reversed(records[:-1]):
-            if ran_here(record.source) and header_and_body(record.source)[1].strip() == body:
+        body = runs[-1].body.strip()
+        for run, record in zip(reversed(runs[:-1]), reversed(records[:-1]), strict=True):
+            if run.ran_here and run.body.strip() == body:
                 printed = outputs.printed(self.shell, record.count, record.outputs_before)
                 if printed is not None:
                     return [*runs[:-1], replace(runs[-1], stdout=printed)]

@@ -19,23 +19,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
 from buildr_jupyter.events import codec
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
-from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import ImagePlan
 from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline import values
-from buildr_jupyter.pipeline.driver import drive
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.driver import drive_events
+from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.pipeline.verify import Settled
 from buildr_jupyter.process import locks
@@ -120,7 +118,7 @@ def _home() -> Path:
 # -- in the kernel
 
 
-def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     """Do what ``pipeline.stream`` does, the build and what follows in a helper process. Raises as that does."""
 
     def work() -> Generator[Event, None, BuildResult]:
@@ -129,8 +127,9 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
         proof = None
         if settled is not None:
             assembly, proof = settled.assembly, settled.proof
-        folder = pipeline.write_context(assembly.plan, job)
-        place, helper = _start(job, assembly, folder, proof)
+        order = job.order()
+        pipeline.write_context(assembly.plan, order.context)
+        place, helper = _start(order, assembly, proof)
 
         def stop() -> None:
             (place.folder / _CANCEL).touch(mode=0o600)  # for one that is still starting and hears no signal
@@ -139,35 +138,34 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
         undo = cancel.on_cancel(stop)
         try:
             result = yield from _follow(place, helper)
-            values.remember(job, result)
-            return (yield from values.stream_values(job, result))
+            values.remember(order, result)
+            return (yield from values.stream_values(order, result))
         finally:
             undo()
 
     return (yield from masked_events(work(), job.environ))
 
 
-def _start(
-    job: Job, assembly: Assembly, folder: Path, proof: Proof | None
-) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
+def _start(order: BuildOrder, assembly: Assembly, proof: Proof | None) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:
     place = DetachedBuild(_home() / f"{time.time_ns()}-{os.getpid()}")
     locks.private_folder(place.folder)
-    locks.write_private(place.folder / _ABOUT, json.dumps({"reference": str(job.refs[0])}).encode())
+    locks.write_private(place.folder / _ABOUT, json.dumps({"reference": str(order.refs[0])}).encode())
     locks.write_private(place.folder / _LOG)
     locks.write_private(place.folder / "helper.log")
     root = str(Path(__file__).resolve().parents[2])
     code = f"import sys; sys.path.insert(0, {root!r}); from buildr_jupyter.pipeline.detached import main; main()"
     with (place.folder / "helper.log").open("wb") as log:
         helper = subprocess.Popen(
-            [sys.executable, "-P", "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=log, env=dict(job.environ),
+            [sys.executable, "-P", "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=log, env=dict(order.environ),
             start_new_session=True,
         )  # fmt: skip
-    options = replace(job.options, context=folder)
-    order = (place.folder, options, job.interpreter, job.executor, job.notebook_path, job.refs, job.source.folder,
-             assembly.settings, assembly.warnings, proof)  # fmt: skip
+    told = {
+        "place": place.folder, "order": order.by_name(), "settings": assembly.settings, "warnings": assembly.warnings,
+        "proof": proof,
+    }  # fmt: skip
     assert helper.stdin is not None
     with contextlib.suppress(OSError), helper.stdin:  # a helper that ends before it has read it says why in its log
-        helper.stdin.write(pickle.dumps(order))
+        helper.stdin.write(pickle.dumps(told))
     return place, helper
 
 
@@ -208,22 +206,6 @@ def _iter_lines(path: Path, helper: subprocess.Popen[bytes]) -> Iterator[object]
 # -- in the helper
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept(Job):
-    """A job whose program was found already."""
-
-    given: tuple[ImageRef, ...] = ()
-
-    @property
-    def refs(self) -> tuple[ImageRef, ...]:
-        return self.given
-
-
-@dataclass(frozen=True)
-class _Source:
-    folder: Path
-
-
 class _File:
     """The display that writes events down."""
 
@@ -250,26 +232,19 @@ def main() -> None:
     """Read the order from standard input and carry it out; how it ended is the last line of the file."""
     # A kernel between two cells ignores interrupts, and what is ignored is handed on: a cancel would not be heard.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
-    place, options, interpreter, executor, notebook, refs, folder, settings, warnings, proof = order
+    told = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - a pipe from the process that started us
+    place, proof = told["place"], told["proof"]
     held = locks.hold(place)
-    source: Any = _Source(folder)
-    job = _Kept(
-        source, options, interpreter, dict(os.environ), executor=executor, notebook_path=notebook, given=refs,
-        reads_values=False,
-    )  # fmt: skip
-    assembly = Assembly(ImagePlan.from_folder(options.context), settings, None, warnings)
-    display = _File(place / _LOG)
-
-    def work(job: Job, token: CancelToken) -> Generator[Event, None, BuildResult]:
-        settled = Settled(assembly, proof) if proof is not None else None
-        return masked_events(pipeline.stream_rest(job, assembly, token, time.monotonic(), settled), job.environ)
-
+    order = BuildOrder.from_names(told["order"], dict(os.environ))
+    assembly = Assembly(ImagePlan.from_folder(order.context), told["settings"], None, told["warnings"])
+    settled = Settled(assembly, proof) if proof is not None else None
+    display, token = _File(place / _LOG), CancelToken()
+    work = pipeline.stream_rest(order, assembly, token, time.monotonic(), settled)
     end: BuildResult | BaseException
     try:
         if DetachedBuild(place).cancelled():
             raise KeyboardInterrupt
-        end = drive(job, [display], work=work)
+        end = drive_events(masked_events(work, order.environ), order.refs, [display], cancel=token)
     except KeyboardInterrupt:
         end = Cancelled("the work was cancelled")
     except BuildrError as error:

@@ -1,4 +1,4 @@
-"""Driver: a job in a worker thread, its events drawn by displays in the calling one."""
+"""Driver: work in a worker thread, its events drawn by displays in the calling one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.result import BuildResult
-from buildr_jupyter.pipeline.job import Display, Job
+from buildr_jupyter.pipeline.job import Display, ExportRequest
 from buildr_jupyter.pipeline.stages import stream
 from buildr_jupyter.process import memory
 from buildr_jupyter.process.workers import Task, run_soon
 
-__all__ = ["drive"]
+__all__ = ["drive", "drive_events"]
 
 
 _active: dict[str, BuildState] = {}
@@ -53,29 +53,44 @@ _STOP_WAIT_S = 30.0
 
 
 def drive(
-    job: Job,
+    job: ExportRequest,
     displays: list[Display],
     *,
     cancel: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     interval_s: float = 0.05,
-    work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
+    work: Callable[[ExportRequest, CancelToken], Generator[Event, None, BuildResult]] = stream,
     state: BuildState | None = None,
 ) -> BuildResult:
-    """Run ``work`` in a worker thread and draw the displays from this one, at most every ``interval_s`` seconds.
-
-    ``state`` is what the events are reduced into, for who else looks at it. An interrupt cancels the work, waits for it
-    to end, and goes on as KeyboardInterrupt.
-    """
+    """Run ``work`` for a request as ``drive_events`` does; ``state`` is what the events are reduced into."""
     cancel = cancel or CancelToken()
+    return drive_events(
+        work(job, cancel), job.refs, displays, cancel=cancel, clock=clock, interval_s=interval_s, state=state
+    )
+
+
+def drive_events(
+    generator: Generator[Event, None, BuildResult],
+    refs: tuple[ImageRef, ...],
+    displays: list[Display],
+    *,
+    cancel: CancelToken,
+    clock: Callable[[], float] = time.monotonic,
+    interval_s: float = 0.05,
+    state: BuildState | None = None,
+) -> BuildResult:
+    """Run the generator in a worker thread and draw the displays from this one, at most every ``interval_s`` seconds.
+
+    The references ``refs`` are claimed meanwhile: raises BuildBusy where one of them is being built already. An
+    interrupt sets ``cancel``, waits for the work to end, and goes on as KeyboardInterrupt.
+    """
     state = BuildState() if state is None else state
     events: queue.Queue[object] = queue.Queue(maxsize=_QUEUED)
     outcome: list[BuildResult | BaseException] = []
-    generator = work(job, cancel)
     worker: Task | None = None
-    with _claim(job.refs, state):
+    with _claim(refs, state):
         for display in displays:
-            display.open(state, str(job.refs[0]))
+            display.open(state, str(refs[0]))
         try:
             worker = run_soon(lambda: _work(generator, events, outcome), name="buildr-build")
             _follow(events, state, displays, clock, interval_s)

@@ -14,7 +14,7 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.driver import drive
-from buildr_jupyter.pipeline.job import Display, Job
+from buildr_jupyter.pipeline.job import Display, ExportRequest
 from buildr_jupyter.pipeline.stages import stream
 from buildr_jupyter.process.workers import run_soon
 
@@ -29,10 +29,10 @@ class Build:
 
     def __init__(
         self,
-        job: Job,
+        job: ExportRequest,
         displays: list[Display],
         *,
-        work: Callable[[Job, CancelToken], Generator[Event, None, BuildResult]] = stream,
+        work: Callable[[ExportRequest, CancelToken], Generator[Event, None, BuildResult]] = stream,
         after: Callable[[Build], object] | None = None,
         kept: bool = False,
     ) -> None:

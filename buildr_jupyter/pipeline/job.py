@@ -1,28 +1,33 @@
-"""Job: what an entry point asks the pipeline for."""
+"""Job: what an entry point asks the pipeline for, in two parts.
+
+An ``ExportRequest`` has all that the program is found from; a ``BuildOrder`` says what is then built, pushed and run,
+without the notebook's cells. A detached build sends its order to another process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter.config.options import Options
+from buildr_jupyter.context.folder import cache_key
 from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import RunSpec
-from buildr_jupyter.pipeline.planner import Source, default_name
+from buildr_jupyter.pipeline.planner import CellSource, ContextSource, Source, default_name
 
-__all__ = ["Display", "Job"]
+__all__ = ["BuildOrder", "Display", "ExportRequest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What an entry point asks for."""
+class ExportRequest:
+    """What an entry point asks for: a program, and what is to be done with its image."""
 
     source: Source
     options: Options
@@ -42,13 +47,88 @@ class Job:
 
     made_here: set[str] = field(default_factory=set, repr=False, compare=False)
     """Ids of the images that were built from cells of this kernel: their pickles are read. A session shares one set."""
-    reads_values: bool = True
-    """Whether returned files become values in this process."""
 
     @property
     def refs(self) -> tuple[ImageRef, ...]:
         """The references that the image gets, the main one first."""
         return self.options.refs(default_name(self.source))
+
+    @property
+    def namespace(self) -> Mapping[str, object] | None:
+        """The live names of the kernel that the program comes from, None where it comes from a file."""
+        return self.source.namespace if isinstance(self.source, CellSource) else None
+
+    @property
+    def context(self) -> Path:
+        """Where the context of the image is kept: ``--context``, else a folder of the user's cache."""
+        if isinstance(self.source, ContextSource):
+            return self.source.folder
+        if self.options.context:
+            return self.options.context
+        from platformdirs import user_cache_path
+
+        target = self.source.target if isinstance(self.source, CellSource) else None
+        cell = (target.id or str(target.index)) if target else None
+        key = cache_key(self.notebook_path, cell, {"name": self.refs[0].name})
+        return user_cache_path("buildr") / "contexts" / key
+
+    def order(self) -> BuildOrder:
+        """Return what is left to do once the program was found."""
+        return BuildOrder(
+            options=self.options,
+            refs=self.refs,
+            context=self.context,
+            folder=self.source.folder,
+            executor=self.executor,
+            notebook_path=self.notebook_path,
+            own_context=isinstance(self.source, ContextSource),
+            environ=self.environ,
+            builder=self.builder,
+            namespace=self.namespace,
+            made_here=self.made_here,
+        )
+
+
+_OF_THIS_PROCESS = frozenset(("environ", "builder", "namespace", "made_here"))
+"""Fields of an order that stay in the process that made it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """What is built of a program that was found, pushed and run."""
+
+    options: Options
+    refs: tuple[ImageRef, ...]
+    """The references that the image gets, the main one first."""
+    context: Path
+    """The context folder."""
+    folder: Path
+    """The notebook's folder: a run's ``output/`` lies in it, and files that the grid names."""
+    executor: str = "docker"
+    notebook_path: Path | None = None
+    own_context: bool = False
+    """The context folder is the user's own, and is built as it stands."""
+    reads_values: bool = True
+    """Whether returned files become values in this process."""
+    environ: Mapping[str, str] = field(repr=False)
+    builder: builders.Builder | None = None
+    """None: the one that the options name."""
+    namespace: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    """The live names of the kernel that the program comes from, None where it comes from a file."""
+    made_here: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Ids of the images that were built from cells of this kernel: their pickles are read."""
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the fields that another process is given, each under its name."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_THIS_PROCESS}
+
+    @classmethod
+    def from_names(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> BuildOrder:
+        """Return the order of ``by_name`` in another process, which has its own environment and reads no values.
+
+        Raises TypeError for a name that is no field.
+        """
+        return cls(**{**given, "environ": environ, "reads_values": False})
 
     @property
     def run_environment(self) -> tuple[tuple[str, str], ...]:
@@ -88,5 +168,5 @@ class Display(Protocol):
         ...
 
 
-def _builder(job: Job) -> builders.Builder:
+def _builder(job: BuildOrder) -> builders.Builder:
     return job.builder or builders.select(job.options.builder)

@@ -273,11 +273,8 @@ def _stand_in(imports: Sequence[ImportUse]) -> tuple[list[ImportUse], list[FileE
 
 def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str]) -> Assembly:
     """``--dockerfile -``: the cell is a Dockerfile; the context holds what ``--include`` names."""
-    from buildr_jupyter.notebook.cells import header_and_body
-
     if not isinstance(source, CellSource):
         raise OptionError("--dockerfile -: only a cell can be a Dockerfile", hint="name a file")
-    _, body = header_and_body(source.target.source)
     included = _iter_included(Tree.of(source.folder, None), options.include, ())
     plan = ImagePlan(
         base="",
@@ -285,7 +282,7 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
         platforms=options.platforms,
         files=tuple(sorted(included, key=lambda entry: entry.path)),
         environment=options.environment,
-        dockerfile=CustomDockerfile(body, secrets=_secret_ids(options)),
+        dockerfile=CustomDockerfile(source.target.body, secrets=_secret_ids(options)),
         notebook=source.notebook,
         cell=_cell_label(source.target),
         names=(NameNote("Dockerfile", "the cell", "code", "--dockerfile -"),),

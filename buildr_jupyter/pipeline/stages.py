@@ -28,8 +28,8 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import push_notice, sweeps, values
-from buildr_jupyter.pipeline.job import Job, _builder
-from buildr_jupyter.pipeline.planner import Assembly, ContextSource, assemble
+from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
+from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
@@ -52,7 +52,7 @@ def _stage(name: Stage) -> Generator[None, None, None]:
         raise
 
 
-def prepare(job: Job, folder: Path | None = None) -> Assembly:
+def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
     """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show.
 
     A Dockerfile that the user keeps in the context folder ``folder`` is taken as it stands, and that is said.
@@ -61,7 +61,7 @@ def prepare(job: Job, folder: Path | None = None) -> Assembly:
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
         if job.options.sweeps:
-            sweeps.check_grid(job, assembly.plan.interface)
+            sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
     if plan is not assembly.plan:
@@ -71,33 +71,18 @@ def prepare(job: Job, folder: Path | None = None) -> Assembly:
     return replace(assembly, plan=plan, warnings=tuple(warnings))
 
 
-def findings(job: Job, assembly: Assembly) -> list[BuildWarning]:
+def findings(job: ExportRequest, assembly: Assembly) -> list[BuildWarning]:
     """Return what the guard would stop a build for, as warnings."""
     found = guard.iter_findings(assembly.plan, job.environ)
     return [BuildWarning(f"a build would stop here: {finding}") for finding in found]
 
 
-def context_folder(job: Job) -> Path:
-    """Return where the context of this job is kept: ``--context``, else a folder of the user's cache."""
-    if isinstance(job.source, ContextSource):
-        return job.source.folder
-    if job.options.context:
-        return job.options.context
-    from platformdirs import user_cache_path
-
-    target = getattr(job.source, "target", None)
-    cell = (target.id or str(target.index)) if target else None
-    return (
-        user_cache_path("buildr") / "contexts" / context.cache_key(job.notebook_path, cell, {"name": job.refs[0].name})
-    )
+def write_context(plan: ImagePlan, folder: Path) -> Path:
+    """Write a context folder; one that the user named is as open as the umask says."""
+    return context.write_folder(plan, folder, private=locks.in_cache(folder))
 
 
-def write_context(plan: ImagePlan, job: Job) -> Path:
-    """Write the context of this job; one that the user named is as open as the umask says."""
-    return context.write_folder(plan, context_folder(job), private=locks.in_cache(context_folder(job)))
-
-
-def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     """Do the whole job, yielding what happens; ``Finished`` comes last, exactly once.
 
     Raises BuildrError with ``stage`` set, and Cancelled when the token was set. Credentials are masked in all of it.
@@ -109,22 +94,22 @@ def stream(job: Job, cancel: CancelToken) -> Generator[Event, None, BuildResult]
         if job.options.check:
             with _stage("proof"):
                 settled = yield from stream_check(job, assembly, cancel)
-            return (yield from stream_rest(job, settled.assembly, cancel, started, settled))
+            return (yield from stream_rest(job.order(), settled.assembly, cancel, started, settled))
         if not is_wanted(job):
-            return (yield from stream_rest(job, assembly, cancel, started))
+            return (yield from stream_rest(job.order(), assembly, cancel, started))
         if (known := recall(job, assembly)) is not None:
-            return (yield from stream_rest(job, known.assembly, cancel, started, known))
+            return (yield from stream_rest(job.order(), known.assembly, cancel, started, known))
         with Proving(job, assembly, cancel) as proving:
-            return (yield from stream_rest(job, assembly, cancel, started, proving))
+            return (yield from stream_rest(job.order(), assembly, cancel, started, proving))
 
     return (yield from masked_events(work(), job.environ))
 
 
-def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Assembly]:
+def stream_prepared(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Assembly]:
     """Do what needs the kernel: find the program and look for what must not leave; return the plan."""
     sweep()
     yield StageUpdate("export", "running")
-    assembly = prepare(job, context_folder(job))
+    assembly = prepare(job, job.context)
     yield StageUpdate("export", "done")
     with _stage("guard"):
         guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
@@ -136,7 +121,7 @@ def stream_prepared(job: Job, cancel: CancelToken) -> Generator[Event, None, Ass
 
 
 def stream_rest(
-    job: Job,
+    job: BuildOrder,
     assembly: Assembly,
     cancel: CancelToken,
     started: float,
@@ -186,7 +171,9 @@ def stream_rest(
     return result
 
 
-def stream_settled(job: Job, assembly: Assembly, cancel: CancelToken) -> Generator[Event, None, Settled | None]:
+def stream_settled(
+    job: ExportRequest, assembly: Assembly, cancel: CancelToken
+) -> Generator[Event, None, Settled | None]:
     """Make the proof and wait for it, where one is wanted: for a build that goes on where this process leaves."""
     if job.options.check:
         with _stage("proof"):
@@ -226,7 +213,7 @@ def refuse_other(result: BuildResult) -> None:
 
 
 def stream_more(
-    job: Job, result: BuildResult, cancel: CancelToken, *, publish: bool = False, run: bool = False
+    job: BuildOrder, result: BuildResult, cancel: CancelToken, *, publish: bool = False, run: bool = False
 ) -> Generator[Event, None, BuildResult]:
     """Publish or run the image of ``result`` as it is, without a build; ``Finished`` comes last, as with ``stream``."""
     started = time.monotonic()
@@ -248,7 +235,7 @@ def stream_more(
 
 
 def _stream_build(
-    job: Job, assembly: Assembly, refs: tuple[ImageRef, ...], cancel: CancelToken
+    job: BuildOrder, assembly: Assembly, refs: tuple[ImageRef, ...], cancel: CancelToken
 ) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("build", "running")
     plan = assembly.plan
@@ -259,8 +246,8 @@ def _stream_build(
         wanted = BaseRequest(plan.base, platform, job.options.pull, named=job.options.base is not None)
         base = yield from builder.resolve_base(wanted, cancel)
         plan = replace(plan, base=base.name, base_digest=base.digest)
-    if not isinstance(job.source, ContextSource):
-        write_context(plan, job)
+    if not job.own_context:
+        write_context(plan, job.context)
     request = _request(job, assembly, plan, builder)
     if assembly.settings.on_loopback:
         yield BuildWarning(
@@ -286,7 +273,7 @@ def _stream_build(
     )
 
 
-def _check_supported(job: Job, builder: builders.Builder, request: BuildRequest) -> None:
+def _check_supported(job: BuildOrder, builder: builders.Builder, request: BuildRequest) -> None:
     """Raise BuildRefused where the builder cannot do what is asked."""
     if lacks := builder.unsupported(request):
         able = sorted({name for one in lacks for name in one.builders})
@@ -296,12 +283,12 @@ def _check_supported(job: Job, builder: builders.Builder, request: BuildRequest)
         )
 
 
-def _request(job: Job, assembly: Assembly, plan: ImagePlan, builder: builders.Builder) -> BuildRequest:
+def _request(job: BuildOrder, assembly: Assembly, plan: ImagePlan, builder: builders.Builder) -> BuildRequest:
     """Return what this builder is asked for; the folder may not be written yet."""
     refs = (*job.refs, job.refs[0].with_tag(plan.content_tag))
     options, settings = job.options, assembly.settings
     return BuildRequest(
-        context=context_folder(job),
+        context=job.context,
         refs=refs,
         plan=plan,
         outputs=_outputs(job, builder, refs),
@@ -317,7 +304,7 @@ def _request(job: Job, assembly: Assembly, plan: ImagePlan, builder: builders.Bu
     )
 
 
-def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) -> tuple[Output, ...]:
+def _outputs(job: BuildOrder, builder: builders.Builder, refs: tuple[ImageRef, ...]) -> tuple[Output, ...]:
     """Return where the image goes: a file, and the engine, where it is there and wanted.
 
     A builder with a store of its own asks for nothing more; where nobody would get the image, an archive is written.
@@ -341,7 +328,7 @@ def _outputs(job: Job, builder: builders.Builder, refs: tuple[ImageRef, ...]) ->
     return tuple(found)
 
 
-def _can_run(job: Job) -> bool:
+def _can_run(job: BuildOrder) -> bool:
     """Tell whether an engine answers; only a builder that needs none leaves that open."""
     return _builder(job).capabilities().in_engine or _engine_answers()
 
@@ -355,7 +342,7 @@ def _engine_answers() -> bool:
 
 
 def _stream_publish(
-    job: Job, result: BuildResult, refs: tuple[ImageRef, ...], cancel: CancelToken
+    job: BuildOrder, result: BuildResult, refs: tuple[ImageRef, ...], cancel: CancelToken
 ) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("publish", "running")
     builder = _builder(job)
@@ -370,7 +357,7 @@ def _stream_publish(
     return replace(result, pushed=tuple(pushed))
 
 
-def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+def _stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
     yield StageUpdate("run", "running")
     if not _can_run(job):
         way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"
@@ -394,7 +381,7 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
         yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
         return result
     path = ImageRef.parse(result.image).path
-    with run_folder(job.source.folder / "output" / path.rpartition("/")[2]) as output:
+    with run_folder(job.folder / "output" / path.rpartition("/")[2]) as output:
         spec = replace(job.run_spec(result.image, f"buildr-{path.replace('/', '-')}"), output_dir=output)
         try:
             ended = yield from _with_tail(make_runner().stream_run(spec, cancel))

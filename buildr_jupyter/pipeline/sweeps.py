@@ -26,8 +26,8 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Mount
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.model.sweep import SweepResult
-from buildr_jupyter.pipeline.job import Job
-from buildr_jupyter.pipeline.values import LazyValues, is_trusted, namespace_of
+from buildr_jupyter.pipeline.job import BuildOrder
+from buildr_jupyter.pipeline.values import LazyValues, is_trusted
 from buildr_jupyter.process.locks import private_folder, write_private
 from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_rows, run_key
@@ -82,21 +82,23 @@ def _plain(name: str, value: Any) -> Any:
     return plain_value(name, value)[0]
 
 
-def check_grid(job: Job, interface: Interface) -> list[Point]:
-    """Return the points of the job's grid; raises OptionError for any value that is none, before anything is built."""
-    options = job.options
+def check_grid(options: Options, interface: Interface, folder: Path) -> list[Point]:
+    """Return the points of the grid, in order; raises OptionError for any value that is none, before a build begins.
+
+    Files that it names are taken from ``folder``.
+    """
     return make_grid(
         interface,
         options.rows,
         options.maps,
         zipped=options.map_zip,
         limit=options.map_limit,
-        folder=job.source.folder,
+        folder=folder,
     )
 
 
 def stream_sweep(
-    job: Job, result: BuildResult, make_runner: Callable[[], Runner], cancel: CancelToken
+    job: BuildOrder, result: BuildResult, make_runner: Callable[[], Runner], cancel: CancelToken
 ) -> Generator[Event, None, BuildResult]:
     """Run the image once for each point of the grid and return the result with its ``sweep``.
 
@@ -104,7 +106,7 @@ def stream_sweep(
     Cancelled, EngineError.
     """
     interface = Interface.from_label(result.interface) if result.interface else Interface()
-    points = check_grid(job, interface)
+    points = check_grid(job.options, interface, job.folder)
     folder, journal = yield from _stream_data()
     image_id = result.image_id or result.content_digest or ""
     tasks: dict[str, Task] = {}
@@ -130,7 +132,7 @@ def stream_sweep(
     )
     ended = yield from sweep.stream(list(tasks.values()), len(points), cancel)
     trusted = is_trusted(job, result.image_id)
-    known = {run.key: _with_values(run, trusted, namespace_of(job)) for run in ended}
+    known = {run.key: _with_values(run, trusted, job.namespace) for run in ended}
     return replace(result, sweep=SweepResult(tuple(known[key] for key in keys), result.image))
 
 
@@ -151,7 +153,7 @@ def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
 
 
 def _task(
-    job: Job,
+    job: BuildOrder,
     result: BuildResult,
     number: int,
     point: Point,
@@ -178,7 +180,7 @@ def _task(
     return Task(number, point, key, reusable, shown[:_TITLE], stored, spec)
 
 
-def _more(job: Job, folder: Path) -> list[str] | None:
+def _more(job: BuildOrder, folder: Path) -> list[str] | None:
     """Return what else makes a run what it is; None where some of it cannot be hashed."""
     options = job.options
     if options.ports or options.gpus:

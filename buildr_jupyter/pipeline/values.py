@@ -14,35 +14,24 @@ from buildr_jupyter.journal.journal import Journal, data_folder
 from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.result import BuildResult, Returned
-from buildr_jupyter.pipeline.job import Job
-from buildr_jupyter.pipeline.planner import CellSource
+from buildr_jupyter.pipeline.job import BuildOrder
 from buildr_jupyter.runner.values import check_returned, read_returned
 
-__all__ = ["LazyValues", "from_kernel", "is_trusted", "namespace_of", "remember", "stream_values", "with_returned"]
+__all__ = ["LazyValues", "is_trusted", "remember", "stream_values", "with_returned"]
 
 
-def namespace_of(job: Job) -> Mapping[str, object] | None:
-    """Return the live names of the kernel that the program comes from, None where it comes from a file."""
-    return job.source.namespace if isinstance(job.source, CellSource) else None
-
-
-def from_kernel(job: Job) -> bool:
-    """Tell whether the program comes from the cells of a kernel that runs here."""
-    return namespace_of(job) is not None
-
-
-def remember(job: Job, result: BuildResult) -> None:
+def remember(job: BuildOrder, result: BuildResult) -> None:
     """Note that an image was built now from cells of a kernel, in memory and in the journal."""
-    if result.cached or not result.image_id or not from_kernel(job):
+    if result.cached or not result.image_id or job.namespace is None:
         return
     job.made_here.add(result.image_id)
     with suppress(JournalError):  # it is needed by later kernels only
         Journal(data_folder()).remember_image(result.image_id, now=time.time())
 
 
-def is_trusted(job: Job, image_id: str | None) -> bool:
+def is_trusted(job: BuildOrder, image_id: str | None) -> bool:
     """Tell whether pickles of an image are read: a kernel of this user built it, or ``--trust-image`` names its id."""
-    if image_id is None or not from_kernel(job):
+    if image_id is None or job.namespace is None:
         return False
     if image_id in job.made_here or image_id in job.options.trust_images:
         return True
@@ -83,7 +72,7 @@ def with_returned(result: BuildResult, output: Path, written: Sequence[Path]) ->
     return replace(result, run=replace(result.run, returned=check_returned(output, names, written)))
 
 
-def stream_values(job: Job, result: BuildResult) -> Generator[Event, None, BuildResult]:
+def stream_values(job: BuildOrder, result: BuildResult) -> Generator[Event, None, BuildResult]:
     """Return the result with the values of its run; a warning names those that stay files. Raises ReturnError.
 
     A pickle is read only where ``is_trusted`` says so of its image.
@@ -91,7 +80,7 @@ def stream_values(job: Job, result: BuildResult) -> Generator[Event, None, Build
     if result.run is None or not result.run.returned:
         return result
     trusted = is_trusted(job, result.image_id)
-    values, kept = read_returned(result.run.returned, trusted=trusted, namespace=namespace_of(job))
+    values, kept = read_returned(result.run.returned, trusted=trusted, namespace=job.namespace)
     for one in kept:
         yield BuildWarning(
             f"{one.name} ({one.type}) stays a file, {one.path}: a pickle of an image that no kernel of yours made",

@@ -25,11 +25,10 @@ from buildr_jupyter.export.project import find_root
 from buildr_jupyter.export.verify import Subject, Trial, judge, run_trial
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.proof import Proof
-from buildr_jupyter.notebook.cells import CellRun, header_and_body, ran_here
+from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.oci.image import default_platform
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, assemble
-from buildr_jupyter.pipeline.values import from_kernel
 from buildr_jupyter.pipeline.widening import Surroundings, next_widenings
 from buildr_jupyter.process.barrier import NoBarrier
 from buildr_jupyter.process.tempfiles import Scratch
@@ -72,7 +71,7 @@ def _expected(source: CellSource) -> tuple[str | None, bool]:
 
     A kernel publishes what display() shows and keeps none of it.
     """
-    has_gaps = source.namespace is not None and "display" in header_and_body(source.target.source)[1]
+    has_gaps = source.namespace is not None and "display" in source.target.body
     return (None if has_gaps else source.target.stdout), has_gaps
 
 
@@ -80,7 +79,7 @@ def _key(assembly: Assembly, expected: str | None) -> str:
     return hashlib.sha256(f"{assembly.plan.content_digest}\0{expected!r}".encode(errors="surrogatepass")).hexdigest()
 
 
-def recall(job: Job, assembly: Assembly) -> Settled | None:
+def recall(job: ExportRequest, assembly: Assembly) -> Settled | None:
     """Return the proof that this kernel made of the same program and the same last run; None where there is none.
 
     Files that the program was widened with are read anew: where one has changed, the proof does not count.
@@ -96,7 +95,7 @@ def recall(job: Job, assembly: Assembly) -> Settled | None:
     return Settled(made, known.proof)
 
 
-def _assemble(job: Job, widening: Widening) -> Assembly | None:
+def _assemble(job: ExportRequest, widening: Widening) -> Assembly | None:
     """Return the widened plan, guarded; None where it cannot be made, or where something in it must not leave."""
     try:
         made = assemble(job.source, job.options, job.interpreter, job.environ, widening=widening)
@@ -106,12 +105,12 @@ def _assemble(job: Job, widening: Widening) -> Assembly | None:
     return made
 
 
-def is_wanted(job: Job) -> bool:
+def is_wanted(job: ExportRequest) -> bool:
     """Tell whether a proof is made unasked: in a kernel, where the notebook's code has run anyway."""
-    return from_kernel(job) and not job.options.no_check
+    return job.namespace is not None and not job.options.no_check
 
 
-def prove(job: Job, assembly: Assembly, cancel: CancelToken | None = None) -> Settled:
+def prove(job: ExportRequest, assembly: Assembly, cancel: CancelToken | None = None) -> Settled:
     """Run the program, compare it with the cell's last run, and widen it until it is proven or nothing helps.
 
     Where nothing does, the plan is the first one, or the first that ran to its end. Raises Cancelled.
@@ -126,7 +125,7 @@ def prove(job: Job, assembly: Assembly, cancel: CancelToken | None = None) -> Se
         return Settled(assembly, Proof("not proven", f"the program cannot be run here: {error}"))
 
 
-def checked(job: Job, assembly: Assembly, cancel: CancelToken | None = None) -> Settled:
+def checked(job: ExportRequest, assembly: Assembly, cancel: CancelToken | None = None) -> Settled:
     """Return the proof that ``--check`` insists on.
 
     Raises ExportError where it does not hold, OptionError where there is no program of a cell, Cancelled.
@@ -143,7 +142,7 @@ def checked(job: Job, assembly: Assembly, cancel: CancelToken | None = None) -> 
     return settled
 
 
-def _cannot_run(job: Job, assembly: Assembly) -> str:
+def _cannot_run(job: ExportRequest, assembly: Assembly) -> str:
     """Return why this plan cannot be tried on this machine; empty where it can."""
     plan, interpreter = assembly.plan, job.interpreter
     if not isinstance(job.source, CellSource) or assembly.program is None:
@@ -163,7 +162,7 @@ def _cannot_run(job: Job, assembly: Assembly) -> str:
 class _Search:
     """Tries one program after another."""
 
-    def __init__(self, job: Job, source: CellSource, cancel: CancelToken) -> None:
+    def __init__(self, job: ExportRequest, source: CellSource, cancel: CancelToken) -> None:
         self.job, self.source, self.cancel = job, source, cancel
         self.expected, self.has_gaps = _expected(source)
         self.installed = Installed(job.interpreter, first=[source.folder])
@@ -304,10 +303,10 @@ class _Search:
 
 def last_run_of(runs: Sequence[CellRun], target: CellRun) -> int | None:
     """Return the place of the last run, before ``target``, of the same body in the notebook's own namespace."""
-    body = header_and_body(target.source)[1].strip()
+    body = target.body.strip()
     for place in range(len(runs) - 1, -1, -1):
         run = runs[place]
-        if run is not target and ran_here(run.source) and header_and_body(run.source)[1].strip() == body:
+        if run is not target and run.ran_here and run.body.strip() == body:
             return place if place + 1 < len(runs) else None
     return None
 
@@ -324,7 +323,7 @@ def _same_program(made: Assembly, before: Assembly) -> bool:
 class Proving:
     """A proof that is made in a thread beside the build."""
 
-    def __init__(self, job: Job, assembly: Assembly, cancel: CancelToken) -> None:
+    def __init__(self, job: ExportRequest, assembly: Assembly, cancel: CancelToken) -> None:
         """Begin at once; a token that is set ends it, and so does leaving it as a context manager."""
         self._outcome: list[Settled | BaseException] = []
         self._token = CancelToken()
@@ -339,7 +338,7 @@ class Proving:
         self._token.set()
         self._task.join()
 
-    def _work(self, job: Job, assembly: Assembly) -> None:
+    def _work(self, job: ExportRequest, assembly: Assembly) -> None:
         try:
             self._outcome.append(prove(job, assembly, self._token))
         except BaseException as error:  # noqa: BLE001 - raised by who waits
@@ -358,7 +357,7 @@ class Proving:
         return end
 
 
-def stream_check(job: Job, assembly: Assembly, cancel: CancelToken) -> Generator[Event, None, Settled]:
+def stream_check(job: ExportRequest, assembly: Assembly, cancel: CancelToken) -> Generator[Event, None, Settled]:
     """Make the proof that ``--check`` insists on, before anything is built. Raises what ``checked`` raises."""
     yield StageUpdate("proof", "running")
     settled = checked(job, assembly, cancel)

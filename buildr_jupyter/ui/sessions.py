@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline.handle import Build
-    from buildr_jupyter.pipeline.job import Display, Job
+    from buildr_jupyter.pipeline.job import Display, ExportRequest
     from buildr_jupyter.ui.pane.presenter import PaneDisplay
 
 __all__ = ["Builds"]
@@ -35,7 +35,7 @@ class Builds:
         self,
         shell: InteractiveShell,
         write: Callable[[str], None],
-        bind: Callable[[Job, BuildResult], None],
+        bind: Callable[[ExportRequest, BuildResult], None],
     ) -> None:
         """``bind`` is called with what each build came to, for the values that its run gave back."""
         self._shell, self._write, self._bind = shell, write, bind
@@ -45,7 +45,7 @@ class Builds:
 
     # -- one build
 
-    def run(self, job: Job, line: str, **how: Any) -> BuildResult:
+    def run(self, job: ExportRequest, line: str, **how: Any) -> BuildResult:
         """Build in this thread and return the result; its pictures are shown under it. ``how`` is for ``Build``."""
         from buildr_jupyter.pipeline.handle import Build
 
@@ -64,7 +64,7 @@ class Builds:
         self._show_pictures(result)
         return result
 
-    def start(self, job: Job, line: str, *, keep: bool = False) -> Build:
+    def start(self, job: ExportRequest, line: str, *, keep: bool = False) -> Build:
         """Build in a thread of its own and return the handle at once."""
         from buildr_jupyter.pipeline import detached
         from buildr_jupyter.pipeline.handle import Build
@@ -119,7 +119,7 @@ class Builds:
         more = Build(
             build.job,
             [pane],
-            work=lambda job, token: stream_more(job, known, token, publish=publish, run=run),
+            work=lambda job, token: stream_more(job.order(), known, token, publish=publish, run=run),
             after=finish,
         )
         pane.on_cancel, pane.output = more.cancel, None
@@ -128,7 +128,7 @@ class Builds:
 
     # -- displays
 
-    def _pane(self, job: Job, line: str) -> PaneDisplay | None:
+    def _pane(self, job: ExportRequest, line: str) -> PaneDisplay | None:
         """Return the pane where a page can draw one, else None."""
         options = job.options
         if options.quiet or options.ui not in ("auto", "widget") or (options.ui == "auto" and not self.has_page()):
@@ -168,7 +168,7 @@ class Builds:
         if self.has_page() and _has_widgets():
             threading.Thread(target=imports, name="buildr warms up", daemon=True).start()
 
-    def _lines(self, job: Job) -> Display:
+    def _lines(self, job: ExportRequest) -> Display:
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
         if job.options.quiet:

@@ -218,9 +218,7 @@ def test_all_that_the_program_makes_comes_back(runner: DockerRunner, image: str,
     assert result.outputs == ()
 
 
-def test_files_of_an_output_folder_that_is_mounted_come_back(
-    runner: DockerRunner, image: str, tmp_path: Path
-) -> None:
+def test_files_of_an_output_folder_that_is_mounted_come_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir(mode=0o777)
     mounts = (Mount(tmp_path / "there", "/app/output"),)
     code = "open('output/a.txt', 'w').write('1'); open('b.txt', 'w').write('2')"

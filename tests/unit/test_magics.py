@@ -275,3 +275,13 @@ def test_runs_are_listed(shell: Any, capsys: pytest.CaptureFixture[str], tmp_pat
     finally:
         os.environ["BUILDR_DATA"] = before
     assert capsys.readouterr().out.endswith("no runs yet\n")
+
+
+def test_an_alias_of_the_magic_exports_the_text_below_it(shell: Any, tmp_path: Path) -> None:
+    run(shell, "%alias_magic --cell box containerize")
+    run(shell, "n = 20")
+    run(shell, "%%box app --no-check --export out\nprint(n + 1)")
+    program = (tmp_path / "out" / "app" / "main.py").read_text("utf-8")
+    lines = program.splitlines()
+    assert lines.index("n = 20") < lines.index("print(n + 1)")
+    assert "run_cell_magic" not in program

@@ -8,6 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from buildr_jupyter.notebook import outputs
+from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.kernel_history import KernelHistory
 
 
@@ -40,3 +41,44 @@ def test_what_did_not_change_is_shared(shell: InteractiveShell) -> None:
     assert all(one is other for one, other in zip(first[:2], second[:2], strict=True))
     history.deleted.add("x")
     assert history.runs()[0] is first[0]
+
+
+class _Containerize:
+    """A magic that hands its line and body to the history, as the extension's does."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.history = KernelHistory(shell)
+        self.history.install()
+        self.runs: list[CellRun] = []
+        shell.register_magic_function(self, "cell", "containerize")
+
+    def __call__(self, line: str, cell: str) -> None:
+        self.history.note_magic(line, cell)
+        self.runs = self.history.runs()
+
+
+def test_what_the_magic_was_given_is_the_header_and_the_body(shell: InteractiveShell) -> None:
+    magic = _Containerize(shell)
+    shell.run_cell("\n%%containerize --name x\nprint(1)\n\nprint(2)", store_history=True)
+    chosen = magic.runs[-1]
+    assert (chosen.header, chosen.body) == ("%%containerize --name x", "print(1)\n\nprint(2)")
+    assert chosen.source == "\n%%containerize --name x\nprint(1)\n\nprint(2)"
+    assert chosen.transformed == "\n\nprint(1)\n\nprint(2)", "lines keep their numbers"
+
+
+def test_an_alias_of_the_magic_makes_the_same_run(shell: InteractiveShell) -> None:
+    magic = _Containerize(shell)
+    shell.run_line_magic("alias_magic", "--cell box containerize")
+    shell.run_cell("%%box --here -n x\ny = 1\n", store_history=True)
+    shell.run_cell("%%box\ny = 2\n", store_history=True)
+    first, second = magic.runs
+    assert (first.header, first.body, first.transformed) == ("%%containerize --here -n x", "y = 1\n", "\ny = 1\n")
+    assert (second.source, second.transformed) == ("%%containerize\ny = 2\n", "\ny = 2\n")
+    assert (first.ran_here, second.ran_here) == (True, False)
+
+
+def test_a_call_of_the_magic_from_code_leaves_the_cell_as_it_is(shell: InteractiveShell) -> None:
+    magic = _Containerize(shell)
+    text = "x = 1\nget_ipython().run_cell_magic('containerize', '', 'print(x)')"
+    shell.run_cell(text, store_history=True)
+    assert [(run.source, run.header, run.body) for run in magic.runs] == [(text, None, text)]

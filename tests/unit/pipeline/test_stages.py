@@ -84,11 +84,11 @@ class Watcher:
         self.state = state
 
 
-def job(tmp_path: Path, builder: Any, text: str = "print(1)", **options: Any) -> pipeline_job.Job:
+def job(tmp_path: Path, builder: Any, text: str = "print(1)", **options: Any) -> pipeline_job.ExportRequest:
     run = CellRun(source=text, transformed=text, index=0)
     source = CellSource((run,), run, tmp_path, "nb.ipynb")
     options = {"name": "app", "context": tmp_path / "context", **options}
-    return pipeline_job.Job(
+    return pipeline_job.ExportRequest(
         source, Options(**options), Interpreter.current(), {"PIP_CONFIG_FILE": "/dev/null"}, builder=builder
     )
 
@@ -205,7 +205,7 @@ def test_a_flood_waits_for_the_windows_and_loses_nothing(tmp_path: Path) -> None
 def test_an_index_on_loopback_gets_the_hosts_network(tmp_path: Path) -> None:
     builder = Recorder()
     made = job(tmp_path, builder, requirements=("six",))
-    local = pipeline_job.Job(
+    local = pipeline_job.ExportRequest(
         made.source,
         made.options,
         made.interpreter,

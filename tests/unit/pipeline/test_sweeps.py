@@ -26,7 +26,7 @@ from buildr_jupyter.model.request import Mount
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.notebook.cells import CellRun
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest
 from buildr_jupyter.pipeline.planner import CellSource
 from buildr_jupyter.pipeline.sweeps import check_grid, stream_sweep, with_rows
 from tests.fakes.runner import Backend, FakeRunner
@@ -46,17 +46,18 @@ def options(*words: str) -> Options:
     return make_options(vars(make_line_parser().parse_args(words)), base_folder=Path())
 
 
-def job(folder: Path, asked: Options) -> Job:
+def job(folder: Path, asked: Options) -> BuildOrder:
     run = CellRun("1", "1")
     environ = {"MINE": "hush-hush"}
-    return Job(CellSource((run,), run, folder, namespace={}), asked, Interpreter.current(), environ)
+    source = CellSource((run,), run, folder, namespace={})
+    return ExportRequest(source, asked, Interpreter.current(), environ).order()
 
 
 def double(given: dict[str, Any]) -> dict[str, Any]:
     return {"double": given.get("n", 1) * 2}
 
 
-def swept(asked: Job, backend: Backend) -> tuple[list[Any], SweepResult]:
+def swept(asked: BuildOrder, backend: Backend) -> tuple[list[Any], SweepResult]:
     stream: Generator[Any, None, BuildResult] = stream_sweep(asked, RESULT, lambda: FakeRunner(backend), CancelToken())
     events = []
     while True:
@@ -101,7 +102,7 @@ def test_rows_of_the_kernel() -> None:
 
 def test_the_whole_grid_is_looked_at_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--map n: 'x' is no int"):
-        check_grid(job(tmp_path, options("--map", "n=1,2,x")), INTERFACE)
+        check_grid(options("--map", "n=1,2,x"), INTERFACE, tmp_path)
 
 
 def test_duplicates_run_once_and_a_later_sweep_knows_them(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import values
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import CellSource
 
 ID = "sha256:" + "1" * 64
@@ -39,7 +39,8 @@ def taken(folder: Path, result: BuildResult, **changes: Any) -> tuple[list[Any],
     run = CellRun("1", "1")
     made = changes.pop("made_here", set())
     source = CellSource((run,), run, folder, namespace={})
-    stream = values.stream_values(Job(source, Options(**changes), Interpreter.current(), {}, made_here=made), result)
+    request = ExportRequest(source, Options(**changes), Interpreter.current(), {}, made_here=made)
+    stream = values.stream_values(request.order(), result)
     events = []
     while True:
         try:
@@ -76,15 +77,16 @@ def test_only_cells_with_a_namespace_are_of_this_kernel(tmp_path: Path) -> None:
     run = CellRun("1", "1")
     for namespace, known in (({}, True), (None, False)):
         source = CellSource((run,), run, tmp_path, namespace=namespace)
-        assert values.from_kernel(Job(source, Options(), Interpreter.current(), {})) is known
+        order = ExportRequest(source, Options(trust_images=(ID,)), Interpreter.current(), {}).order()
+        assert values.is_trusted(order, ID) is known
 
 
 def test_a_later_kernel_knows_from_the_journal_what_an_earlier_one_built(tmp_path: Path) -> None:
     run = CellRun("1", "1")
     source = CellSource((run,), run, tmp_path, namespace={})
-    first, later = (Job(source, Options(), Interpreter.current(), {}) for _ in range(2))
+    first, later = (ExportRequest(source, Options(), Interpreter.current(), {}).order() for _ in range(2))
     values.remember(first, BuildResult("x:1", image_id="sha256:cached", cached=True))
     values.remember(first, BuildResult("x:1", image_id=ID))
     assert [values.is_trusted(later, one) for one in (ID, "sha256:cached", None)] == [True, False, False]
-    from_file = Job(CellSource((run,), run, tmp_path), Options(trust_images=(ID,)), Interpreter.current(), {})
-    assert not values.is_trusted(from_file, ID)
+    from_file = ExportRequest(CellSource((run,), run, tmp_path), Options(trust_images=(ID,)), Interpreter.current(), {})
+    assert not values.is_trusted(from_file.order(), ID)

@@ -19,7 +19,7 @@ from buildr_jupyter.model.capabilities import Capabilities
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver, stages, verify
-from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import CellSource
 from buildr_jupyter.process import confine
 from buildr_jupyter.process.barrier import NoBarrier
@@ -30,16 +30,18 @@ pytestmark = pytest.mark.skipif(confine.missing() is not None, reason=str(confin
 
 def job(
     folder: Path, *cells: str, printed: str | None = None, kernel: bool = True, builder: Any = None, **options: Any
-) -> Job:
+) -> ExportRequest:
     """Return the job of the last cell; ``printed`` is what its last run printed."""
     runs = [CellRun(source=text, transformed=text, index=number) for number, text in enumerate(cells)]
     runs[-1] = CellRun(source=cells[-1], transformed=cells[-1], index=len(cells) - 1, stdout=printed)
     source = CellSource(tuple(runs), runs[-1], folder, "nb.ipynb", {} if kernel else None)
     chosen = {"name": "app", "context": folder.parent / f"{folder.name}-context", **options}
-    return Job(source, Options(**chosen), Interpreter.current(), {"PIP_CONFIG_FILE": "/dev/null"}, builder=builder)
+    return ExportRequest(
+        source, Options(**chosen), Interpreter.current(), {"PIP_CONFIG_FILE": "/dev/null"}, builder=builder
+    )
 
 
-def proven(made: Job) -> verify.Settled:
+def proven(made: ExportRequest) -> verify.Settled:
     return verify.prove(made, stages.prepare(made))
 
 
@@ -99,7 +101,7 @@ def test_what_the_slice_missed_is_found_by_running_everything(tmp_path: Path) ->
         assert settled.assembly.plan.content_digest != first.plan.content_digest
 
 
-def again(made: Job, *since: str) -> Job:
+def again(made: ExportRequest, *since: str) -> ExportRequest:
     """Return the job of a cell that ran before, and after it the cells ``since``."""
     *before, target = made.source.runs  # type: ignore[union-attr]
     ran = [CellRun(text, text, status="ok") for text in (target.source, *since)]
@@ -304,7 +306,7 @@ def test_only_a_cell_has_a_proof(tmp_path: Path) -> None:
 
     script = tmp_path / "main.py"
     script.write_text("print(1)")
-    made = Job(ScriptSource(script, tmp_path), Options(name="app"), Interpreter.current(), {})
+    made = ExportRequest(ScriptSource(script, tmp_path), Options(name="app"), Interpreter.current(), {})
     with pytest.raises(OptionError, match="only a cell's program"):
         verify.checked(made, stages.prepare(made))
     assert not verify.is_wanted(made)

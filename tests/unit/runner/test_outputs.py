@@ -188,4 +188,6 @@ def test_no_two_files_have_one_name_here() -> None:
 
 def test_a_label_says_what_comes_back() -> None:
     assert _collection(None) == _collection("no JSON") == _collection('{"patterns": 3}') == Collection()
-    assert _collection('{"patterns": ["*.csv"], "nothing": false, "limit_bytes": 5}') == Collection(("*.csv",), False, 5)
+    assert _collection('{"patterns": ["*.csv"], "nothing": false, "limit_bytes": 5}') == Collection(
+        ("*.csv",), False, 5
+    )
