@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import posixpath
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -19,7 +20,13 @@ from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folde
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint, translate
 from buildr_jupyter.export.named_files import carry_named
 from buildr_jupyter.export.observed_use import last_seen, loaded_modules, observed_warnings, opened_paths, star_names
-from buildr_jupyter.export.parameters import reader_file, writer_file
+from buildr_jupyter.export.parameters import (
+    DISPLAYS_PATH,
+    displays_block,
+    displays_file,
+    reader_file,
+    writer_file,
+)
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
@@ -105,8 +112,9 @@ class Making(Carried):
         files = self._files(sliced)
         others = [statement for statement in sliced.kept if statement.run != self.last]
         own = self._own_blocks()
-        blocks = [*self._interface_blocks(), *self.added, *self._blocks(others, snapshot), *own]
         imports = self._imports(sliced, snapshot)
+        self._displays(imports)
+        blocks = [*self._interface_blocks(), *self.added, *self._blocks(others, snapshot), *own]
         mark = choose_mark(blocks)
         blocks, hidden = hide(blocks)
         preamble = render_preamble(
@@ -141,6 +149,19 @@ class Making(Carried):
             before=sum(1 for statement in statements if statement.run != self.last),
             tree=self.tree,
         )
+
+    def _displays(self, imports: Sequence[ImportUse]) -> None:
+        """Bring what shows objects: in a notebook as a kernel does, where they can be others than Python's own."""
+        tops = {use.module.partition(".")[0] for use in imports}
+        own_forms = any("_repr_" in text for text in self.sources.values())
+        rich = (own_forms or not tops <= sys.stdlib_module_names) and not (self.captured or self.display_captured)
+        if rich and (self._shown() or self.shows_by_name or "IPython" in tops):
+            base = f"app/{self.tree.inside}" if self.tree else "app"
+            path = posixpath.relpath(DISPLAYS_PATH, base)
+            self.added.append(("display", 1, displays_block(path, shell="IPython" in tops, display=self.shows_by_name)))
+            self.frames_displays = True
+        elif self.shows_by_name:
+            self.added.append(("display", 1, _DISPLAY))
 
     # -- statements
 
@@ -204,7 +225,10 @@ class Making(Carried):
 
     def _own_files(self) -> list[FileEntry]:
         """Return what the program needs of us."""
-        return [*([reader_file()] if self.inputs else []), *([writer_file()] if self.options.returns else [])]
+        wanted = (
+            (self.inputs, reader_file), (self.options.returns, writer_file), (self.frames_displays, displays_file)
+        )  # fmt: skip
+        return [make() for needed, make in wanted if needed]
 
     def _sliced(self, statements: list[Statement]) -> Slice:
         """Return the slice once it is settled which names come as values."""
@@ -280,7 +304,7 @@ class Making(Carried):
             for statement in sliced.kept
             if statement.facts is not None
         ):
-            self.added.append(("display", 1, _DISPLAY))
+            self.shows_by_name = True
         if sliced.everything is not None and not self.options.widening.everything:
             where = f"{self.title(sliced.everything.run)}, line {sliced.everything.line}"
             self.warnings.append(BuildWarning(f"{where}: may read any name, so every earlier statement is carried"))

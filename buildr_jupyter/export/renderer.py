@@ -103,6 +103,8 @@ class Layout:
         """Identity of each expression that an input took the place of, to the input's name."""
         self.candidates: tuple[tuple[Candidate, Statement], ...] = ()
         self.captured = self.display_captured = False
+        self.shows_by_name = self.frames_displays = False
+        """Whether the program uses a kernel's ``display``, and whether it frames what it shows."""
         self.own_warning()
 
     def own_warning(self) -> None:

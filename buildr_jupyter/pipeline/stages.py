@@ -33,6 +33,7 @@ from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
+from buildr_jupyter.runner import frames
 from buildr_jupyter.runner.values import outputs_of, run_folder
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
@@ -384,7 +385,11 @@ def _stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Ge
     with run_folder(job.folder / "output" / path.rpartition("/")[2]) as output:
         spec = replace(job.run_spec(result.image, f"buildr-{path.replace('/', '-')}"), output_dir=output)
         try:
-            ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
+            if job.shows_objects:
+                run = frames.stream_unframed(make_runner().stream_run(frames.asking(spec), cancel))
+            else:
+                run = make_runner().stream_run(spec, cancel)
+            ended = yield from _with_tail(run)
         except BuildrError as error:
             raise _with(result, error) from error.__cause__
     own = outputs_of(output, ended.outputs)
