@@ -315,7 +315,7 @@ class ContainerizeMagics(Magics, Configurable):
         interpreter, warnings = Interpreter.current(), self._setting_warnings
         return ExportRequest(
             source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
-            made_here=self._made_here, proofs=self._proofs,
+            made_here=self._made_here, proofs=self._proofs, shows_objects=bool(getattr(self.shell, "kernel", None)),
         )  # fmt: skip
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:

@@ -263,6 +263,8 @@ class Expressions(FlowState):
     def _walrus(self, node: ast.NamedExpr) -> AbstractValue:
         value = self.eval(node.value)
         self.assign(node.target, value)
+        if not self.frames:
+            self.bound.add(node.target.id)
         return value
 
     def _starred(self, node: ast.Starred) -> AbstractValue:

@@ -306,12 +306,13 @@ class Flow(Definitions):
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value)
+                self.bound.update(stored_names(item.optional_vars) if not self.frames else ())
         if suppresses:
             self.guarded += 1
             self._branch(lambda: self._tracked(node.body), lambda: None)
             self.guarded -= 1
         else:
-            self.block(node.body)
+            self._tracked(node.body)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         guarded = any(_catches_names(handler) for handler in node.handlers)

@@ -133,6 +133,8 @@ RULES: Mapping[str, Rule] = {
     "recompute": _NO,
     "run_env": _NO,
     "mount": _NO,
+    "collect": _NO,
+    "no_collect": _NO,
     "memory": _NO,
     "cpus": _NO,
     "gpus": _NO,

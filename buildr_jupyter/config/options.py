@@ -40,7 +40,7 @@ from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Said
-from buildr_jupyter.model.request import Mount, PortBinding, Secret
+from buildr_jupyter.model.request import Collection, Mount, PortBinding, Secret
 
 __all__ = [
     "OPTIONS",
@@ -161,6 +161,13 @@ OPTIONS: tuple[Option, ...] = (
         metavar="[HOST:]PORT",
     ),
     Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
+    Option(
+        "collect",
+        "bring back only files that match: *.csv, plots/, /tmp/*; all that the program makes if none; may be repeated",
+        "list",
+        metavar="PATTERN",
+    ),
+    Option("no-collect", "bring no files back from the run", "flag"),
     Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
@@ -216,7 +223,19 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "what goes in": ("requirement", "apt", "include", "exclude", "root", "context"),
     "values in and out": ("param", "snapshot", "snapshot-limit", "recompute", "return", "trust-image"),
     "how it is built": ("builder", "no-cache", "pull", "cache-from", "cache-to", "secret", "ssh"),
-    "running it": ("run", "run-env", "port", "mount", "memory", "cpus", "gpus", "here", "fallback-local"),
+    "running it": (
+        "run",
+        "run-env",
+        "port",
+        "mount",
+        "collect",
+        "no-collect",
+        "memory",
+        "cpus",
+        "gpus",
+        "here",
+        "fallback-local",
+    ),
     "one cell over many inputs": (
         "map",
         "map-zip",
@@ -362,6 +381,7 @@ class Options:
     run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    collect: Collection = field(default_factory=Collection)
     memory_bytes: int | None = None
     cpus: float | None = None
     gpus: str | None = None
@@ -462,6 +482,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
         mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),
         gpus=get("gpus"),
@@ -487,6 +508,12 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         quiet=bool(get("quiet")),
         fallback_local=bool(get("fallback_local")),
     )
+
+
+def _collection(patterns: tuple[str, ...], *, nothing: bool) -> Collection:
+    if patterns and nothing:
+        raise OptionError("--collect and --no-collect were both given", hint="give one of them")
+    return Collection(patterns, nothing)
 
 
 def _params(said: Any, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import (
@@ -14,6 +16,7 @@ from buildr_jupyter.model.plan import (
 __all__ = [
     "Archive",
     "BuildRequest",
+    "Collection",
     "EngineLoad",
     "Layout",
     "Mount",
@@ -149,6 +152,36 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """Which of the files that a run made or changed are copied back."""
+
+    patterns: tuple[str, ...] = ()
+    """Only what matches one of them: ``*.csv`` any name, ``plots/**`` a path from the program's folder, ``/tmp/*`` one
+    from the root of the container. Empty: all of the program's own folder and of its output folder."""
+    nothing: bool = False
+    """No file of the program comes back; what our own code writes does all the same."""
+    limit_bytes: int = 1 << 30
+    """A larger file stays there, but where a pattern names it."""
+
+    def takes(self, path: str, folder: str) -> bool:
+        """Tell whether a file is wanted; ``path`` and the program's ``folder`` are absolute paths in the container."""
+        if self.nothing:
+            return False
+        return not self.patterns or any(_matches(path, folder, pattern) for pattern in self.patterns)
+
+
+def _matches(path: str, folder: str, pattern: str) -> bool:
+    """Tell whether a pattern names the file; one that ends in a slash names all below a folder."""
+    pattern = pattern.removeprefix("./") + ("**" if pattern.endswith("/") else "")
+    if "/" not in pattern:
+        return PurePosixPath(path).match(pattern)
+    absolute = pattern if pattern.startswith("/") else posixpath.normpath(posixpath.join(folder, pattern))
+    parts = ("(?:.*/)?" if one == "**/" else ".*" if one == "**" else "[^/]*" if one == "*" else "[^/]" if one == "?"
+             else re.escape(one) for one in re.findall(r"\*\*/|\*\*|.", absolute, re.DOTALL))  # fmt: skip
+    return re.fullmatch("".join(parts), path, re.DOTALL) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a container is run; nothing of it is in the image or in any record."""
 
@@ -164,5 +197,6 @@ class RunSpec:
     gpus: str | None = None
     """``all`` or a count, as ``docker run --gpus``."""
     output_dir: Path | None = None
-    """Where the files of the container's output folder are copied to afterwards."""
+    """Where the files that the run made or changed are copied to afterwards."""
+    collect: Collection = field(default_factory=Collection)
     labels: tuple[tuple[str, str], ...] = ()

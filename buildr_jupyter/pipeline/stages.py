@@ -33,7 +33,8 @@ from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
-from buildr_jupyter.runner.values import outputs_of
+from buildr_jupyter.runner import frames
+from buildr_jupyter.runner.values import outputs_of, run_folder
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
 
@@ -384,14 +385,19 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
             raise _with(result, error) from error.__cause__
         yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
         return result
-    output = job.folder / "output"
-    name = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
-    spec = replace(job.run_spec(result.image, name), output_dir=output)
-    try:
-        ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
-    except BuildrError as error:
-        raise _with(result, error) from error.__cause__
-    result = replace(result, run=replace(ended, outputs=outputs_of(output, ended.outputs)))
+    path = ImageRef.parse(result.image).path
+    with run_folder(job.folder / "output" / path.rpartition("/")[2]) as output:
+        spec = replace(job.run_spec(result.image, f"buildr-{path.replace('/', '-')}"), output_dir=output)
+        try:
+            if job.shows_objects:
+                run = frames.stream_unframed(make_runner().stream_run(frames.asking(spec), cancel))
+            else:
+                run = make_runner().stream_run(spec, cancel)
+            ended = yield from _with_tail(run)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+    own = outputs_of(output, ended.outputs)
+    result = replace(result, run=replace(ended, outputs=own, folder=output if own else None))
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",

@@ -24,10 +24,12 @@ from IPython.display import Image, display, publish_display_data
 
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.ui.mime import render_html, split_bundle
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
+from buildr_jupyter.ui.plain import write_output
 from buildr_jupyter.ui.sanitize import clean_text
 
-__all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_pictures"]
+__all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_output", "show_pictures"]
 
 
 _display: Callable[..., object] = display
@@ -263,31 +265,58 @@ def _cell_id() -> str | None:
 
 
 class OutputPlace:
-    """A place in the cell's output that is filled from any thread: what a container prints, and its pictures."""
+    """A place in the cell's output that is filled from any thread: what a container prints and shows, its pictures."""
 
     _EVERY_S = 0.5
     _MAX_CHARS = 64 * 1024
 
     def __init__(self, key: str) -> None:
         """Take the place, in the cell that runs now."""
-        self._key, self._text, self._at = f"{key}-output", "", 0.0
+        self._key, self._at = f"{key}-output", 0.0
+        self._said: list[RunOutput] = []
         _display({"text/plain": "", "text/html": ""}, raw=True, display_id=self._key)
 
     def take(self, event: RunOutput) -> None:
-        """Show more of what the container prints; the last 64 Ki characters stay."""
-        self._text = (self._text + event.text)[-self._MAX_CHARS :]
+        """Show more of what the container prints; the last 64 Ki characters stay, and what it showed."""
+        last = self._said[-1] if self._said else None
+        if last is not None and not (last.shown or event.shown) and last.stream == event.stream:
+            self._said[-1] = RunOutput(event.stream, last.text + event.text)
+        else:
+            self._said.append(event)
+        over = sum(len(one.text) for one in self._said if not one.shown) - self._MAX_CHARS
+        for number, one in enumerate(self._said):
+            if over > 0 and not one.shown:
+                self._said[number] = RunOutput(one.stream, one.text[over:])
+                over -= len(one.text)
+        self._said = [one for one in self._said if one.text or one.shown]
         if time.monotonic() - self._at >= self._EVERY_S:
             self.finish(())
 
     def finish(self, pictures: Sequence[Path]) -> None:
-        """Show all of the text and the PNG files under it."""
+        """Show all of it and the PNG files under it."""
         self._at = time.monotonic()
-        shown = clean_text(self._text)
         images = [base64.b64encode(path.read_bytes()).decode() for path in pictures]
-        markup = f"<pre>{html.escape(shown)}</pre>" if shown else ""
+        markup = "".join(map(_as_html, self._said))
         markup += "".join(f'<div><img src="data:image/png;base64,{data}"></div>' for data in images)
+        shown = clean_text("".join(one.text for one in self._said))
         plain = "\n".join([shown, *(str(path) for path in pictures)])
         _publish({"text/plain": plain, "text/html": markup}, transient={"display_id": self._key}, update=True)
+
+
+def _as_html(event: RunOutput) -> str:
+    if event.shown:
+        return render_html(event.shown, event.text)
+    colour = ' style="background:var(--jp-rendermime-error-background,#fdd)"' if event.stream == "stderr" else ""
+    return f"<pre{colour}>{html.escape(clean_text(event.text))}</pre>"
+
+
+def show_output(event: RunOutput) -> None:
+    """Show what a container printed as output of the running cell; an object as it looks, as if it had run here."""
+    if not event.shown:
+        write_output(event)
+        return
+    data, metadata = split_bundle(event.shown, event.text)
+    _publish(data, metadata=metadata)
 
 
 def show_pictures(pictures: Sequence[Path]) -> None:

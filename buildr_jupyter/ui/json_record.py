@@ -112,6 +112,8 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
             "exit_code": result.run.exit_code,
             "stdout_tail": result.run.stdout_tail,
             "log_tail": [clean_text(line) for line in result.run.log_tail],
+            "folder": str(result.run.folder) if result.run.folder else None,
+            "outputs": [{"path": str(path), "bytes": _bytes(path)} for path in result.run.outputs],
             "returned": [
                 {
                     "name": r.name,
@@ -125,3 +127,10 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
             ],
         },
     }
+
+
+def _bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:  # it was taken away since
+        return None

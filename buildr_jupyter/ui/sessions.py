@@ -17,6 +17,7 @@ from buildr_jupyter.errors import BuildrError, OptionError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from buildr_jupyter.events.event import RunOutput
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline.handle import Build
     from buildr_jupyter.pipeline.job import Display, ExportRequest
@@ -149,6 +150,7 @@ class Builds:
             builder=options.builder if options.builder != "auto" else "",
             publish=options.publish,
             durations=Durations(user_cache_path("buildr") / "durations.json"),
+            output=self._shows(),
         )
 
     def _say_once(self, text: str) -> None:
@@ -172,7 +174,7 @@ class Builds:
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
         if job.options.quiet:
-            return QuietDisplay()
+            return QuietDisplay(self._shows())
         if job.options.ui == "auto" and not getattr(self._shell, "kernel", None) and sys.stdout.isatty():
             try:
                 from buildr_jupyter.ui.rich_live import LiveDisplay
@@ -180,7 +182,17 @@ class Builds:
                 pass  # no rich: plain lines
             else:
                 return LiveDisplay()
-        return TextDisplay(self._write)
+        return TextDisplay(self._write, output=self._shows())
+
+    def _shows(self) -> Callable[[RunOutput], object]:
+        """Return what takes the output of a run in the cell that runs now: in a kernel objects as they look."""
+        from buildr_jupyter.ui.plain import write_output
+
+        if not getattr(self._shell, "kernel", None):
+            return write_output
+        from buildr_jupyter.ui.anywidget_bridge import show_output
+
+        return show_output
 
     def has_page(self) -> bool:
         """Tell whether a front end that draws widgets is there: those that do say which notebook is open."""

@@ -288,7 +288,8 @@ class View {
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
     const proof = r.proof ? [el("div", {}, "proof: " + r.proof), ...r.widened.map((why) => el("div", {}, "widened: " + why))] : [];
-    n.done.replaceChildren(el("div", {}, parts), push, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
+    const files = r.files ? el("div", {}, "files: ", el("code", {}, r.files)) : "";
+    n.done.replaceChildren(el("div", {}, parts), push, files, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
     put(n.done, "title", r.digest);
     set(n.summary, s.steps.length + s.more_steps + " steps and the log");
   }

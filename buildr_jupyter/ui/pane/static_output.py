@@ -38,7 +38,7 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("digest", result["digest"]), ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
         ("exit code", "" if result["exit"] is None else str(result["exit"])), ("run it", result["command"]),
-        ("proof", result["proof"]), *(("widened", why) for why in result["widened"]),
+        ("files", result["files"]), ("proof", result["proof"]), *(("widened", why) for why in result["widened"]),
     ]  # fmt: skip
     return [fact for fact in facts if fact[1]]
 

@@ -17,6 +17,7 @@ from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
+from buildr_jupyter.ui.result import describe_files
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
 
 __all__ = ["MAX_RUNS", "MAX_STEPS", "Ages", "Rates", "failing_step", "make_view", "run_command"]
@@ -243,6 +244,7 @@ def _result(state: BuildState) -> dict[str, Any] | None:
         "archive": clean_text(str(result.archive or "")),
         "exit": result.run.exit_code if result.run else None,
         "command": run_command(result),
+        "files": clean_text(describe_files(result.run)) if result.run else "",
         "went": _went_in(result),
         "proof": clean_text(str(result.proof or "")),
         "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],

@@ -136,3 +136,24 @@ def test_a_place_is_filled_with_text_and_pictures(published: list[Any], tmp_path
     assert bundle["text/html"].startswith("<pre>&lt;b&gt;one&lt;/b&gt;\ntwo\n</pre>")
     assert 'src="data:image/png;base64,cG5n"' in bundle["text/html"]
     assert len(published) == 3
+
+
+def test_a_place_shows_objects_as_they_look_and_errors_as_errors(published: list[Any]) -> None:
+    place = anywidget_bridge.OutputPlace("k")
+    place.take(RunOutput("stdout", "x" * 70_000))
+    place.take(RunOutput("stdout", "a table", shown='{"text/html": "<table></table>"}'))
+    place.take(RunOutput("stderr", "wrong <b>"))
+    place.finish(())
+    markup = published[-1][0]["text/html"]
+    assert markup.startswith("<pre>xx")
+    assert len(markup) < 66_500
+    table, error = markup.index("<div><table></table></div>"), markup.index("wrong &lt;b&gt;</pre>")
+    assert table < markup.index("jp-rendermime-error-background") < error
+
+
+def test_an_object_of_a_run_is_output_of_the_cell(published: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    anywidget_bridge.show_output(RunOutput("stderr", "wrong\n"))
+    anywidget_bridge.show_output(RunOutput("stdout", "a table\n", shown='{"text/html": "<script>"}'))
+    assert capsys.readouterr() == ("", "wrong\n")
+    data = {"text/plain": "a table", "text/html": "<script>"}
+    assert published == [(data, {"metadata": {"text/html": {"isolated": True}}})]
