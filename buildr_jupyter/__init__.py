@@ -1,7 +1,8 @@
 """From a notebook cell to a container image.
 
 ``%load_ext buildr_jupyter`` gives a notebook the magic ``%%containerize``; ``Containerize`` is the same as a
-decorator. Importing the package imports neither docker nor ipywidgets.
+decorator, and ``image("reg/me/train:1")`` an image as a function. Importing the package imports neither docker nor
+ipywidgets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __version__ = "0.1.0"
-__all__ = ["Containerize", "__version__", "builder", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "Containerize",
+    "__version__",
+    "builder",
+    "image",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -38,4 +46,8 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return importlib.import_module("buildr_jupyter.builder.selection")
+    if name == "image":
+        from buildr_jupyter.pipeline.image_function import image
+
+        return image
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,7 +82,7 @@ def make_parser() -> OptionParser:
     runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(
-        "--older-than", type=_age, metavar="AGE", help="prune runs that ended before, with their values: 30d if none"
+        "--older-than", type=_age, metavar="AGE", help="prune runs that ended before: BUILDR_RUNS_AGE, 30d if none"
     )
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
     doctor.add_argument("--json", action="store_true")
@@ -115,7 +115,7 @@ def make_parser() -> OptionParser:
 
 
 def _age(text: str) -> float:
-    from buildr_jupyter.commands.cache import parse_age
+    from buildr_jupyter.config.parse import parse_age
 
     try:
         return parse_age(text)
@@ -423,7 +423,7 @@ def _runs(args: argparse.Namespace) -> int:
         if args.action == "cancel":
             runs.cancel(args.key, lines.append)
         else:
-            runs.prune(lines.append, older_than_s=runs.KEPT_S if args.older_than is None else args.older_than)
+            runs.prune(lines.append, older_than_s=args.older_than)
         if not args.json:
             sys.stdout.write("".join(lines))
         return _done(args, action=args.action, lines=[line.rstrip("\n") for line in lines])

@@ -6,7 +6,6 @@ An image may exist nowhere else: it stays, with all that it is made of, unless i
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import time
@@ -18,10 +17,7 @@ from buildr_jupyter.errors import OptionError
 from buildr_jupyter.oci.store import Prunable, Store
 from buildr_jupyter.ui.sanitize import show_size
 
-__all__ = ["Found", "find_prunable", "look", "parse_age", "prune", "terminal_question", "verify"]
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AGE = re.compile(r"(\d{1,6})([smhdw])")
+__all__ = ["Found", "find_prunable", "look", "prune", "terminal_question", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,6 @@ class Found:
         if self.store.paths:
             found.append(f"layers and records in {folder}  {show_size(self.store.size_bytes)}")
         return found
-
-
-def parse_age(text: str) -> float:
-    """Return the seconds that ``30m``, ``12h``, ``7d`` or ``2w`` mean. Raises ValueError."""
-    found = _AGE.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no time: 30m, 12h, 7d or 2w")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def look(say: Callable[[str], object]) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from buildr_jupyter.errors import BuildrError, OptionError
 from buildr_jupyter.journal.journal import Journal, Row, data_folder
+from buildr_jupyter.journal.limits import keep_within, limits_of
 from buildr_jupyter.runner.selection import select
-from buildr_jupyter.runner.sweep import KEY_LABEL, place_of
+from buildr_jupyter.runner.sweep import KEY_LABEL
 from buildr_jupyter.ui.sanitize import clean_text
 
 __all__ = ["cancel", "find", "list_runs", "prune", "render_row", "to_json"]
-
-KEPT_S = 30 * 86400.0
-"""How long the files of a run are kept where nothing else is said."""
 
 
 def list_runs(limit: int = 1000) -> list[Row]:
@@ -65,18 +63,22 @@ def cancel(prefix: str, say: Callable[[str], object]) -> None:
         say(f"cancelled {key[:12]}\n")
 
 
-def prune(say: Callable[[str], object], *, older_than_s: float = KEPT_S) -> None:
-    """Forget runs that ended so long ago, with their files, and remove what no process looks after in the engine."""
+def prune(say: Callable[[str], object], *, older_than_s: float | None = None) -> None:
+    """Forget runs until the limits hold, with their files, and remove what no process looks after in the engine.
+
+    ``older_than_s`` (seconds) stands for the limit of the settings. Raises OptionError, JournalError.
+    """
     journal = Journal(data_folder())
-    gone = journal.forget(time.time() - older_than_s)
-    keys = {row.key for row in gone}
-    for key in keys - {row.key for row in journal.rows(1_000_000)}:
-        shutil.rmtree(place_of(data_folder(), key), ignore_errors=True)
+    limits = limits_of(os.environ)
+    gone = keep_within(
+        journal, limits if older_than_s is None else replace(limits, age_s=older_than_s), now=time.time()
+    )
     removed = 0
     with contextlib.suppress(BuildrError):  # no engine: it holds no run
         runner = select("docker")
         for group in runner.list():
-            if group.labels.get(KEY_LABEL) in keys:
+            if group.labels.get(KEY_LABEL) in gone:
                 runner.remove(group)
                 removed += 1
-    say(f"forgot {len(gone)} runs" + (f", removed {removed} containers" if removed else "") + "\n")
+    containers = f", removed {removed} container{'' if removed == 1 else 's'}" if removed else ""
+    say(f"forgot {len(gone)} run{'' if len(gone) == 1 else 's'}{containers}\n")

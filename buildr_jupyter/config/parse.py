@@ -11,6 +11,7 @@ from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.request import Mount, PortBinding, Secret
 
 __all__ = [
+    "parse_age",
     "parse_agent",
     "parse_apt",
     "parse_assignment",
@@ -32,6 +33,8 @@ __all__ = [
     "parse_strings",
     "parse_variable",
 ]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGE = re.compile(r"(\d{1,6})([smhdw])")
 
 
 def parse_strings(value: Iterable[object] | None) -> tuple[str, ...]:
@@ -168,6 +171,14 @@ def parse_agent(text: str) -> tuple[str, str | None]:
     if not name or (separator and not socket):
         raise OptionError(f"--ssh: {text!r} is not ID[=SOCKET]", hint="--ssh default takes the agent of SSH_AUTH_SOCK")
     return name, socket or None
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that ``30m``, ``12h``, ``7d`` or ``2w`` mean. Raises ValueError."""
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no time: 30m, 12h, 7d or 2w")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def parse_size(option: str, value: str | None) -> int | None:

@@ -1,9 +1,10 @@
 """Values that a program gives back: each in the plainest format that gives it back exactly, then the manifest.
 
 It goes into the image as it is and runs there, on any Python from 3.8, with the standard library and with what the
-program's own packages are. The formats: JSON text, ``.npy`` for arrays, PNG for figures, else pickle protocol 5 with
-its buffers behind it. The manifest comes last, by rename: without it there are no values. Here the same module reads
-what it wrote, once the caller has checked sizes and digests.
+program's own packages are. The formats: JSON text, ``.npy`` for arrays, Arrow's file format for what pandas and Arrow
+hold in columns, PNG for figures, else pickle protocol 5 with its buffers behind it. The manifest comes last, by
+rename: without it there are no values. Here the same module reads what it wrote, once the caller has checked sizes
+and digests.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import Any
 FOLDER = ".buildr/returns"
 """Below the output folder."""
 MANIFEST = "manifest.json"
-EXTENSIONS = {"json": "json", "npy": "npy", "png": "png", "pickle": "pickle"}
+EXTENSIONS = {"json": "json", "npy": "npy", "arrow": "arrow", "png": "png", "pickle": "pickle"}
 _MAGIC = b"buildr pickle 5\n"
 _ALIGNED = 64
+_ARROW_KEY = b"buildr"
+_SAFE_ARROW = 15  # CVE-2023-47248: before 14.0.1 a file's extension type could be a pickle
 _DEEP = 50
 
 
@@ -102,6 +105,14 @@ class _Hashed:
     def flush(self):
         self.stream.flush()
 
+    def tell(self):
+        return self.size
+
+    closed = False
+
+    def close(self):
+        """Stay open: Arrow's writer closes what it wrote to."""
+
 
 def _packages(entries):
     """Return distribution to version of the packages that the values' classes are from."""
@@ -123,6 +134,9 @@ def _format_of(value):
     numpy = sys.modules.get("numpy")
     if numpy is not None and type(value) is numpy.ndarray and _is_plain_array(value):
         return "npy", lambda array, sink: numpy.lib.format.write_array(sink, array, allow_pickle=False)
+    table = _as_arrow(value)
+    if table is not None:
+        return "arrow", lambda _, sink: _save_arrow(table, sink)
     figures = sys.modules.get("matplotlib.figure")
     if figures is not None and isinstance(value, figures.Figure):
         return "png", _save_png
@@ -174,6 +188,109 @@ def _is_plain_array(array):
     return dtype.names is None and dtype.subdtype is None and dtype.kind in "biufcSUmM" and dtype.metadata is None
 
 
+# -- Arrow: whether it gives a value back exactly is tried, for no list of dtypes says it
+
+
+def _as_arrow(value):
+    """Return the Arrow table that gives a value of pandas or Arrow back exactly, None where there is none."""
+    arrow, pandas = _arrow(), sys.modules.get("pandas")
+    if arrow is None:
+        return None
+    if type(value) is arrow.Table:
+        return _marked(value, "table")
+    if pandas is None:
+        return None
+    try:
+        if type(value) is pandas.DataFrame:
+            table = _marked(arrow.Table.from_pandas(value), "frame")
+        elif type(value) is pandas.Series and type(value.name) in (type(None), str, int):
+            table = _marked(arrow.Table.from_pandas(value.to_frame("values")), "series", value.name)
+        elif isinstance(value, pandas.Index) and type(value).__module__.partition(".")[0] == "pandas":
+            frame = pandas.DataFrame({"": False}, index=value)  # of a range without columns its length is lost
+            table = _marked(arrow.Table.from_pandas(frame), "index")
+        else:
+            return None
+        return table if _same(pandas, _from_arrow(table), value) else None
+    except Exception:  # noqa: BLE001 - a dtype that Arrow does not have, an attribute that JSON does not have: pickle it is
+        return None
+
+
+def _arrow():
+    if "pandas" not in sys.modules and "pyarrow" not in sys.modules:
+        return None
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return None
+    return pa
+
+
+def _marked(table, kind, name=None):
+    """Return the table with a note of what it is; the metadata that it had stays."""
+    note = json.dumps({"kind": kind, "name": name}).encode("ascii")
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _ARROW_KEY: note})
+
+
+def _save_arrow(table, sink):
+    arrow = _arrow()
+    with arrow.PythonFile(sink, mode="w") as stream, arrow.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _from_arrow(table):
+    metadata = dict(table.schema.metadata)
+    note = json.loads(metadata.pop(_ARROW_KEY))
+    if note["kind"] == "table":
+        return table.replace_schema_metadata(metadata or None)
+    frame = table.to_pandas().copy()  # a block that is the file's own memory could not be written to
+    if note["kind"] == "frame":
+        return frame
+    return frame.index if note["kind"] == "index" else frame["values"].rename(note["name"])
+
+
+def _same(pandas, one, other):
+    """Tell whether two values of pandas are the same in class, values, dtypes, index, names, attributes and flags."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, pandas.Index):
+        return one.identical(other) and _same_elements(one, other) and _same_categories(one, other)
+    if not one.equals(other) or one.attrs != other.attrs or one.flags != other.flags:
+        return False
+    if not _same(pandas, one.index, other.index):
+        return False
+    if isinstance(one, pandas.Series):
+        return one.name == other.name and one.dtype == other.dtype and _same_elements(one, other)
+    if not _same(pandas, one.columns, other.columns):
+        return False
+    columns = range(len(one.columns))
+    return all(_same_elements(one.iloc[:, place], other.iloc[:, place]) for place in columns)
+
+
+def _same_elements(one, other):
+    """Tell whether values that are objects, which compare equal, are of the same classes too; and zeros of one sign."""
+    if one.dtype != other.dtype:
+        return False
+    if one.dtype == object:
+        return list(map(type, one)) == list(map(type, other))
+    return one.dtype.kind not in "fc" or _signs(one) == _signs(other)
+
+
+def _signs(values):
+    numpy = sys.modules["numpy"]
+    plain = numpy.asarray(values)
+    return numpy.signbit(plain.real).tobytes() + numpy.signbit(plain.imag).tobytes()
+
+
+def _same_categories(one, other):
+    if one.nlevels > 1:
+        return all(map(_same_level, one.levels, other.levels))
+    return _same_level(one, other)
+
+
+def _same_level(one, other):
+    return one.dtype == other.dtype and getattr(one, "freq", None) == getattr(other, "freq", None)
+
+
 def _save_pickle(value, sink):
     """Write the magic line, a line of JSON with the sizes, the pickle, and each buffer at a multiple of 64 bytes."""
     buffers: list[pickle.PickleBuffer] = []
@@ -202,6 +319,13 @@ def read_value(path: str, form: str, namespace: Any = None) -> Any:
         import numpy as np
 
         return np.load(path, allow_pickle=False)
+    if form == "arrow":
+        import pyarrow as pa
+
+        if int(pa.__version__.partition(".")[0]) < _SAFE_ARROW:
+            raise ValueError("pyarrow {} runs code of the file; {} does not".format(pa.__version__, _SAFE_ARROW))
+        with open(path, "rb") as stream, pa.ipc.open_file(stream) as reader:
+            return _from_arrow(reader.read_all())
     if form == "png":
         with open(path, "rb") as stream:
             return Picture(stream.read())

@@ -18,7 +18,7 @@ from typing import Any
 from buildr_jupyter.errors import JournalError
 from buildr_jupyter.process.locks import private_folder
 
-__all__ = ["Journal", "Row", "data_folder"]
+__all__ = ["Journal", "Row", "data_folder", "place_of"]
 
 _VERSION = 1
 _WAIT_S = 10.0
@@ -69,6 +69,11 @@ def data_folder(environ: Mapping[str, str] | None = None) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("buildr")
+
+
+def place_of(folder: Path, key: str) -> Path:
+    """Return where in the user's data folder the files of a run are kept."""
+    return folder / "values" / key
 
 
 class Journal:
@@ -168,6 +173,19 @@ class Journal:
         with self._connection() as connection:
             connection.executemany("DELETE FROM runs WHERE id = ?", [(row.id,) for row in gone])
         return gone
+
+    def held(self) -> list[str]:
+        """Return the keys of runs whose files are kept, the one that ended first before the others."""
+        with self._connection() as connection:
+            found = connection.execute(
+                "SELECT key FROM runs WHERE folder IS NOT NULL GROUP BY key ORDER BY max(ended), max(id)"
+            )
+            return [str(key) for (key,) in found]
+
+    def forget_values(self, key: str) -> None:
+        """Note that the files of a run are kept no more: it is not taken for another one, and stays in the list."""
+        with self._connection() as connection:
+            connection.execute("UPDATE runs SET folder = NULL WHERE key = ?", (key,))
 
     def _select(self, rest: str, values: tuple[object, ...]) -> list[Row]:
         with self._connection() as connection:

@@ -165,7 +165,7 @@ def stream_rest(
     result = replace(result, duration_s=time.monotonic() - started)
     if job.options.run:
         with _stage("run"):
-            result = yield from _stream_run(job, result, cancel)
+            result = yield from stream_run(job, result, cancel)
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
@@ -228,7 +228,7 @@ def stream_more(
         push_notice.said(job.notebook_path, job.refs)
     if run:
         with _stage("run"):
-            result = yield from _stream_run(job, result, cancel)
+            result = yield from stream_run(job, result, cancel)
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
@@ -357,7 +357,11 @@ def _stream_publish(
     return replace(result, pushed=tuple(pushed))
 
 
-def _stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+    """Run the image of a result, once or for each point of the grid, and return the result with what came of it.
+
+    Raises RunError, which has the result, ReturnError, EngineError, Cancelled.
+    """
     yield StageUpdate("run", "running")
     if not _can_run(job):
         way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"

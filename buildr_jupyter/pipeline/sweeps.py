@@ -7,8 +7,10 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.export.inputs import plain_value
 from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.journal.journal import Journal, data_folder
+from buildr_jupyter.journal.limits import keep_within_daily, limits_of
 from buildr_jupyter.model.interface import Interface, Said
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Mount
@@ -33,7 +36,7 @@ from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_ro
 from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
 
-__all__ = ["check_grid", "stream_sweep", "with_rows"]
+__all__ = ["check_grid", "plain", "stream_sweep", "with_rows"]
 
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
 _TITLE = 100
@@ -71,10 +74,10 @@ def _rows_of(expression: str, namespace: Mapping[str, object] | None) -> list[Ma
         raise OptionError(
             f"--map-from {expression}: it is a {type(found).__name__}", hint="give a list of dicts, or a DataFrame"
         )
-    return [{str(name): Said(value=_plain(str(name), value)) for name, value in row.items()} for row in records]
+    return [{str(name): Said(value=plain(str(name), value)) for name, value in row.items()} for row in records]
 
 
-def _plain(name: str, value: object) -> object:
+def plain(name: str, value: object) -> object:
     """Return the plain value of one from a kernel, numpy's scalars included."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
@@ -143,7 +146,9 @@ def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
     """Return the user's data folder and journal; where there is none, a folder of this process, and that is said."""
     folder = data_folder()
     try:
-        return folder, Journal(folder)
+        journal = Journal(folder)
+        keep_within_daily(journal, limits_of(os.environ), now=time.time())
+        return folder, journal
     except JournalError as error:
         yield BuildWarning(f"{error}: this sweep runs, and a later one does not know of it", error.hint)
     scratch = Scratch(large=True)

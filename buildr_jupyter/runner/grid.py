@@ -98,11 +98,13 @@ def make_grid(
     zipped: bool,
     limit: int,
     folder: Path,
+    origin: str = "--map ",
 ) -> list[Point]:
     """Return the points of ``rows`` times ``maps`` in their order, the last map fastest; ``zipped`` pairs the maps.
 
-    Relative paths are taken from ``folder``. Raises OptionError where there is no point, where there are more than
-    ``limit``, and for a value that is none of its input: each is looked at before any run starts.
+    Relative paths are taken from ``folder``; an error about an input says ``origin`` before its name. Raises
+    OptionError where there is no point, where there are more than ``limit``, and for a value that is none of its
+    input: each is looked at before any run starts.
     """
     inputs = {one.name: one for one in interface.inputs}
     axes = [[{name: said} for said in split_values(name, text, limit)] for name, text in maps]
@@ -127,12 +129,16 @@ def make_grid(
     points = []
     for parts in itertools.product(*axes):
         said = {name: value for part in parts for name, value in part.items()}
-        points.append(_point(inputs, said, folder, digests))
+        points.append(_point(inputs, said, folder, digests, origin))
     return points
 
 
 def _point(
-    inputs: Mapping[str, Input], said: Mapping[str, Said], folder: Path, digests: dict[Path, str | None]
+    inputs: Mapping[str, Input],
+    said: Mapping[str, Said],
+    folder: Path,
+    digests: dict[Path, str | None],
+    origin: str,
 ) -> Point:
     given: dict[str, object] = {}
     for name, value in said.items():
@@ -141,7 +147,7 @@ def _point(
                 f"{name!r} is no input of the image",
                 hint=f"its inputs: {', '.join(inputs) or 'none'}; add --param NAME",
             )
-        given[name] = _plain(inputs[name], value)
+        given[name] = _plain(inputs[name], value, origin)
     missing = [one.name for one in inputs.values() if one.required and one.name not in given]
     if missing:
         raise OptionError(
@@ -152,25 +158,25 @@ def _point(
     hashed = True
     for name in given:
         if inputs[name].type == "Path":
-            mount, digest = _mounted(name, folder / Path(str(given[name])).expanduser(), digests)
+            mount, digest = _mounted(name, folder / Path(str(given[name])).expanduser(), digests, origin)
             mounts.append(mount)
             shown[name], identity[name] = mount.target, {"content": digest}
             hashed = hashed and digest is not None
     return Point(whole, shown, tuple(mounts), identity if hashed else None)
 
 
-def _plain(entry: Input, said: Said) -> object:
+def _plain(entry: Input, said: Said, origin: str) -> object:
     try:
         if said.text is not None:
             return reader.from_text(entry.to_json(), said.text)
         return reader.accept(entry.to_json(), said.value)
     except reader.Refused as error:
-        raise OptionError(f"--map {entry.name}: {error}", hint=f"it takes {entry.type}") from error
+        raise OptionError(f"{origin}{entry.name}: {error}", hint=f"it takes {entry.type}") from error
 
 
-def _mounted(name: str, path: Path, digests: dict[Path, str | None]) -> tuple[Mount, str | None]:
+def _mounted(name: str, path: Path, digests: dict[Path, str | None], origin: str) -> tuple[Mount, str | None]:
     if not path.exists():
-        raise OptionError(f"--map {name}: {str(path)!r} does not exist", hint="name a file or folder of this machine")
+        raise OptionError(f"{origin}{name}: {str(path)!r} does not exist", hint="name a file or folder of this machine")
     path = path.resolve()
     if path not in digests:
         digests[path] = content_digest(path)

@@ -26,7 +26,7 @@ from buildr_jupyter.errors import BuildrError, Cancelled, EngineUnavailable, Jou
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Phase, RunUpdate
 from buildr_jupyter.events.streams import drain
-from buildr_jupyter.journal.journal import Journal
+from buildr_jupyter.journal.journal import Journal, place_of
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
@@ -36,7 +36,7 @@ from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.values import check_returned, outputs_of
 
-__all__ = ["KEY_LABEL", "Sweep", "Task", "place_of"]
+__all__ = ["KEY_LABEL", "Sweep", "Task"]
 
 KEY_LABEL = "io.buildr.run"
 """Label of a sweep's run: its key."""
@@ -339,11 +339,6 @@ class Sweep:
             if handle is not None:
                 path.unlink(missing_ok=True)
                 os.close(handle)
-
-
-def place_of(folder: Path, key: str) -> Path:
-    """Return where in the user's data folder the files of a run are kept."""
-    return folder / "values" / key
 
 
 @contextlib.contextmanager

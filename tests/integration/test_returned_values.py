@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from docker import APIClient
 
+from buildr_jupyter import image
 from buildr_jupyter.errors import RunError
 from tests.shells import loaded_shell, run
 
@@ -69,3 +70,29 @@ def test_a_run_gives_its_values_back_and_the_image_is_a_function(
         run(shell, "%%containerize bad --run --return model\nmodel = (i for i in 'a')")
     assert any("buildr: --return model (generator)" in line for line in raised.value.log_tail)
     assert shell.user_ns["model"] is before["model"]
+
+
+def test_an_image_is_called_and_mapped_as_a_function(
+    shell: Any, client: APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(shell, "n: int = 3  # how many")
+    run(shell, "%%containerize double --param n --return twice\nprint('at work')\ntwice = 2 * n\nassert n >= 0")
+    double = image("double")
+    capsys.readouterr()
+    assert double() == {"twice": 6}
+    assert double(n=5) == {"twice": 10}
+    assert capsys.readouterr().out == "at work\n" * 2
+
+    swept = double.map([{"n": 1}, {"n": -1}, {"n": 4}])
+    assert [run.state for run in swept] == ["done", "failed", "done"]
+    assert swept.values("twice") == [2, None, 8]
+    again = double.map([{"n": 4}, {"n": 2}])
+    assert [(run.reused, run.values["twice"]) for run in again] == [(True, 8), (False, 4)]
+
+    with pytest.raises(RunError, match="status 1") as raised:
+        double(n=-2)
+    assert "AssertionError" in "\n".join(raised.value.log_tail) + capsys.readouterr().err
+    run(shell, "%%containerize double --param n --return twice\ntwice = 3 * n")
+    with pytest.raises(RunError, match="is another image now"):
+        double()
+    assert image("double:latest")(n=2) == {"twice": 6}

@@ -60,7 +60,7 @@ def test_a_key_that_is_none_or_two(journal: Journal) -> None:
 
 
 def test_prune_forgets_what_is_old_with_its_files(journal: Journal, tmp_path: Path) -> None:
-    assert command("prune") == (0, "forgot 1 runs\n")
+    assert command("prune") == (0, "forgot 1 run\n")
     assert [row.key for row in journal.rows()] == [KEYS[1]]
     assert [path.name for path in (tmp_path / "values").iterdir()] == [KEYS[1]]
     assert command("prune", "--older-than", "0d", "--json")[0] == 0

@@ -211,3 +211,11 @@ def test_any_text_is_a_value_or_an_option_error(parser: Callable[[str], object],
     else:
         refused = None
     assert refused is None or str(refused)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("12h", 43200), ("7d", 604800), ("2w", 1209600)])
+def test_ages(text: str, seconds: float) -> None:
+    assert parse.parse_age(text) == seconds
+    for wrong in (text[:-1], f"-{text}", f"{text}x", ""):
+        with pytest.raises(ValueError, match="is no time"):
+            parse.parse_age(wrong)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,9 +126,16 @@ def frames() -> list[pd.DataFrame]:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_frames_come_back_with_dtypes_index_names_and_attrs(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arrow", [True, False])
+def test_frames_come_back_with_dtypes_index_names_and_attrs(
+    number: int, arrow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not arrow:  # as in a program whose packages have none
+        monkeypatch.setattr(returns, "_arrow", lambda: None)
     frame = frames()[number]
-    _, back = there_and_back(frame, tmp_path)
+    form, back = there_and_back(frame, tmp_path)
+    assert form in ("arrow", "pickle")
+    assert (form == "arrow") <= arrow
     pd.testing.assert_frame_equal(back, frame, check_exact=True, check_freq=True)
     assert back.attrs == frame.attrs
     for column in frame.columns:
@@ -135,14 +143,76 @@ def test_frames_come_back_with_dtypes_index_names_and_attrs(number: int, tmp_pat
     assert there_and_back(frame.index, tmp_path)[1].identical(frame.index)
 
 
+def named(index: pd.Index) -> pd.Index:
+    return index.rename("key")
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (pd.Series([1, 2], name="a"), "arrow"), (pd.Series([1, 2], name=("a", 1)), "pickle"),
+        (pd.Series([True, None], dtype=object, name=3), "arrow"), (pd.Series([{1}]), "pickle"),
+        (pd.Series([1, "x"], dtype=object), "pickle"), (pd.Series([1, 2], dtype=object), "pickle"),
+        (pd.Series([0.0, -0.0]), "arrow"), (pd.Series([1j]), "pickle"), (pd.Series(["a"], dtype="category"), "arrow"),
+        (pd.Series(pd.to_datetime(["2024-01-01"]).tz_localize("Asia/Tokyo")), "arrow"),
+        (named(pd.RangeIndex(2, 9, 3)), "arrow"), (named(pd.Index(["x", "y"])), "arrow"),
+        (pd.MultiIndex.from_product([[1, 2], ["a"]], names=["n", None]), "arrow"),
+        (pd.date_range("2024", periods=2, freq="D"), "pickle"), (pd.Index([1, "a"]), "pickle"),
+        (pd.DataFrame({1: [1], 5: [2.5]}), "pickle"), (pd.DataFrame({"a": [1], "b": [2.5]}), "arrow"), (pd.DataFrame([[1, 2]], columns=["a", "a"]), "pickle"),
+    ],
+    ids=range(18),
+)  # fmt: skip
+def test_arrow_is_taken_where_it_gives_the_value_back_exactly(value: Any, form: str, tmp_path: Path) -> None:
+    found, back = there_and_back(value, tmp_path)
+    assert found == form
+    if isinstance(value, pd.Index):
+        assert type(back) is type(value)
+        assert back.identical(value)
+    elif isinstance(value, pd.Series):
+        pd.testing.assert_series_equal(back, value, check_exact=True)
+        assert type(back.name) is type(value.name)
+    else:
+        pd.testing.assert_frame_equal(back, value, check_exact=True)
+
+
+def test_an_arrow_table_keeps_its_schema_and_metadata(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.array([1, None], pa.int8())}).replace_schema_metadata({b"k": b"v"})
+    form, back = there_and_back(table, tmp_path)
+    assert form == "arrow"
+    assert back.equals(table, check_metadata=True)
+
+
+def test_a_frame_of_the_programs_own_class_is_no_arrow_table(tmp_path: Path) -> None:
+    class Mine(pd.DataFrame):
+        pass
+
+    assert returns._as_arrow(Mine({"a": [1]})) is None
+    assert returns._as_arrow(pd.DataFrame({"a": [1]})) is not None
+
+
+def test_an_arrow_file_of_a_reader_that_would_run_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    returns.write_value("x", pd.DataFrame({"a": [1]}), str(tmp_path))
+    monkeypatch.setattr(pa, "__version__", "14.0.0")
+    with pytest.raises(ValueError, match=r"^pyarrow 14\.0\.0 runs code of the file"):
+        returns.read_value(str(tmp_path / "x.arrow"), "arrow")
+
+
 def test_large_buffers_lie_outside_the_pickle_and_stay_writable(tmp_path: Path) -> None:
-    frame = pd.DataFrame(np.arange(100_000.0).reshape(1000, 100))
-    returns.write_value("x", frame, str(tmp_path))
+    array = np.arange(100_000.0).reshape(1000, 100)
+    returns.write_value("x", [array], str(tmp_path))
     head = (tmp_path / "x.pickle").read_bytes()[:100].split(b"\n")
     assert json.loads(head[1])[1:] == [800_000]
     back = returns.read_value(str(tmp_path / "x.pickle"), "pickle")
-    back.iloc[0, 0] = 5.0
-    assert back.iloc[0, 0] == 5.0
+    back[0][0, 0] = 5.0
+    assert back[0][0, 0] == 5.0
+
+
+def test_a_frame_out_of_an_arrow_file_can_be_changed(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(3.0), "b": np.arange(3)})
+    form, back = there_and_back(frame, tmp_path)
+    back.loc[0, "a"] = 5.0
+    back["b"].to_numpy(copy=False)
+    assert (form, back.loc[0, "a"]) == ("arrow", 5.0)
 
 
 def test_a_figure_is_a_picture(tmp_path: Path) -> None:
