@@ -55,7 +55,7 @@ class _Switch:
     def __repr__(self) -> str:
         return repr(self._value)
 
-    def __call__(self, *args: Any, **keywords: Any) -> None:
+    def __call__(self, *args: object, **keywords: object) -> None:
         self._watch(*args, **keywords)
 
 
@@ -129,7 +129,7 @@ class ContainerizeMagics(Magics, Configurable):
         self.builds = Builds(shell, self._write, self._bind)
         HasTraits.observe(self, self.follow_observe, names="observe")
 
-    def follow_observe(self, _change: Any = None) -> None:
+    def follow_observe(self, _change: object = None) -> None:
         """Start or stop the observer as the setting ``observe`` says."""
         if self.history.observer is not None:
             (self.history.observer.start if self.observe else self.history.observer.stop)()
@@ -181,7 +181,7 @@ class ContainerizeMagics(Magics, Configurable):
     containerize.getdoc = _help  # type: ignore[union-attr]  # IPython asks a magic for it
 
     def _containerize(
-        self, args: dict[str, Any], cell: str, line: str, *, detach: bool, keep: bool, out: str | None
+        self, args: dict[str, object], cell: str, line: str, *, detach: bool, keep: bool, out: str | None
     ) -> Any:
         from buildr_jupyter.config.options import make_options
 
@@ -340,10 +340,10 @@ class ContainerizeMagics(Magics, Configurable):
         name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         return (path if path.is_file() else None), name
 
-    def _values(self, args: dict[str, Any]) -> dict[str, Any]:
+    def _values(self, args: dict[str, object]) -> dict[str, object]:
         return {name: setting.value for name, setting in self._gather(args).items()}
 
-    def _gather(self, args: dict[str, Any]) -> dict[str, Setting]:
+    def _gather(self, args: dict[str, object]) -> dict[str, Setting]:
         from buildr_jupyter.config import settings
         from buildr_jupyter.config.options import SETTINGS
 
@@ -357,7 +357,7 @@ class ContainerizeMagics(Magics, Configurable):
             line=args, config=config, environ=os.environ, ipython=self._from_files, project=project, site=site
         )
 
-    def _show_settings(self, args: dict[str, Any]) -> None:
+    def _show_settings(self, args: dict[str, object]) -> None:
         from buildr_jupyter.config.options import SETTINGS
         from buildr_jupyter.config.settings import Setting
 
@@ -392,7 +392,7 @@ class ContainerizeMagics(Magics, Configurable):
         sys.stdout.flush()
 
 
-def _complete(context: Any) -> dict[str, Any]:
+def _complete(context: Any) -> dict[str, object]:
     from IPython.core.completer import SimpleCompletion
     from IPython.core.getipython import get_ipython
 
@@ -503,7 +503,7 @@ def _sweep_html(sweep: SweepResult) -> str:
 
 
 _RESULT = ("buildr_jupyter.model.result", "BuildResult")
-_SHOWN: dict[tuple[str, str], dict[str, Callable[..., Any]]] = {
+_SHOWN: dict[tuple[str, str], dict[str, Callable[..., object]]] = {
     _RESULT: {"text/plain": _print_result, "text/html": _result_html},
     ("buildr_jupyter.model.sweep", "SweepResult"): {"text/plain": _print_sweep, "text/html": _sweep_html},
 }

@@ -10,7 +10,7 @@ import argparse
 import functools
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -516,7 +516,7 @@ def _collection(patterns: tuple[str, ...], *, nothing: bool) -> Collection:
     return Collection(patterns, nothing)
 
 
-def _params(said: Any, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
+def _params(said: Iterable[object] | None, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
     """Return the inputs that are asked for; what a map gives is one."""
     params = tuple(parse_param(text) for text in parse_strings(said))
     known = {name for name, _ in params}

@@ -121,7 +121,9 @@ class EngineClient(Protocol):
         image: str,
         *,
         command: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
+        name: str | None = None,
+        environment: Mapping[str, str] | list[str] | None = None,
+        ports: Sequence[tuple[int, str]] | None = None,
         labels: Mapping[str, str] | None = None,
         working_dir: str | None = None,
         host_config: object = None,
@@ -137,8 +139,8 @@ class EngineClient(Protocol):
         """Return what a container writes from now on, in pieces of (standard output, standard error)."""
         ...
 
-    def logs(self, container: str, *, stream: bool, follow: bool) -> Iterable[bytes]:
-        """Return what a container wrote and writes."""
+    def logs(self, container: str, *, stream: bool, follow: bool, tail: int | str = "all") -> Iterable[bytes]:
+        """Return what a container wrote, its last ``tail`` lines, and with ``follow`` what it writes; in pieces."""
         ...
 
     def start(self, container: str) -> object:
@@ -163,6 +165,10 @@ class EngineClient(Protocol):
 
     def put_archive(self, container: str, path: str, data: bytes | Iterable[bytes]) -> object:
         """Unpack a tar in a folder of the container."""
+        ...
+
+    def diff(self, container: str) -> list[JsonObject] | None:
+        """Return what a container changed of its image: ``Path`` and ``Kind`` (0 changed, 1 made, 2 deleted)."""
         ...
 
     def get_archive(self, container: str, path: str) -> tuple[Generator[bytes, None, None], JsonObject]:

@@ -35,7 +35,7 @@ class Found:
     """What an annotation or a value says of an input."""
 
     type: str
-    choices: tuple[Any, ...] = ()
+    choices: tuple[object, ...] = ()
     maker: str = "{}"
     """What the program writes where the value stood; ``{}`` is what the reader gave."""
 
@@ -91,7 +91,7 @@ def _with_text(name: str, text: str, found: Found | None, description: str) -> t
     return Input(name, kind, plain, description=description), "{}"
 
 
-def plain_value(name: str, value: object) -> tuple[Any, str]:
+def plain_value(name: str, value: object) -> tuple[object, str]:
     """Return the plain form of a value and the name of its type; raises OptionError where no input can have it."""
     if isinstance(value, enum.Enum):
         return value.name, "Enum"
@@ -114,7 +114,7 @@ def _default(
     node: ast.expr,
     found: Found | None,
     namespace: Mapping[str, object] | None,
-) -> tuple[Any, str]:
+) -> tuple[object, str]:
     if found is not None and found.type == "Enum" and (member := _member(node)) in found.choices:
         return member, "Enum"
     try:

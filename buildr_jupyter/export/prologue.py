@@ -84,7 +84,7 @@ def render_preamble(
     folder: str = "",
     returns: tuple[str, ...] = (),
 ) -> str:
-    """Return the head of main.py, at most 45 lines.
+    """Return the head of main.py, at most 47 lines.
 
     ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does; ``folder`` is
     the notebook's, relative to that of main.py, empty where that is the same.

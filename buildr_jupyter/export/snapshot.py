@@ -10,7 +10,7 @@ import tempfile
 import threading
 import types
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -93,7 +93,7 @@ class _TooLarge(Exception):
 class _Pickler(pickle.Pickler):
     """Notes the classes and functions that the pickle names."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: _Writer) -> None:
         super().__init__(file, protocol=5)
         self.named: set[tuple[str, str]] = set()
 
@@ -145,7 +145,7 @@ def take_snapshot(
     return Snapshot(tuple(values), entry, tuple(classes), tuple(ImportUse(m, (), why) for m in sorted(set(modules))))
 
 
-def _modules_of(values: Any, known: Sequence[str]) -> list[str]:
+def _modules_of(values: Iterable[object], known: Sequence[str]) -> list[str]:
     found = {type(value).__module__ for value in values}
     return [module for module in found if module not in ("builtins", "__main__") and module not in known]
 

@@ -46,7 +46,7 @@ class Row:
     """sha256 of image and inputs, 64 hex digits; that of a run that is never reused is random."""
     image: str
     image_id: str
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, object]
     state: str
     """starting, done, failed, cancelled or lost."""
     attempt: int
@@ -120,7 +120,9 @@ class Journal:
 
     # -- runs
 
-    def begin(self, key: str, *, image: str, image_id: str, inputs: Mapping[str, Any], attempt: int, now: float) -> int:
+    def begin(
+        self, key: str, *, image: str, image_id: str, inputs: Mapping[str, object], attempt: int, now: float
+    ) -> int:
         """Write the row of a run that is about to start and return its id."""
         with self._connection() as connection:
             cursor = connection.execute(
@@ -185,7 +187,7 @@ class Journal:
         with self._connection() as connection:
             connection.execute("UPDATE runs SET folder = NULL WHERE key = ?", (key,))
 
-    def _select(self, rest: str, values: tuple[Any, ...]) -> list[Row]:
+    def _select(self, rest: str, values: tuple[object, ...]) -> list[Row]:
         with self._connection() as connection:
             found = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
         return [_row(one) for one in found]

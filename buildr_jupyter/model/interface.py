@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 __all__ = ["INTERFACE_LABEL", "Candidate", "Input", "Interface", "Return", "Said", "option_of"]
 
@@ -27,10 +26,10 @@ class Input:
     type: str
     """``int``, ``float``, ``bool``, ``str``, ``None``, ``list``, ``list[int]``, ``dict``, ``date``, ``datetime``,
     ``Path``, ``Any``, two or more of them with ``|``, ``Literal`` or ``Enum``."""
-    default: Any = None
+    default: object = None
     """The plain value: what JSON can hold; None where it is required."""
     required: bool = False
-    choices: tuple[Any, ...] = ()
+    choices: tuple[object, ...] = ()
     """All that it may be, where the type is ``Literal`` or ``Enum``; of an Enum the members' names."""
     description: str = ""
     """The comment above or beside the assignment."""
@@ -40,9 +39,9 @@ class Input:
         """How the image's command line gives it."""
         return option_of(self.name)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the input as the interface holds it."""
-        shown: dict[str, Any] = {
+        shown: dict[str, object] = {
             "name": self.name,
             "option": self.option,
             "env": "BUILDR_PARAM_" + self.name.upper(),
@@ -78,7 +77,7 @@ class Interface:
     def __bool__(self) -> bool:
         return bool(self.inputs or self.returns)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the form of the label and of ``buildr.json``, schema 1."""
         return {
             "schema": 1,
@@ -124,23 +123,23 @@ class Said:
     """A value as it was said: a text, to be read by the input's type, or what JSON can hold."""
 
     text: str | None = None
-    value: Any = None
+    value: object = None
 
 
-def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+def _list(data: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
     found = data.get(name)
     if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
         raise ValueError(f"{name} is no list of objects")
     return found
 
 
-def _text(data: Mapping[str, Any], name: str) -> str:
+def _text(data: Mapping[str, object], name: str) -> str:
     if not isinstance(found := data.get(name), str):
         raise ValueError(f"{name} is no text")
     return found
 
 
-def _input(data: Mapping[str, Any]) -> Input:
+def _input(data: Mapping[str, object]) -> Input:
     name, choices = _text(data, "name"), data.get("choices", [])
     if not name.isidentifier() or not isinstance(choices, list):
         raise ValueError(f"input {name!r} is none")

@@ -52,7 +52,7 @@ class SweepResult(Sequence[RunResult]):
         """The runs that did not end with status 0."""
         return tuple(run for run in self.runs if run.state != "done")
 
-    def values(self, name: str) -> list[Any]:
+    def values(self, name: str) -> list[object]:
         """Return what each run gave back under this name, in the order of the grid; None for a run that gave none."""
         return [run.values.get(name) for run in self.runs]
 
@@ -71,7 +71,7 @@ class SweepResult(Sequence[RunResult]):
         return f"SweepResult({self.image!r}, {len(self.runs)} runs: {done} done, {len(self.failed)} failed)"
 
 
-def _record(run: RunResult) -> dict[str, Any]:
+def _record(run: RunResult) -> dict[str, object]:
     scalars = {one.name: run.values.get(one.name) for one in run.returned if one.format == "json"}
     shown = {name: value for name, value in scalars.items() if value is None or isinstance(value, _SCALARS)}
     return {**run.inputs, "state": run.state, "seconds": round(run.duration_s, 3), **shown}

@@ -31,7 +31,7 @@ _LIBRARIES = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
 )
 
-Handler = Callable[[tuple[Any, ...]], None]
+Handler = Callable[[tuple[object, ...]], None]
 
 
 def listen(handlers: Mapping[str, Handler] | None) -> None:
@@ -50,7 +50,7 @@ def listen(handlers: Mapping[str, Handler] | None) -> None:
 
 
 def _install(holder: types.SimpleNamespace) -> None:
-    def hook(event: str, args: tuple[Any, ...]) -> None:
+    def hook(event: str, args: tuple[object, ...]) -> None:
         handler = holder.handlers.get(event)
         if handler is not None:
             try:
@@ -67,7 +67,7 @@ class Recorder:
     ``namespace`` is the notebook's: a frame whose globals it is belongs to a cell.
     """
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: Mapping[str, object]) -> None:
         self._namespace = namespace
         self._opened: dict[str, list[Any]] = {}
         self._imported: dict[str, ImportedModule] = {}
@@ -110,7 +110,7 @@ class Recorder:
         """Return what was connected to."""
         return tuple(self._sockets)
 
-    def _on_open(self, args: tuple[Any, ...]) -> None:
+    def _on_open(self, args: tuple[object, ...]) -> None:
         path, mode, flags = args
         text = _path(path)
         if text is None or self._is_import():
@@ -120,23 +120,23 @@ class Recorder:
         kept = not writes or (type(flags) is int and flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_CREAT))
         self._note_file(text, reads=bool(kept), writes=writes, listed=False)
 
-    def _on_list(self, args: tuple[Any, ...]) -> None:
+    def _on_list(self, args: tuple[object, ...]) -> None:
         text = _path("." if args[0] is None else args[0])
         if text is not None and not self._is_import():
             self._note_file(text, reads=True, writes=False, listed=True)
 
-    def _on_database(self, args: tuple[Any, ...]) -> None:
+    def _on_database(self, args: tuple[object, ...]) -> None:
         text = _path(args[0])
         if text is not None and not text.endswith("/:memory:"):
             there = Path(text).exists()
             self._note_file(text, reads=there, writes=not there, listed=False)
 
-    def _on_made(self, args: tuple[Any, ...]) -> None:
+    def _on_made(self, args: tuple[object, ...]) -> None:
         text = _path(args[0])
         if text is not None:
             self._note_file(text, reads=False, writes=True, listed=False)
 
-    def _on_renamed(self, args: tuple[Any, ...]) -> None:
+    def _on_renamed(self, args: tuple[object, ...]) -> None:
         source, target = _path(args[0]), _path(args[1])
         if source is not None and target is not None:
             reads = source not in self._opened or self._opened[source][0]
@@ -165,10 +165,10 @@ class Recorder:
             else:
                 self._opened[path] = [reads, writes, listed, line]
 
-    def _on_import(self, args: tuple[Any, ...]) -> None:
+    def _on_import(self, args: tuple[object, ...]) -> None:
         self._note_module(args[0])
 
-    def _on_exec(self, args: tuple[Any, ...]) -> None:
+    def _on_exec(self, args: tuple[object, ...]) -> None:
         """Note a module by its code: ``importlib.import_module`` tells of none by an event of its own."""
         if type(args[0]) is not types.CodeType or args[0].co_name != "<module>" or not self._is_import():
             return
@@ -190,15 +190,15 @@ class Recorder:
         elif importer.partition(".")[0] != top:  # a package's own parts come with it
             self._imported[module] = ImportedModule(module, importer, line)
 
-    def _on_process(self, args: tuple[Any, ...]) -> None:
+    def _on_process(self, args: tuple[object, ...]) -> None:
         self._note(self._processes, args[0] if type(args[0]) is str else None)
 
-    def _on_system(self, args: tuple[Any, ...]) -> None:
+    def _on_system(self, args: tuple[object, ...]) -> None:
         command = args[0]
         text = command.decode("utf-8", "replace") if type(command) is bytes else command
         self._note(self._processes, text.split(maxsplit=1)[0] if type(text) is str and text.strip() else "sh")
 
-    def _on_connect(self, args: tuple[Any, ...]) -> None:
+    def _on_connect(self, args: tuple[object, ...]) -> None:
         address = args[1]
         host = address[0] if type(address) is tuple and address else address
         self._note(self._sockets, host if type(host) is str else "?")
@@ -238,7 +238,7 @@ class Recorder:
         return line, importer or "?"
 
 
-def _path(value: Any) -> str | None:
+def _path(value: object) -> str | None:
     """Return a path that was opened as an absolute one; None for a number of a descriptor, or an object."""
     if type(value) is bytes:
         value = os.fsdecode(value)

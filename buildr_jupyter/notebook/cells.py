@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from buildr_jupyter.errors import NotebookError
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.notebook.observed import Observed
 from buildr_jupyter.notebook.outputs import is_text
 from buildr_jupyter.notebook.parse_cache import collector_paused, parses
@@ -188,18 +189,18 @@ def parse_notebook(content: bytes, path: Path) -> Notebook:
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a text of the format, which may stand in pieces; empty for anything else."""
     if isinstance(value, list) and all(isinstance(piece, str) for piece in value):
         return "".join(value)
     return value if isinstance(value, str) else ""
 
 
-def _run(cell: Mapping[str, Any], index: int, name: str) -> CellRun:
+def _run(cell: Mapping[str, object], index: int, name: str) -> CellRun:
     said = cell.get("source")
     source = _text(said)
     if not source and said not in (None, "", []):
@@ -216,7 +217,7 @@ def _run(cell: Mapping[str, Any], index: int, name: str) -> CellRun:
     return CellRun(
         source=source,
         transformed=transform(source),
-        id=cell.get("id") if isinstance(cell.get("id"), str) else None,
+        id=cell_id if isinstance(cell_id := cell.get("id"), str) else None,
         index=index,
         count=count,
         status="error" if failed else ("ok" if outputs or count else None),
@@ -226,7 +227,7 @@ def _run(cell: Mapping[str, Any], index: int, name: str) -> CellRun:
     )
 
 
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
+def _mappings(value: object) -> list[Mapping[str, object]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
@@ -241,7 +242,7 @@ def _read_file(path: Path) -> bytes:
         raise NotebookError(f"{path.name}: cannot be read: {error}") from error
 
 
-def _document(content: bytes, name: str) -> dict[str, Any]:
+def _document(content: bytes, name: str) -> JsonObject:
     raw = _parse_json(content, name)
     if not isinstance(raw, dict) or not isinstance(raw.get("nbformat"), int):
         raise NotebookError(f"{name}: not a notebook: it has no nbformat version")
@@ -264,7 +265,7 @@ def _document(content: bytes, name: str) -> dict[str, Any]:
     return dict(raw)
 
 
-def _parse_json(content: bytes, name: str) -> Any:
+def _parse_json(content: bytes, name: str) -> object:
     """Return the JSON value of a notebook file; an error tells the usual accidents apart."""
     if not content.strip():
         raise NotebookError(
@@ -306,7 +307,7 @@ def _text_form(content: bytes, name: str) -> tuple[str, str] | None:
     return None
 
 
-def _failure(outputs: Sequence[Mapping[str, Any]]) -> tuple[bool, int | None]:
+def _failure(outputs: Sequence[Mapping[str, object]]) -> tuple[bool, int | None]:
     for output in outputs:
         if output.get("output_type") == "error":
             said = output.get("traceback")
@@ -318,7 +319,7 @@ def _failure(outputs: Sequence[Mapping[str, Any]]) -> tuple[bool, int | None]:
     return False, None
 
 
-def _printed(outputs: Sequence[Mapping[str, Any]]) -> str:
+def _printed(outputs: Sequence[Mapping[str, object]]) -> str:
     parts = []
     for output in outputs:
         if output.get("output_type") == "stream" and output.get("name") == "stdout":

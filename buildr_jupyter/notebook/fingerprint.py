@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = ["Fingerprint", "Snapshot", "take_snapshot"]
 
@@ -39,6 +39,9 @@ class Snapshot(NamedTuple):
     shared: tuple[frozenset[str], ...]
     """Names that reached the same object that may change."""
 
+
+_Look: TypeAlias = Callable[["_Walk", Any, list[object]], None]
+"""Notes one object of a type that it knows, and puts what that holds on the stack."""
 
 _MAX_TEXT = 1 << 18
 """A longer text or run of bytes is told by its identity and its ends."""
@@ -119,7 +122,7 @@ class _Walk:
     def digest(self, name: str, value: object) -> tuple[int, bool]:
         """Return the digest of what a value reaches, and whether that was all."""
         self.name = name
-        self.tokens: list[Any] = []
+        self.tokens: list[object] = []
         self.seen: dict[int, int] = {}
         self.complete = True
         try:
@@ -383,11 +386,11 @@ class _Layout:
     """Where the instances of a class keep their state."""
 
     def __init__(self, kind: type) -> None:
-        self.dictionary: Any = None
-        self.slots: list[Any] = []
+        self.dictionary: types.GetSetDescriptorType | None = None
+        self.slots: list[types.MemberDescriptorType] = []
         self.caches: set[str] = set()
         """Attributes that a first look at a ``cached_property`` puts there."""
-        self.content: Callable[[Any], object] | None = None
+        self.content: Callable[[object], object] | None = None
         own = _class_dict(kind)
         self.own = own.get("__module__") == "__main__"
         # The methods of a module beside the notebook may change what stands in that module.
@@ -452,9 +455,9 @@ _SPECIAL_MODULES = ("numpy", "pandas", "decimal", "uuid")
 
 
 @functools.lru_cache(maxsize=16)
-def _special_types(_loaded: tuple[bool, ...]) -> dict[int, Callable[[_Walk, Any, list[object]], None]]:
+def _special_types(_loaded: tuple[bool, ...]) -> dict[int, _Look]:
     """Return how types of the special modules are looked at, by the id of the type, where these are loaded."""
-    found: dict[int, Callable[[_Walk, Any, list[object]], None]] = {}
+    found: dict[int, _Look] = {}
     if (number := getattr(sys.modules.get("decimal"), "Decimal", None)) is not None:
         found[id(number)] = lambda walk, item, _stack: walk.tokens.append(str(item))
     if (identifier := getattr(sys.modules.get("uuid"), "UUID", None)) is not None:
@@ -477,7 +480,7 @@ def _special_types(_loaded: tuple[bool, ...]) -> dict[int, Callable[[_Walk, Any,
     return found
 
 
-_PANDAS: tuple[tuple[str, Callable[[_Walk, Any, list[object]], None]], ...] = (
+_PANDAS: tuple[tuple[str, _Look], ...] = (
     ("DataFrame", _Walk.table),
     ("Series", _Walk.table),
     ("Index", _Walk.index),

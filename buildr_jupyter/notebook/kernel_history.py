@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,8 +66,9 @@ class KernelHistory:
 
     def _before(self, info: Any) -> None:
         metadata = self._metadata()
-        deleted = metadata.get("deletedCells") or ()
-        self.deleted.update(cell for cell in deleted if isinstance(cell, str))
+        deleted = metadata.get("deletedCells")
+        if isinstance(deleted, Iterable):
+            self.deleted.update(cell for cell in deleted if isinstance(cell, str))
         cell_id = metadata.get("cellId") or getattr(info, "cell_id", None)
         cell_id = cell_id if isinstance(cell_id, str) else None
         if cell_id:
@@ -114,7 +115,7 @@ class KernelHistory:
             record.source = f"{header}\n{body}"
         record.magic = header, body
 
-    def _metadata(self) -> Mapping[str, Any]:
+    def _metadata(self) -> Mapping[str, object]:
         kernel = getattr(self.shell, "kernel", None)
         getters = (getattr(kernel, "get_parent", None), getattr(self.shell, "get_parent", None))
         for get in getters:

@@ -49,8 +49,8 @@ class Observer:
 
     def __init__(
         self,
-        namespace: Mapping[str, Any],
-        hidden: Mapping[str, Any] | None = None,
+        namespace: Mapping[str, object],
+        hidden: Mapping[str, object] | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -230,14 +230,14 @@ def _world() -> dict[str, object]:
     }
 
 
-def _tasks() -> set[asyncio.Task[Any]]:
+def _tasks() -> set[asyncio.Task[object]]:
     """Return the tasks that are not done of the loop that runs the kernel's cells."""
     loaded = sys.modules.get("asyncio")
     loop = loaded._get_running_loop() if loaded is not None else None
     return loaded.all_tasks(loop) if loaded is not None and loop is not None else set()
 
 
-def _module_of(task: asyncio.Task[Any]) -> str:
+def _module_of(task: asyncio.Task[object]) -> str:
     coroutine = task.get_coro()
     frame = coroutine.cr_frame if type(coroutine) is types.CoroutineType else None
     name = frame.f_globals.get("__name__") if frame is not None else None

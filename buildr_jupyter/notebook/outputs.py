@@ -22,7 +22,7 @@ def how_many(shell: Any, count: int) -> int:
     return len(_under(shell, count))
 
 
-def is_text(bundle: Mapping[str, Any]) -> bool:
+def is_text(bundle: Mapping[str, object]) -> bool:
     """Tell whether what was displayed is a text to a program, neither a picture, which becomes a file, nor a widget."""
     return "text/plain" in bundle and not any(kind.startswith(("image/", "application/vnd.")) for kind in bundle)
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.errors import JournalError, OptionError
@@ -43,7 +42,7 @@ _SECRET = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|access_?key|pr
 _TITLE = 100
 
 
-def with_rows(options: Options, namespace: Mapping[str, Any] | None) -> Options:
+def with_rows(options: Options, namespace: Mapping[str, object] | None) -> Options:
     """Return the options with the rows of ``--map-file`` and ``--map-from`` in them; their names are inputs.
 
     The expression is evaluated in ``namespace``, the kernel's. Raises OptionError.
@@ -61,7 +60,7 @@ def with_rows(options: Options, namespace: Mapping[str, Any] | None) -> Options:
     return replace(options, rows=tuple(rows), params=params)
 
 
-def _rows_of(expression: str, namespace: Mapping[str, Any] | None) -> list[Mapping[str, Said]]:
+def _rows_of(expression: str, namespace: Mapping[str, object] | None) -> list[Mapping[str, Said]]:
     if namespace is None:
         raise OptionError(
             "--map-from: there is no kernel that could evaluate it", hint="--map-file FILE.csv reads rows from a file"
@@ -78,7 +77,7 @@ def _rows_of(expression: str, namespace: Mapping[str, Any] | None) -> list[Mappi
     return [{str(name): Said(value=plain(str(name), value)) for name, value in row.items()} for row in records]
 
 
-def plain(name: str, value: Any) -> Any:
+def plain(name: str, value: object) -> object:
     """Return the plain value of one from a kernel, numpy's scalars included."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
@@ -139,7 +138,7 @@ def stream_sweep(
     return replace(result, sweep=SweepResult(tuple(known[key] for key in keys), result.image))
 
 
-def _with_values(run: RunResult, trusted: bool, namespace: Mapping[str, Any] | None) -> RunResult:
+def _with_values(run: RunResult, trusted: bool, namespace: Mapping[str, object] | None) -> RunResult:
     return replace(run, values=LazyValues(run.returned, trusted=trusted, namespace=namespace))
 
 

@@ -15,9 +15,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.process.confine import Order
 
 __all__ = ["Confinement", "Ended", "NoBarrier", "run_confined"]
 
@@ -83,7 +84,7 @@ def run_confined(
     """
     if not sys.platform.startswith("linux"):
         return NoBarrier(f"{sys.platform} has no Landlock")
-    order: dict[str, Any] = {
+    order: Order = {
         "command": [str(word) for word in command],
         "environment": dict(environment),
         "cwd": str(cwd),

@@ -21,7 +21,7 @@ import signal
 import struct
 import sys
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_SECCOMP = 1, 24, 22
 _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 38, 36
@@ -82,6 +82,23 @@ class NoBarrier(Exception):
     """The system cannot hold a barrier; the text says why."""
 
 
+class Order(TypedDict):
+    """What is run, and what it may do: one line of JSON on standard input."""
+
+    command: list[str]
+    environment: dict[str, str]
+    cwd: str
+    readable: list[str]
+    listable: list[str]
+    writable: list[str]
+    timeout_s: float
+    memory_bytes: int
+    output_bytes: int
+    file_bytes: int
+    abi: int | None
+    """The newest version of Landlock that is used; None: the system's."""
+
+
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
@@ -108,7 +125,7 @@ def missing() -> str | None:
 # -- Landlock
 
 
-def _restrict_files(order: dict[str, Any], version: int) -> None:
+def _restrict_files(order: Order, version: int) -> None:
     """Allow this process, from now on, to reach what the order names, and nothing else."""
     libc = _libc()
     if version < _OLDEST_ABI:
@@ -202,7 +219,7 @@ def _drop_capabilities() -> None:
         raise NoBarrier(f"capset: {os.strerror(ctypes.get_errno())}")
 
 
-def _limit(order: dict[str, Any]) -> None:
+def _limit(order: Order) -> None:
     import resource  # not on every system, and this module is imported on all
 
     memory, file_bytes = int(order["memory_bytes"]), int(order["file_bytes"])
@@ -219,7 +236,7 @@ def _limit(order: dict[str, Any]) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def _become(order: dict[str, Any], say: int) -> None:
+def _become(order: Order, say: int) -> None:
     """Confine this process and become the program; what goes wrong is written to ``say``."""
     try:
         libc = _libc()
@@ -244,7 +261,7 @@ def _become(order: dict[str, Any], say: int) -> None:
         os._exit(127)
 
 
-def _start(order: dict[str, Any]) -> tuple[int, int, int, int]:
+def _start(order: Order) -> tuple[int, int, int, int]:
     """Fork and return the child's id and the reading ends of what it writes and of what it says on its way."""
     (out, out_end), (errors, errors_end), (said, say) = os.pipe(), os.pipe(), os.pipe()
     child = os.fork()
@@ -306,7 +323,7 @@ def _end_all() -> None:
 class _Watch:
     """Follows a child to its end."""
 
-    def __init__(self, order: dict[str, Any], child: int, out: int, errors: int) -> None:
+    def __init__(self, order: Order, child: int, out: int, errors: int) -> None:
         self.order, self.child = order, child
         self.pipes = {out: bytearray(), errors: bytearray()}
         self.open = {out, errors}
@@ -354,7 +371,7 @@ class _Watch:
 
 def main() -> None:
     """Read the order, run it, and write how it ended."""
-    order = json.loads(os.fdopen(0, "rb", buffering=0, closefd=False).readline())
+    order: Order = json.loads(os.fdopen(0, "rb", buffering=0, closefd=False).readline())
     why = missing()
     if why is None:
         _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import Cancelled, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Collection, PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
@@ -62,7 +63,7 @@ class DockerRunner:
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time, owner: str | None = None) -> None:
-        self.docker_client: Any = None
+        self.docker_client: EngineClient | None = None
         self._clock = clock
         self._owner = owner or this_user()
 
@@ -137,7 +138,7 @@ class DockerRunner:
             for container in group.runs:
                 try:
                     state = self._wait(client, container, cancel)
-                    tail = client.logs(container, tail=_TAIL_LINES) or b""
+                    tail = b"".join(client.logs(container, stream=True, follow=False, tail=_TAIL_LINES))
                 except NotFound:
                     raise RunLost(f"container {group.name!r} is gone, and nothing tells how it ended") from None
                 lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
@@ -180,7 +181,7 @@ class DockerRunner:
 
     # -- the seed's methods
 
-    def run(self, img: str, name: str, options: Any = None) -> str:
+    def run(self, img: str, name: str, options: object = None) -> str:
         """Start a container and leave it running; return its id. ``options.ports`` are opened on this machine.
 
         Raises RunError, EngineError.
@@ -194,7 +195,7 @@ class DockerRunner:
             self._begin(client, container)
         return container
 
-    def _begin(self, client: Any, container: str) -> None:
+    def _begin(self, client: EngineClient, container: str) -> None:
         """Start a container that stays when this process leaves; one that does not start is removed."""
         try:
             client.start(container)
@@ -221,7 +222,11 @@ class DockerRunner:
     # -- its output
 
     def _listen(
-        self, output: Iterable[Any], decoders: dict[Stream, codecs.IncrementalDecoder], tail: str, cancel: CancelToken
+        self,
+        output: Iterable[tuple[bytes | None, bytes | None]],
+        decoders: dict[Stream, codecs.IncrementalDecoder],
+        tail: str,
+        cancel: CancelToken,
     ) -> Generator[Event, None, str]:
         """Yield what the container writes, to the end of the stream, however that comes; return the longer tail."""
         from requests.exceptions import RequestException
@@ -239,21 +244,21 @@ class DockerRunner:
         _raise_if(cancel)
         return tail
 
-    def _runs_on(self, client: Any, container: str, cancel: CancelToken) -> bool:
+    def _runs_on(self, client: EngineClient, container: str, cancel: CancelToken) -> bool:
         """Tell whether the container runs although its output ended; what ends with it gets a second to do so."""
         _raise_if(cancel)
         return bool(state_within(client, container, _WAIT_S).get("Running"))
 
     # -- its life
 
-    def _client(self) -> Any:
+    def _client(self) -> EngineClient:
         if self.docker_client is None:
             self.docker_client = connect(owner=self)
             sweep_containers(self.docker_client)
         return self.docker_client
 
     @contextlib.contextmanager
-    def _container(self, client: Any, spec: RunSpec) -> Iterator[str]:
+    def _container(self, client: EngineClient, spec: RunSpec) -> Iterator[str]:
         """Make a container that has not started; stop and remove it at the end."""
         with Watchdog() as watchdog:
             container = self._create(client, spec, {**labels(), OWNER_LABEL: self._owner})
@@ -264,7 +269,7 @@ class DockerRunner:
             finally:
                 self._end(client, container)
 
-    def _end(self, client: Any, container: str) -> None:
+    def _end(self, client: EngineClient, container: str) -> None:
         """Stop and remove it; where the engine is gone, the next sweep does."""
         from requests.exceptions import ConnectionError as NoConnection
 
@@ -277,7 +282,7 @@ class DockerRunner:
             abandon(client, container)
             raise
 
-    def _create(self, client: Any, spec: RunSpec, marks: dict[str, str]) -> str:
+    def _create(self, client: EngineClient, spec: RunSpec, marks: dict[str, str]) -> str:
         self._clear_name(client, spec.name)
         made = client.create_container(
             spec.image,
@@ -292,7 +297,7 @@ class DockerRunner:
             logger.warning("%s", warning)
         return str(made["Id"])
 
-    def _clear_name(self, client: Any, name: str) -> None:
+    def _clear_name(self, client: EngineClient, name: str) -> None:
         """Remove our own container of that name; raise RunError where another process owns it."""
         from docker.errors import NotFound
 
@@ -309,7 +314,7 @@ class DockerRunner:
         self._stop(client, found["Id"])
         self._remove(client, found["Id"])
 
-    def _wait(self, client: Any, container: str, cancel: CancelToken) -> dict[str, Any]:
+    def _wait(self, client: EngineClient, container: str, cancel: CancelToken) -> JsonObject:
         """Return the State of the container once it has ended; its output has ended before, as a rule."""
         while True:
             state = state_within(client, container, _WAIT_S)
@@ -317,7 +322,7 @@ class DockerRunner:
                 return state
             _raise_if(cancel)
 
-    def _outputs(self, client: Any, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Any, ...]]:
+    def _outputs(self, client: EngineClient, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Path, ...]]:
         """Copy what the run made or changed, by what the engine says of the container's layer."""
         from docker.errors import APIError
 
@@ -355,7 +360,7 @@ class DockerRunner:
 
     def _fetch(
         self,
-        client: Any,
+        client: EngineClient,
         container: str,
         path: str,
         spec: RunSpec,
@@ -394,7 +399,7 @@ class DockerRunner:
             )
         return found
 
-    def _stop(self, client: Any, container: str) -> None:
+    def _stop(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
 
         try:
@@ -405,7 +410,7 @@ class DockerRunner:
         except APIError as error:
             logger.debug("container %s did not stop: %s", container, error)
 
-    def _remove(self, client: Any, container: str) -> None:
+    def _remove(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
 
         try:
@@ -417,7 +422,7 @@ class DockerRunner:
                 raise
 
     @contextlib.contextmanager
-    def _failures(self, client: Any, spec: RunSpec, cancel: CancelToken) -> Iterator[None]:
+    def _failures(self, client: EngineClient, spec: RunSpec, cancel: CancelToken) -> Iterator[None]:
         """Name what the engine refuses."""
         from docker.errors import APIError, DockerException, ImageNotFound
         from requests.exceptions import RequestException
@@ -444,7 +449,7 @@ def _out_of_memory(name: str) -> BuildWarning:
     return BuildWarning(f"container {name} ran out of memory and was killed", "give it more with --memory")
 
 
-def _seconds(state: dict[str, Any]) -> float:
+def _seconds(state: JsonObject) -> float:
     """Return how long a container ran, by its engine's own clock."""
     try:
         began, ended = (datetime.fromisoformat(str(state[name])) for name in ("StartedAt", "FinishedAt"))
@@ -468,13 +473,13 @@ def _refused(spec: RunSpec, message: str) -> RunError:
     return RunError(f"container {spec.name!r}: {message}")
 
 
-def _host_config(client: Any, spec: RunSpec) -> Any:
+def _host_config(client: EngineClient, spec: RunSpec) -> object:
     from docker.types import DeviceRequest, Mount
 
     bindings: dict[str, list[tuple[str, int | None]]] = {}
     for port in spec.ports:
         bindings.setdefault(f"{port.container}/{port.protocol}", []).append((port.address, port.host))
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "port_bindings": bindings,
         "mounts": [
             Mount(mount.target, str(mount.source.absolute()), type="bind", read_only=mount.read_only)
@@ -492,7 +497,7 @@ def _host_config(client: Any, spec: RunSpec) -> Any:
     return client.create_host_config(**options)
 
 
-def _open_ports(container: dict[str, Any], spec: RunSpec) -> tuple[PortBinding, ...]:
+def _open_ports(container: JsonObject, spec: RunSpec) -> tuple[PortBinding, ...]:
     """Return the spec's ports with the host ports that the engine chose; None stays where it has ended already."""
     known = (container.get("NetworkSettings") or {}).get("Ports") or {}
     opened = []
@@ -510,7 +515,7 @@ def _title(spec: RunSpec, ports: tuple[PortBinding, ...]) -> str:
     return f"run {spec.name} ({shown})" if shown else f"run {spec.name}"
 
 
-def _folders(config: dict[str, Any], spec: RunSpec) -> Folders:
+def _folders(config: JsonObject, spec: RunSpec) -> Folders:
     """Return the container's folders; the output folder is $BUILDR_OUTPUT_DIR of its environment, else ``output``.
 
     One that is not absolute is below the image's working directory; below /app, where the image names none (Docker
@@ -544,7 +549,7 @@ def _wanted_name(
     return names.get(parent / member)
 
 
-def _pieces(output: Iterable[Any]) -> Iterator[tuple[Stream, bytes]]:
+def _pieces(output: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[tuple[Stream, bytes]]:
     for stdout, stderr in output:
         if stdout:
             yield "stdout", stdout

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.in_image import parameters as reader
@@ -29,12 +28,12 @@ _HASHED_BYTES = 1 << 30
 class Point:
     """The inputs of one run."""
 
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, object]
     """Plain values of all inputs, defaults written out; a path as it was said."""
-    given: Mapping[str, Any]
+    given: Mapping[str, object]
     """What the container gets: those that were said, paths as they are in it."""
     mounts: tuple[Mount, ...] = ()
-    identity: Mapping[str, Any] | None = None
+    identity: Mapping[str, object] | None = None
     """``inputs`` with the content of paths in their place; None where that is too large to be hashed."""
 
 
@@ -141,7 +140,7 @@ def _point(
     digests: dict[Path, str | None],
     origin: str,
 ) -> Point:
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for name, value in said.items():
         if name not in inputs:
             raise OptionError(
@@ -159,14 +158,14 @@ def _point(
     hashed = True
     for name in given:
         if inputs[name].type == "Path":
-            mount, digest = _mounted(name, folder / Path(given[name]).expanduser(), digests, origin)
+            mount, digest = _mounted(name, folder / Path(str(given[name])).expanduser(), digests, origin)
             mounts.append(mount)
             shown[name], identity[name] = mount.target, {"content": digest}
             hashed = hashed and digest is not None
     return Point(whole, shown, tuple(mounts), identity if hashed else None)
 
 
-def _plain(entry: Input, said: Said, origin: str) -> Any:
+def _plain(entry: Input, said: Said, origin: str) -> object:
     try:
         if said.text is not None:
             return reader.from_text(entry.to_json(), said.text)

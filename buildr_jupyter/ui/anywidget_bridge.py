@@ -26,6 +26,7 @@ from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.ui.mime import render_html, split_bundle
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
+from buildr_jupyter.ui.pane.view_model import View
 from buildr_jupyter.ui.plain import write_output
 from buildr_jupyter.ui.sanitize import clean_text
 
@@ -110,7 +111,7 @@ class WidgetChannel:
         mark: str,
         boot: JsonObject,
         hear: Callable[[JsonObject], None],
-        more: Callable[[JsonObject], JsonObject] = lambda _view: {},
+        more: Callable[[View], JsonObject] = lambda _view: {},
     ) -> None:
         """``more`` gives what a page needs besides that was not there when the pane was shown."""
         self._mark, self._hear, self._more = mark, hear, more
@@ -218,12 +219,12 @@ class PageSurface:
         self._channel: WidgetChannel | None = None
         self._cell: str | None = None
 
-    def show(self, view: JsonObject, key: str) -> None:
+    def show(self, view: View, key: str) -> None:
         """Display the record in the cell that runs now."""
         self._cell = _cell_id()
         _display(self._bundle(view, key), raw=True, display_id=key)
 
-    def update(self, view: JsonObject, key: str) -> None:
+    def update(self, view: View, key: str) -> None:
         """Replace the record wherever it stands, from any thread.
 
         A page that was loaded after the record was shown knows nothing of where it stands: at the end the script is
@@ -237,7 +238,7 @@ class PageSurface:
     def connect(self, key: str, boot: JsonObject, hear: Callable[[JsonObject], None]) -> WidgetChannel:
         """Open the widget."""
 
-        def more(view: JsonObject) -> JsonObject:
+        def more(view: View) -> JsonObject:
             return {"record": self._bundle(view, key), "cell": self._cell}
 
         self._channel = WidgetChannel(f"buildr-pane-{key}", boot, hear, more)
@@ -245,7 +246,7 @@ class PageSurface:
             self.update(boot["state"], key)
         return self._channel
 
-    def _bundle(self, view: JsonObject, key: str) -> JsonObject:
+    def _bundle(self, view: View, key: str) -> JsonObject:
         bundle: JsonObject = {
             "text/plain": render_record_text(view),
             "text/html": render_record_html(view, f"buildr-pane-{key}"),

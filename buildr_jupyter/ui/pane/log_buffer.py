@@ -13,7 +13,7 @@ import weakref
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 from buildr_jupyter.events.event import LogLine
 
@@ -53,12 +53,26 @@ class _Row:
         self.size = len(text) + 1 if text.isascii() else len(text.encode("utf-8", "replace")) + 1
 
 
-class LogFeed:
-    """Rows in, batches out. A batch is ``{n, before, runs: [[step, join, rows, text], …]}``.
+Run: TypeAlias = list[str | int | None]
+"""Step, join, rows and text of rows that follow one another in one step.
 
-    ``n`` counts batches from 0, ``before`` the rows before it, sent or not. ``join`` says what the run's first row does
-    to the step's row before it: 0 nothing, 1 goes on, 2 overwrites; joined rows are not counted.
-    """
+``join`` says what the first row does to the step's row before it: 0 nothing, 1 goes on, 2 overwrites; joined rows are
+not counted.
+"""
+
+
+class Batch(TypedDict):
+    """Rows that are sent at once."""
+
+    n: int
+    """Batches before it."""
+    before: int
+    """Rows before it, sent or not."""
+    runs: list[Run]
+
+
+class LogFeed:
+    """Rows in, batches out."""
 
     def __init__(self, *, max_rows: int = MAX_ROWS, batch_bytes: int = BATCH_BYTES) -> None:
         self.max_rows, self.batch_bytes = max_rows, batch_bytes
@@ -69,7 +83,7 @@ class LogFeed:
         self._sent = 0
         self._count = 0
         self._open: dict[str | None, _Row] = {}
-        self._kept: deque[tuple[dict[str, Any], int, int]] = deque()
+        self._kept: deque[tuple[Batch, int, int]] = deque()
         self._kept_rows = self._kept_bytes = 0
 
     @property
@@ -103,7 +117,7 @@ class LogFeed:
             self._pending_bytes -= gone.size
             self._sent += not gone.join
 
-    def take(self) -> dict[str, Any] | None:
+    def take(self) -> Batch | None:
         """Return the next batch, None where there is nothing to send."""
         if not self._pending:
             return None
@@ -115,12 +129,12 @@ class LogFeed:
             self._sent += not row.join
             rows.append(row)
         self._pending_bytes -= size
-        batch = {"n": self._count, "before": before, "runs": list(_runs(rows))}
+        batch: Batch = {"n": self._count, "before": before, "runs": list(_runs(rows))}
         self._count += 1
         self._keep(batch, self._sent - before, size)
         return batch
 
-    def _keep(self, batch: dict[str, Any], rows: int, size: int) -> None:
+    def _keep(self, batch: Batch, rows: int, size: int) -> None:
         self._kept.append((batch, rows, size))
         self._kept_rows += rows
         self._kept_bytes += size
@@ -131,12 +145,12 @@ class LogFeed:
             self._kept_rows -= gone
             self._kept_bytes -= size
 
-    def since(self, number: int) -> list[dict[str, Any]]:
+    def since(self, number: int) -> list[Batch]:
         """Return the batches from ``number`` on that are kept, as they were sent."""
         return [batch for batch, _, _ in self._kept if batch["n"] >= number]
 
 
-def _runs(rows: list[_Row]) -> Iterator[list[Any]]:
+def _runs(rows: list[_Row]) -> Iterator[Run]:
     """Yield rows that follow one another in one step as one text; a joined row begins a run, an open one ends it."""
     run: list[str] = []
     first: _Row | None = None

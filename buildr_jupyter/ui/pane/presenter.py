@@ -11,14 +11,14 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from buildr_jupyter.events.event import Event, LogLine, RunOutput
 from buildr_jupyter.events.line_assembler import LogLines
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.ui.pane.eta import Durations, Progress
 from buildr_jupyter.ui.pane.log_buffer import LogFeed, LogFile
-from buildr_jupyter.ui.pane.view_model import Ages, Rates, make_view
+from buildr_jupyter.ui.pane.view_model import Ages, Rates, StepView, View, make_view
 from buildr_jupyter.ui.plain import write_output
 
 __all__ = ["Channel", "PaneDisplay", "Surface"]
@@ -36,7 +36,7 @@ _CHUNK_BYTES = 256 * 1024
 class Channel(Protocol):
     """The way to the pages that show this pane, all of them."""
 
-    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def send(self, content: dict[str, object], buffers: list[bytes] | None = None) -> None:
         """Send one message; safe from any thread."""
         ...
 
@@ -44,7 +44,7 @@ class Channel(Protocol):
         """Tell whether a page has come since this was asked last."""
         ...
 
-    def again(self, boot: dict[str, Any]) -> None:
+    def again(self, boot: dict[str, object]) -> None:
         """Say anew what ``connect`` said, to pages that were not there; those that were lose nothing."""
         ...
 
@@ -60,15 +60,15 @@ class Channel(Protocol):
 class Surface(Protocol):
     """Where a pane is shown."""
 
-    def show(self, view: dict[str, Any], key: str) -> None:
+    def show(self, view: View, key: str) -> None:
         """Show the record for the first time; the page's script finds it by ``key``."""
         ...
 
-    def update(self, view: dict[str, Any], key: str) -> None:
+    def update(self, view: View, key: str) -> None:
         """Replace the record, in the page and in the saved notebook."""
         ...
 
-    def connect(self, key: str, boot: dict[str, Any], hear: Callable[[dict[str, Any]], None]) -> Channel | None:
+    def connect(self, key: str, boot: dict[str, object], hear: Callable[[dict[str, object]], None]) -> Channel | None:
         """Open the way to the page, None where there is none."""
         ...
 
@@ -121,7 +121,7 @@ class PaneDisplay:
         self._progress = Progress(self._durations, title, publish=self._publish) if self._durations else None
         self._sent_at = self._stated_at = self._began - 60.0
         self._recorded_at = self._began
-        self._stated: dict[str, Any] | None = None
+        self._stated: View | None = None
         self._greet_at: list[float] = []
         self._publish_began: float | None = None
         self._publish_took: float | None = None
@@ -190,7 +190,7 @@ class PaneDisplay:
 
     # -- what a page says
 
-    def hear(self, content: dict[str, Any]) -> None:
+    def hear(self, content: dict[str, object]) -> None:
         """Take a message of a page: ``want`` batches, ``cancel``, ``publish``, ``run``, ``download``."""
         said = content.get("do")
         if said == "want":
@@ -245,14 +245,20 @@ class PaneDisplay:
         if self._wanted is not None:
             self._answer()
             return
-        message: dict[str, Any] = {}
+        message: dict[str, object] = {}
         if self._channel is not None and (batch := self._feed.take()):
             message["batch"] = batch
         if now - self._stated_at >= _STATE_EVERY_S:
             self._stated_at = now
             view = self._view()
-            steps = [{**step, "age": None} for step in view["steps"]]
-            quiet = {**view, "elapsed": 0, "left": 0, "log_total": 0, "steps": steps}  # the page's own clocks go on
+            steps: list[StepView] = [{**step, "age": None} for step in view["steps"]]
+            quiet: View = {
+                **view,
+                "elapsed": 0,
+                "left": 0,
+                "log_total": 0,
+                "steps": steps,
+            }  # the page's own clocks go on
             if quiet != self._stated:
                 self._stated = quiet
                 message["state"] = view
@@ -272,12 +278,12 @@ class PaneDisplay:
             self._greet_at.pop(0)
             self._channel.again({"turn": self._turn, "state": self._view()})
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, object]) -> None:
         self._sent_at = self._clock()
         if self._channel is not None:
             self._channel.send(message)
 
-    def _view(self) -> dict[str, Any]:
+    def _view(self) -> View:
         now = self._clock()
         state = self._state
         of_build = self._progress.update(state, now) if self._progress else state.fraction

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from typing import Any
+
+from buildr_jupyter.ui.pane.view_model import ResultView, RunRow, RunsView, View, WentIn
 
 __all__ = ["render_record_html", "render_record_text"]
 
@@ -19,14 +20,14 @@ def _seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60)} s"
 
 
-def _head(view: dict[str, Any]) -> str:
+def _head(view: View) -> str:
     mark = _MARKS[view["status"]]
     said = view["said"] if view["status"] != "waiting" else "starting"
     when = "" if view["status"] not in ("waiting", "running") else " when this was saved"
     return f"{mark} {view['title']} · {said}{when} · {_seconds(view['elapsed'])}"
 
 
-def _summary(result: dict[str, Any]) -> str:
+def _summary(result: ResultView) -> str:
     steps = "nothing had changed" if result["same"] else f"{result['cached']} of {result['steps']} steps cached"
     digest = result["digest"][:19] + "…" if result["digest"] else ""
     return " · ".join(
@@ -34,7 +35,7 @@ def _summary(result: dict[str, Any]) -> str:
     )
 
 
-def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(result: ResultView) -> list[tuple[str, str]]:
     facts = [
         ("digest", result["digest"]), ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
         ("exit code", "" if result["exit"] is None else str(result["exit"])), ("run it", result["command"]),
@@ -43,13 +44,13 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
-def _went_in(result: dict[str, Any]) -> str:
+def _went_in(result: ResultView) -> str:
     """Return the line that sums up what went in; empty where that is not known."""
     parts = "; ".join(part["title"] for part in result["went"])
     return f"what went in: {parts}" if parts else ""
 
 
-def _step_lines(view: dict[str, Any]) -> list[str]:
+def _step_lines(view: View) -> list[str]:
     lines = [f"… {view['more_steps']} steps before"] if view["more_steps"] else []
     for step in view["steps"]:
         number = f"[{step['number']}] " if step["number"] else ""
@@ -58,24 +59,24 @@ def _step_lines(view: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _count(runs: dict[str, Any]) -> str:
+def _count(runs: RunsView) -> str:
     counts = ", ".join(f"{count} {phase}" for phase, count in runs["counts"].items())
     more = f"; {len(runs['rows'])} of them are shown" if len(runs["rows"]) < runs["total"] else ""
     return f"{runs['total']} runs: {counts}{more}"
 
 
-def _run_cells(row: dict[str, Any], names: list[str]) -> list[str]:
+def _run_cells(row: RunRow, names: list[str]) -> list[str]:
     state = f"{row['phase']}, before" if row["before"] else row["phase"]
     returned = [row["returned"].get(name, "") for name in names]
     return [str(row["number"]), row["inputs"], state, _seconds(row["took"]), *returned, row["reason"]]
 
 
-def _run_lines(runs: dict[str, Any]) -> list[str]:
+def _run_lines(runs: RunsView) -> list[str]:
     rows = ["  ".join(cell for cell in _run_cells(row, runs["names"]) if cell) for row in runs["rows"]]
     return [_count(runs), *rows]
 
 
-def _runs_html(runs: dict[str, Any]) -> str:
+def _runs_html(runs: RunsView) -> str:
     names = ["", "inputs", "state", "time", *runs["names"], ""]
     head = "".join(f"<th {_LEFT}>{html.escape(name)}</th>" for name in names)
     rows = "".join(
@@ -85,7 +86,7 @@ def _runs_html(runs: dict[str, Any]) -> str:
     return f"<div>{html.escape(_count(runs))}</div><table><tr>{head}</tr>{rows}</table>"
 
 
-def render_record_text(view: dict[str, Any]) -> str:
+def render_record_text(view: View) -> str:
     """Return the state as plain text; ``view`` is what ``make_view`` gives."""
     result, error = view["result"], view["error"]
     lines = [f"✓ {_summary(result)}" if result else _head(view)]
@@ -96,20 +97,20 @@ def render_record_text(view: dict[str, Any]) -> str:
     lines += [f"warning: {text}{f' ({hint})' if hint else ''}" for text, hint in view["warnings"]]
     lines += [f"  {name}: {value}" for name, value in _facts(result)] if result else []
     lines += [f"  {title}"] if result and (title := _went_in(result)) else []
-    lines += [f"  {line}" for line in _run_lines(view["runs"])] if view.get("runs") else []
+    lines += [f"  {line}" for line in _run_lines(runs)] if (runs := view.get("runs")) else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
     return "\n".join(lines)
 
 
-def _table_html(part: dict[str, Any]) -> str:
+def _table_html(part: WentIn) -> str:
     rows = [*part["rows"], *([[f"… and {part['more']} more"]] if part["more"] else [])]
     cells = ("".join(f"<td {_VALUE}>{html.escape(text)}</td>" for text in row) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<div><b>{html.escape(part['title'])}</b></div><table>{body}</table>"
 
 
-def render_record_html(view: dict[str, Any], mark: str = "") -> str:
+def render_record_html(view: View, mark: str = "") -> str:
     """Return the state as HTML, every text escaped. ``mark`` is the class by which the page's script finds it."""
     result, error = view["result"], view["error"]
     parts = []
@@ -136,8 +137,8 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
     if result and (title := _went_in(result)):
         tables = "".join(map(_table_html, result["went"]))
         parts.append(f"<details><summary>{html.escape(title)}</summary>{tables}</details>")
-    if view.get("runs"):
-        parts.append(_runs_html(view["runs"]))
+    if runs := view.get("runs"):
+        parts.append(_runs_html(runs))
     if steps := _step_lines(view):
         block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
         count = f"{len(view['steps']) + view['more_steps']} steps"

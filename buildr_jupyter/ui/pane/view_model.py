@@ -9,7 +9,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from buildr_jupyter.errors import BuildrError, Cancelled
 from buildr_jupyter.events.event import Phase, RunUpdate, TransferUpdate
@@ -20,7 +20,22 @@ from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.result import describe_files
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
 
-__all__ = ["MAX_RUNS", "MAX_STEPS", "Ages", "Rates", "failing_step", "make_view", "run_command"]
+__all__ = [
+    "MAX_RUNS",
+    "MAX_STEPS",
+    "Ages",
+    "ErrorView",
+    "Rates",
+    "ResultView",
+    "RunRow",
+    "RunsView",
+    "StepView",
+    "View",
+    "WentIn",
+    "failing_step",
+    "make_view",
+    "run_command",
+]
 
 MAX_STEPS = 200
 MAX_RUNS = 200
@@ -46,6 +61,118 @@ _STAGES = {
     "run": "running the container",
 }
 _PHASES: tuple[Phase, ...] = ("done", "failed", "lost", "cancelled", "running", "collecting", "starting", "waiting")
+
+
+class StepView(TypedDict):
+    """A step; ``took`` and ``age`` are seconds."""
+
+    key: str
+    title: str
+    status: str
+    took: float | None
+    age: int | None
+    number: str
+    """``2/5``, empty where its place is not known."""
+
+
+class MoveView(TypedDict):
+    """A transfer, in bytes; ``rate`` is bytes a second."""
+
+    verb: str
+    item: str
+    status: str
+    now: int
+    of: int | None
+    rate: int
+
+
+class RunRow(TypedDict):
+    """One run of a sweep."""
+
+    key: str
+    number: int
+    inputs: str
+    phase: str
+    before: bool
+    """It was done by an earlier sweep."""
+    took: float | None
+    returned: dict[str, str]
+    reason: str
+    tail: list[str]
+
+
+class RunsView(TypedDict):
+    """The runs of a sweep: counts are of all, rows of those that are shown."""
+
+    total: int
+    counts: dict[Phase, int]
+    names: list[str]
+    rows: list[RunRow]
+
+
+class ErrorView(TypedDict):
+    """What went wrong; ``instead`` is a line that would go right, ``key`` the step that failed."""
+
+    kind: str
+    text: str
+    hint: str
+    step: str
+    key: str | None
+    tail: list[str]
+    instead: str
+
+
+class WentIn(TypedDict):
+    """One kind of what the image is made of: ``more`` rows are not shown."""
+
+    title: str
+    rows: list[list[str]]
+    more: int
+
+
+class ResultView(TypedDict):
+    """What a build came to; texts are empty where there is nothing to say."""
+
+    image: str
+    digest: str
+    size: str
+    seconds: float
+    cached: int
+    steps: int
+    same: bool
+    pushed: list[str]
+    archive: str
+    exit: int | None
+    command: str
+    files: str
+    went: list[WentIn]
+    proof: str
+    widened: list[str]
+
+
+class View(TypedDict):
+    """The document. Times are seconds, sizes bytes."""
+
+    title: str
+    builder: str
+    status: str
+    said: str
+    elapsed: float
+    fraction: float | None
+    left: int | None
+    steps: list[StepView]
+    more_steps: int
+    moves: list[MoveView]
+    moved: list[list[str | int]]
+    """For each verb: how many transfers are over, and how many there are."""
+    warnings: list[list[str]]
+    """Text and hint."""
+    runs: RunsView | None
+    error: ErrorView | None
+    result: ResultView | None
+    log_total: int
+    can: dict[str, bool]
+    """What the page's buttons may do."""
 
 
 @dataclass(slots=True)
@@ -95,9 +222,10 @@ def run_command(result: BuildResult) -> str:
 def make_view(
     state: BuildState, title: str, *, line: str, elapsed_s: float, fraction: float | None, left_s: float | None,
     rates: Rates, ages: Ages, now: float, can: dict[str, bool], builder: str = "",
-) -> dict[str, Any]:  # fmt: skip
+) -> View:  # fmt: skip
     """Return the document: head, steps, transfers, runs, warnings, error, result. Times are seconds, sizes bytes."""
     steps = list(state.steps.values())
+    moves, moved = _moves(state, rates, now)
     return {
         "title": clean_text(title),
         "builder": clean_text((state.result.builder if state.result else "") or builder),
@@ -108,7 +236,8 @@ def make_view(
         "left": None if left_s is None else round(left_s),
         "steps": [_step(step, ages.age(step, now)) for step in steps[-MAX_STEPS:]],
         "more_steps": max(0, len(steps) - MAX_STEPS),
-        **_moves(state, rates, now),
+        "moves": moves,
+        "moved": moved,
         "warnings": [[clean_text(w.text), clean_text(w.hint or "")] for w in state.warnings[:_MAX_WARNINGS]],
         "runs": _runs(state),
         "error": _error(state, line),
@@ -128,7 +257,7 @@ def _said(state: BuildState) -> str:
     return state.status
 
 
-def _step(step: StepUpdate, age: float | None) -> dict[str, Any]:
+def _step(step: StepUpdate, age: float | None) -> StepView:
     return {
         "key": step.step,
         "title": show_title(step.title),
@@ -139,7 +268,7 @@ def _step(step: StepUpdate, age: float | None) -> dict[str, Any]:
     }
 
 
-def _moves(state: BuildState, rates: Rates, now: float) -> dict[str, Any]:
+def _moves(state: BuildState, rates: Rates, now: float) -> tuple[list[MoveView], list[list[str | int]]]:
     """Return the transfers that move or wait, the newest finished ones after them, and the counts of all."""
     moves = list(state.transfers.values())
     over = [t for t in moves if t.status in ("done", "exists", "mounted")]
@@ -149,26 +278,25 @@ def _moves(state: BuildState, rates: Rates, now: float) -> dict[str, Any]:
         [*live[:_MAX_MOVES], *over[-max(0, _MAX_MOVES - len(live)) :]] if len(live) < _MAX_MOVES else live[:_MAX_MOVES]
     )
     ended = state.status not in ("running", "waiting")
-    return {
-        "moves": [
-            {
-                "verb": t.verb,
-                "item": show_title(t.item),
-                "status": t.status,
-                "now": t.current_bytes,
-                "of": t.total_bytes,
-                "rate": 0 if ended or t.status != "moving" else round(rates.rate(t, now)),
-            }
-            for t in shown
-        ],
-        "moved": [
-            [verb, sum(t.verb == verb for t in over), sum(t.verb == verb for t in moves)]
-            for verb in dict.fromkeys(t.verb for t in reversed(moves))
-        ],
-    }
+    drawn: list[MoveView] = [
+        {
+            "verb": t.verb,
+            "item": show_title(t.item),
+            "status": t.status,
+            "now": t.current_bytes,
+            "of": t.total_bytes,
+            "rate": 0 if ended or t.status != "moving" else round(rates.rate(t, now)),
+        }
+        for t in shown
+    ]
+    counts: list[list[str | int]] = [
+        [verb, sum(t.verb == verb for t in over), sum(t.verb == verb for t in moves)]
+        for verb in dict.fromkeys(t.verb for t in reversed(moves))
+    ]
+    return drawn, counts
 
 
-def _runs(state: BuildState) -> dict[str, Any] | None:
+def _runs(state: BuildState) -> RunsView | None:
     """Return the runs of a sweep: counts of all, rows of at most 200, those that failed or run now before others."""
     if not state.runs:
         return None
@@ -188,7 +316,7 @@ def _runs(state: BuildState) -> dict[str, Any] | None:
     }
 
 
-def _run_row(run: RunUpdate, *, ended: bool) -> dict[str, Any]:
+def _run_row(run: RunUpdate, *, ended: bool) -> RunRow:
     took = None
     if run.started_at is not None and run.finished_at is not None:
         took = round(max(0.0, run.finished_at - run.started_at), 2)
@@ -206,7 +334,7 @@ def _run_row(run: RunUpdate, *, ended: bool) -> dict[str, Any]:
     }
 
 
-def _error(state: BuildState, line: str) -> dict[str, Any] | None:
+def _error(state: BuildState, line: str) -> ErrorView | None:
     error = state.error
     if error is None or isinstance(error, Cancelled | KeyboardInterrupt):
         return None
@@ -227,7 +355,7 @@ def _error(state: BuildState, line: str) -> dict[str, Any] | None:
     }
 
 
-def _result(state: BuildState) -> dict[str, Any] | None:
+def _result(state: BuildState) -> ResultView | None:
     result = state.result
     if result is None:
         return None
@@ -251,7 +379,7 @@ def _result(state: BuildState) -> dict[str, Any] | None:
     }
 
 
-def _went_in(result: BuildResult) -> list[dict[str, Any]]:
+def _went_in(result: BuildResult) -> list[WentIn]:
     """Return what the image is made of: for each kind a heading with the count, and rows; empty where not known."""
     files = sum(note.bytes for note in result.files)
     parts: list[tuple[str, str, Sequence[tuple[str, ...]]]] = [

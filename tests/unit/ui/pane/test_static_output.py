@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import BuildError, Cancelled, RegistryUnauthorized, RunError
+from buildr_jupyter.errors import BuildError, Cancelled, RunError
 from buildr_jupyter.events.event import Finished, LogLine, RunUpdate, StageUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
 from buildr_jupyter.ui.pane.view_model import MAX_RUNS, MAX_STEPS, Ages, Rates, make_view
 
@@ -130,33 +129,6 @@ def test_rates_are_of_the_last_moments_and_begin_anew_where_bytes_go_back() -> N
 def test_a_run_that_failed_shows_what_it_said() -> None:
     state = BuildState(run_tail="Traceback\nboom\n").fail(RunError("ended with status 1", exit_code=1))
     assert view_of(state)["error"]["tail"] == ["Traceback", "boom"]
-
-
-@pytest.mark.parametrize(
-    ("log", "line", "instead"),
-    [
-        ("Error: pg_config executable not found.", "app", "%%containerize app --apt libpq-dev"),
-        ("ImportError: libGL.so.1: cannot open shared object file", "app --run", "%%containerize app --run --apt libgl1"),
-        ("OSError: libsndfile.so.1: cannot open shared object file", "app", "%%containerize app --apt libsndfile1"),
-        ("error: command 'gcc' failed: No such file or directory", "app", "%%containerize app --apt build-essential"),
-        ("ERROR: No matching distribution found for torch==9.9", "app", "%%containerize app --requirement 'torch!=9.9'"),
-        ("numpy 1.0: no wheel for linux/arm64", "app", "%%containerize app --builder docker"),
-        ("numpy 1.0: no wheel for linux/arm64", "app --builder oci", None),
-        ("gcc: not found", "app --apt build-essential", None),
-        ("gcc: not found", "app --dockerfile -", None),
-        ("it rained", "app", None),
-    ],
-)  # fmt: skip
-def test_the_line_to_use_instead(log: str, line: str, instead: str | None) -> None:
-    assert suggest_line(line, BuildError("Image build failed: exit code 1"), (log,)) == instead
-
-
-def test_a_missing_login_is_mended_by_logging_in() -> None:
-    error = RegistryUnauthorized(
-        "Image push failed: denied", hint="no login for r.example:5000: buildr login r.example:5000"
-    )
-    assert suggest_line("app", error) == "%containerize --login r.example:5000"
-    assert suggest_line("app", RegistryUnauthorized("x")) is None
 
 
 def swept(count: int = 3) -> BuildState:
