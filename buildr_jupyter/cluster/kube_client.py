@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, List, Literal, cast  # noqa: UP035 - a method here is called list
+from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 from buildr_jupyter.cluster.answers import (
@@ -100,7 +100,7 @@ class KubeClient:
 
     def list(self, kind: Kind, selector: str = "", fields: str = "") -> Listed:
         request, version, more = Request("list", kind, self.namespace), "", ""
-        items: List[JsonObject] = []
+        items: list[JsonObject] = []
         while True:
             query = {"labelSelector": selector, "fieldSelector": fields, "limit": str(_PAGE), "continue": more}
             try:
