@@ -39,7 +39,7 @@ def main(file: str, owner: int) -> int:
         stdin=subprocess.DEVNULL,
     )
     first: Process | None = None
-    ended = 1
+    ended, orphaned = 1, False
     try:
         while unshare.poll() is None:
             if first is None and (at.folder / "network").exists():
@@ -52,7 +52,7 @@ def main(file: str, owner: int) -> int:
                 (at.folder / "relayed").touch()
             ready, _, _ = select.select(watched, [], [], 0.05 if first is None else None)
             if any(one != told for one in ready):
-                shutil.rmtree(at.folder, ignore_errors=True)  # nobody is left to do it, and the logs with it
+                orphaned = True
                 break
             if told in ready and {signal.SIGTERM, signal.SIGINT} & set(os.read(told, 4096)):
                 ended = 0
@@ -60,8 +60,8 @@ def main(file: str, owner: int) -> int:
     finally:
         _end(unshare, first)
         cgroups.remove(at.cgroup)
-        if not at.folder.joinpath("layout.json").exists():
-            shutil.rmtree(at.folder, ignore_errors=True)  # what was written while it was removed
+        if orphaned:
+            shutil.rmtree(at.folder, ignore_errors=True)  # nobody is left to do it
     return ended
 
 
