@@ -216,6 +216,7 @@ class FakeCluster:
                 "message": "The node was low on resource: memory.",
             }
             self._put("MODIFIED", found)
+            self._processes[pod].kill()
 
     def compact(self) -> None:
         """Forget what changed."""
@@ -399,10 +400,11 @@ class FakeCluster:
         with self._moved:
             log.ended = True
             self._moved.notify_all()
-        ended = {"exitCode": code if code >= 0 else 128 - code, "startedAt": began, "finishedAt": self._now()}
+        code = code if code >= 0 else 128 - code
+        ended: JsonObject = {"exitCode": code, "startedAt": began, "finishedAt": self._now()}
         ended["reason"] = "Completed" if code == 0 else "OOMKilled" if code == 137 else "Error"
         self._status(pod, **{kind: [{"name": name, "state": {"terminated": ended}}]})
-        return int(ended["exitCode"])
+        return code
 
 
 def _check(manifest: JsonObject) -> None:
