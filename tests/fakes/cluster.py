@@ -400,9 +400,10 @@ class FakeCluster:
         with self._moved:
             log.ended = True
             self._moved.notify_all()
+        limited = "memory" in ((one.get("resources") or {}).get("limits") or {})
         code = code if code >= 0 else 128 - code
         ended: JsonObject = {"exitCode": code, "startedAt": began, "finishedAt": self._now()}
-        ended["reason"] = "Completed" if code == 0 else "OOMKilled" if code == 137 else "Error"
+        ended["reason"] = "Completed" if code == 0 else "OOMKilled" if code == 137 and limited else "Error"
         self._status(pod, **{kind: [{"name": name, "state": {"terminated": ended}}]})
         return code
 

@@ -1,0 +1,62 @@
+"""What a cluster is told of an image, and what is refused before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.config.options import make_options
+from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.plan import ImagePlan
+from buildr_jupyter.model.request import ImageProgram
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.notebook.cells import CellRun
+from buildr_jupyter.pipeline.job import Job
+from buildr_jupyter.pipeline.placement import check, program_of, spec_for_cluster
+from buildr_jupyter.pipeline.planner import CellSource
+
+DIGEST = f"sha256:{'d' * 64}"
+
+
+def job(folder: Path, **values: object) -> Job:
+    run = CellRun(source="print(1)", transformed="print(1)")
+    options = make_options({"name": "app", **values}, base_folder=folder)
+    return Job(CellSource((run,), run, folder), options, Interpreter.current(), {})
+
+
+def test_on_implies_a_run(tmp_path: Path) -> None:
+    assert job(tmp_path, on="kubernetes=here/team").options.run
+    assert job(tmp_path, on="kubernetes").runs_on == "kubernetes"
+    assert job(tmp_path).runs_on == "docker"
+
+
+def test_what_a_cluster_cannot_have_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="this one is not pushed") as caught:
+        check(job(tmp_path, on="kubernetes"))
+    assert "--publish" in str(caught.value.hint)
+    with pytest.raises(OptionError, match="does not see a file or folder"):
+        check(job(tmp_path, on="kubernetes", publish=True, repository="r.example/me", mount=[f"{tmp_path}:/data"]))
+    check(job(tmp_path, on="docker"))
+    check(job(tmp_path, on="kubernetes", publish=True, repository="r.example/me"))
+
+
+def test_the_image_is_named_by_its_digest_and_as_the_cluster_knows_it(tmp_path: Path) -> None:
+    made = job(
+        tmp_path, on="kubernetes", publish=True, registry_alias=["127.0.0.1:5000=registry.kube:80"], memory="1g"
+    )  # fmt: skip
+    result = BuildResult("127.0.0.1:5000/me/app:1", digest=DIGEST, pushed=("x",), content_digest=DIGEST)
+    spec = spec_for_cluster(made, result, "run")
+    assert (spec.image, spec.memory_bytes) == (f"registry.kube:80/me/app@{DIGEST}", 1 << 30)
+    assert spec.labels == (("io.buildr.content-digest", DIGEST),)
+    assert spec.program is None
+    assert spec_for_cluster(made, replace(result, image="app:1"), "run").image == f"docker.io/library/app@{DIGEST}"
+    with pytest.raises(OptionError, match="is in no registry"):
+        spec_for_cluster(made, replace(result, pushed=()), "run")
+
+
+def test_the_program_of_an_image_of_ours() -> None:
+    plan = ImagePlan(python="3.12", base="python:3.12-slim", environment=(("A", "1"), ("B", "x\ny")))
+    assert program_of(plan) == ImageProgram(("python", "main.py"), "/app", "/app/output", (("B", "x\ny"),))
