@@ -12,12 +12,14 @@ from buildr_jupyter.model.request import Mount, PortBinding, Secret
 
 __all__ = [
     "parse_agent",
+    "parse_alias",
     "parse_apt",
     "parse_assignment",
     "parse_base",
     "parse_boolean",
     "parse_choice",
     "parse_count",
+    "parse_label",
     "parse_map",
     "parse_mount",
     "parse_name",
@@ -30,6 +32,7 @@ __all__ = [
     "parse_secret",
     "parse_size",
     "parse_strings",
+    "parse_toleration",
     "parse_variable",
 ]
 
@@ -105,6 +108,37 @@ def parse_assignment(option: str, text: str) -> tuple[str, str]:
     if not equals:
         raise OptionError(f"{option}: {text!r} has no '='", hint=f"write {option} NAME=VALUE")
     return parse_variable(option, name), value
+
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?")
+
+
+def parse_alias(text: str) -> tuple[str, str]:
+    """Return the two registries of ``OUTSIDE=INSIDE``, each as ``HOST[:PORT]``."""
+    outside, _, inside = text.partition("=")
+    if not (_HOST.fullmatch(outside) and _HOST.fullmatch(inside)):
+        raise OptionError(
+            f"--registry-alias: {text!r} does not name two registries",
+            hint="write HOST[:PORT]=HOST[:PORT]: as it is called here, and as the cluster calls it",
+        )
+    return outside, inside
+
+
+def parse_label(option: str, text: str) -> tuple[str, str]:
+    """Return key and value of a node's label, ``KEY=VALUE``."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"(?:[a-z0-9.-]+/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?", key):
+        raise OptionError(f"{option}: {text!r} is no label", hint=f"write {option} KEY=VALUE")
+    return key, value
+
+
+def parse_toleration(text: str) -> tuple[str, str, str]:
+    """Return key, value and effect of ``KEY[=VALUE][:EFFECT]``; empty what is not there."""
+    rest, _, effect = text.partition(":")
+    key, _, value = rest.partition("=")
+    if not key or effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
+        raise OptionError(f"--toleration: {text!r} names no taint", hint="write KEY, KEY=VALUE or KEY=VALUE:NoSchedule")
+    return key, value, effect
 
 
 def parse_run_variable(text: str) -> tuple[str, str | None]:

@@ -14,7 +14,9 @@ from buildr_jupyter.model.plan import (
 __all__ = [
     "Archive",
     "BuildRequest",
+    "ClusterPlacement",
     "EngineLoad",
+    "ImageProgram",
     "Layout",
     "Mount",
     "Output",
@@ -149,6 +151,36 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageProgram:
+    """What is known of the program in an image of ours, for whoever starts it by something else than its entrypoint."""
+
+    command: tuple[str, ...]
+    """The image's entrypoint."""
+    folder: str
+    """Where it works in the image: ``/app``."""
+    output: str
+    """``$BUILDR_OUTPUT_DIR`` of the image, below ``folder``."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """What the image's entrypoint sets: values with line ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlacement:
+    """Where in a cluster a run goes, and as whom."""
+
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[tuple[str, str, str], ...] = ()
+    """Key, value and effect of a taint; an empty value or effect stands for any."""
+    service_account: str | None = None
+    queue: str | None = None
+    """Kueue's LocalQueue."""
+    pod_template: Path | None = None
+    """A file with a Pod, whose fields are taken where ours say nothing."""
+    pull_secret: str | None = None
+    """Secret of the namespace that the image is pulled with; ``login``: one is made of this user's login."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a container is run; nothing of it is in the image or in any record."""
 
@@ -166,3 +198,6 @@ class RunSpec:
     output_dir: Path | None = None
     """Where the files of the container's output folder are copied to afterwards."""
     labels: tuple[tuple[str, str], ...] = ()
+    program: ImageProgram | None = None
+    """None for an image that is not known to be ours."""
+    placement: ClusterPlacement = ClusterPlacement()

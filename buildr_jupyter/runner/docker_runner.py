@@ -18,6 +18,7 @@ from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import Cancelled, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
@@ -58,6 +59,10 @@ class DockerRunner:
         self._owner = owner or this_user()
 
     # -- the protocol
+
+    def capabilities(self) -> RunnerCapabilities:
+        """Return that it runs what the engine has."""
+        return RunnerCapabilities()
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Run the container, yield what it writes as it comes, remove it, and return how it ended.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
@@ -21,6 +22,10 @@ class Runner(Protocol):
     ``stream_run`` follows a run that ends with this process. The other methods are for runs that outlive it: any
     process of this user may list, follow, collect, stop and remove what one started.
     """
+
+    def capabilities(self) -> RunnerCapabilities:
+        """Return what it takes; asks nobody."""
+        ...
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Start the container, yield what it writes as it comes, remove it, return how it ended."""

@@ -13,6 +13,7 @@ from buildr_jupyter.errors import Cancelled, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.in_image import parameters, returns
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
@@ -39,6 +40,9 @@ class FakeRunner:
 
     backend: Backend
     name: str = "fake"
+
+    def capabilities(self) -> RunnerCapabilities:
+        return RunnerCapabilities()
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         group = yield from self.start(spec, cancel)
