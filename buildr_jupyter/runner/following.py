@@ -19,13 +19,15 @@ from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.job_manifest import PROGRAM
-from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_no_pod
+from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_deleted, why_no_pod
 
 __all__ = ["Followed", "selector_of", "stream_job"]
 
 _LOOK_S = 1.0
 _NO_POD_S = 10.0
 """After so long without a pod it is asked why there is none."""
+_LOG_END_S = 30.0
+"""So long a pod that is over may still write its log."""
 _QUEUED = 1000
 
 
@@ -85,17 +87,20 @@ class _Following:
 
     def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
         pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""
-        reading, asked = False, False
-        began = self._clock()
+        reading, look_at = False, _LOOK_S
+        began = over_since = self._clock()
         while not (phase.is_over and (read or not reading)):
             if self._cancel.is_set():
                 raise Cancelled("the run was cancelled")
             try:
                 told = self._told.get(timeout=_LOOK_S)
             except queue.Empty:
-                if not pod and self._clock() - began > _NO_POD_S:
-                    yield from self._without_pod(say=not asked)
-                    asked = True
+                if phase.is_over and self._clock() - over_since > _LOG_END_S:
+                    yield BuildWarning(f"the log of {self._job} has no end: some of its output may be missing")
+                    break
+                if not pod and self._clock() - began >= look_at:
+                    yield from self._without_pod(say=look_at == _NO_POD_S)
+                    look_at = _NO_POD_S if look_at < _NO_POD_S else look_at + _NO_POD_S
                 continue
             if isinstance(told, BaseException):
                 raise told
@@ -107,8 +112,9 @@ class _Following:
             name = str(told.object["metadata"]["name"])
             if told.type == "DELETED":
                 if name == pod and not phase.is_over:
+                    why = why_deleted(told.object) or "nothing tells how it ended"
                     raise RunLost(
-                        f"pod {name} of {self._job} was deleted, and nothing tells how it ended",
+                        f"pod {name} of {self._job} was deleted: {why}",
                         hint="run it again; a drained or lost node deletes pods, and so does kubectl delete",
                     )
                 continue
@@ -121,8 +127,10 @@ class _Following:
             if phase.reason and phase.reason != told_reason and not phase.is_over:
                 told_reason = phase.reason
                 yield BuildWarning(f"{self._job} waits: {phase.reason}", phase.hint)
-            if phase.exit_code is not None:
+            if phase.exit_code is not None or phase.is_over:
                 self._ended.set()
+            if phase.is_over:
+                over_since = self._clock()
             if log and phase.has_started and not reading:
                 reading = True
                 self._begin(functools.partial(self._read, pod))

@@ -10,7 +10,7 @@ from typing import Literal
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.runner.job_manifest import COLLECTOR, PROGRAM
 
-__all__ = ["PodPhase", "read_phase", "why_no_pod"]
+__all__ = ["PodPhase", "read_phase", "why_deleted", "why_no_pod"]
 
 _FAILING = {
     "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError",
@@ -89,8 +89,9 @@ def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: b
     elif ended.get("reason") in ("StartError", "ContainerCannotRun"):
         reason = str(ended.get("message") or "its command cannot be started")[:_SHOWN]
         hint = "see what the image's entrypoint is: buildr inspect IMAGE"
-    elif (pod.get("status") or {}).get("reason"):
+    elif code and (pod.get("status") or {}).get("reason"):
         reason, hint = _taken_away(pod["status"])
+        return PodPhase("failed", reason, hint, seconds=seconds)
     return PodPhase("done" if code == 0 else "failed", reason, hint, code, seconds, out_of_memory=killed)
 
 
@@ -127,7 +128,7 @@ def _cannot_start(why: str, message: str) -> tuple[str, str]:
 
 
 def _unschedulable(message: str) -> tuple[str, str]:
-    resources = sorted(set(re.findall(r"Insufficient ([\w./-]+)", message)))
+    resources = sorted(set(re.findall(r"Insufficient ([\w./-]*\w)", message)))
     if resources:
         options = {"memory": "--memory", "cpu": "--cpus", "nvidia.com/gpu": "--gpus"}
         less = " and ".join(options.get(one, one) for one in resources)
@@ -155,6 +156,14 @@ def _taken_away(status: JsonObject) -> tuple[str, str]:
         "DeadlineExceeded": "give it more time: activeDeadlineSeconds of --pod-template",
     }
     return text or "the pod failed before the program ended", hints.get(why, "run it again")
+
+
+def why_deleted(pod: JsonObject) -> str:
+    """Return why a pod that was deleted was, empty where its status does not tell."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return f"{condition.get('reason')}: {condition.get('message')}"[:_SHOWN]
+    return ""
 
 
 def why_no_pod(events: tuple[JsonObject, ...]) -> tuple[str, str] | None:
