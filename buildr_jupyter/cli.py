@@ -80,11 +80,15 @@ def make_parser() -> OptionParser:
         "action", nargs="?", choices=("list", "show", "logs", "values", "cancel", "prune"), default="list"
     )
     runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
+    runs.add_argument(
+        "--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="the runs that this cluster has, whoever started them"
+    )
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(
         "--older-than", type=_age, metavar="AGE", help="prune runs that ended before, with their values: 30d if none"
     )
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
+    doctor.add_argument("--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="look at this cluster, too")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
     login.add_argument("host")
@@ -417,6 +421,8 @@ def _runs(args: argparse.Namespace) -> int:
 
     if args.action not in ("list", "prune") and not args.key:
         raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
+    if args.on and args.on != "docker":
+        return _cluster_runs(args)
     if args.action == "list":
         rows = runs.list_runs()
     elif args.action in ("show", "logs", "values"):
@@ -444,6 +450,31 @@ def _runs(args: argparse.Namespace) -> int:
     return 0
 
 
+def _cluster_runs(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands import cluster_runs as runs
+    from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+
+    runner = KubernetesRunner(args.on, user=os.environ.get("JUPYTERHUB_USER"))
+    said: list[str] = []
+    if args.action in ("list", "show"):
+        groups = runner.list() if args.action == "list" else [runs.find(runner, args.key)]
+        lines = "".join(json.dumps(runs.to_json(group)) + "\n" for group in groups)
+        sys.stdout.write(lines if args.json else runs.render(groups, time.time()))
+        return 0
+    if args.action == "logs":
+        runs.show_log(runner, args.key, sys.stdout.write)
+        return 0
+    if args.action == "values":
+        said += [f"{path}\n" for path in runs.collect(runner, args.key, sys.stderr.write)]
+    elif args.action == "cancel":
+        runs.cancel(runner, args.key, said.append)
+    else:
+        runs.prune(runner, said.append, older_than_s=args.older_than or 0.0)
+    if not args.json:
+        sys.stdout.write("".join(said))
+    return _done(args, action=args.action, lines=[line.rstrip("\n") for line in said])
+
+
 def _rebase(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import rebase
 
@@ -468,7 +499,7 @@ def _done(args: argparse.Namespace, **facts: object) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.doctor import examine
 
-    report = examine(dict(os.environ))
+    report = examine(dict(os.environ), on=args.on)
     sys.stdout.write((json.dumps(report.to_json()) if args.json else report.render()) + "\n")
     return 0 if report.can_build else 1
 

@@ -242,6 +242,8 @@ class KubeClient:
     def _send(
         self, method: str, path: str, query: Mapping[str, str], body: JsonObject | None, media: str, read_s: float
     ) -> Any:
+        from kubernetes.client.exceptions import ApiException
+
         api = self._client()
         headers = {"Accept": "application/json", "User-Agent": "buildr"}
         if body is not None:
@@ -249,7 +251,12 @@ class KubeClient:
         api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         text = json.dumps(body) if media.endswith("yaml") and body is not None else body
-        return api.rest_client.request(method, url, headers=headers, body=text, _request_timeout=(_CONNECT_S, read_s))
+        try:
+            return api.rest_client.request(
+                method, url, headers=headers, body=text, _request_timeout=(_CONNECT_S, read_s)
+            )
+        except ApiException as error:  # what the official client makes of an error of TLS
+            raise ConnectionError(str(error.reason)) from error
 
     def _client(self) -> Any:
         from kubernetes.client import ApiClient

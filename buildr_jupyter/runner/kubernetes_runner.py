@@ -232,6 +232,10 @@ class KubernetesRunner:
         """Yield what the program of a Job has written and writes, to its end."""
         yield from stream_job(self._client(), run, cancel, log=True)
 
+    def connected(self) -> ClusterClient:
+        """Return the client of its cluster; it has sent nothing yet. Raises as ``cluster.connection.connect``."""
+        return self._client()
+
     # -- its parts
 
     def _client(self) -> ClusterClient:
