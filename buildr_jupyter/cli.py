@@ -51,6 +51,10 @@ def make_parser() -> OptionParser:
     export.add_argument("--explain", action="store_true", help="show each name, requirement and file with its reason")
     add_options(export, name=False)
 
+    manifest = commands.add_parser("manifest", help="print what --on kubernetes would apply, to be kept and applied")
+    _add_notebook(manifest)
+    add_options(manifest, name=False)
+
     build = commands.add_parser(
         "build", help="build the images of a notebook's cells, or a context folder", epilog=_BUILD_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -346,8 +350,17 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _manifest(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.manifest import render
+
+    jobs = _jobs(args)
+    sys.stdout.write("---\n".join(render(job) for job in jobs))
+    return 0
+
+
 def _build(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.commands.manifest import planned_job
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.pipeline.driver import drive
@@ -364,7 +377,8 @@ def _build(args: argparse.Namespace) -> int:
             if job.options.dry_run:
                 assembly = pipeline.prepare(job)
                 record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
-                sys.stdout.write(record if as_json else plan_report.render_explanation(assembly))
+                explained = plan_report.render_explanation(assembly) + planned_job(job, assembly.plan)
+                sys.stdout.write(record if as_json else explained)
                 continue
             outcome: BuildResult | BuildrError | KeyboardInterrupt = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
@@ -566,6 +580,7 @@ def _disable(args: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
+    "manifest": _manifest,
     "build": _build,
     "images": _images,
     "inspect": _inspect,

@@ -232,9 +232,12 @@ class ContainerizeMagics(Magics, Configurable):
 
         options = job.options
         if options.dry_run:
+            from buildr_jupyter.commands.manifest import planned_job
+
             assembly = pipeline.prepare(job)
             self._write(render_explanation(assembly))
             self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
+            self._write(planned_job(job, assembly.plan))
             if options.check:
                 from buildr_jupyter.pipeline import verify
 

@@ -18,7 +18,7 @@ __all__ = ["check", "program_of", "spec_for_cluster"]
 def check(job: Job) -> None:
     """Raise OptionError where the job's run cannot be where it is wanted; before anything is built."""
     options = job.options
-    if not options.run:
+    if not options.run or options.dry_run:
         return
     if runners.select(job.runs_on).capabilities().in_engine:
         return
@@ -34,10 +34,11 @@ def check(job: Job) -> None:
         )
 
 
-def spec_for_cluster(job: Job, result: BuildResult, name: str) -> RunSpec:
+def spec_for_cluster(job: Job, result: BuildResult, name: str, plan: ImagePlan | None = None) -> RunSpec:
     """Return how the image is run in a cluster: by its digest, under the registry's name there.
 
-    Raises OptionError where it was not pushed.
+    ``plan`` is what it was made from; that of the result's context folder where none is given. Raises OptionError where
+    the image was not pushed.
     """
     if result.digest is None or not result.pushed:
         raise OptionError(
@@ -48,7 +49,8 @@ def spec_for_cluster(job: Job, result: BuildResult, name: str) -> RunSpec:
     inside = dict(job.options.registry_aliases).get(reference.registry_host, reference.registry_host)
     path = reference.path if reference.registry else reference.registry_path
     image = ImageRef(inside, path, None, result.digest)
-    plan = ImagePlan.from_folder(result.context) if result.context else None
+    if plan is None and result.context:
+        plan = ImagePlan.from_folder(result.context)
     labels = ((CONTENT_LABEL, result.content_digest),) if result.content_digest else ()
     return replace(
         job.run_spec(str(image), name), program=program_of(plan) if plan is not None else None, labels=labels

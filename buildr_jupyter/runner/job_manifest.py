@@ -68,7 +68,8 @@ def owner_of(user: str) -> str:
 def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, collects: bool = True) -> JsonObject:
     """Return the Job of a run under the name ``name``, whose environment is in the Secret of that name.
 
-    ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container.
+    ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container. An empty
+    ``owner`` is nobody, so that no run of anybody's is found in it.
     """
     labels = _labels(spec, name, owner)
     notes = _annotations(spec, owner)
@@ -108,7 +109,7 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
 
 def make_environment_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
     """Return the Secret with the run's variables, which goes with its Job. Raises OptionError where it is too large."""
-    data = {f"v{n}": base64.b64encode(value.encode()).decode() for n, (_, value) in enumerate(spec.environment)}
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in spec.environment}
     size = sum(map(len, data.values()))
     if size > _SECRET_BYTES:
         raise OptionError(
@@ -145,14 +146,16 @@ def _labels(spec: RunSpec, name: str, owner: str) -> dict[str, str]:
         "app.kubernetes.io/instance": name,
         "app.kubernetes.io/component": "run",
         MANAGED: "buildr",
-        OWNER: owner_of(owner),
         GROUP: safe_label(spec.name),
     }
+    if owner:
+        found[OWNER] = owner_of(owner)
     return found | {key: safe_label(value) for key, value in spec.labels}
 
 
 def _annotations(spec: RunSpec, owner: str) -> dict[str, str]:
-    return {OWNER: owner, GROUP: spec.name, "io.buildr.image": spec.image, **dict(spec.labels)}
+    found = {GROUP: spec.name, "io.buildr.image": spec.image, **dict(spec.labels)}
+    return {OWNER: owner, **found} if owner else found
 
 
 def _program(spec: RunSpec, name: str) -> JsonObject:
@@ -162,10 +165,7 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     if known is None and "BUILDR_OUTPUT_DIR" not in own:
         before.append(("BUILDR_OUTPUT_DIR", WORK))
     environment: list[JsonObject] = [{"name": key, "value": value} for key, value in before]
-    environment += [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": f"v{number}"}}}
-        for number, (key, _) in enumerate(spec.environment)
-    ]
+    environment += [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in own]
     container: JsonObject = {
         "name": PROGRAM,
         "image": spec.image,

@@ -123,7 +123,7 @@ class KubernetesRunner:
             self.remove(group)
         ended = self._clock()
         yield replace(step, status="failed" if code else "done", finished_at=ended)
-        return RunResult(code, tail, ended - started, (), outputs)
+        return RunResult(code, tail, ended - started, (), outputs, tuple(tail.splitlines()[-_TAIL_LINES:]))
 
     def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Make the Job and what belongs to it; see the protocol. Raises RunError, ClusterError, OptionError."""

@@ -55,7 +55,7 @@ def test_secrets_go_with_their_job() -> None:
     job = make_job(SPEC, "train-1", owner="me")
     job["metadata"]["uid"] = "u"
     secret = make_environment_secret(SPEC, "train-1", job)
-    assert secret["data"] == {"v0": "c2VzYW1l"}
+    assert secret["data"] == {"A": "c2VzYW1l"}
     assert secret["metadata"]["ownerReferences"] == [
         {"apiVersion": "batch/v1", "kind": "Job", "name": "train-1", "uid": "u"}
     ]
