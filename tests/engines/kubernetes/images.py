@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.engines._process import find_program
 
-__all__ = ["BUSYBOX", "write"]
+__all__ = ["BUSYBOX", "make_busybox", "write"]
 
 BUSYBOX = "localhost/busybox:1"
 _PAUSE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
@@ -28,7 +28,15 @@ def write(folder: Path, pause: str) -> None:
     (folder / "pause.tar").write_bytes(_archive(pause, layer, _PAUSE))
 
 
-def _busybox() -> bytes:
+def make_busybox(marker: str) -> bytes:
+    """Return the archive of an image of its own, told from others by a file ``marker``.
+
+    The kubelet remembers by its content which image was pulled with a login, whatever it is called.
+    """
+    return _archive(f"localhost/{marker}:1", _busybox(marker), ())
+
+
+def _busybox(marker: str = "") -> bytes:
     program = find_program("busybox") or "busybox"
     applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
     out = io.BytesIO()
@@ -37,6 +45,8 @@ def _busybox() -> bytes:
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             tar.addfile(entry)
+        if marker:
+            tar.addfile(tarfile.TarInfo(marker))
         file = tarfile.TarInfo("bin/busybox")
         content = Path(program).read_bytes()
         file.mode, file.size = 0o755, len(content)

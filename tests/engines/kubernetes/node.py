@@ -46,7 +46,7 @@ def main(file: str) -> None:
     at = read(Path(file))
     _private_places(at)
     _cgroups(at)
-    _network()
+    _network(at)
     for path, text in settings.files(at).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -186,8 +186,12 @@ def _cgroups(at: Layout) -> None:
                 (own / name).write_text((hierarchy / name).read_text())
 
 
-def _network() -> None:
+def _network(at: Layout) -> None:
     """Bring up loopback and the pods' bridge."""
+    # Else a client may get the API server's port for its own end while that one is down, and be connected to itself:
+    # the API server finds its port in use then.
+    reserved = ",".join(str(port) for port in (at.port, *(one.port for one in at.registries)))
+    Path("/proc/sys/net/ipv4/ip_local_reserved_ports").write_text(reserved)
     for words in (
         ("link", "set", "lo", "up"),
         ("link", "add", "cni0", "type", "bridge"),

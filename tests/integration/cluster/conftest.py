@@ -32,6 +32,7 @@ def administrator(kubernetes_cluster: Cluster) -> Iterator[client.ApiClient]:
     """The official client with the administrator's rights."""
     settings = client.Configuration()
     config.load_kube_config(str(kubernetes_cluster.kubeconfig), client_configuration=settings, persist_config=False)
+    settings.retries = False
     with client.ApiClient(settings) as made:
         yield made
 

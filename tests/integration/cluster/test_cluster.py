@@ -65,7 +65,7 @@ def test_why_a_pod_does_not_start_or_end(bare: Bare) -> None:
 
 def pushed(registry: Registry, name: str, folder: Path) -> str:
     """Push busybox into a registry with a layer of its own and return its reference."""
-    images.write(folder, "localhost/pause:1")
+    (folder / "busybox.tar").write_bytes(images.make_busybox(name.partition("/")[2].partition(":")[0]))
     layout = folder / "layout"
     layout.mkdir()
     subprocess.run(["tar", "-xf", folder / "busybox.tar", "-C", layout], check=True)
@@ -85,7 +85,7 @@ def test_the_node_pulls_from_the_registries_of_the_tests(
 ) -> None:
     (tmp_path / "http").mkdir()
     (tmp_path / "tls").mkdir()
-    plain = pushed(registry_http, "tests/busybox:1", tmp_path / "http")
+    plain = pushed(registry_http, "tests/open:1", tmp_path / "http")
     private = pushed(registry_tls, "tests/private:1", tmp_path / "tls")
     bare.batch.create_namespaced_job(bare.namespace, plain_job("plain", "echo pulled", image=plain))
     bare.batch.create_namespaced_job(bare.namespace, plain_job("denied", "echo never", image=private))
