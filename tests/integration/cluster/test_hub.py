@@ -127,7 +127,7 @@ def test_from_the_magic_to_the_value_and_again_while_the_api_server_is_killed(
     program_image: str,
     registry_http: Registry,
 ) -> None:
-    """The notebook's pod has the documented Role and nothing else; the image is made of its interpreter, in it.
+    """The notebook's pod has the documented Role and nothing else; the image is made in it, on a base of the registry.
 
     The second cell runs while the API server ends and comes again.
     """
@@ -137,7 +137,7 @@ def test_from_the_magic_to_the_value_and_again_while_the_api_server_is_killed(
         "HOME": "/home/jovyan",
         "PYTHONPATH": f"{volumes['source']}:{volumes['site']}",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "BUILDR_BASE": "kernel",
+        "BUILDR_BASE": f"{registry}/tests/program:1",
         "BUILDR_REPOSITORY": f"{registry}/hub-{secrets.token_hex(4)}",
         "BUILDR_PLAIN_HTTP": registry,
         "JUPYTERHUB_USER": "ada",

@@ -64,7 +64,7 @@ def warned(events: list[Event]) -> list[str]:
 def test_both_streams_are_there(runner: KubernetesRunner, program_image: str) -> None:
     events, result = run(runner, program_image, "import sys\nprint('right')\nprint('wrong', file=sys.stderr)")
     assert sorted(text_of(events).splitlines()) == ["right", "wrong"]  # a cluster keeps no order between them
-    assert sorted(result.log_tail) == ["right", "wrong"]
+    assert sorted(result.stdout_tail.splitlines()) == ["right", "wrong"]
 
 
 def test_long_lines_bad_bytes_and_no_end(runner: KubernetesRunner, program_image: str) -> None:
@@ -119,7 +119,7 @@ def test_a_run_is_found_again_by_another_process(
     assert found == started
     assert (found.name, found.labels["io.buildr.run"]) == (name, "k" * 64)
     _, (result,) = collected(other.follow(found, CancelToken()))
-    assert (result.exit_code, result.log_tail) == (0, "said\n")
+    assert (result.exit_code, result.log_tail) == (0, ("said",))
     events, written = collected(other.collect(found.runs[0], tmp_path / "out", CancelToken()))
     assert [path.name for path in written] == ["x"]
     events, _ = collected(other.read_log(found.runs[0], CancelToken()))
