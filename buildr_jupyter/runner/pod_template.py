@@ -33,8 +33,8 @@ def read_template(path: Path) -> JsonObject:
 def merge_template(job: JsonObject, template: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
     """Return the Job, CronJob or Deployment with the template's fields where it has none of its own.
 
-    Beside it there is a sentence for each conflict. The template's container ``program``, or its only one, is the run's;
-    its other containers run beside it.
+    Beside it there is a sentence for each conflict. The template's container ``program``, or its only one, is the
+    run's; its other containers run beside it.
     """
     merged = copy.deepcopy(job)
     inner = merged["spec"]["jobTemplate"] if job["kind"] == "CronJob" else merged
