@@ -51,6 +51,10 @@ def make_parser() -> OptionParser:
     export.add_argument("--explain", action="store_true", help="show each name, requirement and file with its reason")
     add_options(export, name=False)
 
+    manifest = commands.add_parser("manifest", help="print what --on kubernetes would apply, to be kept and applied")
+    _add_notebook(manifest)
+    add_options(manifest, name=False)
+
     build = commands.add_parser(
         "build", help="build the images of a notebook's cells, or a context folder", epilog=_BUILD_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,11 +84,15 @@ def make_parser() -> OptionParser:
         "action", nargs="?", choices=("list", "show", "logs", "values", "cancel", "prune"), default="list"
     )
     runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
+    runs.add_argument(
+        "--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="the runs that this cluster has, whoever started them"
+    )
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(
         "--older-than", type=_age, metavar="AGE", help="prune runs that ended before: BUILDR_RUNS_AGE, 30d if none"
     )
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
+    doctor.add_argument("--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="look at this cluster, too")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
     login.add_argument("host")
@@ -339,8 +347,17 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _manifest(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.manifest import render
+
+    jobs = _jobs(args)
+    sys.stdout.write("---\n".join(render(job) for job in jobs))
+    return 0
+
+
 def _build(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.commands.manifest import planned_job
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.pipeline.driver import drive
@@ -357,7 +374,8 @@ def _build(args: argparse.Namespace) -> int:
             if job.options.dry_run:
                 assembly = pipeline.prepare(job)
                 record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
-                sys.stdout.write(record if as_json else plan_report.render_explanation(assembly))
+                explained = plan_report.render_explanation(assembly) + planned_job(job.order(), assembly.plan)
+                sys.stdout.write(record if as_json else explained)
                 continue
             outcome: BuildResult | BuildrError | KeyboardInterrupt = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
@@ -414,6 +432,8 @@ def _runs(args: argparse.Namespace) -> int:
 
     if args.action not in ("list", "prune") and not args.key:
         raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
+    if args.on and args.on != "docker":
+        return _cluster_runs(args)
     if args.action == "list":
         rows = runs.list_runs()
     elif args.action in ("show", "logs", "values"):
@@ -441,6 +461,31 @@ def _runs(args: argparse.Namespace) -> int:
     return 0
 
 
+def _cluster_runs(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands import cluster_runs as runs
+    from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+
+    runner = KubernetesRunner(args.on, user=os.environ.get("JUPYTERHUB_USER"))
+    said: list[str] = []
+    if args.action in ("list", "show"):
+        groups = runner.list() if args.action == "list" else [runs.find(runner, args.key)]
+        lines = "".join(json.dumps(runs.to_json(group)) + "\n" for group in groups)
+        sys.stdout.write(lines if args.json else runs.render(groups, time.time()))
+        return 0
+    if args.action == "logs":
+        runs.show_log(runner, args.key, sys.stdout.write)
+        return 0
+    if args.action == "values":
+        said += [f"{path}\n" for path in runs.collect(runner, args.key, sys.stderr.write)]
+    elif args.action == "cancel":
+        runs.cancel(runner, args.key, said.append)
+    else:
+        runs.prune(runner, said.append, older_than_s=args.older_than or 0.0)
+    if not args.json:
+        sys.stdout.write("".join(said))
+    return _done(args, action=args.action, lines=[line.rstrip("\n") for line in said])
+
+
 def _rebase(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import rebase
 
@@ -465,7 +510,7 @@ def _done(args: argparse.Namespace, **facts: object) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.doctor import examine
 
-    report = examine(dict(os.environ))
+    report = examine(dict(os.environ), on=args.on)
     sys.stdout.write((json.dumps(report.to_json()) if args.json else report.render()) + "\n")
     return 0 if report.can_build else 1
 
@@ -532,6 +577,7 @@ def _disable(args: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
+    "manifest": _manifest,
     "build": _build,
     "images": _images,
     "inspect": _inspect,

@@ -16,8 +16,10 @@ from buildr_jupyter.model.plan import (
 __all__ = [
     "Archive",
     "BuildRequest",
+    "ClusterPlacement",
     "Collection",
     "EngineLoad",
+    "ImageProgram",
     "Layout",
     "Mount",
     "Output",
@@ -25,6 +27,7 @@ __all__ = [
     "Push",
     "RunSpec",
     "Secret",
+    "Standing",
     "Unsupported",
 ]
 
@@ -152,6 +155,20 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageProgram:
+    """What is known of the program in an image of ours, for whoever starts it by something else than its entrypoint."""
+
+    command: tuple[str, ...]
+    """The image's entrypoint."""
+    folder: str
+    """Where it works in the image: ``/app``."""
+    output: str
+    """``$BUILDR_OUTPUT_DIR`` of the image, below ``folder``."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """What the image's entrypoint sets: values with line ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """Which of the files that a run made or changed are copied back."""
 
@@ -182,6 +199,35 @@ def _matches(path: str, folder: str, pattern: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterPlacement:
+    """Where in a cluster a run goes, and as whom."""
+
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[tuple[str, str, str], ...] = ()
+    """Key, value and effect of a taint; an empty value or effect stands for any."""
+    service_account: str | None = None
+    queue: str | None = None
+    """Kueue's LocalQueue."""
+    pod_template: Path | None = None
+    """A file with a Pod, whose fields are taken where ours say nothing."""
+    pull_secret: str | None = None
+    """Secret of the namespace that the image is pulled with; ``login``: one is made of this user's login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stays in a cluster: a service with so many replicas, or a schedule."""
+
+    replicas: int = 0
+    public: bool = False
+    """The service gets an address outside of the cluster."""
+    schedule: str | None = None
+    """Five fields as cron has them: when the program runs."""
+    timezone: str | None = None
+    """``Europe/Berlin``; the controllers' own where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a container is run; nothing of it is in the image or in any record."""
 
@@ -200,3 +246,8 @@ class RunSpec:
     """Where the files that the run made or changed are copied to afterwards."""
     collect: Collection = field(default_factory=Collection)
     labels: tuple[tuple[str, str], ...] = ()
+    program: ImageProgram | None = None
+    """None for an image that is not known to be ours."""
+    placement: ClusterPlacement = ClusterPlacement()
+    standing: Standing | None = None
+    """None for a run that ends."""

@@ -17,6 +17,7 @@ from buildr_jupyter.pipeline.driver import drive
 from buildr_jupyter.pipeline.job import Display, ExportRequest
 from buildr_jupyter.pipeline.stages import stream
 from buildr_jupyter.process.workers import run_soon
+from buildr_jupyter.runner import select
 
 __all__ = ["Build"]
 
@@ -55,6 +56,14 @@ class Build:
         if self.error is not None and self.state.status in ("waiting", "running"):
             return "failed"  # refused before its state began: another build of this reference is at work
         return self.state.status
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on where this process leaves: in a process of its own, or as a run in a cluster."""
+        if self.kept:
+            return True
+        started = self.state.stages.get("run") == "running"
+        return started and not select(self.job.order().runs_on).capabilities().in_engine
 
     def cancel(self) -> None:
         """Ask it to stop; returns at once, and does nothing to a build that is over."""
@@ -102,8 +111,8 @@ class Build:
 
 
 def _leave() -> None:
-    """Cancel what still runs and give it a moment to end: nothing half-made stays in an engine."""
-    running = [build for build in list(_alive) if build.status in ("waiting", "running") and not build.kept]
+    """Cancel what still runs here and give it a moment to end: nothing half-made stays in an engine."""
+    running = [build for build in list(_alive) if build.status in ("waiting", "running") and not build.goes_on]
     for build in running:
         build.cancel()
     for build in running:

@@ -141,6 +141,11 @@ class BuildOrder:
         given = self.options.run_environment
         return tuple((name, self.environ.get(name, "") if value is None else value) for name, value in given)
 
+    @property
+    def runs_on(self) -> str:
+        """What runs the image, as ``runner.select`` takes it."""
+        return self.options.on or self.executor
+
     def run_spec(self, image: str, name: str) -> RunSpec:
         """Return how a container of ``image`` is run by the options."""
         options = self.options
@@ -154,6 +159,8 @@ class BuildOrder:
             memory_bytes=options.memory_bytes,
             cpus=options.cpus,
             gpus=options.gpus,
+            placement=options.placement,
+            standing=options.standing,
         )
 
 

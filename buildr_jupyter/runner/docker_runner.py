@@ -20,9 +20,10 @@ from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import Cancelled, RunError, RunLost
+from buildr_jupyter.errors import Cancelled, OptionError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Collection, PortBinding, RunSpec
@@ -68,6 +69,10 @@ class DockerRunner:
         self._owner = owner or this_user()
 
     # -- the protocol
+
+    def capabilities(self) -> RunnerCapabilities:
+        """Return that it runs what the engine has."""
+        return RunnerCapabilities()
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Run the container, yield what it writes as it comes, remove it, and return how it ended.
@@ -127,6 +132,11 @@ class DockerRunner:
             self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
         return RunGroup(spec.name, (container,), dict(spec.labels))
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Refuse: an engine keeps neither services nor schedules."""
+        raise OptionError(f"{spec.name}: an engine keeps no service and no schedule", hint="say --on kubernetes")
+        yield
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the containers to end; see the protocol. Raises RunLost, EngineError, Cancelled."""
