@@ -26,7 +26,11 @@ __all__ = ["cancel", "collect", "find", "prune", "render", "show_log", "to_json"
 
 def find(runner: KubernetesRunner, prefix: str) -> RunGroup:
     """Return the run whose Job, or whose key, begins with ``prefix``; raises OptionError for none or several."""
-    found = [one for one in runner.list() if one.runs[0].startswith(prefix) or _key(one).startswith(prefix)]
+    found = [
+        one
+        for one in runner.list()
+        if any(name.startswith(prefix) for name in (one.runs[0], one.runs[0].rpartition("/")[2], _key(one)) if name)
+    ]
     if len(found) != 1:
         why = "several runs in the cluster begin" if found else "no run in the cluster begins"
         raise OptionError(f"buildr runs: {why} with {prefix!r}", hint="buildr runs list --on kubernetes shows them")
@@ -64,6 +68,8 @@ def collect(runner: KubernetesRunner, prefix: str, say: Callable[[str], object])
     """
     group = find(runner, prefix)
     (job,) = group.runs
+    if "/" in job:
+        raise OptionError(f"buildr runs values: {job} is no single run and gives nothing back")
     (ended,) = drain(runner.follow(group, CancelToken()))
     if ended.exit_code:
         raise OptionError(

@@ -20,7 +20,7 @@ from buildr_jupyter.pipeline.job import Job
 from buildr_jupyter.pipeline.placement import spec_for_cluster
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import connect
-from buildr_jupyter.runner.job_manifest import make_job, slug
+from buildr_jupyter.runner.job_manifest import make_objects, slug
 from buildr_jupyter.runner.pod_template import merge_template, read_template
 
 __all__ = ["planned_job", "render", "render_job"]
@@ -51,8 +51,10 @@ def render_job(job: Job, plan: ImagePlan, reference: ImageRef, digest: str) -> s
         str(reference), digest=digest, pushed=(str(reference),), content_digest=plan.content_digest
     )  # fmt: skip
     spec = spec_for_cluster(job, result, "buildr-" + reference.path.replace("/", "-"), plan)
-    name = f"{slug(spec.name, 46)}-{digest.rpartition(':')[2][:8]}"
-    made = make_job(spec, name, owner="", collects=False)
+    name = slug(spec.name, 46)
+    if spec.standing is None:  # a Job cannot be changed: another image is another Job
+        name = f"{name}-{digest.rpartition(':')[2][:8]}"
+    made, *others = make_objects(spec, name)
     notes = []
     if spec.placement.pod_template is not None:
         made, conflicts = merge_template(made, read_template(spec.placement.pod_template))
@@ -60,7 +62,7 @@ def render_job(job: Job, plan: ImagePlan, reference: ImageRef, digest: str) -> s
     if spec.environment:
         literals = " ".join(f"--from-literal={key}=…" for key in dict(spec.environment))
         notes.append(f"# Its variables are in a Secret: kubectl create secret generic {name} {literals}\n")
-    return "".join(notes) + _text(made)
+    return "".join(notes) + "---\n".join(map(_text, (made, *others)))
 
 
 def planned_job(job: Job, plan: ImagePlan) -> str:

@@ -34,6 +34,7 @@ from buildr_jupyter.config.parse import (
     parse_port,
     parse_python,
     parse_run_variable,
+    parse_schedule,
     parse_secret,
     parse_size,
     parse_strings,
@@ -43,7 +44,7 @@ from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Said
-from buildr_jupyter.model.request import ClusterPlacement, Mount, PortBinding, Secret
+from buildr_jupyter.model.request import ClusterPlacement, Mount, PortBinding, Secret, Standing
 
 __all__ = [
     "OPTIONS",
@@ -172,6 +173,10 @@ OPTIONS: tuple[Option, ...] = (
         "where it runs: docker, or kubernetes with the cluster's context and a namespace; implies --run",
         metavar="RUNNER[=CONTEXT[/NAMESPACE]]",
     ),
+    Option("replicas", "keep the program running in the cluster as a service of so many pods", metavar="N"),
+    Option("public", "give the service an address outside of the cluster", "flag"),
+    Option("schedule", 'run the program in the cluster by a cron expression: "0 6 * * *"', metavar="CRON"),
+    Option("timezone", "the schedule's time zone: Europe/Berlin", metavar="ZONE"),
     Option("node-selector", "a label of the nodes that a cluster may take; may be repeated", "list", metavar="K=V"),
     Option(
         "toleration",
@@ -250,6 +255,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "running it": ("run", "run-env", "port", "mount", "memory", "cpus", "gpus", "here", "fallback-local"),
     "on a cluster": (
         "on",
+        "replicas",
+        "public",
+        "schedule",
+        "timezone",
         "node-selector",
         "toleration",
         "service-account",
@@ -409,6 +418,8 @@ class Options:
     on: str | None = None
     """What runs the image: ``kubernetes=CONTEXT/NAMESPACE``; None: what the job's executor says."""
     placement: ClusterPlacement = field(default_factory=ClusterPlacement)
+    standing: Standing | None = None
+    """What stays in the cluster instead of a run that ends."""
     registry_aliases: tuple[tuple[str, str], ...] = ()
     """Registries as they are called here and in the cluster."""
     dockerfile: str | None = None
@@ -513,6 +524,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         gpus=get("gpus"),
         on=get("on"),
         placement=_placement(get, base_folder),
+        standing=_standing(get),
         registry_aliases=tuple(parse_alias(text) for text in parse_strings(get("registry_alias"))),
         dockerfile=get("dockerfile"),
         secrets=tuple(parse_secret(text, base_folder) for text in parse_strings(get("secret"))),
@@ -536,6 +548,29 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         quiet=bool(get("quiet")),
         fallback_local=bool(get("fallback_local")),
     )
+
+
+def _standing(get: Callable[[str], Any]) -> Standing | None:
+    replicas = parse_count("--replicas", get("replicas"), 0)
+    schedule = parse_schedule(get("schedule"))
+    asked = [f"--{name}" for name in ("replicas", "schedule", "public", "timezone") if get(name)]
+    if not asked:
+        return None
+    if not get("on"):
+        raise OptionError(f"{asked[0]}: only a cluster keeps what stays", hint="say which: --on kubernetes")
+    if bool(replicas) == bool(schedule):
+        raise OptionError(
+            f"{' '.join(asked)}: it is either a service or a schedule", hint="give --replicas N, or --schedule CRON"
+        )
+    if get("timezone") and not schedule:
+        raise OptionError("--timezone: a service has no times", hint="it belongs to --schedule CRON")
+    if replicas and not get("port"):
+        raise OptionError("--replicas: a service has a port, and none is named", hint="add --port PORT")
+    if get("return") or get("map") or get("map_from") or get("map_file"):
+        raise OptionError(
+            f"{asked[0]}: nobody waits for values of what stays in the cluster", hint="leave --return and --map out"
+        )
+    return Standing(replicas, bool(get("public")), schedule, get("timezone"))
 
 
 def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement:

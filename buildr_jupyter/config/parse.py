@@ -29,6 +29,7 @@ __all__ = [
     "parse_port",
     "parse_python",
     "parse_run_variable",
+    "parse_schedule",
     "parse_secret",
     "parse_size",
     "parse_strings",
@@ -130,6 +131,25 @@ def parse_label(option: str, text: str) -> tuple[str, str]:
     if not equals or not re.fullmatch(r"(?:[a-z0-9.-]+/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?", key):
         raise OptionError(f"{option}: {text!r} is no label", hint=f"write {option} KEY=VALUE")
     return key, value
+
+
+_CRON_FIELD = re.compile(
+    r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?(?:,(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?)*"
+)
+
+
+def parse_schedule(text: str | None) -> str | None:
+    """Return a cron expression of five fields, or one of its names (``@daily``); the cluster looks at its numbers."""
+    if text is None:
+        return None
+    fields = text.split()
+    named = text in ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+    if not named and (len(fields) != 5 or not all(_CRON_FIELD.fullmatch(one) for one in fields)):
+        raise OptionError(
+            f"--schedule: {text!r} is no cron expression",
+            hint='write five fields, minute hour day month weekday: --schedule "0 6 * * *"',
+        )
+    return text
 
 
 def parse_toleration(text: str) -> tuple[str, str, str]:

@@ -23,6 +23,8 @@ def moved(path, source, target):
 def main(arguments):
     """Copy the folder, go there, and become the command."""
     source, target, command = arguments[0], arguments[1], arguments[2:]
+    if os.path.exists(target):  # the container was started again in its pod
+        shutil.rmtree(target)
     shutil.copytree(source, target, symlinks=True)
     os.environ[OUTPUT] = moved(os.environ.get(OUTPUT) or source + "/output", source, target)
     os.makedirs(os.environ[OUTPUT], exist_ok=True)

@@ -24,6 +24,7 @@ __all__ = [
     "Push",
     "RunSpec",
     "Secret",
+    "Standing",
     "Unsupported",
 ]
 
@@ -181,6 +182,19 @@ class ClusterPlacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What stays in a cluster: a service with so many replicas, or a schedule."""
+
+    replicas: int = 0
+    public: bool = False
+    """The service gets an address outside of the cluster."""
+    schedule: str | None = None
+    """Five fields as cron has them: when the program runs."""
+    timezone: str | None = None
+    """``Europe/Berlin``; the controllers' own where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a container is run; nothing of it is in the image or in any record."""
 
@@ -201,3 +215,5 @@ class RunSpec:
     program: ImageProgram | None = None
     """None for an image that is not known to be ours."""
     placement: ClusterPlacement = ClusterPlacement()
+    standing: Standing | None = None
+    """None for a run that ends."""

@@ -74,6 +74,7 @@ class Job:
             cpus=options.cpus,
             gpus=options.gpus,
             placement=options.placement,
+            standing=options.standing,
         )
 
 

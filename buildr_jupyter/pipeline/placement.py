@@ -21,6 +21,10 @@ def check(job: Job) -> None:
     if not options.run or options.dry_run:
         return
     if runners.select(job.runs_on).capabilities().in_engine:
+        if options.standing is not None:
+            raise OptionError(
+                f"--on {job.runs_on}: an engine keeps no service and no schedule", hint="say --on kubernetes"
+            )
         return
     if not options.publish:
         raise OptionError(

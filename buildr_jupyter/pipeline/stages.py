@@ -391,6 +391,14 @@ def _stream_run(job: Job, result: BuildResult, cancel: CancelToken) -> Generator
             runner.docker_client = connected()
         return runner
 
+    if options.standing is not None:
+        where = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
+        try:
+            yield from make_runner().deploy(placement.spec_for_cluster(job, result, where), cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+        yield StageUpdate("run", "done")
+        return result
     if options.sweeps:
         try:
             result = yield from sweeps.stream_sweep(job, result, make_runner, cancel, in_engine=able.in_engine)

@@ -15,7 +15,7 @@ from typing import Any
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import Cancelled, RunError, RunLost
+from buildr_jupyter.errors import Cancelled, OptionError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
 from buildr_jupyter.model.capabilities import RunnerCapabilities
@@ -121,6 +121,11 @@ class DockerRunner:
             self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
         return RunGroup(spec.name, (container,), dict(spec.labels))
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Refuse: an engine keeps neither services nor schedules."""
+        raise OptionError(f"{spec.name}: an engine keeps no service and no schedule", hint="say --on kubernetes")
+        yield
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the containers to end; see the protocol. Raises RunLost, EngineError, Cancelled."""

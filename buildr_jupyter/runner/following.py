@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from buildr_jupyter.cluster.client import ClusterClient
-from buildr_jupyter.cluster.logs import iter_lines
+from buildr_jupyter.cluster.logs import iter_lines, read_tail
 from buildr_jupyter.cluster.watching import iter_changes
 from buildr_jupyter.errors import BuildrError, Cancelled, ClusterError, ClusterNotFound, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
@@ -21,7 +21,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.job_manifest import PROGRAM
 from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_deleted, why_no_pod
 
-__all__ = ["Followed", "selector_of", "stream_job"]
+__all__ = ["Followed", "selector_of", "stream_job", "stream_ready"]
 
 _LOOK_S = 1.0
 _NO_POD_S = 10.0
@@ -64,6 +64,30 @@ def stream_job(
     Raises Cancelled, RunError where it cannot begin, RunLost where Job or pod is gone, ClusterError.
     """
     return (yield from _Following(client, job, cancel, clock).stream(log=log))
+
+
+def stream_ready(client: ClusterClient, name: str, cancel: CancelToken) -> Generator[Event, None, None]:
+    """Wait until all replicas of a Deployment are ready; warn of what holds them up.
+
+    Raises Cancelled, RunError where a pod cannot begin, ClusterError.
+    """
+    told = ""
+    while True:
+        found = client.get("Deployment", name)
+        status, wanted = found.get("status") or {}, found["spec"]["replicas"]
+        current = int(status.get("observedGeneration", 0)) >= int(found["metadata"].get("generation", 1))
+        if current and {status.get(one) for one in ("replicas", "updatedReplicas", "readyReplicas")} == {wanted}:
+            return
+        for pod in client.list("Pod", f"app.kubernetes.io/instance={name}").items:
+            phase = read_phase(pod)
+            if phase.stuck and (pod.get("metadata") or {}).get("deletionTimestamp") is None:
+                lines = " | ".join(read_tail(client, pod["metadata"]["name"], PROGRAM, 5, cancel))
+                raise RunError(f"{name} does not become ready: {phase.reason} {lines}".rstrip(), hint=phase.hint)
+            if phase.reason and phase.reason != told:
+                told = phase.reason
+                yield BuildWarning(f"{name} waits: {phase.reason}", phase.hint)
+        if cancel.wait(_LOOK_S):
+            raise Cancelled("the run was cancelled")
 
 
 class _Following:

@@ -24,9 +24,13 @@ __all__ = [
     "MANAGED",
     "OWNER",
     "PROGRAM",
+    "at_rest",
+    "make_cron_job",
     "make_environment_secret",
     "make_job",
+    "make_objects",
     "make_pull_secret",
+    "make_service",
     "owner_of",
     "safe_label",
     "slug",
@@ -107,8 +111,85 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
     }
 
 
+def make_cron_job(spec: RunSpec, name: str, *, owner: str) -> JsonObject:
+    """Return the CronJob of a run that ``spec.standing`` schedules; one that is late does not begin beside itself."""
+    assert spec.standing is not None
+    assert spec.standing.schedule is not None
+    job = make_job(spec, name, owner=owner, collects=False)
+    about = job["metadata"]
+    body: JsonObject = {
+        "schedule": spec.standing.schedule,
+        "concurrencyPolicy": "Forbid",
+        "suspend": False,
+        "jobTemplate": {
+            "metadata": {"labels": about["labels"], "annotations": about["annotations"]},
+            "spec": job["spec"],
+        },
+    }
+    if spec.standing.timezone:
+        body["timeZone"] = spec.standing.timezone
+    return {**job, "kind": "CronJob", "spec": body}
+
+
+def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") -> tuple[JsonObject, JsonObject]:
+    """Return the Deployment of ``spec.standing`` and the Service in front of it, which opens the program's ports.
+
+    ``deployed`` is another text each time; where the run has variables, its pods are made anew then.
+    """
+    assert spec.standing is not None
+    job = make_job(spec, name, owner=owner, collects=False)
+    about, template = job["metadata"], job["spec"]["template"]
+    template["spec"]["restartPolicy"] = "Always"
+    if spec.environment:  # pods read a Secret when they begin: other values are other pods
+        template["metadata"]["annotations"] = {**template["metadata"]["annotations"], "io.buildr.deployed": deployed}
+    (program,) = template["spec"]["containers"]
+    program["readinessProbe"] = {"tcpSocket": {"port": spec.ports[0].container}, "periodSeconds": 1}
+    chosen = {"app.kubernetes.io/instance": name, MANAGED: "buildr"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": about,
+        "spec": {"replicas": spec.standing.replicas, "selector": {"matchLabels": chosen}, "template": template},
+    }
+    ports = [
+        {
+            "name": f"p{port.container}",
+            "port": port.host or port.container,
+            "targetPort": port.container,
+            "protocol": port.protocol.upper(),
+        }
+        for port in spec.ports
+    ]
+    kind = "LoadBalancer" if spec.standing.public else "ClusterIP"
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": about["labels"], "annotations": about["annotations"]},
+        "spec": {"type": kind, "selector": chosen, "ports": ports},
+    }
+    return deployment, service
+
+
+def at_rest(manifest: JsonObject) -> JsonObject:
+    """Return a CronJob or Deployment that begins nothing yet: its Secrets are made once it is there to own them."""
+    waiting = {"suspend": True} if manifest["kind"] == "CronJob" else {"replicas": 0}
+    return {**manifest, "spec": {**manifest["spec"], **waiting}}
+
+
+def make_objects(spec: RunSpec, name: str) -> tuple[JsonObject, ...]:
+    """Return all that a run is in a cluster for somebody else to apply: nobody's, and without a collector."""
+    if spec.standing is None:
+        return (make_job(spec, name, owner="", collects=False),)
+    if spec.standing.schedule:
+        return (make_cron_job(spec, name, owner=""),)
+    return make_service(spec, name, owner="")
+
+
 def make_environment_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
-    """Return the Secret with the run's variables, which goes with its Job. Raises OptionError where it is too large."""
+    """Return the Secret with the run's variables, which goes with its Job, CronJob or Deployment.
+
+    Raises OptionError where it is too large.
+    """
     data = {key: base64.b64encode(value.encode()).decode() for key, value in spec.environment}
     size = sum(map(len, data.values()))
     if size > _SECRET_BYTES:
@@ -129,7 +210,7 @@ def make_pull_secret(name: str, job: JsonObject, registry: str, username: str, p
 
 def _secret(name: str, job: JsonObject, kind: str, data: Mapping[str, str]) -> JsonObject:
     about = job["metadata"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": about["uid"]}
+    owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": about["name"], "uid": about["uid"]}
     labels = {key: value for key, value in about["labels"].items() if key != _QUEUE}
     return {
         "apiVersion": "v1",

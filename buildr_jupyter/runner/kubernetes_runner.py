@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from buildr_jupyter.cluster.answers import LogNotReady
-from buildr_jupyter.cluster.client import ClusterClient
+from buildr_jupyter.cluster.client import ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
 from buildr_jupyter.cluster.logs import read_tail
 from buildr_jupyter.errors import (
     Cancelled,
     ClusterError,
+    ClusterForbidden,
     ClusterNotFound,
     OptionError,
     ReturnError,
@@ -36,16 +38,19 @@ from buildr_jupyter.process.locks import this_user
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
 from buildr_jupyter.runner.collected import read_frame
-from buildr_jupyter.runner.following import Followed, selector_of, stream_job
+from buildr_jupyter.runner.following import Followed, selector_of, stream_job, stream_ready
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
     GROUP,
     MANAGED,
     OWNER,
     PROGRAM,
+    at_rest,
+    make_cron_job,
     make_environment_secret,
     make_job,
     make_pull_secret,
+    make_service,
     owner_of,
     safe_label,
     slug,
@@ -60,6 +65,7 @@ _TAIL_LINES = 20
 _GONE_S, _LOOK_S = 60.0, 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
+_STANDING: tuple[Kind, ...] = ("Deployment", "CronJob")
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>[^/]*)(?:/(?P<namespace>[a-z0-9-]+))?)?")
 
 
@@ -157,6 +163,48 @@ class KubernetesRunner:
         yield StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
         return RunGroup(spec.name, (name,), dict(spec.labels))
 
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Apply the service or the schedule; see the protocol. A service is waited for until all replicas are ready.
+
+        Where that fails or is cancelled, what was not there before is removed. Raises RunError, ClusterError,
+        Cancelled.
+        """
+        _check(spec)
+        standing = spec.standing
+        if standing is None:
+            raise OptionError(f"{spec.name}: neither replicas nor a schedule is asked for", hint="add --replicas N")
+        client, name, owner = self._client(), slug(spec.name, 46), self._owner_name()
+        if standing.schedule:
+            objects: tuple[JsonObject, ...] = (make_cron_job(spec, name, owner=owner),)
+        else:
+            objects = make_service(spec, name, owner=owner, deployed=secrets.token_hex(4))
+        known = [_refuse_others(client, one["kind"], name, owner_of(owner)) for one in objects]
+        group = RunGroup(spec.name, (f"{objects[0]['kind']}/{name}",), dict(spec.labels), "running", spec.image)
+        first = objects[0]
+        if spec.placement.pod_template is not None:
+            first, conflicts = merge_template(first, read_template(spec.placement.pod_template))
+            yield from (BuildWarning(text) for text in conflicts)
+        step = StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
+        yield step
+        try:
+            kind = first["kind"]
+            owned = client.get(kind, name) if known[0] else client.apply(at_rest(first))
+            if spec.environment:
+                client.apply(make_environment_secret(spec, name, owned))
+            if spec.placement.pull_secret == "login":  # noqa: S105 - no password
+                client.apply(_pull_secret(spec, name, owned))
+            for one in (first, *objects[1:]):
+                client.apply(one)
+            if kind == "Deployment":
+                yield from stream_ready(client, name, cancel)
+        except BaseException:
+            if not any(known):
+                with contextlib.suppress(ClusterError):
+                    self.remove(group)
+            raise
+        yield replace(step, title=_address(spec, name, client), status="done", finished_at=self._clock())
+        return group
+
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the ends of the group's Jobs; see the protocol. Raises RunLost, RunError, ClusterError."""
         results = []
@@ -211,13 +259,20 @@ class KubernetesRunner:
 
     def list(self) -> list[RunGroup]:
         """Return this user's groups in the namespace, running or ended, whichever machine started them."""
-        return [*self._groups("")]
+        found = [*self._groups("")]
+        for kind in _STANDING:
+            with contextlib.suppress(ClusterForbidden):  # who may not list them has made none
+                found += [_standing_group(one, kind) for one in self._client().list(kind, self._selector("")).items]
+        return found
 
     def remove(self, group: RunGroup) -> None:
         """Delete the group's Jobs with all that they own, and wait until their pods are gone."""
         client = self._client()
-        for job in group.runs:
-            client.delete("Job", job)
+        for run in group.runs:
+            kind, name = _kind_of(run)
+            client.delete(kind, name)
+            if kind == "Deployment":
+                client.delete("Service", name)
         deadline = time.monotonic() + _GONE_S
         for job in group.runs:
             while _is_there(client, job):
@@ -230,6 +285,12 @@ class KubernetesRunner:
 
     def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
         """Yield what the program of a Job has written and writes, to its end."""
+        kind, name = _kind_of(run)
+        if kind != "Job":
+            raise OptionError(
+                f"{run} is no single run",
+                hint=f"kubectl logs --selector app.kubernetes.io/instance={name} shows its pods",
+            )
         yield from stream_job(self._client(), run, cancel, log=True)
 
     def connected(self) -> ClusterClient:
@@ -255,9 +316,11 @@ class KubernetesRunner:
         client = self._client()
         return f"run {job} in {client.namespace} of {client.context}"
 
+    def _selector(self, more: str) -> str:
+        return f"{MANAGED}=buildr,{OWNER}={owner_of(self._owner_name())}" + (f",{more}" if more else "")
+
     def _groups(self, more: str) -> tuple[RunGroup, ...]:
-        selector = f"{MANAGED}=buildr,{OWNER}={owner_of(self._owner_name())}" + (f",{more}" if more else "")
-        return tuple(_group(job) for job in self._client().list("Job", selector).items)
+        return tuple(_group(job) for job in self._client().list("Job", self._selector(more)).items)
 
     def _end_of(self, job: str, followed: Followed) -> Generator[Event, None, int]:
         """Return the program's exit status; say why it was killed. Raises RunError where it has none."""
@@ -309,8 +372,43 @@ def _group(job: JsonObject) -> RunGroup:
     )  # fmt: skip
 
 
-def _is_there(client: ClusterClient, job: str) -> bool:
+def _standing_group(found: JsonObject, kind: Kind) -> RunGroup:
+    group = _group(found)
+    return replace(group, runs=(f"{kind}/{group.runs[0]}",), state="running")
+
+
+def _kind_of(run: str) -> tuple[Kind, str]:
+    """Return kind and name of what a group calls a run: a Job by its name alone, all else as ``KIND/NAME``."""
+    kind, slash, name = run.partition("/")
+    return (cast("Kind", kind), name) if slash else ("Job", run)
+
+
+def _refuse_others(client: ClusterClient, kind: Kind, name: str, owner: str) -> bool:
+    """Return whether there is one of this user's under the name; raise RunError where it is somebody else's."""
+    try:
+        labels = client.get(kind, name)["metadata"].get("labels") or {}
+    except ClusterNotFound:
+        return False
+    if labels.get(MANAGED) != "buildr" or labels.get(OWNER) != owner:
+        raise RunError(
+            f"{kind} {name!r} in {client.namespace} of {client.context} is somebody else's",
+            hint="give the image another name, or take another namespace: --on kubernetes=CONTEXT/NAMESPACE",
+        )
+    return True
+
+
+def _address(spec: RunSpec, name: str, client: ClusterClient) -> str:
+    assert spec.standing is not None
+    if spec.standing.schedule:
+        zone = f" {spec.standing.timezone}" if spec.standing.timezone else ""
+        return f"{name} runs at {spec.standing.schedule}{zone} in {client.namespace} of {client.context}"
+    ports = ", ".join(f"{name}.{client.namespace}.svc:{port.host or port.container}" for port in spec.ports)
+    return f"{spec.standing.replicas} replicas are ready at {ports}"
+
+
+def _is_there(client: ClusterClient, run: str) -> bool:
+    kind, name = _kind_of(run)
     with contextlib.suppress(ClusterNotFound):
-        client.get("Job", job)
+        client.get(kind, name)
         return True
-    return bool(client.list("Pod", selector_of(job)).items)
+    return kind == "Job" and bool(client.list("Pod", selector_of(name)).items)

@@ -122,6 +122,8 @@ def _cannot_start(why: str, message: str) -> tuple[str, str]:
             text,
             "look whether the nodes reach that registry by that name; --registry-alias OUTSIDE=INSIDE gives another",
         )
+    if why == "CrashLoopBackOff":
+        return text, "see what it prints: --run without --on runs it here"
     if "non-root" in message or "runAsNonRoot" in message:
         return text, "give the image a numeric USER that is not 0"
     return text, "buildr doctor --on kubernetes says what is missing here"

@@ -31,12 +31,14 @@ def read_template(path: Path) -> JsonObject:
 
 
 def merge_template(job: JsonObject, template: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
-    """Return the Job with the template's fields where it has none of its own, and a sentence for each conflict.
+    """Return the Job, CronJob or Deployment with the template's fields where it has none of its own.
 
-    The template's container ``program``, or its only one, is the run's; its other containers run beside it.
+    Beside it there is a sentence for each conflict. The template's container ``program``, or its only one, is the
+    run's; its other containers run beside it.
     """
     merged = copy.deepcopy(job)
-    pod = merged["spec"]["template"]
+    inner = merged["spec"]["jobTemplate"] if job["kind"] == "CronJob" else merged
+    pod = inner["spec"]["template"]
     conflicts: list[str] = []
     about = template.get("metadata") or {}
     for part in ("labels", "annotations"):

@@ -38,6 +38,13 @@ class Runner(Protocol):
         """
         ...
 
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Leave what ``spec.standing`` says in the backend, or change what is there, and return it once it is ready.
+
+        Raises OptionError where the backend keeps nothing of the kind.
+        """
+        ...
+
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the end of each run of the group and return how they ended; they and their files stay.
 

@@ -125,8 +125,10 @@ class FakeCluster:
                 made = copy.deepcopy(self.objects[key])
                 if kind == "Job" and made["spec"]["template"] != manifest["spec"]["template"]:
                     raise ClusterRefused("spec.template: field is immutable")
-                made["spec"] = copy.deepcopy(manifest.get("spec"))
+                made |= {part: copy.deepcopy(manifest[part]) for part in ("spec", "data") if part in manifest}
             self._put("MODIFIED" if key in self.objects else "ADDED", made)
+            if kind == "Deployment":
+                self._roll_out(made)
         self._reconcile(about["name"])
         return copy.deepcopy(self.objects[key])
 
@@ -311,6 +313,25 @@ class FakeCluster:
             pod["status"] = {"phase": "Pending"}
             self._put("ADDED", pod)
         threading.Thread(target=self._run, args=(name, f"{name}-0"), daemon=True).start()
+
+    def _roll_out(self, found: JsonObject) -> None:
+        """Have all replicas ready at once, or a pod that cannot pull its image."""
+        name, template = found["metadata"]["name"], found["spec"]["template"]
+        image = template["spec"]["containers"][0]["image"]
+        wanted = found["spec"]["replicas"]
+        made = copy.deepcopy(found)
+        if image in self.images or not wanted:
+            made["status"] = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), wanted)
+            made["status"]["observedGeneration"] = 1
+        else:
+            state = {"waiting": {"reason": "ImagePullBackOff", "message": f"{image}: not found"}}
+            owner = {"kind": "Deployment", "name": name, "uid": found["metadata"]["uid"]}
+            about = {"name": f"{name}-x", "uid": f"uid-{next(self._numbers)}", "ownerReferences": [owner]}
+            about["labels"] = template["metadata"]["labels"]
+            status = {"phase": "Pending", "containerStatuses": [{"name": "program", "state": state}]}
+            pod = {"kind": "Pod", "metadata": about, "spec": template["spec"], "status": status}
+            self._put("ADDED", pod)
+        self._put("MODIFIED", made)
 
     def _status(self, pod: str, **changes: Any) -> bool:
         with self._moved:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.errors import Cancelled, RunLost
+from buildr_jupyter.errors import Cancelled, OptionError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.in_image import parameters, returns
@@ -59,6 +59,10 @@ class FakeRunner:
             self.backend.most = max(self.backend.most, len(self.backend.groups))
         yield RunOutput("stdout", "")
         return group
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        raise OptionError("it keeps nothing")
+        yield
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         if cancel.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from buildr_jupyter.errors import ClusterForbidden, OptionError, RunError, RunLo
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.events.streams import drain
-from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, Mount, RunSpec
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, Mount, PortBinding, RunSpec, Standing
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
 from buildr_jupyter.runner.selection import select
 from tests.fakes.cluster import FakeCluster, FakeImage, until
@@ -237,3 +238,61 @@ def test_it_is_chosen_by_name() -> None:
     assert isinstance(select("metaparticle"), KubernetesRunner)
     with pytest.raises(OptionError, match="names no cluster"):
         select("kubernetes=a/B_C")
+
+
+# -- what stays
+
+
+def standing(subject: Subject, **more: object) -> RunSpec:
+    return subject.spec("", name="buildr-web", ports=(PortBinding(80), PortBinding(90, 91)), **more)
+
+
+def test_a_service_is_ready_when_it_is_told(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    spec = standing(subject, standing=Standing(replicas=2), environment=(("TOKEN", "sesame"),))
+    events, group = collected(runner.deploy(spec, CancelToken()))
+    assert [event.title for event in events if isinstance(event, StepUpdate)][-1] == (
+        "2 replicas are ready at buildr-web.default.svc:80, buildr-web.default.svc:91"
+    )
+    deployment, service = cluster.get("Deployment", "buildr-web"), cluster.get("Service", "buildr-web")
+    assert (deployment["spec"]["replicas"], service["spec"]["type"]) == (2, "ClusterIP")
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert "sesame" not in json.dumps(deployment)
+    assert cluster.get("Secret", "buildr-web")["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
+    drain(runner.deploy(replace(spec, standing=Standing(replicas=3, public=True)), CancelToken()))
+    assert cluster.get("Deployment", "buildr-web")["spec"]["replicas"] == 3
+    assert cluster.get("Service", "buildr-web")["spec"]["type"] == "LoadBalancer"
+    assert subject.make().list() == [group]
+    runner.remove(group)
+    assert not cluster.objects
+
+
+def test_a_schedule(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    spec = standing(
+        subject, standing=Standing(schedule="0 6 * * *", timezone="Europe/Berlin"), environment=(("A", "1"),)
+    )
+    group = drain(runner.deploy(spec, CancelToken()))
+    made = cluster.get("CronJob", "buildr-web")["spec"]
+    assert (made["schedule"], made["timeZone"], made["suspend"]) == ("0 6 * * *", "Europe/Berlin", False)
+    (program,) = made["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert program["name"] == "program"
+    assert [one.runs for one in runner.list()] == [("CronJob/buildr-web",)]
+    with pytest.raises(OptionError, match="no single run"):
+        drain(runner.read_log("CronJob/buildr-web", CancelToken()))
+    runner.remove(group)
+    assert not cluster.objects
+
+
+def test_a_service_that_does_not_begin_leaves_nothing(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.images.clear()
+    with pytest.raises(RunError, match=r"does not become ready: ImagePullBackOff"):
+        drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
+    assert not cluster.objects
+
+
+def test_a_service_of_somebody_else_is_left_alone(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "buildr-web"}, "spec": {}})
+    with pytest.raises(RunError, match="Service 'buildr-web' .* is somebody else's"):
+        drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
+    assert list(cluster.objects) == [("Service", "buildr-web")]
