@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from buildr_jupyter.notebook import outputs
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.kernel_history import KernelHistory
 
@@ -18,13 +17,6 @@ def shell() -> Iterator[InteractiveShell]:
     made.history_manager.enabled = False
     yield made
     made.history_manager.end_session()
-
-
-def test_what_was_displayed_is_a_text_or_a_picture() -> None:
-    assert outputs.is_text({"text/plain": "1", "text/html": "<b>1</b>"})
-    assert not outputs.is_text({"text/plain": "<Figure>", "image/png": "…"})
-    assert not outputs.is_text({"text/plain": "HBox()", "application/vnd.jupyter.widget-view+json": {}})
-    assert not outputs.is_text({"text/html": "<b>1</b>"})
 
 
 def test_what_did_not_change_is_shared(shell: InteractiveShell) -> None:
