@@ -22,6 +22,7 @@ from buildr_jupyter.export.observed_use import last_seen, loaded_modules, observ
 from buildr_jupyter.export.parameters import reader_file, writer_file
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
+from buildr_jupyter.export.shown_values import Shown, asks_for_shown, name_values
 from buildr_jupyter.export.value_capture import Carried, asks_kernel
 from buildr_jupyter.model.interface import Candidate, Interface, Return
 from buildr_jupyter.model.plan import FileEntry, ImportUse, NameNote
@@ -125,6 +126,7 @@ class Making(Carried):
         )
         text, origins = join(preamble, blocks, mark)
         self._stale(others)
+        self._absent()
         self.warnings += observed_warnings(self, sliced)
         return Program(
             text,
@@ -146,6 +148,7 @@ class Making(Carried):
 
     def _statements(self) -> list[Statement]:
         statements: list[Statement] = []
+        rewritten = self._shown_values()
         for number, run in enumerate(self.runs):
             if run.transformed is None:
                 if number == self.last:
@@ -170,8 +173,8 @@ class Making(Carried):
                         "the program imports, as they are in the kernel"
                     )
                 )
-            self.sources[number] = translated.source
-            body = self.bodies[number] = parsed(translated.source).body
+            source = self.sources[number] = rewritten.get(number, translated.source)
+            body = self.bodies[number] = parsed(source).body
             if number != self.last and run.status == "error" and run.failed_line:
                 failed_line = run.failed_line
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
@@ -187,6 +190,21 @@ class Making(Carried):
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
+
+    def _shown_values(self) -> dict[int, str]:
+        """Return the sources of runs in which a name takes the place of IPython's for a value that a cell showed."""
+        if not any(asks_for_shown(run.transformed or "") for run in self.runs):
+            return {}
+        shown: list[Shown] = []
+        numbers: list[int] = []
+        for number, run in enumerate(self.runs):
+            if run.transformed is not None:
+                source = translate(run.transformed, transform, chosen=number == self.last).source
+                shown.append(Shown(source, run.count or number + 1, ended=run.status != "error"))
+                numbers.append(number)
+        gave = None if self.namespace is None else self.namespace.get("_oh", {})
+        renamed = name_values(shown, gave if isinstance(gave, dict) else None)
+        return {numbers[place]: source for place, source in renamed.items()}
 
     def _reading_returns(self) -> Iterator[Statement]:
         """Yield a statement that reads, after the cell, what the run gives back: so the slice holds what makes it."""
@@ -319,6 +337,21 @@ class Making(Carried):
                         f"{self.title(number)} was {stale} since it ran", "the program is what ran; run it again"
                     )
                 )
+
+    def _absent(self) -> None:
+        """Say which runs are taken to have failed because a module is not there."""
+        runs: dict[str, list[int]] = {}
+        for number, module in sorted(self.flow.missed.items()):
+            runs.setdefault(module, []).append(number)
+        for module, numbers in runs.items():
+            more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+            self.warnings.append(
+                BuildWarning(
+                    f"{self.title(numbers[0])}{more}: module {module} is not installed, so its import is taken to have "
+                    "failed, and the rest of the cell not to have run",
+                    hint="install it, or save the notebook with its outputs",
+                )
+            )
 
     # -- files and imports
 

@@ -75,6 +75,7 @@ class Layout:
         self.namespace = namespace
         self.warnings: list[BuildWarning] = []
         self.flow = Flow()
+        self.flow.absent = frozenset(options.absent)
         self.evidence = Evidence(self.flow)
         if folder is not None:
             self.flow.local_source = lambda module: read_module(folder, module)
