@@ -12,7 +12,6 @@
     │   ├── DialectError            IPython's dialect in code that must run without IPython
     │   ├── ValueRefused            a computed value that cannot be carried
     │   ├── RequirementError        a module or distribution that cannot be pinned
-    │   │   └── ModuleAbsent        a module that is not installed where the notebook ran
     │   └── FileRefused             a file that is missing, too large or out of bounds
     ├── ContextError                the context folder: in use, not ours, changed meanwhile
     ├── LeakError                   a credential would have left
@@ -61,7 +60,6 @@ __all__ = [
     "ImageRefError",
     "JournalError",
     "LeakError",
-    "ModuleAbsent",
     "NotebookError",
     "OptionError",
     "PublishError",
@@ -158,13 +156,8 @@ class ValueRefused(ExportError):
 class RequirementError(ExportError):
     """A module belongs to no distribution that the image could install."""
 
-
-class ModuleAbsent(RequirementError):
-    """A module that the program imports is not installed; ``module`` is its dotted name."""
-
-    def __init__(self, message: str, *, module: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.module = module
+    absent: str | None = None
+    """The dotted name of the module, where it is that it is not installed."""
 
 
 class FileRefused(ExportError):

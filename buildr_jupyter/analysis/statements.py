@@ -111,6 +111,10 @@ class Flow(Definitions):
         objs = base.objs
         if not objs and base.typ in ("str", "tuple", "range"):
             self.fail()
+        owner = target.value
+        while not objs and base.path is None and isinstance(owner, (ast.Attribute, ast.Subscript)):
+            owner = owner.value  # a part that by itself cannot change, as a dtype: what has it changes
+            objs = self.eval(owner).objs
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from buildr_jupyter.config.requirement_text import parse_requirement
 from buildr_jupyter.dependencies.environment import Distribution, Installed, Located
 from buildr_jupyter.dependencies.repack import local_wheel
-from buildr_jupyter.errors import ModuleAbsent, RequirementError
+from buildr_jupyter.errors import RequirementError
 from buildr_jupyter.model.plan import FileEntry, ImportUse, Requirement
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath
@@ -181,14 +181,15 @@ def _add_missing(work: _Work, use: ImportUse) -> None:
         text = f"{use.origin}: module {use.module} is not in {interpreter}; {known} is taken without a version"
         work.warnings.append(BuildWarning(text, hint="name the notebook's kernel with --kernel"))
     else:
-        raise ModuleAbsent(
+        error = RequirementError(
             f"{use.origin}: module {use.module!r} is not installed in {interpreter}",
-            module=use.module,
             hint=f"install it first: %pip install {known}"
             if known and not interpreter.stand_in
             else "install the distribution that has it, or name it with --requirement"
             + (", or name the notebook's kernel with --kernel" if interpreter.stand_in else ""),
         )
+        error.absent = use.module
+        raise error
 
 
 def _add_located(work: _Work, located: Located, use: ImportUse) -> None:

@@ -23,7 +23,7 @@ from buildr_jupyter.context.dockerfile import MARKER
 from buildr_jupyter.dependencies import index_config
 from buildr_jupyter.dependencies.environment import Installed, Interpreter
 from buildr_jupyter.dependencies.resolve import Requirements, analyze_imports, resolve, target_markers
-from buildr_jupyter.errors import ExportError, FileRefused, ModuleAbsent, OptionError
+from buildr_jupyter.errors import ExportError, FileRefused, OptionError, RequirementError
 from buildr_jupyter.export.environment_reads import needed_variables
 from buildr_jupyter.export.options import ExportOptions, Widening
 from buildr_jupyter.export.program import Program, export
@@ -188,22 +188,19 @@ def _program_with_pins(
     program may be complete. If it is not, the error tells of the module.
     """
     absent: list[str] = []
-    first: ModuleAbsent | None = None
+    first: ExportError | None = None
     while True:
         try:
             program, imports, entries, given = _program_of(source, options, widening, tuple(absent))
             imports, standin = _stand_in(imports)
             given += [(text, "--requirement") for text in options.requirements]
             return program, entries, resolve(imports, installed, markers=markers, given=given), standin
-        except ModuleAbsent as error:
+        except ExportError as error:
+            module = error.absent if isinstance(error, RequirementError) else None
+            if module is None or module in absent or isinstance(source, ScriptSource):
+                raise (first or error) from None
             first = first or error
-            if isinstance(source, ScriptSource) or error.module in absent:
-                raise first from None
-            absent.append(error.module)
-        except ExportError:
-            if first is not None:
-                raise first from None
-            raise
+            absent.append(module)
 
 
 def _missing_variables(program: Program | None, options: Options) -> list[BuildWarning]:

@@ -7,7 +7,7 @@ import pytest
 
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.dependencies.environment import Interpreter
-from buildr_jupyter.errors import FileRefused, ModuleAbsent, OptionError
+from buildr_jupyter.errors import FileRefused, OptionError, RequirementError
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, ScriptSource, assemble, default_name
 
@@ -107,7 +107,7 @@ def test_a_module_that_is_not_installed_made_its_cell_fail_where_nobody_knows(tm
     assert made.program is not None
     assert made.program.carried == 1
     assert "module nowhere_at_all is not installed" in made.warnings[0].text
-    with pytest.raises(ModuleAbsent, match="cell 1, line 1: module 'nowhere_at_all'"):
+    with pytest.raises(RequirementError, match="cell 1, line 1: module 'nowhere_at_all'"):
         make(source(tmp_path, "import numpy", "import nowhere_at_all\ny = nowhere_at_all.two()", "print(y)"))
-    with pytest.raises(ModuleAbsent, match="cell 0, line 1"):
+    with pytest.raises(RequirementError, match="cell 0, line 1"):
         make(source(tmp_path, "import nowhere_at_all\nprint(nowhere_at_all)"))
