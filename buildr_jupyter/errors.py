@@ -168,6 +168,9 @@ class ValueRefused(ExportError):
 class RequirementError(ExportError):
     """A module belongs to no distribution that the image could install."""
 
+    absent: str | None = None
+    """The dotted name of the module, where it is that it is not installed."""
+
 
 class FileRefused(ExportError):
     """A file is missing, too large, or lies where nothing may be taken from."""

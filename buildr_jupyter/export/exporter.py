@@ -87,6 +87,7 @@ def make_program(given: Given) -> Program:
     ]
     text, origins = _render(given, reading, sliced, imports, blocks, own=len(own), tree=tree)
     _warn_of_stale(given, others)
+    _warn_of_absent(given, reading)
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
     returns = given.options.returns
     return Program(
@@ -189,6 +190,20 @@ def _warn_of_stale(given: Given, others: Sequence[Statement]) -> None:
     for number in sorted({statement.run for statement in others}):
         if stale := given.runs[number].stale:
             given.warn(f"{given.title(number)} was {stale} since it ran", "the program is what ran; run it again")
+
+
+def _warn_of_absent(given: Given, reading: Reading) -> None:
+    """Say which runs are taken to have failed because a module is not there."""
+    runs: dict[str, list[int]] = {}
+    for number, module in sorted(reading.flow.missed.items()):
+        runs.setdefault(module, []).append(number)
+    for module, numbers in runs.items():
+        more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+        given.warn(
+            f"{given.title(numbers[0])}{more}: module {module} is not installed, so its import is taken to have "
+            "failed, and the rest of the cell not to have run",
+            "install it, or save the notebook with its outputs",
+        )
 
 
 def _notes(given: Given, sliced: Slice, values: Values, inputs: InputChoice) -> tuple[NameNote, ...]:
