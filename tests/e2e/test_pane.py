@@ -326,7 +326,8 @@ def test_opened_again_the_next_day_the_record_is_there_once(lab: Lab, base_image
         for index in (1, 2):
             cell = run_cell(page, index)
             pane_of(cell).get_by_text("exit code 0").wait_for(timeout=60_000)
-            cell.get_by_text("drawn in the container", exact=True).wait_for(timeout=10_000)
+            said = cell.get_by_text("drawn in the container", exact=True).locator("visible=true")
+            said.first.wait_for(timeout=60_000)  # under the cell, or in the log of a pane that no cell waits for
             cell.locator("img").wait_for(timeout=10_000)
             assert cell.locator("img").evaluate("node => node.naturalWidth") == 1
         save(page)

@@ -99,6 +99,7 @@ def render_record_text(view: dict[str, Any]) -> str:
     lines += [f"  {line}" for line in _run_lines(view["runs"])] if view.get("runs") else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
+    lines += view.get("output", [])
     return "\n".join(lines)
 
 
@@ -144,5 +145,7 @@ def render_record_html(view: dict[str, Any], mark: str = "") -> str:
         parts.append(f"<details><summary>{count}</summary>{block}</details>" if result else block)
     if error and error["tail"]:
         parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(error['tail']))}</pre>")
+    if any(view.get("output", [])):
+        parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(view['output']))}</pre>")
     classes = f"buildr-record {mark}".strip()
     return f'<div class="{html.escape(classes)}">{"".join(parts)}</div>'
