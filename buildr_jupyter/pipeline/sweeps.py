@@ -23,7 +23,7 @@ from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.journal.journal import Journal, data_folder
 from buildr_jupyter.model.interface import Interface, Said
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import Mount
+from buildr_jupyter.model.request import Mount, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline.job import BuildOrder
@@ -87,14 +87,22 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
 
     Files that it names are taken from ``folder``.
     """
+    fixed = {name: Said(text) for name, text in options.sets}
+    rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed else [])
     return make_grid(
         interface,
-        options.rows,
+        rows,
         options.maps,
         zipped=options.map_zip,
         limit=options.map_limit,
         folder=folder,
     )
+
+
+def with_inputs(spec: RunSpec, point: Point) -> RunSpec:
+    """Return how a container is run that is given these inputs."""
+    given = (reader.ALL, json.dumps(dict(point.given)))
+    return replace(spec, environment=(*spec.environment, given), mounts=(*spec.mounts, *point.mounts))
 
 
 def stream_sweep(
@@ -164,12 +172,7 @@ def _task(
 ) -> Task:
     content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
     spec = job.run_spec(content[0] if content else result.image, f"buildr-{key[:24]}")
-    spec = replace(
-        spec,
-        environment=(*spec.environment, (reader.ALL, json.dumps(dict(point.given)))),
-        mounts=(*spec.mounts, *point.mounts),
-        labels=((KEY_LABEL, key),),
-    )
+    spec = replace(with_inputs(spec, point), labels=((KEY_LABEL, key),))
     stored = {
         name: {"hmac": _hashed(folder, json.dumps(value))} if _SECRET.search(name) else value
         for name, value in point.inputs.items()
