@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildr_jupyter import __version__
+from buildr_jupyter.commands.completion import SHELLS, render_completion
 from buildr_jupyter.commands.failures import ClosedOutput, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import allowed_part
@@ -23,6 +24,7 @@ from buildr_jupyter.model.progress import BuildWarning
 
 if TYPE_CHECKING:
     from buildr_jupyter.dependencies.environment import Interpreter
+    from buildr_jupyter.events.event import RunOutput
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.notebook.cells import Notebook
     from buildr_jupyter.pipeline.job import Display, ExportRequest
@@ -36,6 +38,23 @@ examples:
   buildr build nb.ipynb --cell tag:train --run    one cell, and run it
   buildr build nb.ipynb --publish --repository ghcr.io/me --json
 """
+
+
+_RUN_EXAMPLES = """
+examples:
+  buildr run report                               its program, with its defaults
+  buildr run report -- --n 4                      another value of an input
+  buildr run report --port 8080 --collect '*.csv'
+"""
+_COMPLETION_EXAMPLES = """
+examples:
+  source <(buildr completion bash)
+  source <(buildr completion zsh)                 after compinit
+  buildr completion fish | source
+"""
+_RUN_OPTIONS = (
+    "builder", "run-env", "port", "mount", "collect", "no-collect", "memory", "cpus", "gpus", "quiet",
+)  # fmt: skip
 
 
 def make_parser() -> OptionParser:
@@ -66,6 +85,20 @@ def make_parser() -> OptionParser:
     build.add_argument("--json", action="store_true", help="one JSON line for each cell on standard output")
     add_options(build, name=False)
 
+    run = commands.add_parser(
+        "run", help="run an image and bring back the files that it makes", epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    run.add_argument("image")
+    run.add_argument("args", nargs="*", metavar="-- ARGS", help="what the program is given, behind --")
+    run.add_argument("--json", action="store_true", help="one JSON line; the program's output goes to standard error")
+    add_options(run, name=False, only=_RUN_OPTIONS)
+    push = commands.add_parser("push", help="push an image to the registry that its name says")
+    push.add_argument("image")
+    push.add_argument("--json", action="store_true")
+    remove = commands.add_parser("rm", help="remove images that buildr made, from the engine and the store")
+    remove.add_argument("images", nargs="+", metavar="IMAGE")
+    remove.add_argument("--json", action="store_true", help="one JSON line")
     images = commands.add_parser("images", help="list the images that buildr made")
     images.add_argument("--json", action="store_true", help="one JSON line for each image")
     inspect = commands.add_parser("inspect", help="say what is in an image")
@@ -113,6 +146,11 @@ def make_parser() -> OptionParser:
         "--older-than", type=_age, default=0.0, metavar="AGE", help="prune what was last written before: 12h, 7d, 2w"
     )
     cache.add_argument("--images", action="store_true", help="prune images, too: they may exist nowhere else")
+    completion = commands.add_parser(
+        "completion", help="print the script by which a shell completes this command", epilog=_COMPLETION_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    completion.add_argument("shell", choices=SHELLS)
     for name, text in (("enable", "have the magic in every notebook"), ("disable", "take that back")):
         switch = commands.add_parser(name, help=text)
         switch.add_argument("--json", action="store_true")
@@ -408,6 +446,63 @@ def _windows(job: ExportRequest, *, as_json: bool) -> list[Display]:
     return [QuietDisplay(output) if job.options.quiet else TextDisplay(sys.stderr.write, output=output)]
 
 
+def _run(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import run_image
+    from buildr_jupyter.errors import RunError
+    from buildr_jupyter.events.state import BuildState
+    from buildr_jupyter.ui import json_record, plain
+    from buildr_jupyter.ui.result import describe_files
+
+    options = make_options(_given(args), base_folder=Path.cwd())
+    output: Callable[[RunOutput], object] = (
+        (lambda event: sys.stderr.write(event.text)) if args.json else plain.write_output
+    )
+    display = plain.QuietDisplay(output) if options.quiet else plain.TextDisplay(sys.stderr.write, output=output)
+    state = BuildState()
+    variables = [
+        (name, os.environ.get(name, "") if value is None else value) for name, value in options.run_environment
+    ]
+    ended = run_image(args.image, args.args, options, variables, Path.cwd(), lambda event: display.draw(state, [event]))
+    if files := describe_files(ended):
+        sys.stderr.write(f"files: {files}\n")
+    if ended.exit_code:
+        raise RunError(
+            f"the container of {args.image} ended with status {ended.exit_code}",
+            hint="read its output above: it says why",
+            exit_code=ended.exit_code,
+            log_tail=ended.log_tail,
+        )
+    return _done(args, image=args.image, run=json_record.run_fields(ended))
+
+
+def _push(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import push_image
+    from buildr_jupyter.events.state import BuildState
+    from buildr_jupyter.ui.plain import TextDisplay
+
+    display, state = TextDisplay(sys.stderr.write), BuildState()
+    pushed = push_image(args.image, lambda event: display.draw(state, [event]))
+    if not args.json:
+        sys.stdout.write(f"{args.image} {pushed.digest or ''}".rstrip() + "\n")
+    return _done(args, image=args.image, digest=pushed.digest)
+
+
+def _rm(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import remove_image
+
+    removed = {}
+    for name in args.images:
+        removed[name] = remove_image(name)
+        if not args.json:
+            sys.stdout.write(f"removed {name} ({', '.join(removed[name])})\n")
+    return _done(args, removed=removed)
+
+
+def _completion(args: argparse.Namespace) -> int:
+    sys.stdout.write(render_completion(make_parser(), args.shell))
+    return 0
+
+
 def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import list_images, render_listed
 
@@ -429,6 +524,7 @@ def _inspect(args: argparse.Namespace) -> int:
 def _runs(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands import runs
     from buildr_jupyter.runner.values import returned_folder
+    from buildr_jupyter.ui.sanitize import clean_text
 
     if args.action not in ("list", "prune") and not args.key:
         raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
@@ -447,6 +543,9 @@ def _runs(args: argparse.Namespace) -> int:
         if not args.json:
             sys.stdout.write("".join(lines))
         return _done(args, action=args.action, lines=[line.rstrip("\n") for line in lines])
+    if args.action == "list" and not args.json:
+        sys.stdout.write(runs.render_rows(rows, time.time()))
+        return 0
     for row in rows:
         if args.json:
             sys.stdout.write(json.dumps(runs.to_json(row)) + "\n")
@@ -456,8 +555,8 @@ def _runs(args: argparse.Namespace) -> int:
             found = sorted(returned_folder(row.folder).glob("*")) if row.folder else []
             sys.stdout.write("".join(f"{path}\n" for path in found))
         else:
-            reason = f"\n    {row.reason}" if row.reason and args.action == "show" else ""
-            sys.stdout.write(runs.render_row(row) + reason + "\n")
+            reason = f"    {clean_text(row.reason)}\n" if row.reason else ""
+            sys.stdout.write(runs.render_rows([row], time.time()) + reason)
     return 0
 
 
@@ -579,6 +678,10 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "manifest": _manifest,
     "build": _build,
+    "run": _run,
+    "push": _push,
+    "rm": _rm,
+    "completion": _completion,
     "images": _images,
     "inspect": _inspect,
     "runs": _runs,

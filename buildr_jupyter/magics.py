@@ -289,9 +289,9 @@ class ContainerizeMagics(Magics, Configurable):
         return replace(sweep, again=again)
 
     def _show_runs(self) -> None:
-        from buildr_jupyter.commands.runs import list_runs, render_row
+        from buildr_jupyter.commands.runs import list_runs, render_rows
 
-        self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
+        self._write(render_rows(list_runs(50), time.time()))
 
     def _export(self, job: ExportRequest, out: Path) -> None:
         """Write the context folder, of the program that was proven, and say what ``buildr export`` says."""

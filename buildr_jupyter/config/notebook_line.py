@@ -133,6 +133,7 @@ RULES: Mapping[str, Rule] = {
     "recompute": _NO,
     "run_env": _NO,
     "mount": _NO,
+    "set": _NO,
     "collect": _NO,
     "no_collect": _NO,
     "memory": _NO,

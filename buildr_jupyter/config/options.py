@@ -36,6 +36,7 @@ from buildr_jupyter.config.parse import (
     parse_run_variable,
     parse_schedule,
     parse_secret,
+    parse_set,
     parse_size,
     parse_strings,
     parse_toleration,
@@ -166,6 +167,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
     Option(
+        "set",
+        "another value of an input for this run alone, by the same image; may be repeated",
+        "list",
+        metavar="NAME=VALUE",
+    ),
+    Option(
         "collect",
         "bring back only files that match: *.csv, plots/, /tmp/*; all that the program makes if none; may be repeated",
         "list",
@@ -261,6 +268,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "how it is built": ("builder", "no-cache", "pull", "cache-from", "cache-to", "secret", "ssh"),
     "running it": (
         "run",
+        "set",
         "run-env",
         "port",
         "mount",
@@ -330,12 +338,15 @@ class OptionParser(argparse.ArgumentParser):
         return hint
 
 
-def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
-    """Add every option to a parser; what is not given comes out as None, so that settings can fill it."""
+def add_options(parser: argparse.ArgumentParser, *, name: bool = True, only: Sequence[str] = ()) -> None:
+    """Add every option (or ``only`` these) to a parser; what is not given comes out as None: settings can fill it."""
     if name:
         parser.add_argument("image", nargs="?", metavar="NAME", help=OPTIONS[0].help)
     known = {option.name: option for option in OPTIONS}
-    for heading, names in GROUPS.items():
+    for heading, every in GROUPS.items():
+        names = [name for name in every if not only or name in only]
+        if not names:
+            continue
         group = parser.add_argument_group(heading)
         for option in map(known.__getitem__, names):
             flag, field_, says = f"--{option.name}", option.field, option.help
@@ -431,6 +442,7 @@ class Options:
     run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    sets: tuple[tuple[str, str], ...] = ()
     collect: Collection = field(default_factory=Collection)
     memory_bytes: int | None = None
     cpus: float | None = None
@@ -523,7 +535,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         include=parse_strings(get("include")),
         root=get("root"),
         exclude=parse_strings(get("exclude")),
-        params=_params(get("param"), maps),
+        params=_params(get("param"), (*maps, *(parse_set(text) for text in parse_strings(get("set"))))),
         returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
         trust_images=parse_strings(get("trust_image")),
         maps=maps,
@@ -539,6 +551,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
         mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        sets=_sets(get("set"), run=bool(get("run") or maps or get("map_from") or get("map_file"))),
         collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),
@@ -569,6 +582,13 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         quiet=bool(get("quiet")),
         fallback_local=bool(get("fallback_local")),
     )
+
+
+def _sets(said: Any, *, run: bool) -> tuple[tuple[str, str], ...]:
+    found = tuple(parse_set(text) for text in parse_strings(said))
+    if found and not run:
+        raise OptionError("--set gives a run its values, and nothing is run", hint="add --run")
+    return found
 
 
 def _collection(patterns: tuple[str, ...], *, nothing: bool) -> Collection:
@@ -612,7 +632,7 @@ def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement
 
 
 def _params(said: Iterable[object] | None, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
-    """Return the inputs that are asked for; what a map gives is one."""
+    """Return the inputs that are asked for; what a map or ``--set`` gives is one."""
     params = tuple(parse_param(text) for text in parse_strings(said))
     known = {name for name, _ in params}
     return (*params, *((name, None) for name in dict(maps) if name not in known))

@@ -32,6 +32,7 @@ __all__ = [
     "parse_run_variable",
     "parse_schedule",
     "parse_secret",
+    "parse_set",
     "parse_size",
     "parse_strings",
     "parse_toleration",
@@ -252,6 +253,14 @@ def parse_map(text: str) -> tuple[str, str]:
     if not equals or not name.isidentifier():
         raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="--map rate=0.1,0.01, or --map depth=2..6")
     return name, values
+
+
+def parse_set(text: str) -> tuple[str, str]:
+    """Return name and value of ``NAME=VALUE``; raises OptionError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise OptionError(f"--set: {text!r} is not NAME=VALUE", hint="--set n=4")
+    return name, value
 
 
 def parse_count(option: str, value: object, default: int, *, least: int = 0) -> int:

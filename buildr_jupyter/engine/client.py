@@ -63,6 +63,10 @@ class EngineClient(Protocol):
         """Return all about an image."""
         ...
 
+    def remove_image(self, image: str) -> object:
+        """Take a name of an image away; the last one takes the image with it."""
+        ...
+
     def get_image(self, image: str, chunk_size: int) -> Iterable[bytes]:
         """Return the image as a tar in pieces, as ``docker save`` writes it."""
         ...

@@ -36,15 +36,16 @@ class Build:
         work: Callable[[ExportRequest, CancelToken], Generator[Event, None, BuildResult]] = stream,
         after: Callable[[Build], object] | None = None,
         kept: bool = False,
+        state: BuildState | None = None,
     ) -> None:
         """``work`` is what is driven; ``after`` is called at its end, good or bad, in the thread that drove it.
 
-        ``kept``: what works goes on where this process leaves.
+        ``kept``: what works goes on where this process leaves. ``state`` is one that goes on, of an earlier build.
         """
         self.kept = kept
         self.job, self._displays, self._work, self._after = job, displays, work, after
         self.reference = str(job.refs[0])
-        self.state = BuildState()
+        self.state = state or BuildState()
         self.error: BaseException | None = None
         self._token = CancelToken()
         self._over = threading.Event()

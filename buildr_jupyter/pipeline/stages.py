@@ -23,6 +23,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
@@ -62,7 +63,7 @@ def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
     placement.check(job.order())
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
-        if job.options.sweeps:
+        if job.options.sweeps or job.options.sets:
             sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
@@ -403,6 +404,10 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
         name = f"buildr-{path.replace('/', '-')}"
         made = job.run_spec(result.image, name) if able.in_engine else placement.spec_for_cluster(job, result, name)
         spec = replace(made, output_dir=output)
+        if options.sets:
+            interface = Interface.from_label(result.interface) if result.interface else Interface()
+            (point,) = sweeps.check_grid(options, interface, job.folder)
+            spec = sweeps.with_inputs(spec, point)
         try:
             if job.shows_objects and able.in_engine:
                 run = frames.stream_unframed(make_runner().stream_run(frames.asking(spec), cancel))

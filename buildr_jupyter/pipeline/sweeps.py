@@ -90,14 +90,22 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
 
     Files that it names are taken from ``folder``.
     """
+    fixed = {name: Said(text) for name, text in options.sets}
+    rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed else [])
     return make_grid(
         interface,
-        options.rows,
+        rows,
         options.maps,
         zipped=options.map_zip,
         limit=options.map_limit,
         folder=folder,
     )
+
+
+def with_inputs(spec: RunSpec, point: Point) -> RunSpec:
+    """Return how a container is run that is given these inputs."""
+    given = (reader.ALL, json.dumps(dict(point.given)))
+    return replace(spec, environment=(*spec.environment, given), mounts=(*spec.mounts, *point.mounts))
 
 
 def stream_sweep(
@@ -179,12 +187,8 @@ def _task(
     *,
     reusable: bool,
 ) -> Task:
-    spec = replace(
-        spec,
-        environment=(*spec.environment, (reader.ALL, json.dumps(dict(point.given)))),
-        mounts=(*spec.mounts, *point.mounts),
-        labels=(*spec.labels, (KEY_LABEL, key)),
-    )
+    spec = with_inputs(spec, point)
+    spec = replace(spec, labels=(*spec.labels, (KEY_LABEL, key)))
     stored = {
         name: {"hmac": _hashed(folder, json.dumps(value))} if _SECRET.search(name) else value
         for name, value in point.inputs.items()

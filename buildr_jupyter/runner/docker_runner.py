@@ -521,8 +521,17 @@ def _open_ports(container: JsonObject, spec: RunSpec) -> tuple[PortBinding, ...]
 
 
 def _title(spec: RunSpec, ports: tuple[PortBinding, ...]) -> str:
-    shown = ", ".join(f"{port.address}:{port.host} -> {port.container}/{port.protocol}" for port in ports)
+    shown = ", ".join(f"{_address(port)} -> {port.container}/{port.protocol}" for port in ports)
     return f"run {spec.name} ({shown})" if shown else f"run {spec.name}"
+
+
+def _address(port: PortBinding) -> str:
+    """Return where a port is open, as an address that a browser opens where it may be of use there."""
+    if port.protocol != "tcp" or not port.host:
+        return f"{port.address}:{port.host}"
+    if port.address in ("0.0.0.0", "::"):  # noqa: S104 - open everywhere because the user said so
+        return f"http://localhost:{port.host} and all addresses"
+    return f"http://[{port.address}]:{port.host}" if ":" in port.address else f"http://{port.address}:{port.host}"
 
 
 def _folders(config: JsonObject, spec: RunSpec) -> Folders:
