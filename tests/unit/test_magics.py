@@ -150,7 +150,7 @@ def complete(shell: Any, text: str) -> set[str]:
 
 
 def test_options_and_values_complete(shell: Any) -> None:
-    assert complete(shell, "%%containerize app --pub") == {"--publish"}
+    assert complete(shell, "%%containerize app --publ") == {"--public", "--publish"}
     assert complete(shell, "%%containerize app --ui ") == {"auto", "widget", "text", "json"}
     assert "docker" in complete(shell, "%%containerize app --builder d")
     assert "--publish" not in complete(shell, "x = 1 --pub")
@@ -274,7 +274,7 @@ def test_runs_are_listed(shell: Any, capsys: pytest.CaptureFixture[str], tmp_pat
         run(shell, "%containerize --runs")
     finally:
         os.environ["BUILDR_DATA"] = before
-    assert capsys.readouterr().out.endswith("no runs yet\n")
+    assert capsys.readouterr().out.endswith("no runs yet: --map NAME=VALUES runs an image once for each\n")
 
 
 def test_an_alias_of_the_magic_exports_the_text_below_it(shell: Any, tmp_path: Path) -> None:
