@@ -73,7 +73,7 @@ _GONE_S, _LOOK_S = 60.0, 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
 _STANDING: tuple[Kind, ...] = ("Deployment", "CronJob")
-_SPEC = re.compile(r"kubernetes(?:=(?P<context>[^/]*)(?:/(?P<namespace>[a-z0-9-]+))?)?")
+_SPEC = re.compile(r"kubernetes(?:=(?P<context>.*?)(?:/(?P<namespace>[a-z0-9-]+))?)?")
 
 
 class KubernetesRunner:

@@ -15,7 +15,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.plan import ImagePlan
-from buildr_jupyter.model.request import ImageProgram
+from buildr_jupyter.model.request import ImageProgram, Standing
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver
@@ -196,8 +196,8 @@ def test_points_whose_pods_go_are_told_apart(tmp_path: Path, cluster: FakeCluste
         done = False
 
         def draw(self, state: BuildState, events: list[Event]) -> None:
-            running = [event for event in events if isinstance(event, RunUpdate) and event.phase == "running"]
-            if running and not self.done:
+            said = [event for event in events if isinstance(event, RunUpdate) and event.number == 0]
+            if not self.done and any(event.phase == "running" for event in said):
                 self.done = True
                 cluster.evict(next(name for name in cluster.pods() if name.endswith("-0")))
 
@@ -205,3 +205,19 @@ def test_points_whose_pods_go_are_told_apart(tmp_path: Path, cluster: FakeCluste
     result = driver.drive(grid_of(tmp_path, more), [Evictor()])
     assert [run.state for run in result.sweep or ()] == ["failed", "done", "done", "done"]
     assert "Evicted" in (result.sweep or ())[0].reason
+
+
+@pytest.mark.parametrize("executor", ["kubernetes", "metaparticle"])
+def test_the_executor_of_the_decorator(executor: str, tmp_path: Path, cluster: FakeCluster) -> None:
+    made = cell_job(tmp_path, Recorder(), "print('hello')", name="reg.example/app", publish=True, run=True)
+    result = driver.drive(replace(made, executor=executor), [])
+    assert result.run is not None
+    assert result.run.stdout_tail == "hello\n"
+
+
+def test_what_stays_is_left_in_the_cluster(tmp_path: Path, cluster: FakeCluster) -> None:
+    made = asked(tmp_path, "print('hello')", standing=Standing(schedule="@daily"))
+    assert driver.drive(made, []).run is None
+    assert list(cluster.objects) == [("CronJob", "buildr-app")]
+    with pytest.raises(OptionError, match="an engine keeps no service"):
+        check(replace(made, options=replace(made.options, on="docker")))
