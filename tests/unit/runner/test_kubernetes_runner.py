@@ -238,8 +238,8 @@ def test_it_is_chosen_by_name() -> None:
     assert isinstance(select("metaparticle"), KubernetesRunner)
     made = KubernetesRunner("kubernetes=arn:aws:eks/mine/team")
     assert (made._context, made._namespace) == ("arn:aws:eks/mine", "team")
-    with pytest.raises(OptionError, match="Unknown spec kubernets"):
-        select("kubernets=a")
+    with pytest.raises(OptionError, match="Unknown spec kubernetx"):
+        select("kubernetx=a")
 
 
 # -- what stays
