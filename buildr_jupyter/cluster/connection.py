@@ -74,6 +74,8 @@ def _from_files(files: str, context: str | None, namespace: str | None) -> KubeC
     except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(files, error) from error
     known = {str(one["name"]): one.get("context") or {} for one in contexts or ()}
+    if f"{context}/{namespace}" in known:  # the names of some clouds' contexts have a slash in them
+        context, namespace = f"{context}/{namespace}", None
     name = context or (str(current["name"]) if current else "")
     if name not in known:
         raise OptionError(

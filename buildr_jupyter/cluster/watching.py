@@ -38,16 +38,17 @@ def iter_changes(
             if not version:
                 listed = client.list(kind, selector)
                 last, version = clock(), listed.version
-                there = {_uid(one): one for one in listed.items}
+                there = {_uid(one): _name_of(one) for one in listed.items}
                 yield from (Change("DELETED", known.pop(uid)) for uid in [uid for uid in known if uid not in there])
                 known |= there
                 yield from (Change("ADDED", one) for one in listed.items)
+                del listed, there  # thousands of pods, each with its whole specification
             for change in client.watch(kind, selector, version, cancel):
                 last, pause = clock(), _PAUSE_S
                 version = str((change.object.get("metadata") or {}).get("resourceVersion") or version)
                 if change.type == "BOOKMARK":
                     continue
-                known[_uid(change.object)] = change.object
+                known[_uid(change.object)] = _name_of(change.object)
                 if change.type == "DELETED":
                     known.pop(_uid(change.object))
                 yield change
@@ -63,6 +64,12 @@ def iter_changes(
                 ) from None
             cancel.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def _name_of(found: JsonObject) -> JsonObject:
+    """Return of an object what tells which it was, once it is gone."""
+    about = found.get("metadata") or {}
+    return {"metadata": {key: about[key] for key in ("name", "uid", "labels") if key in about}}
 
 
 def _uid(found: JsonObject) -> str:

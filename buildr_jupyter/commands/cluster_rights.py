@@ -13,10 +13,11 @@ __all__ = ["NEEDED", "Right", "iter_rights"]
 NEEDED: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     ("Job", "", ("create", "get", "list", "patch", "delete")),
     ("Secret", "", ("create", "patch")),
+    ("ConfigMap", "", ("create", "get", "patch")),
     ("Pod", "", ("list", "watch")),
     ("Pod", "log", ("get",)),
 )
-"""What a run uses: kind, subresource, verbs. A Secret is needed by runs with variables only."""
+"""What runs use: kind, subresource, verbs. Secrets are for those with variables, and ConfigMaps for grids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import shutil
 import sys
 
 OUTPUT = "BUILDR_OUTPUT_DIR"
+INPUTS, INDEX, PARAMS = "BUILDR_GRID_INPUTS", "JOB_COMPLETION_INDEX", "BUILDR_PARAMS"
+"""Where the inputs of a grid's points are, a file for each; which point this is; what the program reads."""
 
 
 def moved(path, source, target):
@@ -28,6 +30,9 @@ def main(arguments):
     shutil.copytree(source, target, symlinks=True)
     os.environ[OUTPUT] = moved(os.environ.get(OUTPUT) or source + "/output", source, target)
     os.makedirs(os.environ[OUTPUT], exist_ok=True)
+    if INPUTS in os.environ:
+        with open(os.path.join(os.environ.pop(INPUTS), os.environ[INDEX]), encoding="utf-8") as stream:
+            os.environ[PARAMS] = stream.read()
     os.chdir(target)
     os.execvp(command[0], command)  # noqa: S606 - the image's own entrypoint
 

@@ -138,14 +138,16 @@ def _plain(path: str, source: Path) -> Entry:
 
 def _libraries(binaries: list[Path]) -> list[Path]:
     """Return the shared libraries that the binaries load, the loader among them, as their paths here; sorted."""
-    done = subprocess.run(
-        ["ldd", *map(str, binaries)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ.get("PATH", "")},
-    )
-    found = {Path(path) for path in _NEED.findall(done.stdout)}
+    told = ""
+    with contextlib.suppress(FileNotFoundError):  # an image without a shell has no ldd
+        told = subprocess.run(
+            ["ldd", *map(str, binaries)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ.get("PATH", "")},
+        ).stdout
+    found = {Path(path) for path in _NEED.findall(told)}
     libc = next((path for path in found if path.name.startswith("libc.so")), None)
     if libc is None:
         raise BuildRefused(

@@ -35,6 +35,7 @@ from buildr_jupyter.process.locks import private_folder, write_private
 from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.runner.grid import Point, content_digest, make_grid, read_rows, run_key
 from buildr_jupyter.runner.protocol import Runner
+from buildr_jupyter.runner.selection import select_grid
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
 
 __all__ = ["check_grid", "plain", "stream_sweep", "with_rows"]
@@ -147,7 +148,12 @@ def stream_sweep(
         fail_fast=job.options.fail_fast,
         again=job.options.again,
     )
-    ended = yield from sweep.stream(list(tasks.values()), len(points), cancel)
+    wanted = list(tasks.values())
+    grid = select_grid(job.runs_on) if wanted and all(task.spec.program for task in wanted) else None
+    if grid is None:
+        ended = yield from sweep.stream(wanted, len(points), cancel)
+    else:
+        ended = yield from sweep.stream_grid(grid, wanted, len(points), cancel)
     trusted = is_trusted(job, result.image_id)
     known = {run.key: _with_values(run, trusted, job.namespace) for run in ended}
     return replace(result, sweep=SweepResult(tuple(known[key] for key in keys), result.image))

@@ -7,7 +7,7 @@ import functools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from buildr_jupyter.cluster.client import ClusterClient
@@ -21,8 +21,9 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.job_manifest import PROGRAM
 from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_deleted, why_no_pod
 
-__all__ = ["Followed", "selector_of", "stream_job", "stream_ready"]
+__all__ = ["INDEX_LABEL", "Followed", "iter_grid", "selector_of", "stream_job", "stream_ready"]
 
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _LOOK_S = 1.0
 _NO_POD_S = 10.0
 """After so long without a pod it is asked why there is none."""
@@ -64,6 +65,16 @@ def stream_job(
     Raises Cancelled, RunError where it cannot begin, RunLost where Job or pod is gone, ClusterError.
     """
     return (yield from _Following(client, job, cancel, clock).stream(log=log))
+
+
+def iter_grid(
+    client: ClusterClient, job: str, points: int, cancel: CancelToken, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[BuildWarning | tuple[int, str, PodPhase]]:
+    """Yield (index, pod, phase) of the pods of an Indexed Job as they change, until all indexes have ended.
+
+    There is one watch, however many pods there are. Raises Cancelled, RunLost where the Job is gone, ClusterError.
+    """
+    return _Following(client, job, cancel, clock).indexes(points)
 
 
 def stream_ready(client: ClusterClient, name: str, cancel: CancelToken) -> Generator[Event, None, None]:
@@ -108,6 +119,64 @@ class _Following:
             undo()
             with contextlib.suppress(ExceptionGroup):
                 self._stop.set()
+
+    def indexes(self, points: int) -> Iterator[BuildWarning | tuple[int, str, PodPhase]]:
+        """See ``iter_grid``."""
+        undo = self._cancel.on_cancel(self._stop.set)
+        self._begin(self._watch)
+        over: set[int] = set()
+        told_reason, began = "", self._clock()
+        try:
+            while len(over) < points:
+                if self._cancel.is_set():
+                    raise Cancelled("the sweep was cancelled")
+                try:
+                    told = self._told.get(timeout=_LOOK_S)
+                except queue.Empty:
+                    if self._clock() - began > _NO_POD_S:
+                        yield from self._quiet(points, over)
+                        began = self._clock()
+                    continue
+                if isinstance(told, BaseException):
+                    raise told
+                assert isinstance(told, _Pod)
+                began = self._clock()
+                about = told.object["metadata"]
+                index = int((about.get("labels") or {}).get(INDEX_LABEL, -1))
+                if index < 0 or index in over:
+                    continue
+                phase = read_phase(told.object)
+                if told.type == "DELETED" and not phase.is_over:
+                    phase = PodPhase("failed", f"its pod was deleted: {why_deleted(told.object) or 'nobody says why'}")
+                elif phase.stuck:
+                    phase = PodPhase("failed", phase.reason, phase.hint)
+                if phase.is_over:
+                    over.add(index)
+                elif phase.reason and phase.reason != told_reason:
+                    told_reason = phase.reason
+                    yield BuildWarning(f"{self._job} waits: {phase.reason}", phase.hint)
+                yield index, str(about["name"]), phase
+        finally:
+            undo()
+            self._stop.set()
+
+    def _quiet(self, points: int, over: set[int]) -> Iterator[BuildWarning | tuple[int, str, PodPhase]]:
+        """Look at a Job of which nothing was heard for a while: it may be over, or have no pods."""
+        try:
+            job = self._client.get("Job", self._job)
+        except ClusterNotFound:
+            raise RunLost(f"{self._job} is gone, and nothing tells how its runs ended", hint="run it again") from None
+        for condition in (job.get("status") or {}).get("conditions") or ():
+            if condition.get("type") == "Failed" and condition.get("status") == "True":
+                reason = f"{condition.get('reason')}: {condition.get('message')}"[:500]
+                for index in sorted(set(range(points)) - over):
+                    over.add(index)
+                    yield index, "", PodPhase("failed", reason)
+                return
+        if not over and not self._client.list("Pod", selector_of(self._job)).items:
+            for event in self._without_pod(say=True):
+                if isinstance(event, BuildWarning):
+                    yield event
 
     def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
         pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""

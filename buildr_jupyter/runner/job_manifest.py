@@ -10,24 +10,31 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 
 from buildr_jupyter.errors import OptionError
+from buildr_jupyter.in_image.launch import INPUTS, PARAMS
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import ClusterPlacement, RunSpec
 
 __all__ = [
     "COLLECTOR",
+    "GRID",
     "GROUP",
     "KEPT_S",
     "MANAGED",
     "OWNER",
     "PROGRAM",
     "at_rest",
+    "common",
     "make_cron_job",
     "make_environment_secret",
+    "make_grid_job",
+    "make_input_secrets",
     "make_job",
+    "make_key_maps",
     "make_objects",
     "make_pull_secret",
     "make_service",
@@ -44,6 +51,10 @@ KEPT_S = 7 * 86400
 """How long a Job that ended is kept where nobody collects its outputs."""
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
+_INPUTS = "/buildr-inputs"
+GRID = "grid"
+"""Component of a Job whose indexes are the points of a grid."""
+_KEYS = 10_000
 _GRACE_S = 5
 _SECRET_BYTES = 1_000_000
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -109,6 +120,67 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
         "metadata": {"name": name, "labels": own, "annotations": notes},
         "spec": job,
     }
+
+
+def make_grid_job(specs: Sequence[RunSpec], name: str, *, owner: str, jobs: int) -> JsonObject:
+    """Return the suspended Indexed Job of the runs of a grid, which differ in their inputs alone.
+
+    An index that fails is no reason to stop the others, and is not tried again by the cluster. The inputs are in the
+    Secrets that ``make_input_secrets`` gives; the variables that all have are in the Secret of the Job's name.
+    """
+    job = make_job(common(specs[0]), name, owner=owner, suspended=True)
+    body = job["spec"]
+    body.pop("backoffLimit")
+    body |= {"completionMode": "Indexed", "completions": len(specs), "parallelism": jobs, "backoffLimitPerIndex": 0}
+    pod = body["template"]["spec"]
+    sources = [{"secret": {"name": f"{name}-inputs-{number}"}} for number in range(len(_pieces(specs)))]
+    pod["volumes"].append({"name": "inputs", "projected": {"sources": sources}})
+    program = pod["initContainers"][0]
+    program["volumeMounts"].append({"name": "inputs", "mountPath": _INPUTS, "readOnly": True})
+    program["env"] = [*program.get("env", ()), {"name": INPUTS, "value": _INPUTS}]
+    job["metadata"]["labels"] = {**job["metadata"]["labels"], "app.kubernetes.io/component": GRID}
+    return job
+
+
+def common(spec: RunSpec) -> RunSpec:
+    """Return a run of a grid without its inputs."""
+    return replace(spec, environment=tuple(one for one in spec.environment if one[0] != PARAMS))
+
+
+def make_input_secrets(specs: Sequence[RunSpec], name: str, job: JsonObject) -> tuple[JsonObject, ...]:
+    """Return the Secrets with the inputs of a grid's points, by index, each below 1 MiB."""
+    return tuple(
+        _secret(f"{name}-inputs-{number}", job, "Opaque", piece) for number, piece in enumerate(_pieces(specs))
+    )
+
+
+def make_key_maps(keys: Sequence[str], name: str, job: JsonObject) -> tuple[JsonObject, ...]:
+    """Return the ConfigMaps that say which run each index is, so that another process finds it again."""
+    found = []
+    for number, first in enumerate(range(0, len(keys), _KEYS)):
+        made = _secret(f"{name}-keys-{number}", job, "", {})
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": made["metadata"]}
+        found.append({**made, "data": {"keys": "\n".join(keys[first : first + _KEYS])}})
+    return tuple(found)
+
+
+def _pieces(specs: Sequence[RunSpec]) -> list[dict[str, str]]:
+    """Return the inputs of the points by index, in base64, in pieces that a Secret holds."""
+    pieces: list[dict[str, str]] = [{}]
+    size = 0
+    for index, spec in enumerate(specs):
+        text = base64.b64encode(dict(spec.environment).get(PARAMS, "{}").encode()).decode()
+        if len(text) > _SECRET_BYTES:
+            raise OptionError(
+                f"the inputs of point {index} have {len(text):,} bytes, and a Secret of a cluster holds 1 MiB",
+                hint="put what is large into a file that the image carries",
+            )
+        if size + len(text) > _SECRET_BYTES:
+            pieces.append({})
+            size = 0
+        pieces[-1][str(index)] = text
+        size += len(text) + len(str(index)) + 8
+    return pieces
 
 
 def make_cron_job(spec: RunSpec, name: str, *, owner: str) -> JsonObject:

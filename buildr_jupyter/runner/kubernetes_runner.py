@@ -6,7 +6,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -38,17 +38,22 @@ from buildr_jupyter.process.locks import this_user
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
 from buildr_jupyter.runner.collected import read_frame
-from buildr_jupyter.runner.following import Followed, selector_of, stream_job, stream_ready
+from buildr_jupyter.runner.following import INDEX_LABEL, Followed, iter_grid, selector_of, stream_job, stream_ready
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
+    GRID,
     GROUP,
     MANAGED,
     OWNER,
     PROGRAM,
     at_rest,
+    common,
     make_cron_job,
     make_environment_secret,
+    make_grid_job,
+    make_input_secrets,
     make_job,
+    make_key_maps,
     make_pull_secret,
     make_service,
     owner_of,
@@ -56,7 +61,9 @@ from buildr_jupyter.runner.job_manifest import (
     slug,
 )
 from buildr_jupyter.runner.pod_template import merge_template, read_template
+from buildr_jupyter.runner.protocol import PointEnd
 
+list_ = list  # a method is called list
 __all__ = ["COLLECTED_S", "KubernetesRunner"]
 
 COLLECTED_S = 3600
@@ -66,7 +73,7 @@ _GONE_S, _LOOK_S = 60.0, 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
 _STANDING: tuple[Kind, ...] = ("Deployment", "CronJob")
-_SPEC = re.compile(r"kubernetes(?:=(?P<context>[^/]*)(?:/(?P<namespace>[a-z0-9-]+))?)?")
+_SPEC = re.compile(r"kubernetes(?:=(?P<context>.*?)(?:/(?P<namespace>[a-z0-9-]+))?)?")
 
 
 class KubernetesRunner:
@@ -206,6 +213,87 @@ class KubernetesRunner:
         yield replace(step, title=_address(spec, name, client), status="done", finished_at=self._clock())
         return group
 
+    # -- grids
+
+    def start_grid(
+        self, specs: Sequence[RunSpec], keys: Sequence[str], jobs: int, cancel: CancelToken
+    ) -> Generator[Event, None, RunGroup]:
+        """Make one Indexed Job of all runs; see the protocol. Raises OptionError, ClusterError, Cancelled."""
+        if cancel.is_set():
+            raise Cancelled("the sweep was cancelled")
+        for spec in specs:
+            _check(spec)
+        first, client = specs[0], self._client()
+        name = f"{slug(first.name, 40)}-{secrets.token_hex(4)}"
+        job = make_grid_job(specs, name, owner=self._owner_name(), jobs=jobs)
+        if first.placement.pod_template is not None:
+            job, conflicts = merge_template(job, read_template(first.placement.pod_template))
+            yield from (BuildWarning(text) for text in conflicts)
+        try:
+            made = client.apply(job)
+            shared = common(first)
+            parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
+            if shared.environment:
+                parts.append(make_environment_secret(shared, name, made))
+            if first.placement.pull_secret == "login":  # noqa: S105 - no password
+                parts.append(_pull_secret(first, name, made))
+            for part in parts:
+                client.apply(part)
+            if not first.placement.queue:
+                client.patch("Job", name, {"spec": {"suspend": False}})
+        except BaseException:
+            with contextlib.suppress(ClusterError):
+                client.delete("Job", name)
+            raise
+        return RunGroup(first.name, (name,), dict(first.labels))
+
+    def list_grids(self) -> list_[tuple[RunGroup, tuple[str, ...]]]:
+        """Return this user's grids with the keys of their points; see the protocol."""
+        found = []
+        for group in self._groups(f"app.kubernetes.io/component={GRID}"):
+            (name,) = group.runs
+            keys: list_[str] = []
+            with contextlib.suppress(ClusterNotFound):
+                while True:
+                    keys += (
+                        self._client().get("ConfigMap", f"{name}-keys-{len(keys) // 10_000}")["data"]["keys"].split()
+                    )
+                    if len(keys) % 10_000:
+                        break
+            found.append((group, tuple(keys)))
+        return found
+
+    def follow_grid(self, group: RunGroup, points: int, cancel: CancelToken) -> Generator[Event | PointEnd, None, None]:
+        """Yield how far each point is; see the protocol. Raises Cancelled, RunLost, ClusterError."""
+        client, (job,) = self._client(), group.runs
+        for told in iter_grid(client, job, points, cancel):
+            if isinstance(told, BuildWarning):
+                yield told
+                continue
+            index, pod, phase = told
+            if not phase.is_over:
+                if phase.phase in ("running", "collecting"):
+                    yield PointEnd(index, "running" if phase.phase == "running" else "collecting")
+                continue
+            code = phase.exit_code
+            tail = read_tail(client, pod, PROGRAM, _TAIL_LINES, cancel) if pod and code != 0 else ()
+            if code is None:
+                yield PointEnd(index, "failed", RunResult(-1, log_tail=tail), phase.reason)
+                continue
+            if phase.out_of_memory:
+                yield BuildWarning(f"point {index} of {job} was killed: {phase.reason}", phase.hint)
+            reason = phase.reason or (f"the program ended with status {code}" if code else "")
+            yield PointEnd(
+                index, "failed" if code else "done", RunResult(code, duration_s=phase.seconds, log_tail=tail), reason
+            )
+
+    def collect_point(
+        self, group: RunGroup, index: int, into: Path, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write the output files of a point; see the protocol. Raises ReturnError, RunLost, ClusterError."""
+        (job,) = group.runs
+        return (yield from self._collect(f"{selector_of(job)},{INDEX_LABEL}={index}", f"{job} {index}", into, cancel))
+
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the ends of the group's Jobs; see the protocol. Raises RunLost, RunError, ClusterError."""
         results = []
@@ -221,8 +309,16 @@ class KubernetesRunner:
 
         The Job's time to live begins then.
         """
+        written = yield from self._collect(selector_of(run), run, into, cancel)
+        with contextlib.suppress(ClusterError):  # it may be gone, and its 7 days are no loss
+            self._client().patch("Job", run, {"spec": {"ttlSecondsAfterFinished": COLLECTED_S}})
+        return written
+
+    def _collect(
+        self, selector: str, run: str, into: Path, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[Path, ...]]:
         client = self._client()
-        pods = client.list("Pod", selector_of(run)).items
+        pods = client.list("Pod", selector).items
         if not pods:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])
@@ -249,10 +345,7 @@ class KubernetesRunner:
             )
         for other in frame.others:
             yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
-        written = yield from extract_outputs([frame.tar], into)
-        with contextlib.suppress(ClusterError):  # it may be gone, and its 7 days are no loss
-            client.patch("Job", run, {"spec": {"ttlSecondsAfterFinished": COLLECTED_S}})
-        return written
+        return (yield from extract_outputs([frame.tar], into))
 
     def stop(self, group: RunGroup) -> None:
         """Delete the group's Jobs, and wait until their pods have ended."""

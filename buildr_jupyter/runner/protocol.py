@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.events.event import Event
+from buildr_jupyter.events.event import Event, Phase
 from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 
-__all__ = ["Runner"]
+__all__ = ["GridRunner", "PointEnd", "Runner"]
+
+
+@dataclass(frozen=True, slots=True)
+class PointEnd:
+    """How far a point of a grid is, or how it ended."""
+
+    index: int
+    phase: Phase
+    """running, collecting, done (it ended with ``result.exit_code`` 0), failed or lost."""
+    result: RunResult | None = None
+    """None until it ended."""
+    reason: str = ""
+
+
+class GridRunner(Protocol):
+    """Runs all points of a grid as one group, which outlives this process."""
+
+    def start_grid(
+        self, specs: Sequence[RunSpec], keys: Sequence[str], jobs: int, cancel: CancelToken
+    ) -> Generator[Event, None, RunGroup]:
+        """Start the runs, ``jobs`` at a time; they differ in their inputs alone. Returns once they are accepted."""
+        ...
+
+    def list_grids(self) -> list[tuple[RunGroup, tuple[str, ...]]]:
+        """Return this user's grids that the backend has, each with the keys of its points by index."""
+        ...
+
+    def follow_grid(self, group: RunGroup, points: int, cancel: CancelToken) -> Generator[Event | PointEnd, None, None]:
+        """Yield how far each point is, until all have ended; raises Cancelled, ClusterError."""
+        ...
+
+    def collect_point(
+        self, group: RunGroup, index: int, into: Path, cancel: CancelToken
+    ) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write the output files of a point that ended with status 0 below ``into`` and return their paths, sorted."""
+        ...
+
+    def remove(self, group: RunGroup) -> None:
+        """Remove the group, running or not."""
+        ...
 
 
 class Runner(Protocol):

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from typing import cast
 
 from buildr_jupyter.errors import UnknownSpec
-from buildr_jupyter.runner.protocol import Runner
+from buildr_jupyter.runner.protocol import GridRunner, Runner
 
-__all__ = ["RUNNERS", "select"]
+__all__ = ["RUNNERS", "select", "select_grid"]
 
 RUNNERS = {
     "docker": "buildr_jupyter.runner.docker_runner:DockerRunner",
     "kubernetes": "buildr_jupyter.runner.kubernetes_runner:KubernetesRunner",
 }
 _SEED_NAMES = {"metaparticle": "kubernetes"}
+
+
+def select_grid(spec: str) -> GridRunner | None:
+    """Return a new runner that runs the points of a grid as one group, None where each is a run of its own."""
+    found = select(spec)
+    return None if found.capabilities().in_engine else cast("GridRunner", found)
 
 
 def select(spec: str) -> Runner:

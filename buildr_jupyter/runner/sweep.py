@@ -8,6 +8,7 @@ twice. Files are collected into a folder beside, checked, and then renamed: ther
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -41,13 +42,14 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import hold, private_folder
 from buildr_jupyter.runner.grid import Point
-from buildr_jupyter.runner.protocol import Runner
+from buildr_jupyter.runner.protocol import GridRunner, PointEnd, Runner
 from buildr_jupyter.runner.values import check_returned, outputs_of
 
 __all__ = ["KEY_LABEL", "Sweep", "Task"]
 
 KEY_LABEL = "io.buildr.run"
 """Label of a sweep's run: its key."""
+Collect = Callable[[Path, CancelToken], Generator[Event, None, tuple[Path, ...]]]
 _LOCK_LOOK_S = 0.1
 _QUEUED = 10_000
 _SHOWN_BYTES = 200
@@ -143,6 +145,114 @@ class Sweep:
             raise Cancelled("the sweep was cancelled; what was done stays done")
         return [results.get(task.number) or self._cancelled(task) for task in tasks]
 
+    # -- a grid as one group
+
+    def stream_grid(
+        self, runner: GridRunner, tasks: Sequence[Task], total: int, cancel: CancelToken
+    ) -> Generator[Event, None, list[RunResult]]:
+        """Do the tasks as one group of the backend, ``jobs`` at a time; returns and raises as ``stream`` does.
+
+        What an earlier process left there is followed. Two sweeps of the same cell at once follow the same group.
+        """
+        results: dict[int, RunResult] = {}
+        yield from (self._update(task, total, "waiting") for task in tasks)
+        for task in tasks:
+            if (kept := self._kept(task)) is not None:
+                results[task.number] = kept
+                said = self._update(task, total, "done", ended=True)
+                yield replace(said, reused=True, returned=_scalars(kept))
+        for attempt in range(1, self.retries + 2):
+            left = [task for task in tasks if not (known := results.get(task.number)) or known.state != "done"]
+            if cancel.is_set() or not left or (self.fail_fast and attempt > 1 and _failed(results)):
+                break
+            if attempt == 1:
+                for group, keys in runner.list_grids():
+                    at = {key: index for index, key in enumerate(keys)}
+                    mine = {at[task.key]: task for task in left if task.key in at}
+                    if mine and not _failed(results):
+                        yield from self._round(runner, group, len(keys), mine, attempt, total, results, cancel)
+                        left = [
+                            task for task in left if task.number not in results or results[task.number].state == "lost"
+                        ]
+            if left and not cancel.is_set() and not (self.fail_fast and _failed(results)):
+                specs = [_point_spec(task) for task in left]
+                group = yield from runner.start_grid(specs, [task.key for task in left], self.jobs, cancel)
+                points = dict(enumerate(left))
+                yield from self._round(runner, group, len(left), points, attempt, total, results, cancel)
+        for task in tasks:
+            known = results.get(task.number)
+            if known is None or known.state != "done":
+                ended = known or self._cancelled(task)
+                said = self._update(task, total, ended.state, ended=True, reason=ended.reason)
+                yield replace(said, log_tail=ended.log_tail)
+        if cancel.is_set():
+            raise Cancelled("the sweep was cancelled; what was done stays done")
+        return [results.get(task.number) or self._cancelled(task) for task in tasks]
+
+    def _round(
+        self,
+        runner: GridRunner,
+        group: RunGroup,
+        points: int,
+        tasks: Mapping[int, Task],
+        attempt: int,
+        total: int,
+        results: dict[int, RunResult],
+        cancel: CancelToken,
+    ) -> Generator[Event, None, None]:
+        """Follow one group to its end, collect what is done as it ends, and remove it; ``tasks`` are by index."""
+        rows = {index: self._begin(task, attempt, self.clock(), adopted=False) for index, task in tasks.items()}
+        began: dict[int, float] = {}
+        away = False
+        try:
+            for told in runner.follow_grid(group, points, cancel):
+                if not isinstance(told, PointEnd):
+                    yield told
+                    continue
+                task = tasks.get(told.index)
+                if task is None:
+                    continue
+                began.setdefault(told.index, self.clock())
+                if told.result is None:
+                    yield self._update(task, total, told.phase, began=began[told.index])
+                    continue
+                result = self._point(runner, group, task, told, cancel)
+                results[task.number] = result
+                self._end(rows.pop(told.index), result)
+                if result.state == "done":
+                    yield replace(self._update(task, total, "done", ended=True), returned=_scalars(result))
+                elif self.fail_fast:
+                    break
+        except (Cancelled, RunLost) as error:
+            lost = isinstance(error, RunLost)
+            for index in rows:
+                known = self._cancelled(tasks[index])
+                if lost:
+                    known = replace(known, state="lost", reason=str(error))
+                results[tasks[index].number] = known
+        except ClusterUnavailable:
+            away = True  # it may come back, and the runs may have gone on in it
+            raise
+        finally:
+            if not away:
+                for index, row in rows.items():
+                    self._end(row, results.get(tasks[index].number) or self._cancelled(tasks[index]))
+                runner.remove(group)
+
+    def _point(self, runner: GridRunner, group: RunGroup, task: Task, told: PointEnd, cancel: CancelToken) -> RunResult:
+        """Return the result of a point that ended, its files collected where it is done."""
+        assert told.result is not None
+        result = self._described(task, told.result)
+        if result.state != "done":
+            return replace(result, reason=told.reason or result.reason)
+        try:
+            collect = functools.partial(runner.collect_point, group, told.index)
+            return self._described(task, self._stored(task, told.result, collect, cancel))
+        except RunLost as error:
+            return replace(self._cancelled(task), state="lost", reason=str(error))
+        except (ReturnError, JournalError) as error:
+            return replace(self._cancelled(task), state="failed", reason=str(error))
+
     def _groups(self, runners: queue.SimpleQueue[Runner]) -> dict[str, RunGroup]:
         """Return what an earlier process left in the backend, by name."""
         with _borrowed(runners, self.runner) as runner:
@@ -228,13 +338,16 @@ class Sweep:
     def _collected(
         self, task: Task, ended: RunResult, runner: Runner, group: RunGroup, cancel: CancelToken
     ) -> RunResult:
+        return self._stored(task, ended, functools.partial(runner.collect, group.runs[0]), cancel)
+
+    def _stored(self, task: Task, ended: RunResult, collect: Collect, cancel: CancelToken) -> RunResult:
         """Copy the run's files beside their place, check them, and put them there by one rename."""
         place = place_of(self.folder, task.key)
         private_folder(place.parent)
         half = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
         try:
             half.mkdir(mode=0o700)
-            written = drain(runner.collect(group.runs[0], half, cancel))
+            written = drain(collect(half, cancel))
             if self.returns:
                 check_returned(half, self.returns, written)
             shutil.rmtree(place, ignore_errors=True)
@@ -347,6 +460,16 @@ class Sweep:
             if handle is not None:
                 path.unlink(missing_ok=True)
                 os.close(handle)
+
+
+def _failed(results: Mapping[int, RunResult]) -> bool:
+    return any(result.state == "failed" for result in results.values())
+
+
+def _point_spec(task: Task) -> RunSpec:
+    """Return how a task is run as a point of a grid: what is its own alone is not in the group's labels."""
+    labels = tuple(one for one in task.spec.labels if one[0] != KEY_LABEL)
+    return replace(task.spec, name="buildr-grid", labels=labels)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _JOB = {
     "backoffLimit", "ttlSecondsAfterFinished", "template", "suspend", "completions", "parallelism", "completionMode",
-    "activeDeadlineSeconds",
+    "activeDeadlineSeconds", "backoffLimitPerIndex",
 }  # fmt: skip
 _POD = {
     "restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds",
@@ -96,6 +97,7 @@ class FakeCluster:
         self._changes: list[tuple[int, str, str, JsonObject]] = []
         self._logs: dict[tuple[str, str], _Container] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun: set[str] = set()
         self._numbers = itertools.count(1)
         self._version = 0
         self._moved = threading.Condition()
@@ -300,19 +302,45 @@ class FakeCluster:
     def _reconcile(self, name: str) -> None:
         with self._moved:
             job = self.objects.get(("Job", name))
-            if (
-                job is None
-                or job["spec"].get("suspend")
-                or any(one == f"{name}-0" for kind, one in self.objects if kind == "Pod")
-            ):
+            if job is None or job["spec"].get("suspend") or name in self._begun:
                 return
-            pod: JsonObject = {"kind": "Pod", **copy.deepcopy(job["spec"]["template"])}
-            pod["metadata"] |= {"name": f"{name}-0", "uid": f"uid-{next(self._numbers)}"}
-            pod["metadata"]["labels"] = {**pod["metadata"].get("labels", {}), "batch.kubernetes.io/job-name": name}
-            pod["metadata"]["ownerReferences"] = [{"kind": "Job", "name": name, "uid": job["metadata"]["uid"]}]
-            pod["status"] = {"phase": "Pending"}
+            self._begun.add(name)
+        threading.Thread(target=self._control, args=(name,), daemon=True).start()
+
+    def _control(self, name: str) -> None:
+        """Make the pods of a Job, so many at a time as it says, and end it with the last of them."""
+        with self._moved:
+            job = copy.deepcopy(self.objects[("Job", name)])
+        spec = job["spec"]
+        indexes = range(spec.get("completions", 1)) if spec.get("completionMode") == "Indexed" else [None]
+
+        def one(index: int | None) -> int | None:
+            pod = self._make_pod(job, index)
+            return self._run(pod) if pod else None
+
+        with ThreadPoolExecutor(spec.get("parallelism", 1)) as pool:
+            codes = [*pool.map(one, indexes)]
+        with self._moved:
+            if ("Job", name) in self.objects and None not in codes:
+                found = copy.deepcopy(self.objects[("Job", name)])
+                found["status"] = {"conditions": [{"type": "Failed" if any(codes) else "Complete", "status": "True"}]}
+                self._put("MODIFIED", found)
+
+    def _make_pod(self, job: JsonObject, index: int | None) -> str | None:
+        name = job["metadata"]["name"]
+        pod: JsonObject = {"kind": "Pod", **copy.deepcopy(job["spec"]["template"])}
+        labels = {**pod["metadata"].get("labels", {}), "batch.kubernetes.io/job-name": name}
+        if index is not None:
+            labels["batch.kubernetes.io/job-completion-index"] = str(index)
+        owner = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
+        made = {"name": f"{name}-{index or 0}", "uid": f"uid-{next(self._numbers)}"}
+        pod["metadata"] |= {**made, "labels": labels, "ownerReferences": [owner]}
+        pod["status"] = {"phase": "Pending"}
+        with self._moved:
+            if ("Job", name) not in self.objects:
+                return None
             self._put("ADDED", pod)
-        threading.Thread(target=self._run, args=(name, f"{name}-0"), daemon=True).start()
+        return made["name"]
 
     def _roll_out(self, found: JsonObject) -> None:
         """Have all replicas ready at once, or a pod that cannot pull its image."""
@@ -342,8 +370,11 @@ class FakeCluster:
             self._put("MODIFIED", found)
             return True
 
-    def _run(self, job: str, pod: str) -> None:
+    def _run(self, pod: str) -> int | None:
+        """Run the containers of a pod; return its exit status, None where it does not end."""
         with self._moved:
+            if ("Pod", pod) not in self.objects:
+                return None
             spec = copy.deepcopy(self.objects[("Pod", pod)]["spec"])
         containers = [("initContainerStatuses", one) for one in spec.get("initContainers") or ()]
         containers += [("containerStatuses", one) for one in spec["containers"]]
@@ -353,40 +384,60 @@ class FakeCluster:
                 message = "0/1 nodes are available: 1 Insufficient memory."
                 condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
                 self._status(pod, conditions=[condition])
-                return
+                return None
         with self._moved:
+            if ("Pod", pod) not in self.objects:
+                return None
             self.objects[("Pod", pod)]["spec"]["nodeName"] = "node"
+        code: int | None = 0
         for kind, one in containers:
             if one["image"] not in self.images:
                 for why in ("ErrImagePull", "ImagePullBackOff"):
                     state = {"waiting": {"reason": why, "message": f'failed to pull "{one["image"]}": not found'}}
                     self._status(pod, **{kind: [{"name": one["name"], "state": state}]})
-                return
+                return None
             code = self._container(pod, kind, one)
             if code is None:
-                return
+                return None
             if code:
                 break
         self._status(pod, phase="Failed" if code else "Succeeded")
+        return code
+
+    def _inputs(self, pod: str) -> Path | None:
+        """Return a folder with what the pod's projected Secrets hold."""
         with self._moved:
-            if ("Job", job) in self.objects:
-                found = copy.deepcopy(self.objects[("Job", job)])
-                found["status"] = {"conditions": [{"type": "Failed" if code else "Complete", "status": "True"}]}
-                self._put("MODIFIED", found)
+            volumes = self.objects[("Pod", pod)]["spec"].get("volumes", []) if ("Pod", pod) in self.objects else []
+            secrets = [
+                source["secret"]["name"] for one in volumes for source in one.get("projected", {}).get("sources", [])
+            ]
+            data = {k: v for name in secrets for k, v in self.objects[("Secret", name)]["data"].items()}
+        if not data:
+            return None
+        folder = self.place / f"{pod}-inputs"
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, value in data.items():
+            (folder / key).write_bytes(base64.b64decode(value))
+        return folder
 
     def _container(self, pod: str, kind: str, one: JsonObject) -> int | None:
         """Run a container; return its exit status, None where it cannot begin or its pod went."""
         image, name = self.images[one["image"]], one["name"]
         work = self.place / pod
         work.mkdir(parents=True, exist_ok=True)
+        inputs = self._inputs(pod)
 
         def here(text: str) -> str:
-            for inside, outside in (("/buildr", work), (image.workdir, image.folder)):
+            for inside, outside in (("/buildr", work), ("/buildr-inputs", inputs), (image.workdir, image.folder)):
                 if outside is not None and (text == inside or text.startswith(f"{inside}/")):
                     return f"{outside}{text[len(inside) :]}"
             return text.replace("$$(", "$(")
 
         environment = dict(os.environ)
+        with self._moved:
+            labels = self.objects[("Pod", pod)]["metadata"]["labels"] if ("Pod", pod) in self.objects else {}
+        if (index := labels.get("batch.kubernetes.io/job-completion-index")) is not None:
+            environment["JOB_COMPLETION_INDEX"] = index
         for entry in one.get("env") or ():
             if "valueFrom" in entry:
                 source = entry["valueFrom"]["secretKeyRef"]

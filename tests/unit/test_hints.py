@@ -311,6 +311,52 @@ def try_11(world: World) -> None:
     world.options("--publish", *option(hint, "--repository")).check_publish()
 
 
+@trial("config.options", "say which: --on kubernetes")
+def try_where_it_stays(world: World) -> None:
+    hint = world.hint(lambda: world.options("--schedule", "@daily"))
+    assert world.options("--schedule", "@daily", *option(hint, "--on")).standing
+
+
+@trial("config.options", "add --port PORT")
+def try_a_port(world: World) -> None:
+    words = ("--on", "kubernetes", "--replicas", "2")
+    hint = world.hint(lambda: world.options(*words))
+    assert world.options(*words, *option(hint.replace("PORT", "80"), "--port")).standing
+
+
+@trial("config.options", "give --replicas N, or --schedule CRON")
+def try_one_that_stays(world: World) -> None:
+    words = ("--on", "kubernetes", "--port", "80")
+    hint = world.hint(lambda: world.options(*words, "--public"))
+    assert world.options(*words, "--public", *option(hint.replace("N,", "1"), "--replicas")).standing
+    assert world.options(*words, *option(hint.replace("CRON", "@daily"), "--schedule")).standing
+
+
+@trial("config.options", "it belongs to --schedule CRON")
+def try_a_time_zone(world: World) -> None:
+    words = ("--on", "kubernetes", "--timezone", "Europe/Berlin")
+    hint = world.hint(lambda: world.options(*words, "--replicas", "1", "--port", "80"))
+    assert world.options(*words, *option(hint.replace("CRON", "@daily"), "--schedule")).standing
+
+
+@trial("config.options", "leave --return and --map out")
+def try_nothing_back(world: World) -> None:
+    words = ["--on", "kubernetes", "--schedule", "@daily"]
+    for more in (["--return", "x"], ["--map", "n=1"]):
+        hint = world.hint(lambda more=more: world.options(*words, *more))  # type: ignore[misc]
+        assert more[0] in hint
+    assert world.options(*words).standing
+
+
+@trial("config.parse", "write five fields, minute hour day month weekday: --schedule")
+def try_a_schedule(world: World) -> None:
+    hint = world.hint(lambda: world.options("--on", "kubernetes", "--schedule", "at six"))
+    schedule = shlex.split(hint.partition(": ")[2])
+    found = world.options("--on", "kubernetes", *schedule).standing
+    assert found
+    assert found.schedule == "0 6 * * *"
+
+
 @trial("config.parse", "name an image: --base")
 def try_12(world: World) -> None:
     world.options(*option(world.hint(lambda: world.options("--base", "a b")), "--base"))

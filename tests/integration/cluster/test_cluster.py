@@ -104,25 +104,6 @@ def test_the_node_pulls_from_the_registries_of_the_tests(
     assert bare.ended("allowed")["type"] == "Complete"
 
 
-def test_the_api_server_comes_back_after_a_kill(bare: Bare, kubernetes_cluster: Cluster) -> None:
-    bare.batch.create_namespaced_job(bare.namespace, plain_job("before", "echo here"))
-    before = kubernetes_cluster.process("kube-apiserver")
-    kubernetes_cluster.kill("kube-apiserver")
-    bare.until(lambda: answers(bare))
-    assert kubernetes_cluster.process("kube-apiserver") != before
-    assert bare.ended("before")["type"] == "Complete"
-
-
-def answers(bare: Bare) -> bool:
-    """Tell whether the API server is up."""
-    import urllib3
-
-    try:
-        return bool(bare.core.list_namespace().items)
-    except (urllib3.exceptions.HTTPError, ApiException):
-        return False
-
-
 def test_a_restricted_namespace_refuses_a_pod_with_rights(administrator: client.ApiClient) -> None:
     with namespace(administrator, **{"pod-security.kubernetes.io/enforce": "restricted"}) as bare:
         pod = plain_job("x", "true")["spec"]["template"]["spec"]

@@ -39,7 +39,7 @@ line = "%%containerize {} --publish --on kubernetes --return total --memory 256m
 run("rows = [3, 4]")
 run(line.format("first") + "print('in the Job')\\ntotal = sum(rows)")
 print("VALUE", shell.user_ns["total"], flush=True)
-slow = "import time\\nfor n in range(30):\\n    print('line', n, flush=True)\\n    time.sleep(0.3)\\n"
+slow = "import time\\nfor n in range(24):\\n    print('line', n, flush=True)\\n    time.sleep(0.25)\\n"
 run(line.format("second") + slow + "total = total * 10")
 print("VALUE", shell.user_ns["total"], flush=True)
 """
@@ -147,7 +147,7 @@ def test_from_the_magic_to_the_value_and_again_while_the_api_server_is_killed(
     assert "in the Job" in text
     kubernetes_cluster.kill("kube-apiserver")
     text = until_said(hub, "VALUE 70")
-    assert [line for line in text.splitlines() if line.startswith("line ")] == [f"line {n}" for n in range(30)]
+    assert [line for line in text.splitlines() if line.startswith("line ")] == [f"line {n}" for n in range(24)]
     assert hub.until(lambda: phase(hub) in ("Succeeded", "Failed"))
     assert phase(hub) == "Succeeded"
     assert hub.list(hub.batch.list_namespaced_job) == []

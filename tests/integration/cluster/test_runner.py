@@ -175,7 +175,7 @@ def test_a_missing_right_is_named(
 def test_the_log_goes_on_after_the_api_server_was_killed(
     runner: KubernetesRunner, program_image: str, kubernetes_cluster: Cluster
 ) -> None:
-    code = "import time\nfor n in range(40):\n    print(n, flush=True)\n    time.sleep(0.25)\nraise SystemExit(5)"
+    code = "import time\nfor n in range(30):\n    print(n, flush=True)\n    time.sleep(0.2)\nraise SystemExit(5)"
     events: list[Event] = []
     stream = runner.stream_run(spec_of(program_image, code), CancelToken())
     killed = False
@@ -189,5 +189,5 @@ def test_the_log_goes_on_after_the_api_server_was_killed(
         if not killed and isinstance(event, RunOutput):
             killed = True
             kubernetes_cluster.kill("kube-apiserver")
-    assert text_of(events).split() == [str(n) for n in range(40)]
+    assert text_of(events).split() == [str(n) for n in range(30)]
     assert result.exit_code == 5

@@ -21,6 +21,7 @@ def write_config(path: Path, user: dict[str, object]) -> Path:
         "contexts": [
             {"name": "laptop", "context": {"cluster": "c", "user": "u", "namespace": "team"}},
             {"name": "other", "context": {"cluster": "c", "user": "u"}},
+            {"name": "arn:aws:eks/mine", "context": {"cluster": "c", "user": "u", "namespace": "n"}},
         ],
         "current-context": "laptop",
     }
@@ -35,13 +36,17 @@ def test_the_context_and_its_namespace(tmp_path: Path) -> None:
     found = connect("other", environ=environ)
     assert (found.context, found.namespace) == ("other", "default")
     assert connect("other", "mine", environ=environ).namespace == "mine"
+    found = connect("arn:aws:eks", "mine", environ=environ)
+    assert (found.context, found.namespace) == ("arn:aws:eks/mine", "n")
+    found = connect("arn:aws:eks/mine", "x", environ=environ)
+    assert (found.context, found.namespace) == ("arn:aws:eks/mine", "x")
 
 
 def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
     environ = {"KUBECONFIG": str(write_config(tmp_path / "config", {"token": "t"}))}
     with pytest.raises(OptionError, match="no such context") as caught:
         connect("laptob", environ=environ)
-    assert caught.value.hint == "write laptop if you meant that; contexts there: laptop, other"
+    assert caught.value.hint == "write laptop if you meant that; contexts there: arn:aws:eks/mine, laptop, other"
 
 
 def test_no_configuration(tmp_path: Path) -> None:

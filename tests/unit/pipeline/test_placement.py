@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 
 from buildr_jupyter.config.options import make_options
 from buildr_jupyter.dependencies.environment import Interpreter
-from buildr_jupyter.errors import OptionError, RunError
+from buildr_jupyter.errors import Cancelled, ClusterUnavailable, OptionError, RunError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, RunUpdate
+from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.plan import ImagePlan
-from buildr_jupyter.model.request import ImageProgram
+from buildr_jupyter.model.request import ImageProgram, Standing
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver
@@ -116,3 +120,106 @@ def test_a_grid_runs_in_the_cluster(tmp_path: Path, cluster: FakeCluster) -> Non
     assert not cluster.objects
     again = driver.drive(asked(tmp_path, text, **options), [])
     assert [run.reused for run in again.sweep or ()] == [True, True, False, True]
+
+
+GRID = "n = 1\ny = n * n\nopen({marks!r} + f'/{{n}}', 'a').write('x')\n{more}"
+
+
+def grid_of(folder: Path, more: str = "", **options: object) -> Job:
+    (folder / "marks").mkdir(exist_ok=True)
+    text = GRID.format(marks=str(folder / "marks"), more=more)
+    known = {"returns": ("y",), "params": (("n", None),), "maps": (("n", "1..4"),), "jobs": 2, **options}
+    return asked(folder, text, **known)
+
+
+def marks(folder: Path) -> dict[str, int]:
+    """Return how often the program ran for each input."""
+    return {path.name: len(path.read_text()) for path in sorted((folder / "marks").iterdir())}
+
+
+def test_a_grid_is_one_job_and_one_watch(tmp_path: Path, cluster: FakeCluster) -> None:
+    result = driver.drive(grid_of(tmp_path, run_environment=(("TOKEN", "t"),)), [])
+    assert [run.values["y"] for run in result.sweep or ()] == [1, 4, 9, 16]
+    assert cluster.requests.count("watch pods") == 1
+    assert cluster.requests.count("patch jobs") == 2  # made, and resumed
+    assert not cluster.objects
+    assert marks(tmp_path) == {"1": 1, "2": 1, "3": 1, "4": 1}
+
+
+def test_a_point_that_fails_is_tried_again_by_us(tmp_path: Path, cluster: FakeCluster) -> None:
+    marker = str(tmp_path / "once")
+    more = (
+        f"import os\nif n == 2 and not os.path.exists({marker!r}):\n    open({marker!r}, 'w')\n    raise SystemExit(5)"
+    )
+    result = driver.drive(grid_of(tmp_path, more, retries=1), [])
+    assert [run.state for run in result.sweep or ()] == ["done"] * 4
+    assert marks(tmp_path) == {"1": 1, "2": 2, "3": 1, "4": 1}
+
+
+def test_fail_fast_ends_the_job(tmp_path: Path, cluster: FakeCluster) -> None:
+    more = "import time\nif n == 1:\n    raise SystemExit(5)\ntime.sleep(600)"
+    result = driver.drive(grid_of(tmp_path, more, fail_fast=True), [])
+    assert [run.state for run in result.sweep or ()] == ["failed", "cancelled", "cancelled", "cancelled"]
+    assert not cluster.objects
+
+
+def test_a_grid_that_was_left_is_found_again(
+    tmp_path: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> Iterator[object]:
+        raise ClusterUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kubernetes_runner.KubernetesRunner, "follow_grid", away)
+        with pytest.raises(ClusterUnavailable):
+            driver.drive(grid_of(tmp_path), [])
+    assert [kind for kind, _ in cluster.objects].count("Job") == 1
+    result = driver.drive(grid_of(tmp_path, maps=(("n", "1..5"),)), [])
+    assert [run.values["y"] for run in result.sweep or ()] == [1, 4, 9, 16, 25]
+    assert marks(tmp_path) == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 1}
+    assert not cluster.objects
+
+
+def test_a_grid_that_is_cancelled_leaves_nothing(tmp_path: Path, cluster: FakeCluster) -> None:
+    cancel = CancelToken()
+
+    class Stopper(Watcher):
+        def draw(self, state: BuildState, events: list[Event]) -> None:
+            if any(isinstance(event, RunUpdate) and event.phase == "running" for event in events):
+                cancel.set()
+
+    with pytest.raises(Cancelled):
+        driver.drive(grid_of(tmp_path, "import time\ntime.sleep(600)"), [Stopper()], cancel=cancel)
+    assert not cluster.objects
+
+
+def test_points_whose_pods_go_are_told_apart(tmp_path: Path, cluster: FakeCluster) -> None:
+    class Evictor(Watcher):
+        done = False
+
+        def draw(self, state: BuildState, events: list[Event]) -> None:
+            said = [event for event in events if isinstance(event, RunUpdate) and event.number == 0]
+            if not self.done and any(event.phase == "running" for event in said):
+                self.done = True
+                cluster.evict(next(name for name in cluster.pods() if name.endswith("-0")))
+
+    more = "import time\nif n == 1:\n    time.sleep(600)"
+    result = driver.drive(grid_of(tmp_path, more), [Evictor()])
+    assert [run.state for run in result.sweep or ()] == ["failed", "done", "done", "done"]
+    assert "Evicted" in (result.sweep or ())[0].reason
+
+
+@pytest.mark.parametrize("executor", ["kubernetes", "metaparticle"])
+def test_the_executor_of_the_decorator(executor: str, tmp_path: Path, cluster: FakeCluster) -> None:
+    made = cell_job(tmp_path, Recorder(), "print('hello')", name="reg.example/app", publish=True, run=True)
+    result = driver.drive(replace(made, executor=executor), [])
+    assert result.run is not None
+    assert result.run.stdout_tail == "hello\n"
+
+
+def test_what_stays_is_left_in_the_cluster(tmp_path: Path, cluster: FakeCluster) -> None:
+    made = asked(tmp_path, "print('hello')", standing=Standing(schedule="@daily"))
+    assert driver.drive(made, []).run is None
+    assert list(cluster.objects) == [("CronJob", "buildr-app")]
+    with pytest.raises(OptionError, match="an engine keeps no service"):
+        check(replace(made, options=replace(made.options, on="docker")))

@@ -236,8 +236,10 @@ def test_a_long_name_with_an_underscore(subject: Subject, cluster: FakeCluster) 
 def test_it_is_chosen_by_name() -> None:
     assert isinstance(select("kubernetes=here/team-a"), KubernetesRunner)
     assert isinstance(select("metaparticle"), KubernetesRunner)
-    with pytest.raises(OptionError, match="names no cluster"):
-        select("kubernetes=a/B_C")
+    made = KubernetesRunner("kubernetes=arn:aws:eks/mine/team")
+    assert (made._context, made._namespace) == ("arn:aws:eks/mine", "team")
+    with pytest.raises(OptionError, match="Unknown spec kubernetx"):
+        select("kubernetx=a")
 
 
 # -- what stays
