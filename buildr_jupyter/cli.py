@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildr_jupyter import __version__
+from buildr_jupyter.commands.completion import SHELLS, render_completion
 from buildr_jupyter.commands.failures import ClosedOutput, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import allowed_part
@@ -23,6 +24,7 @@ from buildr_jupyter.model.progress import BuildWarning
 
 if TYPE_CHECKING:
     from buildr_jupyter.dependencies.environment import Interpreter
+    from buildr_jupyter.events.event import RunOutput
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.notebook.cells import Notebook
     from buildr_jupyter.pipeline.job import Display, ExportRequest
@@ -38,6 +40,23 @@ examples:
 """
 
 
+_RUN_EXAMPLES = """
+examples:
+  buildr run report                               its program, with its defaults
+  buildr run report -- --n 4                      another value of an input
+  buildr run report --port 8080 --collect '*.csv'
+"""
+_COMPLETION_EXAMPLES = """
+examples:
+  source <(buildr completion bash)
+  source <(buildr completion zsh)                 after compinit
+  buildr completion fish | source
+"""
+_RUN_OPTIONS = (
+    "builder", "run-env", "port", "mount", "collect", "no-collect", "memory", "cpus", "gpus", "quiet",
+)  # fmt: skip
+
+
 def make_parser() -> OptionParser:
     """Return the parser of the whole command."""
     parser = OptionParser(prog="buildr", description="From a notebook cell to a container image.")
@@ -51,6 +70,10 @@ def make_parser() -> OptionParser:
     export.add_argument("--explain", action="store_true", help="show each name, requirement and file with its reason")
     add_options(export, name=False)
 
+    manifest = commands.add_parser("manifest", help="print what --on kubernetes would apply, to be kept and applied")
+    _add_notebook(manifest)
+    add_options(manifest, name=False)
+
     build = commands.add_parser(
         "build", help="build the images of a notebook's cells, or a context folder", epilog=_BUILD_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,6 +85,20 @@ def make_parser() -> OptionParser:
     build.add_argument("--json", action="store_true", help="one JSON line for each cell on standard output")
     add_options(build, name=False)
 
+    run = commands.add_parser(
+        "run", help="run an image and bring back the files that it makes", epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    run.add_argument("image")
+    run.add_argument("args", nargs="*", metavar="-- ARGS", help="what the program is given, behind --")
+    run.add_argument("--json", action="store_true", help="one JSON line; the program's output goes to standard error")
+    add_options(run, name=False, only=_RUN_OPTIONS)
+    push = commands.add_parser("push", help="push an image to the registry that its name says")
+    push.add_argument("image")
+    push.add_argument("--json", action="store_true")
+    remove = commands.add_parser("rm", help="remove images that buildr made, from the engine and the store")
+    remove.add_argument("images", nargs="+", metavar="IMAGE")
+    remove.add_argument("--json", action="store_true", help="one JSON line")
     images = commands.add_parser("images", help="list the images that buildr made")
     images.add_argument("--json", action="store_true", help="one JSON line for each image")
     inspect = commands.add_parser("inspect", help="say what is in an image")
@@ -80,11 +117,15 @@ def make_parser() -> OptionParser:
         "action", nargs="?", choices=("list", "show", "logs", "values", "cancel", "prune"), default="list"
     )
     runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
+    runs.add_argument(
+        "--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="the runs that this cluster has, whoever started them"
+    )
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(
         "--older-than", type=_age, metavar="AGE", help="prune runs that ended before: BUILDR_RUNS_AGE, 30d if none"
     )
     doctor = commands.add_parser("doctor", help="say what is here, and what to do about what is not")
+    doctor.add_argument("--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="look at this cluster, too")
     doctor.add_argument("--json", action="store_true")
     login = commands.add_parser("login", help="log in to a registry; no docker is needed")
     login.add_argument("host")
@@ -105,6 +146,11 @@ def make_parser() -> OptionParser:
         "--older-than", type=_age, default=0.0, metavar="AGE", help="prune what was last written before: 12h, 7d, 2w"
     )
     cache.add_argument("--images", action="store_true", help="prune images, too: they may exist nowhere else")
+    completion = commands.add_parser(
+        "completion", help="print the script by which a shell completes this command", epilog=_COMPLETION_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    completion.add_argument("shell", choices=SHELLS)
     for name, text in (("enable", "have the magic in every notebook"), ("disable", "take that back")):
         switch = commands.add_parser(name, help=text)
         switch.add_argument("--json", action="store_true")
@@ -339,8 +385,17 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _manifest(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.manifest import render
+
+    jobs = _jobs(args)
+    sys.stdout.write("---\n".join(render(job) for job in jobs))
+    return 0
+
+
 def _build(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.commands.manifest import planned_job
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.pipeline.driver import drive
@@ -357,7 +412,8 @@ def _build(args: argparse.Namespace) -> int:
             if job.options.dry_run:
                 assembly = pipeline.prepare(job)
                 record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
-                sys.stdout.write(record if as_json else plan_report.render_explanation(assembly))
+                explained = plan_report.render_explanation(assembly) + planned_job(job.order(), assembly.plan)
+                sys.stdout.write(record if as_json else explained)
                 continue
             outcome: BuildResult | BuildrError | KeyboardInterrupt = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
@@ -390,6 +446,63 @@ def _windows(job: ExportRequest, *, as_json: bool) -> list[Display]:
     return [QuietDisplay(output) if job.options.quiet else TextDisplay(sys.stderr.write, output=output)]
 
 
+def _run(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import run_image
+    from buildr_jupyter.errors import RunError
+    from buildr_jupyter.events.state import BuildState
+    from buildr_jupyter.ui import json_record, plain
+    from buildr_jupyter.ui.result import describe_files
+
+    options = make_options(_given(args), base_folder=Path.cwd())
+    output: Callable[[RunOutput], object] = (
+        (lambda event: sys.stderr.write(event.text)) if args.json else plain.write_output
+    )
+    display = plain.QuietDisplay(output) if options.quiet else plain.TextDisplay(sys.stderr.write, output=output)
+    state = BuildState()
+    variables = [
+        (name, os.environ.get(name, "") if value is None else value) for name, value in options.run_environment
+    ]
+    ended = run_image(args.image, args.args, options, variables, Path.cwd(), lambda event: display.draw(state, [event]))
+    if files := describe_files(ended):
+        sys.stderr.write(f"files: {files}\n")
+    if ended.exit_code:
+        raise RunError(
+            f"the container of {args.image} ended with status {ended.exit_code}",
+            hint="read its output above: it says why",
+            exit_code=ended.exit_code,
+            log_tail=ended.log_tail,
+        )
+    return _done(args, image=args.image, run=json_record.run_fields(ended))
+
+
+def _push(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import push_image
+    from buildr_jupyter.events.state import BuildState
+    from buildr_jupyter.ui.plain import TextDisplay
+
+    display, state = TextDisplay(sys.stderr.write), BuildState()
+    pushed = push_image(args.image, lambda event: display.draw(state, [event]))
+    if not args.json:
+        sys.stdout.write(f"{args.image} {pushed.digest or ''}".rstrip() + "\n")
+    return _done(args, image=args.image, digest=pushed.digest)
+
+
+def _rm(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.actions import remove_image
+
+    removed = {}
+    for name in args.images:
+        removed[name] = remove_image(name)
+        if not args.json:
+            sys.stdout.write(f"removed {name} ({', '.join(removed[name])})\n")
+    return _done(args, removed=removed)
+
+
+def _completion(args: argparse.Namespace) -> int:
+    sys.stdout.write(render_completion(make_parser(), args.shell))
+    return 0
+
+
 def _images(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.images import list_images, render_listed
 
@@ -411,9 +524,12 @@ def _inspect(args: argparse.Namespace) -> int:
 def _runs(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands import runs
     from buildr_jupyter.runner.values import returned_folder
+    from buildr_jupyter.ui.sanitize import clean_text
 
     if args.action not in ("list", "prune") and not args.key:
         raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
+    if args.on and args.on != "docker":
+        return _cluster_runs(args)
     if args.action == "list":
         rows = runs.list_runs()
     elif args.action in ("show", "logs", "values"):
@@ -427,6 +543,9 @@ def _runs(args: argparse.Namespace) -> int:
         if not args.json:
             sys.stdout.write("".join(lines))
         return _done(args, action=args.action, lines=[line.rstrip("\n") for line in lines])
+    if args.action == "list" and not args.json:
+        sys.stdout.write(runs.render_rows(rows, time.time()))
+        return 0
     for row in rows:
         if args.json:
             sys.stdout.write(json.dumps(runs.to_json(row)) + "\n")
@@ -436,9 +555,34 @@ def _runs(args: argparse.Namespace) -> int:
             found = sorted(returned_folder(row.folder).glob("*")) if row.folder else []
             sys.stdout.write("".join(f"{path}\n" for path in found))
         else:
-            reason = f"\n    {row.reason}" if row.reason and args.action == "show" else ""
-            sys.stdout.write(runs.render_row(row) + reason + "\n")
+            reason = f"    {clean_text(row.reason)}\n" if row.reason else ""
+            sys.stdout.write(runs.render_rows([row], time.time()) + reason)
     return 0
+
+
+def _cluster_runs(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands import cluster_runs as runs
+    from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+
+    runner = KubernetesRunner(args.on, user=os.environ.get("JUPYTERHUB_USER"))
+    said: list[str] = []
+    if args.action in ("list", "show"):
+        groups = runner.list() if args.action == "list" else [runs.find(runner, args.key)]
+        lines = "".join(json.dumps(runs.to_json(group)) + "\n" for group in groups)
+        sys.stdout.write(lines if args.json else runs.render(groups, time.time()))
+        return 0
+    if args.action == "logs":
+        runs.show_log(runner, args.key, sys.stdout.write)
+        return 0
+    if args.action == "values":
+        said += [f"{path}\n" for path in runs.collect(runner, args.key, sys.stderr.write)]
+    elif args.action == "cancel":
+        runs.cancel(runner, args.key, said.append)
+    else:
+        runs.prune(runner, said.append, older_than_s=args.older_than or 0.0)
+    if not args.json:
+        sys.stdout.write("".join(said))
+    return _done(args, action=args.action, lines=[line.rstrip("\n") for line in said])
 
 
 def _rebase(args: argparse.Namespace) -> int:
@@ -465,7 +609,7 @@ def _done(args: argparse.Namespace, **facts: object) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.doctor import examine
 
-    report = examine(dict(os.environ))
+    report = examine(dict(os.environ), on=args.on)
     sys.stdout.write((json.dumps(report.to_json()) if args.json else report.render()) + "\n")
     return 0 if report.can_build else 1
 
@@ -532,7 +676,12 @@ def _disable(args: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
+    "manifest": _manifest,
     "build": _build,
+    "run": _run,
+    "push": _push,
+    "rm": _rm,
+    "completion": _completion,
     "images": _images,
     "inspect": _inspect,
     "runs": _runs,

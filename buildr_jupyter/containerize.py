@@ -72,9 +72,7 @@ class Containerize:
         runner.select(self.runtime.executor)
         for name in ("replicas", "shardSpec", "jobSpec"):
             if getattr(self.runtime, name):
-                logger.warning(
-                    "runtime: %s waits for a cluster; executor %r runs one container", name, self.runtime.executor
-                )
+                logger.warning("runtime: %s has no effect: executor %r runs one container", name, self.runtime.executor)
         if not self.package.name and not self.package.repository:
             raise OptionError("package: neither name nor repository is given", hint="add 'name': 'myapp'")
         self._options = make_options(package_values(self.package, self.runtime), base_folder=Path.cwd())
@@ -110,7 +108,7 @@ class Containerize:
         from buildr_jupyter.pipeline.job import ExportRequest
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
-        if self.runtime.executor == "docker":
+        if runner.select(self.runtime.executor).capabilities().in_engine:
             engine.connect().close()  # calling the function means running it: without an engine nothing is built
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
         environ = dict(os.environ)

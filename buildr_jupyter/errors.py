@@ -20,6 +20,12 @@
     │   ├── EngineUnavailable       nothing answers there
     │   ├── EnginePermission        it is there, but not for this user
     │   └── EngineVersion           it is too old or too new
+    ├── ClusterError                the Kubernetes cluster
+    │   ├── ClusterUnavailable      no configuration of one, or nothing answers there
+    │   ├── ClusterUnauthorized     401: the login is not accepted
+    │   ├── ClusterForbidden        403: a right is missing
+    │   ├── ClusterRefused          an object that it does not take: quota, admission, a wrong field
+    │   └── ClusterNotFound         404: no such object or namespace
     ├── BuildError                  a step of the build failed
     │   ├── BuildRefused            the builder cannot do what is asked, said before it starts
     │   └── BuildBusy               the same reference is being built already
@@ -48,6 +54,12 @@ __all__ = [
     "BuildrError",
     "Cancelled",
     "CellSyntaxError",
+    "ClusterError",
+    "ClusterForbidden",
+    "ClusterNotFound",
+    "ClusterRefused",
+    "ClusterUnauthorized",
+    "ClusterUnavailable",
     "ContextError",
     "CredentialError",
     "DialectError",
@@ -156,6 +168,9 @@ class ValueRefused(ExportError):
 class RequirementError(ExportError):
     """A module belongs to no distribution that the image could install."""
 
+    absent: str | None = None
+    """The dotted name of the module, where it is that it is not installed."""
+
 
 class FileRefused(ExportError):
     """A file is missing, too large, or lies where nothing may be taken from."""
@@ -187,6 +202,30 @@ class EnginePermission(EngineError):
 
 class EngineVersion(EngineError):
     """The engine speaks no version that we speak."""
+
+
+class ClusterError(BuildrError):
+    """The Kubernetes cluster did not do what it was asked."""
+
+
+class ClusterUnavailable(ClusterError):
+    """No cluster is configured, or nothing answers at its address."""
+
+
+class ClusterUnauthorized(ClusterError):
+    """The cluster does not accept the login (401)."""
+
+
+class ClusterForbidden(ClusterError):
+    """The login is known but may not do this (403)."""
+
+
+class ClusterRefused(ClusterError):
+    """The cluster does not take an object: its quota, its admission, or a field that is wrong."""
+
+
+class ClusterNotFound(ClusterError):
+    """The cluster has no such object or namespace (404)."""
 
 
 class BuildError(BuildrError):

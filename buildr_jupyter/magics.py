@@ -89,6 +89,12 @@ class ContainerizeMagics(Magics, Configurable):
     snapshot_limit = Unicode(None, allow_none=True, help="how large a snapshot may be: 2g").tag(config=True)
     map_limit = Unicode(None, allow_none=True, help="how many runs a grid may have").tag(config=True)
     jobs = Unicode(None, allow_none=True, help="how many runs of a grid at a time").tag(config=True)
+    service_account = Unicode(None, allow_none=True, help="the run's service account in a cluster").tag(config=True)
+    queue = Unicode(None, allow_none=True, help="Kueue's local queue that a run in a cluster waits in").tag(config=True)
+    pull_secret = Unicode(None, allow_none=True, help="Secret that a cluster pulls the image with").tag(config=True)
+    registry_alias = List(
+        Unicode(), None, allow_none=True, help="names by which a cluster reaches registries: OUTSIDE=INSIDE"
+    ).tag(config=True)
     platform = Unicode(None, allow_none=True, help="platform of the image").tag(config=True)
     check_time = Unicode(None, allow_none=True, help="seconds that a run to prove the program may take").tag(
         config=True
@@ -96,7 +102,10 @@ class ContainerizeMagics(Magics, Configurable):
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
     observe = _Observe(True, help="look at what each run of a cell changes, opens and imports").tag(config=True)
 
-    @validate("repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "platform", "ui")
+    @validate(
+        "repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "registry_alias", "platform",
+        "ui",
+    )  # fmt: skip
     def _checked(self, proposal: Any) -> Any:
         """Refuse a value that no build would take when it is set, not when the next image is built."""
         from buildr_jupyter.config.options import make_options
@@ -226,9 +235,12 @@ class ContainerizeMagics(Magics, Configurable):
 
         options = job.options
         if options.dry_run:
+            from buildr_jupyter.commands.manifest import planned_job
+
             assembly = pipeline.prepare(job)
             self._write(render_explanation(assembly))
             self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
+            self._write(planned_job(job.order(), assembly.plan))
             if options.check:
                 from buildr_jupyter.pipeline import verify
 
@@ -277,9 +289,9 @@ class ContainerizeMagics(Magics, Configurable):
         return replace(sweep, again=again)
 
     def _show_runs(self) -> None:
-        from buildr_jupyter.commands.runs import list_runs, render_row
+        from buildr_jupyter.commands.runs import list_runs, render_rows
 
-        self._write("".join(f"{render_row(row)}\n" for row in list_runs(50)) or "no runs yet\n")
+        self._write(render_rows(list_runs(50), time.time()))
 
     def _export(self, job: ExportRequest, out: Path) -> None:
         """Write the context folder, of the program that was proven, and say what ``buildr export`` says."""
@@ -315,7 +327,7 @@ class ContainerizeMagics(Magics, Configurable):
         interpreter, warnings = Interpreter.current(), self._setting_warnings
         return ExportRequest(
             source, options, interpreter, dict(os.environ), notebook_path=path, warnings=warnings,
-            made_here=self._made_here, proofs=self._proofs,
+            made_here=self._made_here, proofs=self._proofs, shows_objects=bool(getattr(self.shell, "kernel", None)),
         )  # fmt: skip
 
     def _mark_stale(self, runs: list[CellRun], path: Path | None) -> list[CellRun]:

@@ -17,6 +17,8 @@ pytest_plugins = ("tests.engines.fixtures",)
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 _WITHOUT_ENGINES = ("tests/unit/", "tests/fuzz/")
+_ONE_CLUSTER = "tests/integration/cluster/"
+"""Files for one test process: a second cluster would cost twenty seconds and 650 MiB."""
 _NO_NETWORK = pytest.StashKey[str | None]()
 """Why a test process has no network namespace of its own, None where it has one."""
 
@@ -70,6 +72,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(_WITHOUT_ENGINES):
                 return nodeid.partition("[")[0]
+            if nodeid.startswith(_ONE_CLUSTER):
+                return "engines" if together else _ONE_CLUSTER
             return "engines" if together else nodeid.partition("::")[0]
 
     return ByEngines(config, log)

@@ -7,7 +7,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from buildr_jupyter.analysis.abstract_values import NOTHING, AbstractValue, ClassInfo, FunctionInfo, Obj
+from buildr_jupyter.analysis.abstract_values import (
+    NOTHING,
+    AbstractValue,
+    ClassInfo,
+    Fails,
+    FunctionInfo,
+    Obj,
+)
 from buildr_jupyter.analysis.calls import Calls
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
@@ -43,6 +50,10 @@ class Definitions(Calls):
         """Gives the text of a module that lies beside the notebook, by its dotted name; the exporter supplies it."""
         self.local_code: Callable[[str], list[str] | None] = lambda _: None
         """Gives the code of a script or the cells of a notebook beside this one; the exporter supplies it."""
+        self.absent: frozenset[str] = frozenset()
+        """Modules that are known not to be there, dotted: the exporter supplies them."""
+        self.missed: dict[int, str] = {}
+        """Run to the first of these that it imports."""
         self._effects_of_import: dict[str, bool] = {}
 
     def _one(self, node: ast.stmt) -> None:
@@ -106,6 +117,7 @@ class Definitions(Calls):
     # -- imports
 
     def _import(self, node: ast.Import) -> None:
+        self._fails_without([alias.name for alias in node.names])
         for alias in node.names:
             root = alias.name.partition(".")[0]
             module = self._imported(alias.name)
@@ -117,6 +129,7 @@ class Definitions(Calls):
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         path = "." * node.level + (node.module or "")
+        self._fails_without([path])
         module = self._imported(path)
         if path == "__future__":  # the kernel's compiler remembers it for all later cells
             self.change((self.world_object("@always"),))
@@ -131,6 +144,16 @@ class Definitions(Calls):
                 self.bind(alias.asname or alias.name, AbstractValue(module, f"{path}.{alias.name}"))
                 self._perhaps_for_its_effect(alias.asname or alias.name, path.partition(".")[0])
 
+    def _fails_without(self, modules: Iterable[str]) -> None:
+        """Note that an import of a module fails that is not there."""
+        for module in modules:
+            if any(module == one or module.startswith(f"{one}.") for one in self.absent):
+                try:
+                    self.fail()
+                except Fails:
+                    self.missed.setdefault(self.cell, module)
+                    raise
+
     def _imported(self, path: str) -> frozenset[Obj]:
         """Return the module's object; what changed the package before is needed, too."""
         root = path.partition(".")[0] or path
@@ -140,6 +163,10 @@ class Definitions(Calls):
             self.env[token] = value
             self.history[token] = [(-1, value)]
         self.touch(token)
+        parts = path.split(".")
+        for count in range(2, len(parts) + 1 if root == parts[0] else 0):
+            # A package has its submodules from whatever statement imported them first.
+            self.facts.mutates.add(self.world_object(f"@submodule:{'.'.join(parts[:count])}"))
         for written in [
             one for one in self.file_tokens if one == f"@file:{root}.py" or one.startswith(f"@file:{root}/")
         ]:

@@ -115,6 +115,8 @@ class Expressions(FlowState):
                 if methods:
                     found.add(obj)
                 found.update(methods)
+                if obj.kind == "inst":
+                    found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -263,6 +265,8 @@ class Expressions(FlowState):
     def _walrus(self, node: ast.NamedExpr) -> AbstractValue:
         value = self.eval(node.value)
         self.assign(node.target, value)
+        if not self.frames:
+            self.bound.add(node.target.id)
         return value
 
     def _starred(self, node: ast.Starred) -> AbstractValue:
@@ -367,3 +371,15 @@ class Expressions(FlowState):
         finally:
             self.unsure -= 1
             self.inner.pop()
+
+
+def _held_by_classes(instance: Obj) -> set[Obj]:
+    """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
+    found: set[Obj] = set()
+    todo = [instance.info]
+    while todo:
+        cls = todo.pop()
+        if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):
+            found |= cls.edges
+            todo.extend(base for base in cls.info.bases if base is not cls)
+    return found

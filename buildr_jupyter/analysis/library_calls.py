@@ -57,6 +57,12 @@ class Library(Expressions, World):
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
         """Supplied by a floor above."""
 
+    def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
+        """Return what ``base.name`` may be; a package has a submodule because some statement imported it."""
+        if base.path is not None and (token := f"@submodule:{base.path}.{name}") in self.env:
+            self.touch(token)
+        return super().attribute(base, name)
+
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
         self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
@@ -213,7 +219,10 @@ class Library(Expressions, World):
             return AbstractValue(const=args[0].const, typ="str")
         typ = _result_type(path, name)
         if path in known.VIEW_FUNCTIONS:
-            return AbstractValue(objs_of(args) | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
+            # An object that says where its array lies gives a view of what it holds.
+            given_away = reach(obj for obj in objs_of(args) if obj.kind == "inst")
+            seen = objs_of(args) | {obj for obj in given_away if obj.kind not in _ASIDE}
+            return AbstractValue(seen | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
         if path.startswith("numpy.") and not name[:1].isupper():
             edges: frozenset[Obj] = frozenset(o for o in objs_of(given) if o.kind in ("func", "inst"))
         elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):

@@ -13,6 +13,8 @@ from buildr_jupyter.analysis.scope import stored_names
 
 __all__ = ["Flow"]
 
+_PROCESS = ("os", "sys", "builtins")
+"""Modules whose containers are the process's own: ``sys.modules``, ``os.environ``."""
 _NAME_ERRORS = {"NameError", "Exception", "BaseException", "UnboundLocalError"}
 
 
@@ -109,10 +111,14 @@ class Flow(Definitions):
         objs = base.objs
         if not objs and base.typ in ("str", "tuple", "range"):
             self.fail()
+        owner = target.value
+        while not objs and base.path is None and isinstance(owner, (ast.Attribute, ast.Subscript)):
+            owner = owner.value  # a part that by itself cannot change, as a dtype: what has it changes
+            objs = self.eval(owner).objs
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)
-        if base.path is not None and base.path.startswith(("os.environ", "sys.path", "sys.stdout")):
+        if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
         for obj in objs:
@@ -306,12 +312,13 @@ class Flow(Definitions):
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value)
+                self.bound.update(stored_names(item.optional_vars) if not self.frames else ())
         if suppresses:
             self.guarded += 1
             self._branch(lambda: self._tracked(node.body), lambda: None)
             self.guarded -= 1
         else:
-            self.block(node.body)
+            self._tracked(node.body)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         guarded = any(_catches_names(handler) for handler in node.handlers)

@@ -29,7 +29,7 @@ from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import HOME, ImagePlan
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, Output, Unsupported
+from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineLoad, Output, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
@@ -174,6 +174,16 @@ class OciBuilder(SeedMethods):
             _result(made, (ref,), cached=False), digest=made.digest, pushed=(str(ref),),
             duration_s=self._clock() - started,
         )  # fmt: skip
+
+    def stream_load(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
+        """Load an image of the store into the engine. Raises BuildError where there is none, EngineError, Cancelled."""
+        known = self.store.image(str(ref.tagged()))
+        if known is None:
+            raise BuildError(f"{ref.tagged()}: the store has no such image", hint="build it with --builder oci")
+        with self.store.in_use():
+            made, found_bases = image_of(known, self.store)
+            result = _result(made, (ref.tagged(),), cached=True)
+            return (yield from self.outputs.bring(EngineLoad(), made, found_bases, (ref.tagged(),), result, cancel))
 
     def stream_rebase(
         self, img: str, base: str, cancel: CancelToken, *, tag: str | None = None, outputs: Sequence[Output] = ()

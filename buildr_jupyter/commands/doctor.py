@@ -12,7 +12,7 @@ from buildr_jupyter.builder.selection import names
 from buildr_jupyter.commands.capabilities import Ability, survey
 from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.engine import connection as engine
-from buildr_jupyter.errors import BuildrError
+from buildr_jupyter.errors import BuildrError, ClusterError
 from buildr_jupyter.registry import keychain
 
 __all__ = ["Check", "Report", "examine"]
@@ -65,8 +65,11 @@ class Report:
         return {"can_build": self.can_build, "can_run": self.can_run, "checks": checks}
 
 
-def examine(environ: Mapping[str, str]) -> Report:
-    """Look at this machine and return the report; asks the engine, no registry and no network."""
+def examine(environ: Mapping[str, str], *, on: str | None = None) -> Report:
+    """Look at this machine and return the report; asks the engine, no registry and no network.
+
+    ``on`` names a cluster, which is asked then what this user may do there. Raises OptionError for one that is none.
+    """
     checks = [Check("buildr", True, __version__), Check("python", True, str(Interpreter.current()))]
     checks += _engine_checks()
     checks += [_builder(ability) for ability in survey(names())]
@@ -84,7 +87,20 @@ def examine(environ: Mapping[str, str]) -> Report:
     )
     if environ.get("BUILDR_BASE"):
         checks.append(Check("base", True, f"{environ['BUILDR_BASE']} (BUILDR_BASE)"))
+    if on is not None:
+        checks += _cluster_checks(on)
     return Report(tuple(checks))
+
+
+def _cluster_checks(on: str) -> list[Check]:
+    from buildr_jupyter.commands.cluster_rights import iter_rights
+    from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+
+    try:
+        rights = iter_rights(KubernetesRunner(on).connected())
+        return [Check(one.name, one.ok, one.found, one.advice) for one in rights]
+    except ClusterError as error:
+        return [Check("cluster", False, str(error), error.hint)]
 
 
 def _engine_checks() -> list[Check]:

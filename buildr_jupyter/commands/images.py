@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +41,7 @@ from buildr_jupyter.ui.table import render_table, show_age
 if TYPE_CHECKING:
     from buildr_jupyter.engine.client import EngineClient
 
-__all__ = ["inspect", "list_images", "rebase", "render", "render_listed"]
+__all__ = ["inspect", "is_internal", "list_images", "rebase", "render", "render_listed"]
 
 
 def list_images(store: Store | None = None) -> list[JsonObject]:
@@ -48,7 +49,7 @@ def list_images(store: Store | None = None) -> list[JsonObject]:
 
     Raises EngineError where no engine answers and the store has none.
     """
-    kept = list(_kept(store or Store()))
+    kept = _kept(store or Store())
     try:
         client = connect()
         with translate(client):
@@ -57,7 +58,7 @@ def list_images(store: Store | None = None) -> list[JsonObject]:
         if not kept:
             raise
         found = []
-    rows = [
+    rows: list[JsonObject] = [
         {
             "image_id": image["Id"],
             "tags": [tag for tag in image.get("RepoTags") or () if not tag.endswith("<none>")],
@@ -89,7 +90,22 @@ _MAX_DEPTH, _MAX_PLATFORMS = 4, 64
 """How far and how wide an index is followed; none that exists goes near it."""
 
 
-def _kept(store: Store) -> Iterator[JsonObject]:
+def _kept(store: Store) -> list[JsonObject]:
+    """Return a row for each image of the store, with all names that it has there."""
+    rows: dict[str, JsonObject] = {}
+    for row in _iter_kept(store):
+        if (known := rows.setdefault(str(row["image_id"]), row)) is not row:
+            known["tags"] += row["tags"]
+            known["made"] = max(filter(None, (known["made"], row["made"])), default=None)
+    return list(rows.values())
+
+
+def is_internal(tag: str) -> bool:
+    """Tell whether a name is the one of the content, which buildr finds an image by."""
+    return re.fullmatch(r"c-[0-9a-f]{12}", tag.rpartition(":")[2]) is not None
+
+
+def _iter_kept(store: Store) -> Iterator[JsonObject]:
     for known in store.images():
         try:
             made, _ = image_of(known, store)
@@ -112,7 +128,7 @@ def render_listed(rows: Sequence[JsonObject], now: float) -> str:
         ("IMAGE", "ID", "SIZE", "MADE", "WHERE", "FROM"),
         [
             (
-                ", ".join(row["tags"]),
+                ", ".join([tag for tag in row["tags"] if not is_internal(tag)] or row["tags"]),
                 str(row["image_id"])[7:19],
                 show_size(row["unpacked_bytes"]),
                 "-" if row["made"] is None else show_age(now - row["made"]),

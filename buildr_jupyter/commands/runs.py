@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,9 +15,9 @@ from buildr_jupyter.journal.journal import Journal, Row, data_folder
 from buildr_jupyter.journal.limits import keep_within, limits_of
 from buildr_jupyter.runner.selection import select
 from buildr_jupyter.runner.sweep import KEY_LABEL
-from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.table import render_table, show_age
 
-__all__ = ["cancel", "find", "list_runs", "prune", "render_row", "to_json"]
+__all__ = ["cancel", "find", "list_runs", "prune", "render_rows", "to_json"]
 
 
 def list_runs(limit: int = 1000) -> list[Row]:
@@ -40,11 +40,24 @@ def to_json(row: Row) -> dict[str, Any]:
     return {"schema": 1, **asdict(row), "inputs": dict(row.inputs), "folder": str(row.folder) if row.folder else None}
 
 
-def render_row(row: Row) -> str:
-    """Return a row as one line: key, state, how long, image, inputs."""
-    took = f"{row.duration_s:.1f} s" if row.duration_s is not None else ""
-    inputs = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in row.inputs.items())
-    return clean_text(f"{row.key[:12]}  {row.state:<9}  {took:>8}  {row.image}  {inputs[:100]}".rstrip())
+def render_rows(rows: Sequence[Row], now: float) -> str:
+    """Return runs as a table for a person; ``now`` is seconds since the epoch."""
+    if not rows:
+        return "no runs yet: --map NAME=VALUES runs an image once for each\n"
+    return render_table(
+        ("RUN", "STATE", "TOOK", "STARTED", "IMAGE", "INPUTS"),
+        [
+            (
+                row.key[:12],
+                row.state,
+                "" if row.duration_s is None else f"{row.duration_s:.1f} s",
+                show_age(now - row.started),
+                row.image,
+                " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in row.inputs.items())[:100],
+            )
+            for row in rows
+        ],
+    )
 
 
 def cancel(prefix: str, say: Callable[[str], object]) -> None:

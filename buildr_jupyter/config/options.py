@@ -17,12 +17,14 @@ from typing import Any, NoReturn, TypeVar
 
 from buildr_jupyter.config.parse import (
     parse_agent,
+    parse_alias,
     parse_apt,
     parse_assignment,
     parse_base,
     parse_boolean,
     parse_choice,
     parse_count,
+    parse_label,
     parse_map,
     parse_mount,
     parse_name,
@@ -32,15 +34,18 @@ from buildr_jupyter.config.parse import (
     parse_port,
     parse_python,
     parse_run_variable,
+    parse_schedule,
     parse_secret,
+    parse_set,
     parse_size,
     parse_strings,
+    parse_toleration,
 )
 from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Said
-from buildr_jupyter.model.request import Mount, PortBinding, Secret
+from buildr_jupyter.model.request import ClusterPlacement, Collection, Mount, PortBinding, Secret, Standing
 
 __all__ = [
     "OPTIONS",
@@ -161,9 +166,54 @@ OPTIONS: tuple[Option, ...] = (
         metavar="[HOST:]PORT",
     ),
     Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
+    Option(
+        "set",
+        "another value of an input for this run alone, by the same image; may be repeated",
+        "list",
+        metavar="NAME=VALUE",
+    ),
+    Option(
+        "collect",
+        "bring back only files that match: *.csv, plots/, /tmp/*; all that the program makes if none; may be repeated",
+        "list",
+        metavar="PATTERN",
+    ),
+    Option("no-collect", "bring no files back from the run", "flag"),
     Option("memory", "memory limit of the run: 512m, 2g", metavar="SIZE"),
     Option("cpus", "processors for the run: 1.5", metavar="N"),
     Option("gpus", "GPUs for the run: all, or how many", metavar="N"),
+    Option(
+        "on",
+        "where it runs: docker, or kubernetes with the cluster's context and a namespace; implies --run",
+        metavar="RUNNER[=CONTEXT[/NAMESPACE]]",
+    ),
+    Option("replicas", "keep the program running in the cluster as a service of so many pods", metavar="N"),
+    Option("public", "give the service an address outside of the cluster", "flag"),
+    Option("schedule", 'run the program in the cluster by a cron expression: "0 6 * * *"', metavar="CRON"),
+    Option("timezone", "the schedule's time zone: Europe/Berlin", metavar="ZONE"),
+    Option("node-selector", "a label of the nodes that a cluster may take; may be repeated", "list", metavar="K=V"),
+    Option(
+        "toleration",
+        "a taint of nodes that the run puts up with; may be repeated",
+        "list",
+        metavar="KEY[=VALUE][:EFFECT]",
+    ),
+    Option("service-account", "the run's service account in the cluster", metavar="NAME", setting=True),
+    Option("queue", "Kueue's local queue that the run waits in", metavar="NAME", setting=True),
+    Option("pod-template", "a Pod whose fields count where the run says nothing itself", metavar="FILE"),
+    Option(
+        "pull-secret",
+        "a pull Secret of the namespace; login makes one of your own login for this run",
+        metavar="NAME",
+        setting=True,
+    ),
+    Option(
+        "registry-alias",
+        "the name by which the cluster reaches a registry; may be repeated",
+        "list",
+        metavar="OUTSIDE=INSIDE",
+        setting=True,
+    ),
     Option(
         "dockerfile",
         "build this Dockerfile instead of the rendered one; - takes the cell as the Dockerfile",
@@ -216,7 +266,34 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "what goes in": ("requirement", "apt", "include", "exclude", "root", "context"),
     "values in and out": ("param", "snapshot", "snapshot-limit", "recompute", "return", "trust-image"),
     "how it is built": ("builder", "no-cache", "pull", "cache-from", "cache-to", "secret", "ssh"),
-    "running it": ("run", "run-env", "port", "mount", "memory", "cpus", "gpus", "here", "fallback-local"),
+    "running it": (
+        "run",
+        "set",
+        "run-env",
+        "port",
+        "mount",
+        "collect",
+        "no-collect",
+        "memory",
+        "cpus",
+        "gpus",
+        "here",
+        "fallback-local",
+    ),
+    "on a cluster": (
+        "on",
+        "replicas",
+        "public",
+        "schedule",
+        "timezone",
+        "node-selector",
+        "toleration",
+        "service-account",
+        "queue",
+        "pod-template",
+        "pull-secret",
+        "registry-alias",
+    ),
     "one cell over many inputs": (
         "map",
         "map-zip",
@@ -261,12 +338,15 @@ class OptionParser(argparse.ArgumentParser):
         return hint
 
 
-def add_options(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
-    """Add every option to a parser; what is not given comes out as None, so that settings can fill it."""
+def add_options(parser: argparse.ArgumentParser, *, name: bool = True, only: Sequence[str] = ()) -> None:
+    """Add every option (or ``only`` these) to a parser; what is not given comes out as None: settings can fill it."""
     if name:
         parser.add_argument("image", nargs="?", metavar="NAME", help=OPTIONS[0].help)
     known = {option.name: option for option in OPTIONS}
-    for heading, names in GROUPS.items():
+    for heading, every in GROUPS.items():
+        names = [name for name in every if not only or name in only]
+        if not names:
+            continue
         group = parser.add_argument_group(heading)
         for option in map(known.__getitem__, names):
             flag, field_, says = f"--{option.name}", option.field, option.help
@@ -362,9 +442,18 @@ class Options:
     run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    sets: tuple[tuple[str, str], ...] = ()
+    collect: Collection = field(default_factory=Collection)
     memory_bytes: int | None = None
     cpus: float | None = None
     gpus: str | None = None
+    on: str | None = None
+    """What runs the image: ``kubernetes=CONTEXT/NAMESPACE``; None: what the job's executor says."""
+    placement: ClusterPlacement = field(default_factory=ClusterPlacement)
+    standing: Standing | None = None
+    """What stays in the cluster instead of a run that ends."""
+    registry_aliases: tuple[tuple[str, str], ...] = ()
+    """Registries as they are called here and in the cluster."""
     dockerfile: str | None = None
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[tuple[str, str | None], ...] = ()
@@ -436,7 +525,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         repository=get("repository"),
         tags=parse_strings(get("tag")),
         publish=parse_boolean("publish", get("publish")),
-        run=bool(get("run") or maps or get("map_from") or get("map_file")),
+        run=bool(get("run") or get("on") or maps or get("map_from") or get("map_file")),
         here=bool(get("here")),
         builder=get("builder") or "auto",
         base=parse_base(get("base")),
@@ -446,7 +535,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         include=parse_strings(get("include")),
         root=get("root"),
         exclude=parse_strings(get("exclude")),
-        params=_params(get("param"), maps),
+        params=_params(get("param"), (*maps, *(parse_set(text) for text in parse_strings(get("set"))))),
         returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
         trust_images=parse_strings(get("trust_image")),
         maps=maps,
@@ -462,9 +551,15 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
         mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        sets=_sets(get("set"), run=bool(get("run") or maps or get("map_from") or get("map_file"))),
+        collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),
         gpus=get("gpus"),
+        on=get("on"),
+        placement=_placement(get, base_folder),
+        standing=_standing(get),
+        registry_aliases=tuple(parse_alias(text) for text in parse_strings(get("registry_alias"))),
         dockerfile=get("dockerfile"),
         secrets=tuple(parse_secret(text, base_folder) for text in parse_strings(get("secret"))),
         ssh=tuple(parse_agent(text) for text in parse_strings(get("ssh"))),
@@ -489,8 +584,55 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
     )
 
 
+def _sets(said: Any, *, run: bool) -> tuple[tuple[str, str], ...]:
+    found = tuple(parse_set(text) for text in parse_strings(said))
+    if found and not run:
+        raise OptionError("--set gives a run its values, and nothing is run", hint="add --run")
+    return found
+
+
+def _collection(patterns: tuple[str, ...], *, nothing: bool) -> Collection:
+    if patterns and nothing:
+        raise OptionError("--collect and --no-collect were both given", hint="give one of them")
+    return Collection(patterns, nothing)
+
+
+def _standing(get: Callable[[str], Any]) -> Standing | None:
+    replicas = parse_count("--replicas", get("replicas"), 0)
+    schedule = parse_schedule(get("schedule"))
+    asked = [f"--{name}" for name in ("replicas", "schedule", "public", "timezone") if get(name)]
+    if not asked:
+        return None
+    if not get("on"):
+        raise OptionError(f"{asked[0]}: only a cluster keeps what stays", hint="say which: --on kubernetes")
+    if bool(replicas) == bool(schedule):
+        raise OptionError(
+            f"{' '.join(asked)}: it is either a service or a schedule", hint="give --replicas N, or --schedule CRON"
+        )
+    if get("timezone") and not schedule:
+        raise OptionError("--timezone: a service has no times", hint="it belongs to --schedule CRON")
+    if replicas and not get("port"):
+        raise OptionError("--replicas: a service has a port, and none is named", hint="add --port PORT")
+    if get("return") or get("map") or get("map_from") or get("map_file"):
+        raise OptionError(
+            f"{asked[0]}: nobody waits for values of what stays in the cluster", hint="leave --return and --map out"
+        )
+    return Standing(replicas, bool(get("public")), schedule, get("timezone"))
+
+
+def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement:
+    return ClusterPlacement(
+        node_selector=tuple(parse_label("--node-selector", text) for text in parse_strings(get("node_selector"))),
+        tolerations=tuple(parse_toleration(text) for text in parse_strings(get("toleration"))),
+        service_account=get("service_account"),
+        queue=get("queue"),
+        pod_template=base_folder / Path(str(get("pod_template"))).expanduser() if get("pod_template") else None,
+        pull_secret=get("pull_secret"),
+    )
+
+
 def _params(said: Iterable[object] | None, maps: Sequence[tuple[str, str]]) -> tuple[tuple[str, str | None], ...]:
-    """Return the inputs that are asked for; what a map gives is one."""
+    """Return the inputs that are asked for; what a map or ``--set`` gives is one."""
     params = tuple(parse_param(text) for text in parse_strings(said))
     known = {name for name, _ in params}
     return (*params, *((name, None) for name in dict(maps) if name not in known))

@@ -13,12 +13,14 @@ from buildr_jupyter.model.request import Mount, PortBinding, Secret
 __all__ = [
     "parse_age",
     "parse_agent",
+    "parse_alias",
     "parse_apt",
     "parse_assignment",
     "parse_base",
     "parse_boolean",
     "parse_choice",
     "parse_count",
+    "parse_label",
     "parse_map",
     "parse_mount",
     "parse_name",
@@ -28,9 +30,12 @@ __all__ = [
     "parse_port",
     "parse_python",
     "parse_run_variable",
+    "parse_schedule",
     "parse_secret",
+    "parse_set",
     "parse_size",
     "parse_strings",
+    "parse_toleration",
     "parse_variable",
 ]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -108,6 +113,56 @@ def parse_assignment(option: str, text: str) -> tuple[str, str]:
     if not equals:
         raise OptionError(f"{option}: {text!r} has no '='", hint=f"write {option} NAME=VALUE")
     return parse_variable(option, name), value
+
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?")
+
+
+def parse_alias(text: str) -> tuple[str, str]:
+    """Return the two registries of ``OUTSIDE=INSIDE``, each as ``HOST[:PORT]``."""
+    outside, _, inside = text.partition("=")
+    if not (_HOST.fullmatch(outside) and _HOST.fullmatch(inside)):
+        raise OptionError(
+            f"--registry-alias: {text!r} does not name two registries",
+            hint="write HOST[:PORT]=HOST[:PORT]: as it is called here, and as the cluster calls it",
+        )
+    return outside, inside
+
+
+def parse_label(option: str, text: str) -> tuple[str, str]:
+    """Return key and value of a node's label, ``KEY=VALUE``."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"(?:[a-z0-9.-]+/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?", key):
+        raise OptionError(f"{option}: {text!r} is no label", hint=f"write {option} KEY=VALUE")
+    return key, value
+
+
+_CRON_FIELD = re.compile(
+    r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?(?:,(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?)*"
+)
+
+
+def parse_schedule(text: str | None) -> str | None:
+    """Return a cron expression of five fields, or one of its names (``@daily``); the cluster looks at its numbers."""
+    if text is None:
+        return None
+    fields = text.split()
+    named = text in ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+    if not named and (len(fields) != 5 or not all(_CRON_FIELD.fullmatch(one) for one in fields)):
+        raise OptionError(
+            f"--schedule: {text!r} is no cron expression",
+            hint='write five fields, minute hour day month weekday: --schedule "0 6 * * *"',
+        )
+    return text
+
+
+def parse_toleration(text: str) -> tuple[str, str, str]:
+    """Return key, value and effect of ``KEY[=VALUE][:EFFECT]``; empty what is not there."""
+    rest, _, effect = text.partition(":")
+    key, _, value = rest.partition("=")
+    if not key or effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
+        raise OptionError(f"--toleration: {text!r} names no taint", hint="write KEY, KEY=VALUE or KEY=VALUE:NoSchedule")
+    return key, value, effect
 
 
 def parse_run_variable(text: str) -> tuple[str, str | None]:
@@ -198,6 +253,14 @@ def parse_map(text: str) -> tuple[str, str]:
     if not equals or not name.isidentifier():
         raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="--map rate=0.1,0.01, or --map depth=2..6")
     return name, values
+
+
+def parse_set(text: str) -> tuple[str, str]:
+    """Return name and value of ``NAME=VALUE``; raises OptionError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise OptionError(f"--set: {text!r} is not NAME=VALUE", hint="--set n=4")
+    return name, value
 
 
 def parse_count(option: str, value: object, default: int, *, least: int = 0) -> int:

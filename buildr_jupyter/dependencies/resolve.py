@@ -181,13 +181,15 @@ def _add_missing(work: _Work, use: ImportUse) -> None:
         text = f"{use.origin}: module {use.module} is not in {interpreter}; {known} is taken without a version"
         work.warnings.append(BuildWarning(text, hint="name the notebook's kernel with --kernel"))
     else:
-        raise RequirementError(
+        error = RequirementError(
             f"{use.origin}: module {use.module!r} is not installed in {interpreter}",
             hint=f"install it first: %pip install {known}"
             if known and not interpreter.stand_in
             else "install the distribution that has it, or name it with --requirement"
             + (", or name the notebook's kernel with --kernel" if interpreter.stand_in else ""),
         )
+        error.absent = use.module
+        raise error
 
 
 def _add_located(work: _Work, located: Located, use: ImportUse) -> None:

@@ -63,6 +63,10 @@ class EngineClient(Protocol):
         """Return all about an image."""
         ...
 
+    def remove_image(self, image: str) -> object:
+        """Take a name of an image away; the last one takes the image with it."""
+        ...
+
     def get_image(self, image: str, chunk_size: int) -> Iterable[bytes]:
         """Return the image as a tar in pieces, as ``docker save`` writes it."""
         ...
@@ -165,6 +169,10 @@ class EngineClient(Protocol):
 
     def put_archive(self, container: str, path: str, data: bytes | Iterable[bytes]) -> object:
         """Unpack a tar in a folder of the container."""
+        ...
+
+    def diff(self, container: str) -> list[JsonObject] | None:
+        """Return what a container changed of its image: ``Path`` and ``Kind`` (0 changed, 1 made, 2 deleted)."""
         ...
 
     def get_archive(self, container: str, path: str) -> tuple[Generator[bytes, None, None], JsonObject]:

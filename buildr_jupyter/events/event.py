@@ -79,6 +79,8 @@ class RunOutput:
 
     stream: Stream
     text: str
+    shown: str = ""
+    """JSON of MIME type to data, where the text is the text form of an object that a notebook shows otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

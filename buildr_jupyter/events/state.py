@@ -82,6 +82,11 @@ class BuildState:
             self.apply(event)
         return self
 
+    def go_on(self) -> BuildState:
+        """Say that more is done with what came of it: what there is stays, and the same state takes in what follows."""
+        self.status, self.error = "waiting", None
+        return self
+
     def fail(self, error: BaseException) -> BuildState:
         """Say that the work failed: what was running has failed with it."""
         self.error = error

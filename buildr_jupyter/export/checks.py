@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import sys
 from collections.abc import Sequence
 
 from buildr_jupyter.analysis.slicer import Slice, Statement
@@ -10,11 +12,13 @@ from buildr_jupyter.export.blocks import Block
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint
+from buildr_jupyter.export.parameters import DISPLAYS_PATH, displays_block, displays_file
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.export.value_capture import Values, asks_kernel
-from buildr_jupyter.model.plan import ImportUse
+from buildr_jupyter.model.plan import FileEntry, ImportUse
 
-__all__ = ["check_names", "display_block", "shell_use"]
+__all__ = ["check_names", "display_blocks", "shell_use"]
 
 _DISPLAY = '''\
 def display(*objects, **_):
@@ -72,9 +76,12 @@ def check_names(given: Given, reading: Reading, sliced: Slice, values: Values, i
         given.warn(f"{given.where(sliced.everything)}: may read any name, so every earlier statement is carried")
 
 
-def display_block(reading: Reading, sliced: Slice) -> list[Block]:
-    """Return a definition of ``display`` where a statement reads the kernel's own.
+def display_blocks(
+    reading: Reading, sliced: Slice, imports: Sequence[ImportUse], tree: Tree | None
+) -> tuple[list[Block], list[FileEntry]]:
+    """Return what shows objects, and the file that it needs: in a notebook that runs the image as a kernel does.
 
+    Where all objects are Python's own, that is a definition of ``display`` for a program which reads the kernel's own.
     What is unresolved does not tell: a kernel has it among its builtins, an image's Python has not.
     """
     reads = any(
@@ -82,7 +89,13 @@ def display_block(reading: Reading, sliced: Slice) -> list[Block]:
         for statement in sliced.kept
         if statement.facts is not None
     )
-    return [("display", 1, _DISPLAY)] if reads else []
+    tops = {use.module.partition(".")[0] for use in imports}
+    others = not tops <= sys.stdlib_module_names or any("_repr_" in text for text in reading.sources.values())
+    shows = reads or "IPython" in tops or reading.shows_value()
+    if others and shows and not (reading.captured or reading.display_captured):
+        path = posixpath.relpath(DISPLAYS_PATH, f"app/{tree.inside}" if tree else "app")
+        return [("display", 1, displays_block(path, shell="IPython" in tops, display=reads))], [displays_file()]
+    return [("display", 1, _DISPLAY)] if reads else [], []
 
 
 def _check_input(given: Given, reading: Reading, statement: Statement, replaced: Sequence[Statement]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, slice_back
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export.blocks import Block, awaits, choose_mark, hide, join
-from buildr_jupyter.export.checks import check_names, display_block, shell_use
+from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.needs import find_files, find_imports
@@ -73,19 +73,21 @@ def make_program(given: Given) -> Program:
     own = chosen_blocks(given, reading)
     load = load_blocks(values, snapshot, tree)
     supplied = values.supplied.names() | frozenset(values.known_only_to_kernel)
+    kernels = [use for _, use in values.known_only_to_kernel.values()]
+    asked = [*kernels, *([shell] if shell else []), *(snapshot.imports if snapshot else ())]
+    imports = find_imports(given, reading, sliced, asked)
+    displays, frames = display_blocks(reading, sliced, imports, tree)
     blocks = [
         *inputs.blocks(tree),
-        *display_block(reading, sliced),
+        *displays,
         *own_shell,
         *carried_blocks(given, reading, others, supplied, load),
         *inputs.late,
         *own,
     ]
-    kernels = [use for _, use in values.known_only_to_kernel.values()]
-    asked = [*kernels, *([shell] if shell else []), *(snapshot.imports if snapshot else ())]
-    imports = find_imports(given, reading, sliced, asked)
     text, origins = _render(given, reading, sliced, imports, blocks, own=len(own), tree=tree)
     _warn_of_stale(given, others)
+    _warn_of_absent(given, reading)
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
     returns = given.options.returns
     return Program(
@@ -94,7 +96,7 @@ def make_program(given: Given) -> Program:
         names=_notes(given, sliced, values, inputs),
         imports=imports,
         requirements=tuple(reading.requirements),
-        files=(*files, *([reader_file()] if inputs.inputs else []), *([writer_file()] if returns else [])),
+        files=(*files, *([reader_file()] if inputs.inputs else []), *([writer_file()] if returns else []), *frames),
         state=(snapshot.entry,) if snapshot else (),
         interface=Interface(inputs.inputs, tuple(Return(name) for name in returns)),
         candidates=inputs.candidates,
@@ -188,6 +190,20 @@ def _warn_of_stale(given: Given, others: Sequence[Statement]) -> None:
     for number in sorted({statement.run for statement in others}):
         if stale := given.runs[number].stale:
             given.warn(f"{given.title(number)} was {stale} since it ran", "the program is what ran; run it again")
+
+
+def _warn_of_absent(given: Given, reading: Reading) -> None:
+    """Say which runs are taken to have failed because a module is not there."""
+    runs: dict[str, list[int]] = {}
+    for number, module in sorted(reading.flow.missed.items()):
+        runs.setdefault(module, []).append(number)
+    for module, numbers in runs.items():
+        more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+        given.warn(
+            f"{given.title(numbers[0])}{more}: module {module} is not installed, so its import is taken to have "
+            "failed, and the rest of the cell not to have run",
+            "install it, or save the notebook with its outputs",
+        )
 
 
 def _notes(given: Given, sliced: Slice, values: Values, inputs: InputChoice) -> tuple[NameNote, ...]:

@@ -7,7 +7,7 @@ import io
 import re
 import shlex
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
@@ -302,8 +302,8 @@ def _formatted(text: str) -> str:
     return "(" + " + ".join(part for part in parts if part != "''") + ")"
 
 
-def edited(source: str, edits: list[tuple[ast.expr, str]]) -> str:
-    """Return the source with expressions written anew; line numbers stay."""
+def edited(source: str, edits: Sequence[tuple[ast.expr | ast.stmt, str]]) -> str:
+    """Return the source with expressions and statements written anew; line numbers stay."""
     lines = source.splitlines(keepends=True)
     for node, text in sorted(edits, key=lambda edit: (edit[0].lineno, edit[0].col_offset), reverse=True):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1

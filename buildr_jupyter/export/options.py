@@ -44,3 +44,6 @@ class ExportOptions:
     file_limit_bytes: int = 100 << 20
     slow_s: float = 5.0
     widening: Widening = Widening()
+    absent: tuple[str, ...] = ()
+    """Modules that are not installed where the notebook ran: an import of one in a run of which nobody knows how it
+    ended is taken to have failed."""

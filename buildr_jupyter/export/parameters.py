@@ -11,9 +11,18 @@ from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.plan import OWN_FOLDER, FileEntry
 
 __all__ = [
-    "READER_PATH", "WRITER_PATH", "check_parameter", "parameter_block", "parse_default", "reader_file", "returns_block",
+    "DISPLAYS_PATH",
+    "READER_PATH",
+    "WRITER_PATH",
+    "check_parameter",
+    "displays_block",
+    "displays_file",
+    "parameter_block",
+    "parse_default",
+    "reader_file",
+    "returns_block",
     "writer_file",
-]  # fmt: skip
+]
 
 
 def parse_default(name: str, text: str) -> object:
@@ -45,6 +54,7 @@ def check_parameter(name: str, value: object) -> object:
 
 READER_PATH = f"{OWN_FOLDER}/parameters.py"
 WRITER_PATH = f"{OWN_FOLDER}/returns.py"
+DISPLAYS_PATH = f"{OWN_FOLDER}/displays.py"
 
 
 def parameter_block(interface: Interface, title: str, path: str) -> str:
@@ -79,6 +89,26 @@ with open({path!r}, encoding="utf-8") as _buildr_file:
     exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_returns := {{"__name__": "buildr"}})
 _buildr_output = os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output"))
 """
+
+
+def displays_block(path: str, *, shell: bool, display: bool) -> str:
+    """Return the code that lets a notebook which runs the image see objects as a kernel shows them.
+
+    ``path`` leads from the program's folder to what frames them. ``shell``: the program imports IPython. ``display``:
+    it uses the name that a kernel has.
+    """
+    name = "display" if display else "_buildr_display"
+    return f"""\
+with open({path!r}, encoding="utf-8") as _buildr_file:
+    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_displays := {{"__name__": "buildr"}})
+{name} = _buildr_displays["install"](_buildr_stdout, {shell})
+"""
+
+
+def displays_file() -> FileEntry:
+    """Return the file that frames what objects look like."""
+    content = resources.files("buildr_jupyter.in_image").joinpath("displays.py").read_bytes()
+    return FileEntry.from_bytes(DISPLAYS_PATH, content, why="shows tables and pictures in a notebook that runs it")
 
 
 def writer_file() -> FileEntry:

@@ -15,6 +15,7 @@ from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
 from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.observed_use import last_seen, star_names
+from buildr_jupyter.export.shown_values import Shown, asks_for_shown, name_values
 from buildr_jupyter.notebook.cells import transform
 from buildr_jupyter.notebook.parse_cache import parsed
 
@@ -29,6 +30,7 @@ class Reading:
         self._given = given
         self.flow = Flow()
         """What each name holds, statement by statement."""
+        self.flow.absent = frozenset(given.options.absent)
         self.evidence = Evidence(self.flow)
         """What the runs were seen to do."""
         if (folder := given.folder) is not None:
@@ -50,6 +52,7 @@ class Reading:
         Raises CellSyntaxError, DialectError and OptionError, of the chosen cell alone.
         """
         given, statements = self._given, list[Statement]()
+        rewritten = self._shown_values()
         for number, run in enumerate(given.runs):
             chosen = number == given.last
             if run.transformed is None:
@@ -65,8 +68,8 @@ class Reading:
             if not translated.source.strip() and translated.foreign:
                 continue
             self._note_installs(number, translated)
-            self.sources[number] = translated.source
-            body = self.bodies[number] = parsed(translated.source).body
+            source = self.sources[number] = rewritten.get(number, translated.source)
+            body = self.bodies[number] = parsed(source).body
             if not chosen and run.status == "error" and run.failed_line:
                 failed_line = run.failed_line
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
@@ -82,6 +85,22 @@ class Reading:
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
+
+    def _shown_values(self) -> dict[int, str]:
+        """Return the sources of runs in which a name takes the place of IPython's for a value that a cell showed."""
+        given = self._given
+        if not any(asks_for_shown(run.transformed or "") for run in given.runs):
+            return {}
+        shown: list[Shown] = []
+        numbers: list[int] = []
+        for number, run in enumerate(given.runs):
+            if run.transformed is not None:
+                source = translate(run.transformed, transform, chosen=number == given.last).source
+                shown.append(Shown(source, run.count or number + 1, ended=run.status != "error"))
+                numbers.append(number)
+        gave = None if given.namespace is None else given.namespace.get("_oh", {})
+        renamed = name_values(shown, gave if isinstance(gave, dict) else None)
+        return {numbers[place]: source for place, source in renamed.items()}
 
     def _note_installs(self, number: int, translated: Translated) -> None:
         for text, line in translated.requirements:

@@ -1,4 +1,4 @@
-"""Capabilities of builders, and what is asked of them about a base. All frozen."""
+"""Capabilities of builders and runners, and what is asked of them about a base. All frozen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["BaseRequest", "Capabilities", "ResolvedBase"]
+__all__ = ["BaseRequest", "Capabilities", "ResolvedBase", "RunnerCapabilities"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,14 @@ class Capabilities:
     """A ``Push`` among the outputs is carried out by the build itself."""
     engine: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
     """Gives the connection (an ``EngineClient``) to the engine that has its images; None: the machine's usual one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerCapabilities:
+    """What a runner takes, so that nobody has to ask what it is."""
+
+    in_engine: bool = True
+    """It runs what an engine of this machine has; else it takes the image from a registry, by its digest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import (
@@ -14,7 +16,10 @@ from buildr_jupyter.model.plan import (
 __all__ = [
     "Archive",
     "BuildRequest",
+    "ClusterPlacement",
+    "Collection",
     "EngineLoad",
+    "ImageProgram",
     "Layout",
     "Mount",
     "Output",
@@ -22,6 +27,7 @@ __all__ = [
     "Push",
     "RunSpec",
     "Secret",
+    "Standing",
     "Unsupported",
 ]
 
@@ -149,6 +155,79 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageProgram:
+    """What is known of the program in an image of ours, for whoever starts it by something else than its entrypoint."""
+
+    command: tuple[str, ...]
+    """The image's entrypoint."""
+    folder: str
+    """Where it works in the image: ``/app``."""
+    output: str
+    """``$BUILDR_OUTPUT_DIR`` of the image, below ``folder``."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """What the image's entrypoint sets: values with line ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Which of the files that a run made or changed are copied back."""
+
+    patterns: tuple[str, ...] = ()
+    """Only what matches one of them: ``*.csv`` any name, ``plots/**`` a path from the program's folder, ``/tmp/*`` one
+    from the root of the container. Empty: all of the program's own folder and of its output folder."""
+    nothing: bool = False
+    """No file of the program comes back; what our own code writes does all the same."""
+    limit_bytes: int = 1 << 30
+    """A larger file stays there, but where a pattern names it."""
+
+    def takes(self, path: str, folder: str) -> bool:
+        """Tell whether a file is wanted; ``path`` and the program's ``folder`` are absolute paths in the container."""
+        if self.nothing:
+            return False
+        return not self.patterns or any(_matches(path, folder, pattern) for pattern in self.patterns)
+
+
+def _matches(path: str, folder: str, pattern: str) -> bool:
+    """Tell whether a pattern names the file; one that ends in a slash names all below a folder."""
+    pattern = pattern.removeprefix("./") + ("**" if pattern.endswith("/") else "")
+    if "/" not in pattern:
+        return PurePosixPath(path).match(pattern)
+    absolute = pattern if pattern.startswith("/") else posixpath.normpath(posixpath.join(folder, pattern))
+    parts = ("(?:.*/)?" if one == "**/" else ".*" if one == "**" else "[^/]*" if one == "*" else "[^/]" if one == "?"
+             else re.escape(one) for one in re.findall(r"\*\*/|\*\*|.", absolute, re.DOTALL))  # fmt: skip
+    return re.fullmatch("".join(parts), path, re.DOTALL) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlacement:
+    """Where in a cluster a run goes, and as whom."""
+
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[tuple[str, str, str], ...] = ()
+    """Key, value and effect of a taint; an empty value or effect stands for any."""
+    service_account: str | None = None
+    queue: str | None = None
+    """Kueue's LocalQueue."""
+    pod_template: Path | None = None
+    """A file with a Pod, whose fields are taken where ours say nothing."""
+    pull_secret: str | None = None
+    """Secret of the namespace that the image is pulled with; ``login``: one is made of this user's login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stays in a cluster: a service with so many replicas, or a schedule."""
+
+    replicas: int = 0
+    public: bool = False
+    """The service gets an address outside of the cluster."""
+    schedule: str | None = None
+    """Five fields as cron has them: when the program runs."""
+    timezone: str | None = None
+    """``Europe/Berlin``; the controllers' own where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a container is run; nothing of it is in the image or in any record."""
 
@@ -164,5 +243,11 @@ class RunSpec:
     gpus: str | None = None
     """``all`` or a count, as ``docker run --gpus``."""
     output_dir: Path | None = None
-    """Where the files of the container's output folder are copied to afterwards."""
+    """Where the files that the run made or changed are copied to afterwards."""
+    collect: Collection = field(default_factory=Collection)
     labels: tuple[tuple[str, str], ...] = ()
+    program: ImageProgram | None = None
+    """None for an image that is not known to be ours."""
+    placement: ClusterPlacement = ClusterPlacement()
+    standing: Standing | None = None
+    """None for a run that ends."""

@@ -46,7 +46,9 @@ class RunResult:
     ports: tuple[PortBinding, ...] = ()
     """With the host ports that were chosen."""
     outputs: tuple[Path, ...] = ()
-    """Files copied back, sorted."""
+    """Files copied back, sorted: what the program made or changed."""
+    folder: Path | None = None
+    """The folder that they are in, which no other run has; None where none came back."""
     log_tail: tuple[str, ...] = ()
     """The last lines of standard output and standard error, as they came, oldest first."""
     returned: tuple[Returned, ...] = ()

@@ -23,6 +23,11 @@ class RunGroup:
     runs: tuple[str, ...]
     """What the backend calls each of them: container ids."""
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+    state: str = field(default="", compare=False)
+    """How far it is, where the backend tells that in its list: running, done, failed."""
+    image: str = field(default="", compare=False)
+    started: str = field(default="", compare=False)
+    """When it was made, as ISO text; empty where the list does not tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

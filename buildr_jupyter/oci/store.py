@@ -283,6 +283,10 @@ class Store:
             return None
         return found if found is not None and isinstance(found.get("manifest"), str) else None
 
+    def untag(self, name: str) -> None:
+        """Forget a reference; what no other one needs goes with the next ``prune``. One that is not there is none."""
+        self._image_path(name).unlink(missing_ok=True)
+
     def images(self) -> list[JsonObject]:
         """Return all that ``tag`` noted, sorted by name."""
         found = []

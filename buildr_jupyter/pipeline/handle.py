@@ -17,6 +17,7 @@ from buildr_jupyter.pipeline.driver import drive
 from buildr_jupyter.pipeline.job import Display, ExportRequest
 from buildr_jupyter.pipeline.stages import stream
 from buildr_jupyter.process.workers import run_soon
+from buildr_jupyter.runner import select
 
 __all__ = ["Build"]
 
@@ -35,15 +36,16 @@ class Build:
         work: Callable[[ExportRequest, CancelToken], Generator[Event, None, BuildResult]] = stream,
         after: Callable[[Build], object] | None = None,
         kept: bool = False,
+        state: BuildState | None = None,
     ) -> None:
         """``work`` is what is driven; ``after`` is called at its end, good or bad, in the thread that drove it.
 
-        ``kept``: what works goes on where this process leaves.
+        ``kept``: what works goes on where this process leaves. ``state`` is one that goes on, of an earlier build.
         """
         self.kept = kept
         self.job, self._displays, self._work, self._after = job, displays, work, after
         self.reference = str(job.refs[0])
-        self.state = BuildState()
+        self.state = state or BuildState()
         self.error: BaseException | None = None
         self._token = CancelToken()
         self._over = threading.Event()
@@ -55,6 +57,14 @@ class Build:
         if self.error is not None and self.state.status in ("waiting", "running"):
             return "failed"  # refused before its state began: another build of this reference is at work
         return self.state.status
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on where this process leaves: in a process of its own, or as a run in a cluster."""
+        if self.kept:
+            return True
+        started = self.state.stages.get("run") == "running"
+        return started and not select(self.job.order().runs_on).capabilities().in_engine
 
     def cancel(self) -> None:
         """Ask it to stop; returns at once, and does nothing to a build that is over."""
@@ -102,8 +112,8 @@ class Build:
 
 
 def _leave() -> None:
-    """Cancel what still runs and give it a moment to end: nothing half-made stays in an engine."""
-    running = [build for build in list(_alive) if build.status in ("waiting", "running") and not build.kept]
+    """Cancel what still runs here and give it a moment to end: nothing half-made stays in an engine."""
+    running = [build for build in list(_alive) if build.status in ("waiting", "running") and not build.goes_on]
     for build in running:
         build.cancel()
     for build in running:

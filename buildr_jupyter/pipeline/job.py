@@ -47,6 +47,8 @@ class ExportRequest:
 
     made_here: set[str] = field(default_factory=set, repr=False, compare=False)
     """Ids of the images that were built from cells of this kernel: their pickles are read. A session shares one set."""
+    shows_objects: bool = False
+    """Whether who asks can show objects of a run as a notebook does: tables, pictures, Markdown."""
 
     @property
     def refs(self) -> tuple[ImageRef, ...]:
@@ -81,6 +83,7 @@ class ExportRequest:
             folder=self.source.folder,
             executor=self.executor,
             notebook_path=self.notebook_path,
+            shows_objects=self.shows_objects,
             own_context=isinstance(self.source, ContextSource),
             environ=self.environ,
             builder=self.builder,
@@ -108,6 +111,8 @@ class BuildOrder:
     notebook_path: Path | None = None
     own_context: bool = False
     """The context folder is the user's own, and is built as it stands."""
+    shows_objects: bool = False
+    """Whether the program is asked to frame what its objects look like, for a notebook that shows it."""
     reads_values: bool = True
     """Whether returned files become values in this process."""
     environ: Mapping[str, str] = field(repr=False)
@@ -136,6 +141,11 @@ class BuildOrder:
         given = self.options.run_environment
         return tuple((name, self.environ.get(name, "") if value is None else value) for name, value in given)
 
+    @property
+    def runs_on(self) -> str:
+        """What runs the image, as ``runner.select`` takes it."""
+        return self.options.on or self.executor
+
     def run_spec(self, image: str, name: str) -> RunSpec:
         """Return how a container of ``image`` is run by the options."""
         options = self.options
@@ -145,9 +155,12 @@ class BuildOrder:
             environment=self.run_environment,
             ports=options.ports,
             mounts=options.mounts,
+            collect=options.collect,
             memory_bytes=options.memory_bytes,
             cpus=options.cpus,
             gpus=options.gpus,
+            placement=options.placement,
+            standing=options.standing,
         )
 
 

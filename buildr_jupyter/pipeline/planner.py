@@ -22,8 +22,8 @@ from buildr_jupyter.context import folder as context
 from buildr_jupyter.context.dockerfile import MARKER
 from buildr_jupyter.dependencies import index_config
 from buildr_jupyter.dependencies.environment import Installed, Interpreter
-from buildr_jupyter.dependencies.resolve import analyze_imports, resolve, target_markers
-from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.dependencies.resolve import Requirements, analyze_imports, resolve, target_markers
+from buildr_jupyter.errors import ExportError, FileRefused, OptionError, RequirementError
 from buildr_jupyter.export.environment_reads import needed_variables
 from buildr_jupyter.export.options import ExportOptions, Widening
 from buildr_jupyter.export.program import Program, export
@@ -137,12 +137,9 @@ def assemble(
         )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
-    program, imports, entries, given = _program_of(source, options, widening)
-    imports, standin = _stand_in(imports)
-    given += [(text, "--requirement") for text in options.requirements]
     installed = Installed(interpreter, first=[source.folder])
     markers = target_markers(python, _machine(options, interpreter))
-    found = resolve(imports, installed, markers=markers, given=given)
+    program, entries, found, standin = _program_with_pins(source, options, widening, installed, markers)
     settings = index_config.read_settings(environ, home=Path.home())
     tree = (program and program.tree) or Tree.of(source.folder, None)
     modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
@@ -176,6 +173,34 @@ def assemble(
         names=program.names if program else (),
     )
     return Assembly(plan, settings, program, tuple(warnings))
+
+
+def _program_with_pins(
+    source: CellSource | ScriptSource,
+    options: Options,
+    widening: Widening,
+    installed: Installed,
+    markers: Mapping[str, str],
+) -> tuple[Program | None, list[FileEntry], Requirements, Sequence[FileEntry]]:
+    """Return the program, its files, what it requires, and what stands in for the decorator.
+
+    A module that is not installed made its import fail, where nobody knows how the cell ended: without that cell the
+    program may be complete. If it is not, the error tells of the module.
+    """
+    absent: list[str] = []
+    first: ExportError | None = None
+    while True:
+        try:
+            program, imports, entries, given = _program_of(source, options, widening, tuple(absent))
+            imports, standin = _stand_in(imports)
+            given += [(text, "--requirement") for text in options.requirements]
+            return program, entries, resolve(imports, installed, markers=markers, given=given), standin
+        except ExportError as error:
+            module = error.absent if isinstance(error, RequirementError) else None
+            if module is None or module in absent or isinstance(source, ScriptSource):
+                raise (first or error) from None
+            first = first or error
+            absent.append(module)
 
 
 def _missing_variables(program: Program | None, options: Options) -> list[BuildWarning]:
@@ -233,7 +258,7 @@ def _cell_label(cell: CellRun | None) -> str | None:
 
 
 def _program_of(
-    source: CellSource | ScriptSource, options: Options, widening: Widening
+    source: CellSource | ScriptSource, options: Options, widening: Widening, absent: tuple[str, ...] = ()
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
         if options.returns or options.params:
@@ -251,6 +276,7 @@ def _program_of(
         snapshot_limit_bytes=options.snapshot_limit_bytes,
         root=find_root(source.folder, options.root, home=Path.home()),
         widening=widening,
+        absent=absent,
     )
     program = export(
         source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace

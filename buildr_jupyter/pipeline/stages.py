@@ -23,17 +23,19 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import push_notice, sweeps, values
+from buildr_jupyter.pipeline import placement, push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
 from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
-from buildr_jupyter.runner.values import outputs_of
+from buildr_jupyter.runner import frames
+from buildr_jupyter.runner.values import outputs_of, run_folder
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
 
@@ -58,9 +60,10 @@ def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
     A Dockerfile that the user keeps in the context folder ``folder`` is taken as it stands, and that is said.
     """
     job.options.check_publish(by_docker_rules=job.by_docker_rules)
+    placement.check(job.order())
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
-        if job.options.sweeps:
+        if job.options.sweeps or job.options.sets:
             sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
@@ -311,7 +314,8 @@ def _outputs(job: BuildOrder, builder: builders.Builder, refs: tuple[ImageRef, .
     One that pushes while it builds is told at once; the others push afterwards.
     """
     able = builder.capabilities()
-    into_engine = able.in_engine or (job.options.run and _engine_answers())
+    wanted_there = job.options.run and runners.select(job.runs_on).capabilities().in_engine
+    into_engine = able.in_engine or (wanted_there and _engine_answers())
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:
         found.append(Archive(path) if path.suffix == ".tar" else Layout(path))
@@ -329,7 +333,9 @@ def _outputs(job: BuildOrder, builder: builders.Builder, refs: tuple[ImageRef, .
 
 
 def _can_run(job: BuildOrder) -> bool:
-    """Tell whether an engine answers; only a builder that needs none leaves that open."""
+    """Tell whether an engine answers, where one runs the image; only a builder that needs none leaves that open."""
+    if not runners.select(job.runs_on).capabilities().in_engine:
+        return True
     return _builder(job).capabilities().in_engine or _engine_answers()
 
 
@@ -370,28 +376,48 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
             hint=f"start Docker or podman and run it again, or take it to one: {way}",
         ))  # fmt: skip
     options = job.options
+    able = runners.select(job.runs_on).capabilities()
 
     def make_runner() -> Any:
-        runner: Any = runners.select(job.executor)
-        if connected := _builder(job).capabilities().engine:
+        runner: Any = runners.select(job.runs_on)
+        if able.in_engine and (connected := _builder(job).capabilities().engine):
             runner.docker_client = connected()
         return runner
 
+    if options.standing is not None:
+        where = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
+        try:
+            yield from make_runner().deploy(placement.spec_for_cluster(job, result, where), cancel)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+        yield StageUpdate("run", "done")
+        return result
     if options.sweeps:
         try:
-            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel)
+            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel, in_engine=able.in_engine)
         except BuildrError as error:
             raise _with(result, error) from error.__cause__
         yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
         return result
-    output = job.folder / "output"
-    name = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
-    spec = replace(job.run_spec(result.image, name), output_dir=output)
-    try:
-        ended = yield from _with_tail(make_runner().stream_run(spec, cancel))
-    except BuildrError as error:
-        raise _with(result, error) from error.__cause__
-    result = replace(result, run=replace(ended, outputs=outputs_of(output, ended.outputs)))
+    path = ImageRef.parse(result.image).path
+    with run_folder(job.folder / "output" / path.rpartition("/")[2]) as output:
+        name = f"buildr-{path.replace('/', '-')}"
+        made = job.run_spec(result.image, name) if able.in_engine else placement.spec_for_cluster(job, result, name)
+        spec = replace(made, output_dir=output)
+        if options.sets:
+            interface = Interface.from_label(result.interface) if result.interface else Interface()
+            (point,) = sweeps.check_grid(options, interface, job.folder)
+            spec = sweeps.with_inputs(spec, point)
+        try:
+            if job.shows_objects and able.in_engine:
+                run = frames.stream_unframed(make_runner().stream_run(frames.asking(spec), cancel))
+            else:
+                run = make_runner().stream_run(spec, cancel)
+            ended = yield from _with_tail(run)
+        except BuildrError as error:
+            raise _with(result, error) from error.__cause__
+    own = outputs_of(output, ended.outputs)
+    result = replace(result, run=replace(ended, outputs=own, folder=output if own else None))
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",

@@ -25,10 +25,11 @@ from buildr_jupyter.journal.journal import Journal, data_folder
 from buildr_jupyter.journal.limits import keep_within_daily, limits_of
 from buildr_jupyter.model.interface import Interface, Said
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import Mount
+from buildr_jupyter.model.request import Mount, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline.job import BuildOrder
+from buildr_jupyter.pipeline.placement import spec_for_cluster
 from buildr_jupyter.pipeline.values import LazyValues, is_trusted
 from buildr_jupyter.process.locks import private_folder, write_private
 from buildr_jupyter.process.tempfiles import Scratch
@@ -89,9 +90,11 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
 
     Files that it names are taken from ``folder``.
     """
+    fixed = {name: Said(text) for name, text in options.sets}
+    rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed else [])
     return make_grid(
         interface,
-        options.rows,
+        rows,
         options.maps,
         zipped=options.map_zip,
         limit=options.map_limit,
@@ -99,8 +102,19 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
     )
 
 
+def with_inputs(spec: RunSpec, point: Point) -> RunSpec:
+    """Return how a container is run that is given these inputs."""
+    given = (reader.ALL, json.dumps(dict(point.given)))
+    return replace(spec, environment=(*spec.environment, given), mounts=(*spec.mounts, *point.mounts))
+
+
 def stream_sweep(
-    job: BuildOrder, result: BuildResult, make_runner: Callable[[], Runner], cancel: CancelToken
+    job: BuildOrder,
+    result: BuildResult,
+    make_runner: Callable[[], Runner],
+    cancel: CancelToken,
+    *,
+    in_engine: bool = True,
 ) -> Generator[Event, None, BuildResult]:
     """Run the image once for each point of the grid and return the result with its ``sweep``.
 
@@ -119,7 +133,8 @@ def stream_sweep(
         key = found or secrets.token_hex(32)
         keys.append(key)
         if key not in tasks:
-            tasks[key] = _task(job, result, number, point, key, folder, reusable=found is not None)
+            spec = _spec(job, result, f"buildr-{key[:24]}", in_engine=in_engine)
+            tasks[key] = _task(spec, number, point, key, folder, reusable=found is not None)
     sweep = Sweep(
         make_runner,
         folder,
@@ -156,9 +171,15 @@ def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
     return scratch.path, None
 
 
+def _spec(job: BuildOrder, result: BuildResult, name: str, *, in_engine: bool) -> RunSpec:
+    if not in_engine:
+        return spec_for_cluster(job, result, name)
+    content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
+    return job.run_spec(content[0] if content else result.image, name)
+
+
 def _task(
-    job: BuildOrder,
-    result: BuildResult,
+    spec: RunSpec,
     number: int,
     point: Point,
     key: str,
@@ -166,14 +187,8 @@ def _task(
     *,
     reusable: bool,
 ) -> Task:
-    content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
-    spec = job.run_spec(content[0] if content else result.image, f"buildr-{key[:24]}")
-    spec = replace(
-        spec,
-        environment=(*spec.environment, (reader.ALL, json.dumps(dict(point.given)))),
-        mounts=(*spec.mounts, *point.mounts),
-        labels=((KEY_LABEL, key),),
-    )
+    spec = with_inputs(spec, point)
+    spec = replace(spec, labels=(*spec.labels, (KEY_LABEL, key)))
     stored = {
         name: {"hmac": _hashed(folder, json.dumps(value))} if _SECRET.search(name) else value
         for name, value in point.inputs.items()

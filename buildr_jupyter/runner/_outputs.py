@@ -1,27 +1,133 @@
-"""A container's output folder as files of this machine, taken from the engine's tar stream."""
+"""A container's files as files of this machine: which of them a run made or changed, and an engine's tar streams."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Generator, Iterable
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import Collection
 from buildr_jupyter.process.tempfiles import atomic_write
 
-__all__ = ["extract_outputs"]
+__all__ = ["OURS", "Folders", "changed_files", "extract_outputs", "fetches", "local_names"]
+
+OURS = ".buildr"
+"""Below the output folder: what our own code in the image writes there."""
+_SINGLE = 64
+"""So many files of one folder are asked for one by one; more of them come with their whole folder."""
+_ADDED, _DELETED = 1, 2
 
 
-def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, None, tuple[Path, ...]]:
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Folders of a container, as absolute paths."""
+
+    work: str
+    """The image's working directory, which the program may write below."""
+    program: str
+    """Where the program works: the same, or the notebook's folder in a tree below it."""
+    output: str
+    """``$BUILDR_OUTPUT_DIR``."""
+
+    def own(self, path: str) -> bool:
+        """Tell whether a file is one that the program makes where it works."""
+        if "__pycache__" in PurePosixPath(path).parts:
+            return False
+        return self.is_output(path) or path.startswith(f"{self.work}/")
+
+    def is_output(self, path: str) -> bool:
+        """Tell whether a file is in the output folder."""
+        return path.startswith(f"{self.output}/")
+
+    def is_ours(self, path: str) -> bool:
+        """Tell whether our own code wrote a file."""
+        return path.startswith(f"{self.output}/{OURS}/")
+
+
+def changed_files(changes: Iterable[Mapping[str, object]], folders: Folders, wanted: Collection) -> tuple[str, ...]:
+    """Return the paths that a run made or changed and that come back, sorted; a folder among them is an empty one.
+
+    ``changes`` is what an engine says of a container's layer: ``{"Path": …, "Kind": 0 changed, 1 added, 2 deleted}``.
+    """
+    paths = sorted(str(change["Path"]) for change in changes if change["Kind"] != _DELETED)
+    parents = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    parents |= {str(PurePosixPath(str(change["Path"])).parent) for change in changes if change["Kind"] == _DELETED}
+    anywhere = any(pattern.startswith("/") for pattern in wanted.patterns)
+    return tuple(
+        path
+        for path in paths
+        if path not in parents
+        and (folders.is_ours(path) or ((folders.own(path) or anywhere) and wanted.takes(path, folders.program)))
+    )
+
+
+def fetches(files: Sequence[str], changes: Iterable[Mapping[str, object]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return what to ask an engine for, and which of ``files`` come with it: a folder that is all new, else each file.
+
+    A folder of which more than 64 files are wanted is taken whole, though the others of it come along.
+    """
+    added = {str(change["Path"]) for change in changes if change["Kind"] == _ADDED}
+    below = Counter(str(parent) for path in added for parent in PurePosixPath(path).parents)
+    below -= Counter(str(parent) for path in added if below[path] for parent in PurePosixPath(path).parents)
+    groups: dict[str, list[str]] = {}
+    for path in files:
+        new = [str(parent) for parent in PurePosixPath(path).parents if str(parent) in added]
+        groups.setdefault(new[-1] if new else str(PurePosixPath(path).parent), []).append(path)
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    for folder, members in groups.items():
+        whole = folder in added and len(members) == below[folder]
+        if folder != "/" and (whole or len(members) > _SINGLE):
+            asked.append((folder, tuple(members)))
+        else:
+            asked.extend((path, (path,)) for path in members)
+    return asked
+
+
+def local_names(files: Iterable[str], folders: Folders) -> dict[str, PurePosixPath]:
+    """Return for each file of the container its name here, relative to the folder of the run; no two have the same.
+
+    A file of the output folder is named from there, one of the program's folder from that. Where both have a name, and
+    for all else, the path in the container is kept: ``output/a.csv``, ``app/a.csv``, ``tmp/a.csv``.
+    """
+    names: dict[str, PurePosixPath] = {}
+    taken: set[PurePosixPath] = set()
+
+    def rank(path: str) -> tuple[object, ...]:
+        beside = not path.startswith(f"{folders.program}/")
+        return not folders.is_ours(path), folders.is_output(path), beside, path
+
+    for path in sorted(files, key=rank):
+        whole = PurePosixPath(path.lstrip("/"))
+        choices = [whole, PurePosixPath("container") / whole]
+        for folder in (folders.work, folders.program, folders.output):
+            if path.startswith(f"{folder}/"):
+                choices.insert(0, PurePosixPath(path).relative_to(folder))
+        name = next((one for one in choices if one not in taken), choices[-1])
+        names[path] = name
+        taken |= {name}
+    return names
+
+
+def extract_outputs(
+    chunks: Iterable[bytes],
+    folder: Path,
+    *,
+    name: Callable[[PurePosixPath], PurePosixPath | None] = lambda path: PurePosixPath(*path.parts[1:]),
+    takes: Callable[[PurePosixPath, int], bool] = lambda _path, _size: True,
+) -> Generator[Event, None, tuple[Path, ...]]:
     """Write the regular files of a tar below ``folder`` and return their paths, sorted.
 
-    The first part of each name (the folder that was asked for) is taken off. Links, devices and names that lead out of
-    ``folder`` are left out and said; a file that is there is replaced. Only the bits 0o755 of a mode are kept.
-    Raises RunError where the files cannot be written.
+    ``name`` gives a member's place there, None where it is not wanted; by default the first part of its name (the
+    folder that was asked for) is taken off. ``takes`` tells, by name and bytes, whether a file is copied. Links,
+    devices and names that lead out of ``folder`` are left out and said; a file that is there is replaced. Only the bits
+    0o755 of a mode are kept. Raises RunError where the files cannot be written.
     """
     written = []
     known: dict[str, Path] = {}
@@ -29,23 +135,23 @@ def extract_outputs(chunks: Iterable[bytes], folder: Path) -> Generator[Event, N
         root = folder.resolve()  # made when there is something to put into it
         with tarfile.open(fileobj=_Reader(chunks), mode="r|") as tar:
             for member in tar:
-                parts = PurePosixPath(member.name).parts[1:]
-                if not parts or member.isdir():
+                place = name(PurePosixPath(member.name))
+                if place is None or not place.parts or member.isdir():
                     continue
-                target = root.joinpath(*parts)
+                if member.isfile() and not takes(place, member.size):
+                    continue
+                target = root.joinpath(*place.parts)
                 content = _content(tar, member, known)
                 if content is None:
-                    yield BuildWarning(f"output {'/'.join(parts)!r} is no regular file and stays in the container")
+                    yield BuildWarning(f"output {str(place)!r} is no regular file and stays in the container")
                     continue
                 with content:
-                    if ".." in parts or not target.parent.resolve().is_relative_to(root):
-                        yield BuildWarning(
-                            f"output {'/'.join(parts)!r} leads out of its folder and stays in the container"
-                        )
+                    if ".." in place.parts or not target.parent.resolve().is_relative_to(root):
+                        yield BuildWarning(f"output {str(place)!r} leads out of its folder and stays in the container")
                         continue
                     _write(target, content, member.mode)
                 known[member.name] = target
-                written.append(folder.joinpath(*parts))
+                written.append(folder.joinpath(*place.parts))
     except (OSError, tarfile.TarError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"the container's output files cannot be copied to {folder}: {why}") from error

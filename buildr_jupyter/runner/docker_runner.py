@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import dataclasses
+import functools
+import json
 import logging
+import posixpath
 import re
+import shlex
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import Cancelled, RunError, RunLost
+from buildr_jupyter.errors import Cancelled, OptionError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import PortBinding, RunSpec
+from buildr_jupyter.model.request import Collection, PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL, this_user
 from buildr_jupyter.process.watchdog import Watchdog
-from buildr_jupyter.runner._outputs import extract_outputs
+from buildr_jupyter.runner._outputs import OURS, Folders, changed_files, extract_outputs, fetches, local_names
 from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["DockerRunner"]
@@ -39,6 +45,10 @@ GROUP_LABEL = "io.buildr.group"
 """Label of a container that stays when its process leaves; its value is the group's name."""
 _TAIL_LINES = 20
 _WAIT_S = 1.0
+_GO_FOLDER = 1 << 31
+"""Bit of a folder in the modes of Go's os.FileMode, which the engine gives."""
+COLLECT_LABEL = "io.buildr.collect"
+"""Label of a container that stays when its process leaves: which of its files come back, as JSON."""
 _LISTEN_AGAIN = 5
 """So often is listened again to a container that runs on; one may have closed its output for good."""
 _PORT_TAKEN = re.compile(
@@ -59,6 +69,10 @@ class DockerRunner:
         self._owner = owner or this_user()
 
     # -- the protocol
+
+    def capabilities(self) -> RunnerCapabilities:
+        """Return that it runs what the engine has."""
+        return RunnerCapabilities()
 
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Run the container, yield what it writes as it comes, remove it, and return how it ended.
@@ -113,10 +127,16 @@ class DockerRunner:
         client = self._client()
         _raise_if(cancel)
         with self._failures(client, spec, cancel):
-            container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name})
+            wanted = {COLLECT_LABEL: json.dumps(dataclasses.asdict(spec.collect))}
+            container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name, **wanted})
             self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
         return RunGroup(spec.name, (container,), dict(spec.labels))
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Refuse: an engine keeps neither services nor schedules."""
+        raise OptionError(f"{spec.name}: an engine keeps no service and no schedule", hint="say --on kubernetes")
+        yield
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the containers to end; see the protocol. Raises RunLost, EngineError, Cancelled."""
@@ -139,10 +159,12 @@ class DockerRunner:
         return results
 
     def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
-        """Copy the output folder of a container that ended; see the protocol. Raises RunError, EngineError."""
+        """Copy the files of a container that ended; see the protocol. Raises RunError, EngineError."""
         client = self._client()
         spec = RunSpec("", run[:12], output_dir=into)
         with self._failures(client, spec, cancel):
+            said = ((client.inspect_container(run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
+            spec = dataclasses.replace(spec, collect=_collection(said))
             return tuple((yield from self._outputs(client, run, spec)))
 
     def stop(self, group: RunGroup) -> None:
@@ -311,17 +333,81 @@ class DockerRunner:
             _raise_if(cancel)
 
     def _outputs(self, client: EngineClient, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Path, ...]]:
-        from docker.errors import NotFound
+        """Copy what the run made or changed, by what the engine says of the container's layer."""
+        from docker.errors import APIError
 
         if spec.output_dir is None:
             return ()
-        path = _output_path(client.inspect_container(container).get("Config") or {}, spec)
+        about = client.inspect_container(container)
+        folders = _folders(about.get("Config") or {}, spec)
+        mounts = [str(mount.get("Destination", "")) for mount in about.get("Mounts") or ()]
+        apart = any(folders.output == mount or folders.output.startswith(f"{mount}/") for mount in mounts)
         try:
-            chunks, _ = client.get_archive(container, path)
+            changes = client.diff(container) or []
+        except APIError as error:
+            yield BuildWarning(
+                f"the engine does not tell which files the run made ({error.explanation or error}): "
+                f"only those of {folders.output} come back"
+            )
+            changes, apart = [], True
+        files = changed_files(changes, folders, spec.collect)
+        names = local_names(files, folders)
+        written: list[Path] = []
+        if apart:  # what is mounted there is in no layer
+            folder = PurePosixPath(folders.output)
+
+            def below(member: PurePosixPath) -> PurePosixPath | None:
+                path = folder.joinpath(*member.parts[1:])
+                wanted = folders.is_ours(str(path)) or spec.collect.takes(str(path), folders.program)
+                return path.relative_to(folder) if wanted else None
+
+            written += yield from self._fetch(client, container, folders.output, spec, below)
+        for path, members in fetches(files, changes):
+            known = {PurePosixPath(one): names[one] for one in members}
+            name = functools.partial(_wanted_name, PurePosixPath(path).parent, known)
+            written += yield from self._fetch(client, container, path, spec, name, only_file=members == (path,))
+        return tuple(sorted(dict.fromkeys(written)))
+
+    def _fetch(
+        self,
+        client: EngineClient,
+        container: str,
+        path: str,
+        spec: RunSpec,
+        name: Callable[[PurePosixPath], PurePosixPath | None],
+        *,
+        only_file: bool = False,
+    ) -> Generator[Event, None, tuple[Path, ...]]:
+        """Copy a file or folder of the container; what is gone gives nothing."""
+        from docker.errors import NotFound
+
+        assert spec.output_dir is not None
+        try:
+            chunks, about = client.get_archive(container, path)
         except NotFound:
             return ()
+        large: list[tuple[PurePosixPath, int]] = []
+
+        def takes(place: PurePosixPath, size: int) -> bool:
+            if size > spec.collect.limit_bytes and not spec.collect.patterns and place.parts[0] != OURS:
+                large.append((place, size))
+                return False
+            return True
+
         with contextlib.closing(chunks):  # an engine answers nothing about a container whose archive it still gives
-            return (yield from extract_outputs(chunks, spec.output_dir))
+            if only_file and int(about.get("mode", 0)) & _GO_FOLDER:
+                return ()
+            size = int(about.get("size", 0))
+            if only_file and not takes(PurePosixPath(path).relative_to("/"), size):
+                found: tuple[Path, ...] = ()
+            else:
+                found = yield from extract_outputs(chunks, spec.output_dir, name=name, takes=takes)
+        for place, size in large:
+            yield BuildWarning(
+                f"{place} has {size / 1e9:.1f} GB and is left in the container, which is removed",
+                hint=f"--collect {shlex.quote(place.name)} takes it all the same; a folder of --mount keeps it here",
+            )
+        return found
 
     def _stop(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
@@ -435,19 +521,51 @@ def _open_ports(container: JsonObject, spec: RunSpec) -> tuple[PortBinding, ...]
 
 
 def _title(spec: RunSpec, ports: tuple[PortBinding, ...]) -> str:
-    shown = ", ".join(f"{port.address}:{port.host} -> {port.container}/{port.protocol}" for port in ports)
+    shown = ", ".join(f"{_address(port)} -> {port.container}/{port.protocol}" for port in ports)
     return f"run {spec.name} ({shown})" if shown else f"run {spec.name}"
 
 
-def _output_path(config: JsonObject, spec: RunSpec) -> str:
-    """Return the container's output folder: $BUILDR_OUTPUT_DIR of its environment, else ``output``.
+def _address(port: PortBinding) -> str:
+    """Return where a port is open, as an address that a browser opens where it may be of use there."""
+    if port.protocol != "tcp" or not port.host:
+        return f"{port.address}:{port.host}"
+    if port.address in ("0.0.0.0", "::"):  # noqa: S104 - open everywhere because the user said so
+        return f"http://localhost:{port.host} and all addresses"
+    return f"http://[{port.address}]:{port.host}" if ":" in port.address else f"http://{port.address}:{port.host}"
+
+
+def _folders(config: JsonObject, spec: RunSpec) -> Folders:
+    """Return the container's folders; the output folder is $BUILDR_OUTPUT_DIR of its environment, else ``output``.
 
     One that is not absolute is below the image's working directory; below /app, where the image names none (Docker
-    says nothing then, podman "/").
+    says nothing then, podman "/"). Where the image's own one is below the working directory, the program works above.
     """
     given = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
-    path = dict(spec.environment).get("BUILDR_OUTPUT_DIR") or given.get("BUILDR_OUTPUT_DIR") or "output"
-    return path if path.startswith("/") else f"{(config.get('WorkingDir') or '').rstrip('/') or '/app'}/{path}"
+    work = (config.get("WorkingDir") or "").rstrip("/") or "/app"
+
+    def absolute(path: str) -> str:
+        return posixpath.normpath(posixpath.join(work, path))
+
+    made = absolute(given.get("BUILDR_OUTPUT_DIR") or "output")
+    said = absolute(dict(spec.environment).get("BUILDR_OUTPUT_DIR") or made)
+    program = posixpath.dirname(made) if made.startswith(f"{work}/") else work
+    return Folders(work, program, said)
+
+
+def _collection(label: str | None) -> Collection:
+    """Return what the label of a container says; all where it has none, or one that is not ours."""
+    try:
+        said = json.loads(label or "{}")
+        return Collection(tuple(map(str, said["patterns"])), bool(said["nothing"]), int(said["limit_bytes"]))
+    except (ValueError, TypeError, KeyError):
+        return Collection()
+
+
+def _wanted_name(
+    parent: PurePosixPath, names: Mapping[PurePosixPath, PurePosixPath], member: PurePosixPath
+) -> PurePosixPath | None:
+    """Return what a member of the archive of something in the folder ``parent`` is called here, if it is wanted."""
+    return names.get(parent / member)
 
 
 def _pieces(output: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[tuple[Stream, bytes]]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
@@ -22,6 +23,10 @@ class Runner(Protocol):
     process of this user may list, follow, collect, stop and remove what one started.
     """
 
+    def capabilities(self) -> RunnerCapabilities:
+        """Return what it takes; asks nobody."""
+        ...
+
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         """Start the container, yield what it writes as it comes, remove it, return how it ended."""
         ...
@@ -30,6 +35,13 @@ class Runner(Protocol):
         """Start the run and return its group once the backend has accepted it; nothing of it is awaited.
 
         The group's name is the spec's; an older one of this user with that name is removed.
+        """
+        ...
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Leave what ``spec.standing`` says in the backend, or change what is there, and return it once it is ready.
+
+        Raises OptionError where the backend keeps nothing of the kind.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from buildr_jupyter.errors import UnknownSpec
@@ -11,17 +12,23 @@ __all__ = ["RUNNERS", "select"]
 
 RUNNERS = {
     "docker": "buildr_jupyter.runner.docker_runner:DockerRunner",
+    "kubernetes": "buildr_jupyter.runner.kubernetes_runner:KubernetesRunner",
 }
+_SEED_NAMES = {"metaparticle": "kubernetes"}
 
 
 def select(spec: str) -> Runner:
-    """Return a new runner of the name ``spec``; it connects to nothing yet. Raises UnknownSpec."""
-    if spec in RUNNERS:
-        module, _, attribute = RUNNERS[spec].partition(":")
-        found: Runner = getattr(import_module(module), attribute)()
-        return found
-    if spec == "kubernetes":
-        raise UnknownSpec(
-            "Unknown spec kubernetes: running in a cluster is not built yet", hint="publish the image and run it there"
-        )
-    raise UnknownSpec(f"Unknown spec {spec}", hint=f"runners here: {', '.join(sorted(RUNNERS))}")
+    """Return a new runner for ``NAME`` or ``NAME=WHERE``; it connects to nothing yet. Raises UnknownSpec, OptionError.
+
+    ``kubernetes=CONTEXT/NAMESPACE`` says which cluster; the seed's ``metaparticle`` is another name of it.
+    """
+    name, equals, where = spec.partition("=")
+    name = _SEED_NAMES.get(name, name)
+    if name not in RUNNERS or (equals and name == "docker"):
+        raise UnknownSpec(f"Unknown spec {spec}", hint=f"runners here: {', '.join(sorted(RUNNERS))}")
+    module, _, attribute = RUNNERS[name].partition(":")
+    make = getattr(import_module(module), attribute)
+    found: Runner = (
+        make() if name == "docker" else make(f"{name}{equals}{where}", user=os.environ.get("JUPYTERHUB_USER"))
+    )
+    return found

@@ -22,7 +22,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.errors import BuildrError, Cancelled, EngineUnavailable, JournalError, ReturnError, RunLost
+from buildr_jupyter.errors import (
+    BuildrError,
+    Cancelled,
+    ClusterUnavailable,
+    EngineUnavailable,
+    JournalError,
+    ReturnError,
+    RunLost,
+)
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Phase, RunUpdate
 from buildr_jupyter.events.streams import drain
@@ -84,7 +92,7 @@ class Sweep:
         """Do the tasks and return how each ended, in their order; a ``RunUpdate`` tells each change.
 
         A run that fails is a result and no error. Cancelled, what runs is stopped and removed. Raises Cancelled, and
-        EngineUnavailable where the engine goes away.
+        EngineUnavailable or ClusterUnavailable where what runs them goes away.
         """
         events: queue.Queue[Event | None] = queue.Queue(maxsize=_QUEUED)
         stopped = CancelToken()
@@ -202,7 +210,7 @@ class Sweep:
             result = self._cancelled(task)
         except RunLost as error:
             result = replace(self._cancelled(task), state="lost", reason=str(error), exit_code=-1)
-        except EngineUnavailable:
+        except (EngineUnavailable, ClusterUnavailable):
             raise  # it may come back, and the run may have gone on in it
         except BuildrError as error:
             tail = tuple(getattr(error, "log_tail", ()))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,35 @@ from buildr_jupyter.errors import ReturnError
 from buildr_jupyter.in_image.returns import EXTENSIONS, FOLDER, MANIFEST, read_value
 from buildr_jupyter.model.result import Returned
 
-__all__ = ["check_returned", "outputs_of", "read_returned", "returned_folder"]
+__all__ = ["check_returned", "outputs_of", "read_returned", "returned_folder", "run_folder"]
 
 _MANIFEST_BYTES = 4 << 20
+
+
+@contextlib.contextmanager
+def run_folder(parent: Path) -> Iterator[Path]:
+    """Give a folder of its own to one run, ``parent``/1, 2 …, which goes again where nothing came into it.
+
+    No other run, of this process or another one, has it. Where none can be made it is not there: only a run that has
+    files to write needs it.
+    """
+    made = [folder for folder in (parent, parent.parent) if not folder.exists()]
+    folder = parent / "1"
+    with contextlib.suppress(OSError):
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(one.name) for one in parent.iterdir() if one.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            folder = parent / str(number)
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+    try:
+        yield folder
+    finally:
+        for empty in (folder, *made):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
 
 
 def returned_folder(output: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import re
 import threading
@@ -146,6 +147,11 @@ class _Masker:
             yield from self._with_line(event, known)
             return
         yield from self._shown_lines()
+        if isinstance(event, RunOutput) and event.shown:
+            if waited := self._chunks.pop(event.stream, ""):
+                yield RunOutput(event.stream, self.text(waited))
+            yield self._changed(event, text=self.text(event.text), shown=self._bundle(event.shown))
+            return
         if isinstance(event, RunOutput):
             text = self._chunks.pop(event.stream, "") + event.text
             if open_length := open_end(text, known):
@@ -156,6 +162,20 @@ class _Masker:
         if isinstance(event, Finished):
             yield from self.rest()
         yield self.event(event)
+
+    def _bundle(self, shown: str) -> str:
+        """Return what an object looks like, its texts masked; a picture in base64 is no text."""
+        found = json.loads(shown)
+        return json.dumps({kind: self._data(data) for kind, data in found.items()})
+
+    def _data(self, data: object) -> object:
+        if isinstance(data, str):
+            return self.text(data)
+        if isinstance(data, list):
+            return [self._data(one) for one in data]
+        if isinstance(data, dict):
+            return {name: self._data(one) for name, one in data.items()}
+        return data
 
     def rest(self) -> Iterator[Event]:
         """Yield what waited."""

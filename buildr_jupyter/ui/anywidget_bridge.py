@@ -10,10 +10,8 @@ import atexit
 import base64
 import contextlib
 import functools
-import html
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,11 +22,12 @@ from IPython.display import Image, display, publish_display_data
 
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.ui.mime import render_html, split_bundle
 from buildr_jupyter.ui.pane.static_output import render_record_html, render_record_text
 from buildr_jupyter.ui.pane.view_model import View
-from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.plain import write_output
 
-__all__ = ["OutputPlace", "PageSurface", "WidgetChannel", "show_pictures"]
+__all__ = ["PageSurface", "ShownObjects", "WidgetChannel", "show_output", "show_pictures"]
 
 
 _display: Callable[..., object] = display
@@ -216,6 +215,8 @@ class PageSurface:
         self._widget_view = widget_view
         self._channel: WidgetChannel | None = None
         self._cell: str | None = None
+        self.objects: ShownObjects | None = None
+        """What runs showed whose output is in the pane; it stands below the record once they have ended."""
 
     def show(self, view: View, key: str) -> None:
         """Display the record in the cell that runs now."""
@@ -245,9 +246,10 @@ class PageSurface:
         return self._channel
 
     def _bundle(self, view: View, key: str) -> JsonObject:
+        over = self.objects if view["status"] not in ("waiting", "running") else None
         bundle: JsonObject = {
-            "text/plain": render_record_text(view),
-            "text/html": render_record_html(view, f"buildr-pane-{key}"),
+            "text/plain": render_record_text(view) + (over.plain() if over else ""),
+            "text/html": render_record_html(view, f"buildr-pane-{key}") + (over.markup() if over else ""),
         }
         if self._widget_view and self._channel and view["status"] in ("waiting", "running"):
             bundle["application/vnd.jupyter.widget-view+json"] = {
@@ -263,32 +265,46 @@ def _cell_id() -> str | None:
     return found if isinstance(found, str) else None
 
 
-class OutputPlace:
-    """A place in the cell's output that is filled from any thread: what a container prints, and its pictures."""
+class ShownObjects:
+    """What a run showed besides text, which is in the pane's log: objects as they look and pictures, below the record.
 
-    _EVERY_S = 0.5
-    _MAX_CHARS = 64 * 1024
+    They are part of the record's output, so that a page which comes later, and the saved notebook, have them too.
+    """
 
-    def __init__(self, key: str) -> None:
-        """Take the place, in the cell that runs now."""
-        self._key, self._text, self._at = f"{key}-output", "", 0.0
-        _display({"text/plain": "", "text/html": ""}, raw=True, display_id=self._key)
+    def __init__(self) -> None:
+        self._objects: list[RunOutput] = []
+        self._pictures: list[Path] = []
 
     def take(self, event: RunOutput) -> None:
-        """Show more of what the container prints; the last 64 Ki characters stay."""
-        self._text = (self._text + event.text)[-self._MAX_CHARS :]
-        if time.monotonic() - self._at >= self._EVERY_S:
-            self.finish(())
+        """Keep what a container shows; from any thread."""
+        if event.shown:
+            self._objects.append(event)
 
     def finish(self, pictures: Sequence[Path]) -> None:
-        """Show all of the text and the PNG files under it."""
-        self._at = time.monotonic()
-        shown = clean_text(self._text)
-        images = [base64.b64encode(path.read_bytes()).decode() for path in pictures]
-        markup = f"<pre>{html.escape(shown)}</pre>" if shown else ""
-        markup += "".join(f'<div><img src="data:image/png;base64,{data}"></div>' for data in images)
-        plain = "\n".join([shown, *(str(path) for path in pictures)])
-        _publish({"text/plain": plain, "text/html": markup}, transient={"display_id": self._key}, update=True)
+        """Take PNG files that a run made."""
+        self._pictures += [path for path in pictures if path not in self._pictures]
+
+    def markup(self) -> str:
+        """Return all of it as HTML."""
+        parts = [render_html(event.shown, event.text) for event in self._objects]
+        for path in self._pictures:
+            with contextlib.suppress(OSError):  # it was taken away since
+                data = base64.b64encode(path.read_bytes()).decode()
+                parts.append(f'<div><img src="data:image/png;base64,{data}"></div>')
+        return "".join(parts)
+
+    def plain(self) -> str:
+        """Return the names of the pictures, a line each; the text of the objects is in the record."""
+        return "".join(f"\n{path}" for path in self._pictures)
+
+
+def show_output(event: RunOutput) -> None:
+    """Show what a container printed as output of the running cell; an object as it looks, as if it had run here."""
+    if not event.shown:
+        write_output(event)
+        return
+    data, metadata = split_bundle(event.shown, event.text)
+    _publish(data, metadata=metadata)
 
 
 def show_pictures(pictures: Sequence[Path]) -> None:

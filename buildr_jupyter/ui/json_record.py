@@ -10,12 +10,12 @@ from buildr_jupyter.context.dockerfile import render_dockerfile
 from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.model.plan import FileNote
 from buildr_jupyter.model.proof import Proof
-from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
 from buildr_jupyter.ui.sweep import sweep_record
 
-__all__ = ["error_fields", "make_plan_record", "make_record"]
+__all__ = ["error_fields", "make_plan_record", "make_record", "run_fields"]
 
 
 def make_record(cell: Mapping[str, object], outcome: BuildResult | BaseException, *, duration_s: float = 0.0) -> str:
@@ -107,21 +107,34 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
             "why": clean_text(result.proof.why),
             "widened": [clean_text(why) for why in result.proof.widened],
         },
-        "run": result.run
-        and {
-            "exit_code": result.run.exit_code,
-            "stdout_tail": result.run.stdout_tail,
-            "log_tail": [clean_text(line) for line in result.run.log_tail],
-            "returned": [
-                {
-                    "name": r.name,
-                    "format": r.format,
-                    "type": r.type,
-                    "size": r.size_bytes,
-                    "sha256": r.sha256,
-                    "path": str(r.path),
-                }
-                for r in result.run.returned
-            ],
-        },
+        "run": result.run and run_fields(result.run),
     }
+
+
+def run_fields(run: RunResult) -> dict[str, object]:
+    """Return the ``run`` field of a record."""
+    return {
+        "exit_code": run.exit_code,
+        "stdout_tail": run.stdout_tail,
+        "log_tail": [clean_text(line) for line in run.log_tail],
+        "folder": str(run.folder) if run.folder else None,
+        "outputs": [{"path": str(path), "bytes": _bytes(path)} for path in run.outputs],
+        "returned": [
+            {
+                "name": one.name,
+                "format": one.format,
+                "type": one.type,
+                "size": one.size_bytes,
+                "sha256": one.sha256,
+                "path": str(one.path),
+            }
+            for one in run.returned
+        ],
+    }
+
+
+def _bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:  # it was taken away since
+        return None

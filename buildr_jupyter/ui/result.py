@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import html
 import shlex
+from pathlib import Path
 
-from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.ui.sanitize import clean_text, show_size
 
-__all__ = ["render_result_html", "render_result_text"]
+__all__ = ["describe_files", "render_result_html", "render_result_text"]
+
+
+_SHOWN_FILES = 8
+
+
+def describe_files(run: RunResult) -> str:
+    """Return the folder that the files of a run are in, their names and sizes; empty where none came back."""
+    if not run.outputs:
+        return ""
+    folder = run.folder or run.outputs[0].parent
+    shown = [_file(path, folder) for path in run.outputs[:_SHOWN_FILES]]
+    if more := len(run.outputs) - len(shown):
+        shown.append(f"and {more} more")
+    return f"{folder}: {', '.join(shown)}"
+
+
+def _file(path: Path, folder: Path) -> str:
+    name = path.relative_to(folder) if path.is_relative_to(folder) else path
+    try:
+        return f"{name} ({show_size(path.stat().st_size)})"
+    except OSError:  # it was taken away since
+        return str(name)
 
 
 def _facts(result: BuildResult) -> list[tuple[str, str]]:
@@ -31,6 +54,8 @@ def _facts(result: BuildResult) -> list[tuple[str, str]]:
     if result.run:
         facts.append(("exit code", str(result.run.exit_code)))
         facts += [("returned", f"{one.name}: {one.type}") for one in result.run.returned]
+        if files := describe_files(result.run):
+            facts.append(("files", files))
     return [(name, clean_text(value)) for name, value in facts if value]
 
 

@@ -11,21 +11,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from buildr_jupyter.errors import BuildrError, OptionError
+from buildr_jupyter.ui.sanitize import clean_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from buildr_jupyter.events.event import RunOutput
     from buildr_jupyter.model.result import BuildResult
     from buildr_jupyter.pipeline.handle import Build
     from buildr_jupyter.pipeline.job import Display, ExportRequest
+    from buildr_jupyter.ui.anywidget_bridge import PageSurface
     from buildr_jupyter.ui.pane.presenter import PaneDisplay
 
 __all__ = ["Builds"]
 
 _MAX_PICTURES = 20
 _KEPT = 50
+_SHOWN_LINES = 100
 
 
 class Builds:
@@ -41,6 +46,9 @@ class Builds:
         self._shell, self._write, self._bind = shell, write, bind
         self._held: list[tuple[Build, PaneDisplay | None]] = []
         self._said: set[str] = set()
+        self._unseen: WeakSet[Build] = WeakSet()
+        """Builds without a pane whose output nobody has seen but in ``--status``."""
+        self._surfaces: WeakKeyDictionary[PaneDisplay, PageSurface] = WeakKeyDictionary()
         self.shown: BuildResult | None = None
 
     # -- one build
@@ -73,24 +81,28 @@ class Builds:
         def finish(build: Build) -> None:
             if build.error is None:
                 self._bind(job, build.result(0.0))
-            if place is not None:
-                place.finish(_pictures(build.state.result))
 
-        pane, place = self._pane(job, line), None
+        pane = self._pane(job, line)
         display = pane or QuietDisplay(lambda _event: None)
         if keep:
             build = Build(job, [display], after=finish, work=detached.stream, kept=True)
         else:
             build = Build(job, [display], after=finish)
         self._hold(build, pane)
-        if pane is not None:
-            from buildr_jupyter.ui.anywidget_bridge import OutputPlace
-
+        if pane is None:
+            self._unseen.add(build)
+        else:
+            self._output_into(pane)
             pane.show(build.reference)  # here, and not in its thread: what a thread displays goes to any cell
-            if job.options.run:
-                place = OutputPlace(pane.key)
-                pane.output = place.take
         return build.start()
+
+    def _output_into(self, pane: PaneDisplay) -> None:
+        """Let what a container prints and shows stand in the pane and its record: no cell waits for it."""
+        from buildr_jupyter.ui.anywidget_bridge import ShownObjects
+
+        objects = self._surfaces[pane].objects = self._surfaces[pane].objects or ShownObjects()
+        pane.logs_output, pane.output = True, objects.take
+        pane.on_end = lambda state: objects.finish(_pictures(state.result))
 
     def _hold(self, build: Build, pane: PaneDisplay | None) -> None:
         self._held = [*self._held[-_KEPT + 1 :], (build, pane)]
@@ -115,15 +127,18 @@ class Builds:
         def finish(more: Build) -> None:
             if more.error is None:
                 self._bind(build.job, more.result(0.0))
+            elif more.state.status == "waiting":  # refused before it began
+                more.state.fail(more.error)
 
         more = Build(
             build.job,
             [pane],
             work=lambda job, token: stream_more(job.order(), known, token, publish=publish, run=run),
             after=finish,
+            state=build.state.go_on(),
         )
-        pane.on_cancel, pane.output = more.cancel, None
-        self._held.append((more, pane))
+        pane.on_cancel = more.cancel
+        self._output_into(pane)
         more.start()
 
     # -- displays
@@ -142,14 +157,18 @@ class Builds:
         from buildr_jupyter.ui.pane.eta import Durations
         from buildr_jupyter.ui.pane.presenter import PaneDisplay
 
-        return PaneDisplay(
-            PageSurface(widget_view="__vsc_ipynb_file__" in self._shell.user_ns or "google.colab" in sys.modules),
+        surface = PageSurface(widget_view="__vsc_ipynb_file__" in self._shell.user_ns or "google.colab" in sys.modules)
+        pane = PaneDisplay(
+            surface,
             key=secrets.token_hex(8),
             line=line,
             builder=options.builder if options.builder != "auto" else "",
             publish=options.publish,
             durations=Durations(user_cache_path("buildr") / "durations.json"),
+            output=self._shows(),
         )
+        self._surfaces[pane] = surface
+        return pane
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
@@ -172,7 +191,7 @@ class Builds:
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
         if job.options.quiet:
-            return QuietDisplay()
+            return QuietDisplay(self._shows())
         if job.options.ui == "auto" and not getattr(self._shell, "kernel", None) and sys.stdout.isatty():
             try:
                 from buildr_jupyter.ui.rich_live import LiveDisplay
@@ -180,7 +199,17 @@ class Builds:
                 pass  # no rich: plain lines
             else:
                 return LiveDisplay()
-        return TextDisplay(self._write)
+        return TextDisplay(self._write, output=self._shows())
+
+    def _shows(self) -> Callable[[RunOutput], object]:
+        """Return what takes the output of a run in the cell that runs now: in a kernel objects as they look."""
+        from buildr_jupyter.ui.plain import write_output
+
+        if not getattr(self._shell, "kernel", None):
+            return write_output
+        from buildr_jupyter.ui.anywidget_bridge import show_output
+
+        return show_output
 
     def has_page(self) -> bool:
         """Tell whether a front end that draws widgets is there: those that do say which notebook is open."""
@@ -211,6 +240,8 @@ class Builds:
         for build, _ in self._held:
             took = f"{build.state.result.duration_s:.1f} s" if build.state.result else ""
             self._write(f"{build.reference:<{width}}  {build.status:<9}  {took}".rstrip() + "\n")
+            if build in self._unseen and (lines := clean_text(build.state.run_tail).splitlines()):
+                self._write("".join(f"    {line}\n" for line in lines[-_SHOWN_LINES:]))
         if pane := next((pane for _, pane in reversed(self._held) if pane), None):
             pane.show_again()
 

@@ -2,7 +2,9 @@
 
 ``python -m tests.corpus.cases FOLDER…`` reads folders of cases (``input/``, ``expected.txt`` and ``cell.txt`` or a
 ``run:`` line in ``about.txt``) and prints, for each, ``right``, ``refused`` (the export said no), ``failed`` (the
-program ended with another status than 0) or ``silent`` (it printed something else, and nobody was told).
+program ended with another status than 0) or ``silent`` (it printed something else, and nobody was told). With
+``--kernel`` the cells before run in a kernel that has the extension loaded, and ``%%containerize --export`` writes the
+program there.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -18,9 +21,10 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from buildr_jupyter import cli
+from tests.integration.kernels import client_in, run_cell
 
 TIMEOUT_S = 60
 
@@ -44,18 +48,51 @@ def command_of(case: Path) -> tuple[str, str]:
     raise SystemExit(f"{case}: neither cell.txt nor about.txt names a notebook and a cell")
 
 
-def run_case(case: Path, work: Path) -> Outcome:
-    """Export the case's cell from a copy of its folder, run the program, and compare."""
-    expected = (case / "expected.txt").read_text().strip()
+def export_file(case: Path, work: Path) -> tuple[int, str]:
+    """Export the case's cell from its file in a copy of its folder; return the status and what was said."""
     notebook, cell = command_of(case)
-    shutil.copytree(case / "input", work / "input")
-    began = time.perf_counter()
     told = io.StringIO()
     with contextlib.chdir(work), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
         status = cli.main(["export", notebook, "--cell", cell, "--out", str(work / "out")])
+    return status, told.getvalue().strip()
+
+
+def export_kernel(case: Path, work: Path) -> tuple[int, str]:
+    """Export the case's cell from a kernel in which the cells before it ran; return the status and what was said."""
+    notebook, cell = command_of(case)
+    path = work / notebook
+    if path.suffix != ".ipynb" or not cell.isdigit():
+        return export_file(case, work)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    *before, body = ["".join(one["source"]) for one in cells[: int(cell) + 1] if one["cell_type"] == "code"]
+    with client_in(path.parent) as client:
+        run_cell(client, "%load_ext buildr_jupyter")
+        for source in before:
+            # A cell may end in an error, as it may in the notebook.
+            client.execute_interactive(source, output_hook=lambda _: None, timeout=TIMEOUT_S)
+        said: list[str] = []
+        magic = "" if body.startswith("%%containerize") else f"%%containerize --export {work / 'out'}\n"
+        if not magic:
+            head, _, rest = body.partition("\n")
+            body = f"{head} --export {work / 'out'}\n{rest}"
+
+        def hear(message: dict[str, Any]) -> None:
+            content = message["content"]
+            said.append(str(content.get("text") or content.get("evalue") or content.get("data", {}).get("text/plain")))
+
+        reply = client.execute_interactive(magic + body, output_hook=hear, timeout=TIMEOUT_S)
+    return int(reply["content"]["status"] == "error"), "".join(said).strip()
+
+
+def run_case(case: Path, work: Path, *, kernel: bool = False) -> Outcome:
+    """Export the case's cell from a copy of its folder, run the program, and compare."""
+    expected = (case / "expected.txt").read_text().strip()
+    shutil.copytree(case / "input", work / "input")
+    began = time.perf_counter()
+    status, told = (export_kernel if kernel else export_file)(case, work)
     duration = time.perf_counter() - began
     if status:
-        return Outcome("refused", told.getvalue().strip(), duration)
+        return Outcome("refused", told, duration)
     try:
         ran = subprocess.run(
             [sys.executable, "main.py"],
@@ -79,6 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--only", default="", help="pattern of names")
+    parser.add_argument("--kernel", action="store_true", help="run the cells before in a kernel, and export there")
     parser.add_argument("--verbose", action="store_true", help="show those that are right, too")
     arguments = parser.parse_args()
     counts: Counter[str] = Counter()
@@ -87,7 +125,7 @@ def main() -> int:
             if not re.search(arguments.only, case.name):
                 continue
             with tempfile.TemporaryDirectory() as work:
-                outcome = run_case(case, Path(work))
+                outcome = run_case(case, Path(work), kernel=arguments.kernel)
             counts[outcome.kind] += 1
             if arguments.verbose or outcome.kind != "right":
                 print(f"{case.name:32} {outcome.kind:8} {outcome.duration_s:5.1f} s  {outcome.detail}", flush=True)

@@ -2,7 +2,9 @@
 
 ``python -m tests.corpus.notebooks FOLDER_OR_FILE…`` runs each notebook twice in a kernel, keeps the cells whose text is
 the same in both runs, exports each of them, runs the program, and compares. It prints a line for each cell that is
-not right, and at the end the counts and the share of earlier statements that programs carry. Notebooks of others are
+not the same, and at the end a table and the share of earlier statements that programs carry: ``same``, ``told`` (the
+program printed something else or failed, and the export had warned), ``silent`` (it printed something else, and nobody
+was told), ``failed`` (it ended with a traceback, and nobody was told before) and ``refused``. Notebooks of others are
 not kept in this repository: get them with their data files, and name their folder.
 """
 
@@ -10,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
+import hashlib
 import io
 import json
+import multiprocessing
+import os
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -32,6 +37,8 @@ from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import export
 from buildr_jupyter.notebook.cells import read_notebook
 
+TIMEOUT_S = 120
+_FORKS = multiprocessing.get_context("forkserver")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -46,7 +53,11 @@ def texts_of(path: Path, timeout_s: int) -> list[str | None]:
     notebook = nbformat.read(path, 4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("%pprint off"))
     client = NotebookClient(
-        notebook, timeout=timeout_s, allow_errors=True, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=timeout_s,
+        interrupt_on_timeout=True,
+        allow_errors=True,
+        resources={"metadata": {"path": str(path.parent)}},
     )
     with contextlib.redirect_stderr(io.StringIO()):
         client.execute()
@@ -84,7 +95,35 @@ def iter_notebooks(places: list[Path]) -> Iterator[Path]:
         yield from (path for path in found if ".ipynb_checkpoints" not in path.parts)
 
 
-def check_cell(path: Path, index: int, expected: str, work: Path) -> tuple[str, str]:
+def run_program(app: Path, *, warm: bool) -> subprocess.CompletedProcess[str]:
+    """Run ``main.py`` in a process of its own; a warm one is a child of one that has loaded the large libraries.
+
+    That takes a third of the time; that a program lacks an import of a submodule is not seen there.
+    """
+    if not warm:
+        return subprocess.run(
+            [sys.executable, "main.py"], cwd=app, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    process = _FORKS.Process(target=_run_here, args=(app,))
+    process.start()
+    process.join(TIMEOUT_S)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise subprocess.TimeoutExpired("main.py", TIMEOUT_S)
+    texts = [(app.parent / name).read_text(encoding="utf-8", errors="replace") for name in ("stdout", "stderr")]
+    return subprocess.CompletedProcess(["main.py"], process.exitcode, *texts)
+
+
+def _run_here(app: Path) -> None:
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(app.parent / name, os.O_CREAT | os.O_WRONLY), descriptor)
+    os.chdir(app)
+    sys.argv, sys.path[0] = ["main.py"], str(app)
+    runpy.run_path("main.py", run_name="__main__")
+
+
+def check_cell(path: Path, index: int, expected: str, work: Path, *, warm: bool) -> tuple[str, str]:
     """Export one cell and run it; return how that ended, and what was wrong."""
     told = io.StringIO()
     out = work / f"out{index}"
@@ -92,19 +131,37 @@ def check_cell(path: Path, index: int, expected: str, work: Path) -> tuple[str, 
         status = cli.main(["export", str(path), "--cell", str(index), "--out", str(out)])
     if status:
         return "refused", told.getvalue().strip()[:300]
+    warned = "warning:" in told.getvalue()
     try:
-        ran = subprocess.run(
-            [sys.executable, "main.py"], cwd=out / "app", capture_output=True, text=True, timeout=120, check=False
-        )
+        ran = run_program(out / "app", warm=warm)
     except subprocess.TimeoutExpired:
-        return "failed", "timeout"
+        return "told" if warned else "failed", "timeout"
     finally:
         shutil.rmtree(out, ignore_errors=True)
     if normal(ran.stdout) == expected:
-        return "right", ""
+        return "same", ""
     if ran.returncode:
-        return "failed", ran.stderr.strip()[-300:]
-    return "silent", f"got {normal(ran.stdout)[:200]!r}, not {expected[:200]!r}"
+        return "told" if warned else "failed", ran.stderr.strip()[-300:]
+    return "told" if warned else "silent", f"got {normal(ran.stdout)[:200]!r}, not {expected[:200]!r}"
+
+
+def texts_of_two_runs(path: Path, work: Path, timeout_s: int, cache: Path | None) -> list[list[str | None]]:
+    """Return the texts of the cells of two runs in new kernels; from the cache, if the same file ran before."""
+    kept = cache and cache / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.json"
+    if kept and kept.is_file():
+        return [*json.loads(kept.read_text(encoding="utf-8"))]
+    texts = [texts_of(work / place / path.name, timeout_s) for place in ("one", "two")]
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(texts), encoding="utf-8")
+    return texts
+
+
+def sampled(indices: list[int], count: int) -> list[int]:
+    """Return as many of the cells as asked for, evenly spread; all for 0."""
+    if not count or len(indices) <= count:
+        return indices
+    return [indices[(2 * n + 1) * len(indices) // (2 * count)] for n in range(count)]
 
 
 def share_carried(path: Path, index: int) -> float | None:
@@ -119,42 +176,42 @@ def main() -> int:
     """Print the table; the status is 1 if more than one cell in a hundred was wrong in silence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("places", nargs="+", type=Path)
-    parser.add_argument("--every", type=int, default=1, help="look at every n-th printing cell only")
+    parser.add_argument("--cells", type=int, default=0, metavar="N", help="look at N printing cells of each notebook")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one cell in the kernel")
+    parser.add_argument("--cache", type=Path, help="folder that keeps what the kernels printed, for the next time")
+    parser.add_argument("--warm", default="", metavar="MODULES", help="load these once, and run programs as children")
     arguments = parser.parse_args()
+    _FORKS.set_forkserver_preload(arguments.warm.split(","))
     counts: Counter[str] = Counter()
     shares: list[float] = []
     slowest = 0.0
     for path in iter_notebooks(arguments.places):
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            shutil.copytree(path.parent, work / "one")
-            shutil.copytree(path.parent, work / "two")
-            shutil.copytree(path.parent, work / "clean")
+            for name in ("one", "two", "clean"):
+                shutil.copytree(path.parent, work / name)
             try:
-                first = texts_of(work / "one" / path.name, arguments.timeout)
-                second = texts_of(work / "two" / path.name, arguments.timeout)
+                first, second = texts_of_two_runs(path, work, arguments.timeout, arguments.cache)
             except Exception as error:  # noqa: BLE001 - a notebook that no kernel runs has nothing to compare
                 print(f"{path.name}: does not run: {type(error).__name__}", flush=True)
                 continue
             clean = work / "clean" / path.name
             stripped(clean)
             same = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a and a == b]
-            for index in copy.copy(same)[:: arguments.every]:
-                expected = first[index]
-                assert expected is not None
+            for index in sampled(same, arguments.cells):
                 began = time.perf_counter()
-                kind, detail = check_cell(clean, index, expected, work)
+                kind, detail = check_cell(clean, index, first[index] or "", work, warm=bool(arguments.warm))
                 slowest = max(slowest, time.perf_counter() - began)
                 counts[kind] += 1
-                if kind != "right":
+                if kind != "same":
                     print(f"{path.name} cell {index} {kind}: {detail}", flush=True)
                 with contextlib.suppress(Exception):
                     share = share_carried(clean, index)
                     if share is not None:
                         shares.append(share)
     total = sum(counts.values())
-    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()), f"of {total}")
+    for kind in ("same", "told", "silent", "failed", "refused"):
+        print(f"{kind:8} {counts[kind]:5} {counts[kind] / max(total, 1):6.1%}")
     if shares:
         print(
             f"carried at the median: {statistics.median(shares):.0%} of the earlier statements, slowest {slowest:.1f} s"

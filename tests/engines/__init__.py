@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from tests.engines import base, buildkitd, certificates, containers, dockerd, gotools, registry
+from tests.engines import base, buildkitd, certificates, containers, dockerd, gotools, kubernetes, registry
 from tests.engines._process import EngineStartError, Process, again, stop
+from tests.engines.kubernetes import cgroups
 
 __all__ = ["EngineStartError", "Engines", "short_folder", "sweep"]
 
@@ -37,6 +38,7 @@ class Engines:
         self._owner = Process.of(os.getpid() if owner is None else owner, "owner")
         self._processes: list[Process] = []
         self._bridges: list[str] = []
+        self._cgroups: list[str] = []
         self._made: dict[str, object] = {}
         self._write()
 
@@ -88,6 +90,21 @@ class Engines:
             self._keep("buildkitd", up, up.processes)
         up = self._made["buildkitd"]
         assert isinstance(up, buildkitd.Buildkitd)
+        return up
+
+    def kubernetes(self) -> kubernetes.Cluster:
+        """Return a cluster of one node that pulls from this run's registries."""
+        if "kubernetes" not in self._made:
+            if why := kubernetes.missing():
+                raise EngineStartError(why)
+            registries = (self.registry_http(), self.registry_tls(), self.registry_login())
+            cgroup = f"{cgroups.PREFIX}{secrets.token_hex(5)}"
+            self._cgroups.append(cgroup)
+            self._write()
+            up = kubernetes.bring_up(self.folder / "kubernetes", registries, cgroup=cgroup, owner=self._owner.pid)
+            self._keep("kubernetes", up, up.processes)
+        up = self._made["kubernetes"]
+        assert isinstance(up, kubernetes.Cluster)
         return up
 
     def registry_tls(self) -> registry.Registry:
@@ -147,6 +164,7 @@ class Engines:
             "owner": [self._owner.pid, self._owner.started],
             "processes": [[p.name, p.pid, p.started] for p in self._processes],
             "bridges": self._bridges,
+            "cgroups": self._cgroups,
         }
         partial = self.folder / "engines.json.part"
         partial.write_text(json.dumps(state, indent=1))
@@ -177,6 +195,8 @@ def take_down(folder: Path) -> list[str]:
     dockerd.unmount_below(folder)
     for bridge in state["bridges"]:
         dockerd.remove_bridge(bridge)
+    for cgroup in state.get("cgroups", ()):
+        cgroups.remove(cgroup)
     shutil.rmtree(folder, ignore_errors=True)
     return ended
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.engines import Engines, EngineStartError, base, sweep
 from tests.engines.dockerd import Dockerd
+from tests.engines.kubernetes import Cluster
 from tests.engines.registry import Registry
 
 REQUIRED_ENGINES = os.environ.get("BUILDR_REQUIRE_ENGINES", "")
@@ -56,6 +57,12 @@ def registry_http(engines: Engines) -> Registry:
 def registry_untrusted(engines: Engines) -> Registry:
     """A registry whose certificate nobody trusts."""
     return _or_skip("registry", engines.registry_untrusted)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster(engines: Engines) -> Cluster:
+    """A Kubernetes of one node; all its tests are in one file, so that one test process starts it."""
+    return _or_skip("kubernetes", engines.kubernetes)
 
 
 @pytest.fixture(scope="session")

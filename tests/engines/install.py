@@ -8,6 +8,8 @@ import subprocess
 
 from tests.engines._process import EngineStartError, find_program
 from tests.engines.gotools import TOOLS, tool
+from tests.engines.kubernetes import PLUGINS
+from tests.engines.kubernetes import binary as cluster
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -40,32 +42,37 @@ def install() -> int:
 def build_tools() -> int:
     """Build what Debian does not pack; return an exit status."""
     if not shutil.which("go"):
-        print(f"engines: no Go toolchain here, so these stay out: {' '.join(TOOLS)}")
+        print(f"engines: no Go toolchain here, so these stay out: {' '.join([*TOOLS, 'kubernetes'])}")
         return 0
-    for name in TOOLS:
-        print(f"engines: {name} {TOOLS[name].version}", flush=True)
-        try:
+    try:
+        for name in TOOLS:
+            print(f"engines: {name} {TOOLS[name].version}", flush=True)
             tool(name)
-        except EngineStartError as error:
-            print(f"engines: {error}")
-            return 1
+        if not cluster.path().exists():
+            print(f"engines: kubernetes {cluster.VERSION}: seven minutes on two cores, and 5 GB meanwhile", flush=True)
+        cluster.build()
+    except EngineStartError as error:
+        print(f"engines: {error}")
+        return 1
     return 0
 
 
 def install_packages() -> int:
     """Install Debian's packages that are not there; return an exit status."""
-    lacking = sorted({package for program, package in PACKAGES.items() if not find_program(program)})
+    lacking = {package for program, package in PACKAGES.items() if not find_program(program)}
+    if not (PLUGINS / "bridge").exists():
+        lacking.add("containernetworking-plugins")
     if not lacking:
         print("engines: all of Debian's packages are there")
         return 0
     if not shutil.which("apt-get"):
-        print(f"engines: no apt-get here, so these stay out: {' '.join(lacking)}")
+        print(f"engines: no apt-get here, so these stay out: {' '.join(sorted(lacking))}")
         return 0
     if os.geteuid() != 0:
-        print(f"engines: not root, so these stay out: {' '.join(lacking)}")
+        print(f"engines: not root, so these stay out: {' '.join(sorted(lacking))}")
         return 0
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *lacking]):
+    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *sorted(lacking)]):
         print(f"engines: {' '.join(command)}", flush=True)
         if status := subprocess.run(command, env=env, check=False).returncode:
             return status

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.errors import Cancelled, RunLost
+from buildr_jupyter.errors import Cancelled, OptionError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.in_image import parameters, returns
+from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
@@ -40,6 +41,9 @@ class FakeRunner:
     backend: Backend
     name: str = "fake"
 
+    def capabilities(self) -> RunnerCapabilities:
+        return RunnerCapabilities()
+
     def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
         group = yield from self.start(spec, cancel)
         (ended,) = yield from self.follow(group, cancel)
@@ -55,6 +59,10 @@ class FakeRunner:
             self.backend.most = max(self.backend.most, len(self.backend.groups))
         yield RunOutput("stdout", "")
         return group
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        raise OptionError("it keeps nothing")
+        yield
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         if cancel.is_set():

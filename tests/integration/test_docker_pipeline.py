@@ -27,8 +27,7 @@ from buildr_jupyter.registry.client import connect as connect_registry
 from tests.engines import certificates
 from tests.engines.registry import Registry
 from tests.fakes import index
-
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+from tests.integration.notebooks import NOTEBOOKS, ON_THE_CLUSTER, run_notebook
 
 
 @pytest.fixture
@@ -346,7 +345,7 @@ def test_a_secret_for_a_dockerfile(
     assert json.loads(out)["error"]["step"].startswith("RUN --mount=type=secret,id=held")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+@pytest.mark.parametrize("name", sorted({path.name for path in NOTEBOOKS.glob("*.ipynb")} - {ON_THE_CLUSTER}))
 def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, tmp_path: Path) -> None:
     """nbval executes each in a kernel of its own, and compares the outputs of the cells that ask for it."""
     trust_and_login(registry_tls, tmp_path)
@@ -357,24 +356,9 @@ def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, 
         "BUILDR_DATA": str(tmp_path / "data"),
         "PYTHONWARNINGS": "ignore",
     }
-    environment.pop("PYTEST_CURRENT_TEST", None)
     if name.startswith("05"):  # a machine with no engine in reach
         environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval-lax",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--nbval-cell-timeout=600",
-    ]
-    ran = subprocess.run([*command, name], cwd=NOTEBOOKS, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
-    assert " failed" not in ran.stdout
+    run_notebook(name, environment)
 
 
 def test_the_decorator_builds_from_inside_a_container_that_is_not_ours(

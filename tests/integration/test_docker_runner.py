@@ -23,7 +23,7 @@ from buildr_jupyter.errors import Cancelled, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import Mount, PortBinding, RunSpec
+from buildr_jupyter.model.request import Collection, Mount, PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.process.locks import OWNER_LABEL
 from buildr_jupyter.runner.docker_runner import DockerRunner
@@ -41,7 +41,7 @@ def image(docker_engine: Any, base_image: str, tmp_path_factory: pytest.TempPath
     """An image whose entrypoint runs the Python text that it is given."""
     folder = tmp_path_factory.mktemp("runner")
     (folder / "Dockerfile").write_text(
-        f"FROM {base_image}\nWORKDIR /app\nRUN mkdir -m 775 output\n"
+        f"FROM {base_image}\nWORKDIR /app\nRUN mkdir -m 775 output && printf known > known.txt\n"
         'ENV BUILDR_OUTPUT_DIR=/app/output\nENTRYPOINT ["python", "-u", "-c"]\n'
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -139,9 +139,9 @@ def test_ports(runner: DockerRunner, image: str) -> None:
                 title = event.title
             if isinstance(event, RunOutput) and "up" in event.text:
                 break
-        address, _, port = title.partition("(")[2].partition(" ")[0].partition(":")
-        assert address == "127.0.0.1"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        address = title.partition("(")[2].partition(" ")[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.read() == b"here"
 
 
@@ -194,6 +194,36 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert set(result.outputs) == {tmp_path / name for name in regular}
     assert not (tmp_path / "link").exists()
     assert sorted(event.text.split("'")[1] for event in events if isinstance(event, BuildWarning)) == ["fifo", "link"]
+
+
+def test_all_that_the_program_makes_comes_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
+    """New and changed files of its own folder, no others; a large one only where it is named."""
+    code = (
+        "import os; open('report.txt', 'w').write('1'); os.makedirs('plots/deep'); open('plots/deep/a', 'w').write('2')\n"
+        "open('output/report.txt', 'w').write('3'); open('/tmp/scratch', 'w').write('4'); os.mkdir('empty')\n"
+        "open('known.txt', 'a').write(' more'); os.mkdir('__pycache__'); open('__pycache__/x.pyc', 'w').write('5')\n"
+        "open('large', 'w').write('x' * 2000)"
+    )
+    events, result = run(runner, image, code, output_dir=tmp_path / "all", collect=Collection(limit_bytes=1000))
+    found = {path.relative_to(tmp_path / "all").as_posix(): path.read_text() for path in result.outputs}
+    assert found == {"report.txt": "1", "plots/deep/a": "2", "output/report.txt": "3", "known.txt": "known more"}
+    (told,) = [event for event in events if isinstance(event, BuildWarning)]
+    assert "large has 0.0 GB and is left" in told.text
+    assert "--collect large" in str(told.hint)
+    wanted = Collection(("large", "/tmp/*"), limit_bytes=1000)
+    events, result = run(runner, image, code, output_dir=tmp_path / "some", collect=wanted)
+    assert result.outputs == (tmp_path / "some" / "large", tmp_path / "some" / "tmp" / "scratch")
+    assert not [event for event in events if isinstance(event, BuildWarning)]
+    _, result = run(runner, image, code, output_dir=tmp_path / "none", collect=Collection(nothing=True))
+    assert result.outputs == ()
+
+
+def test_files_of_an_output_folder_that_is_mounted_come_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(mode=0o777)
+    mounts = (Mount(tmp_path / "there", "/app/output"),)
+    code = "open('output/a.txt', 'w').write('1'); open('b.txt', 'w').write('2')"
+    _, result = run(runner, image, code, output_dir=tmp_path / "back", mounts=mounts)
+    assert result.outputs == (tmp_path / "back" / "a.txt", tmp_path / "back" / "b.txt")
 
 
 def test_output_files_that_cannot_be_written_are_told(runner: DockerRunner, image: str, tmp_path: Path) -> None:

@@ -29,13 +29,16 @@ def test_a_program_is_built_and_run(
     settings = {"CONTAINERS_REGISTRIES_CONF": str(registries), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     for name, value in {**made.environment, **settings, "DOCKER_HOST": "unix:///not/there.sock"}.items():
         monkeypatch.setenv(name, value)
-    text = "%%containerize ran\nimport os\nfrom pathlib import Path\nprint('by podman')\n_ = Path(os.environ['BUILDR_OUTPUT_DIR'], 'made.txt').write_text('1')"
+    text = "%%containerize ran\nimport os\nfrom pathlib import Path\nprint('by podman')\n_ = Path(os.environ['BUILDR_OUTPUT_DIR'], 'made.txt').write_text('1')\n_ = Path('beside.txt').write_text('2')"
     path = notebook(tmp_path, text)
     status, out, err = cli_run(["build", str(path), "--builder", "podman", "--base", world.base, "--run", "--json"])
     assert status == 0, err
     record = json.loads(out)
-    assert record["run"] == {"exit_code": 0, "stdout_tail": "by podman\n", "log_tail": ["by podman"], "returned": []}
-    assert (tmp_path / "output" / "made.txt").read_text() == "1"
+    made_here = tmp_path / "output" / "ran" / "1"
+    outputs = [{"path": str(made_here / name), "bytes": 1} for name in ("beside.txt", "made.txt")]
+    said = {"exit_code": 0, "stdout_tail": "by podman\n", "log_tail": ["by podman"], "returned": []}
+    assert record["run"] == {**said, "folder": str(made_here), "outputs": outputs}
+    assert (made_here / "made.txt").read_text() == "1"
     failing = notebook(tmp_path, "%%containerize ran\nraise SystemExit(7)", name="failing.ipynb")
     status, out, _ = cli_run(["build", str(failing), "--builder", "podman", "--base", world.base, "--run", "--json"])
     assert status == 1

@@ -234,6 +234,7 @@ class View {
   reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
     const n = this.n, s = this.pane.state, live = s.status === "running" || s.status === "waiting";
+    if (live && this.ended) { this.ended = false; n.body.open = true; n.cancel.disabled = false; }  // more is done with it
     put(n.pane, "className", "pane " + s.status); put(n.pane, "ariaLabel", "Build of " + s.title);
     set(n.mark, MARKS[s.status]); set(n.title, s.title); set(n.builder, s.builder); set(n.said, s.said);
     n.cancel.hidden = !s.can.cancel; n.publish.hidden = !s.can.publish; n.run.hidden = !s.can.run; n.copyRef.hidden = !s.result;
@@ -246,7 +247,7 @@ class View {
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();
-    if (!live && !this.ended) { this.ended = true; n.body.open = s.status !== "done" || this.pane.turn > 1; if (s.error) this.openStep(s.error.key); }
+    if (!live && !this.ended) { this.ended = true; n.body.open = s.status !== "done" || s.output.length > 0; if (s.error) this.openStep(s.error.key); }
   }
   tally() {
     const all = this.pane.total;
@@ -288,7 +289,8 @@ class View {
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
     const proof = r.proof ? [el("div", {}, "proof: " + r.proof), ...r.widened.map((why) => el("div", {}, "widened: " + why))] : [];
-    n.done.replaceChildren(el("div", {}, parts), push, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
+    const files = r.files ? el("div", {}, "files: ", el("code", {}, r.files)) : "";
+    n.done.replaceChildren(el("div", {}, parts), push, files, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
     put(n.done, "title", r.digest);
     set(n.summary, s.steps.length + s.more_steps + " steps and the log");
   }
@@ -367,7 +369,7 @@ class View {
       }
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
-      set(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);
+      linked(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);
       put(held.t, "title", step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
@@ -429,6 +431,11 @@ class View {
     this.host.buildr = null;
     this.root.replaceChildren(el("slot"));
   }
+}
+
+function linked(node, text) {  // a port that is open is a link
+  if (node.textContent === text) return;
+  node.replaceChildren(...text.split(/(http:\/\/[\w.:[\]]+)/).map((part, i) => i % 2 ? el("a", {href: part, target: "_blank", rel: "noopener", textContent: part}) : part));
 }
 
 function copy(text, button) {

@@ -93,7 +93,11 @@ class PaneDisplay:
         self._surface, self.key, self._line, self._builder = surface, key, line, builder
         self._publish, self._durations = publish, durations
         self.output: Callable[[RunOutput], object] | None = output
-        """Takes what the running container prints; None: it goes into the pane's log."""
+        """Takes what the running container prints and shows; None: nobody does."""
+        self.logs_output = False
+        """Whether what it prints is in the pane's log, and its end in the record, where the pane is its only place."""
+        self.on_end: Callable[[BuildState], object] | None = None
+        """Called at the end of a build, before it is shown, from the thread that drives it."""
         self._clock, self._sleep = clock, sleep
         self.on_cancel: Callable[[], None] | None = None
         """Called, from any thread, when Cancel is pressed."""
@@ -136,9 +140,13 @@ class PaneDisplay:
         self._channel = self._surface.connect(self.key, {"turn": self._turn, "state": view}, self.hear)
 
     def open(self, state: BuildState, title: str) -> None:
-        """Show the pane before anything has happened; a second time, it begins anew."""
+        """Show the pane before anything has happened; a second time, it begins anew, or goes on with a kept state."""
         with self._lock:
-            self._reset(state, title)
+            if state is not self._state:
+                self._reset(state, title)
+            elif self._ended is not None:  # its clock goes on, without the time in between
+                self._began += self._clock() - self._ended
+                self._ended = self._publish_began = self._publish_took = None
             self._driven = True
             if not self._shown:
                 self.show(title)
@@ -153,8 +161,8 @@ class PaneDisplay:
                 if isinstance(event, RunOutput):
                     if self.output is not None:
                         self.output(event)
-                    else:
-                        lines += self._run_lines.feed(event.text, event.stream, "run", None)
+                    if self.logs_output and not event.shown:
+                        lines += self._run_lines.feed(event.text, event.stream, _run_step(state), None)
         with self._lock:
             if lines:
                 if self._spill is None:
@@ -172,6 +180,8 @@ class PaneDisplay:
             self._sleep(SEND_EVERY_S)
             with self._lock:
                 self._tick()
+        if self.on_end is not None:
+            self.on_end(state)
         with self._lock:
             self._ended = self._clock()
             self._learn()
@@ -305,6 +315,7 @@ class PaneDisplay:
                 "run": done and "run" in self.actions,
             },
             builder=self._builder,
+            with_output=self.logs_output,
         )
 
     def _time_publish(self) -> None:
@@ -319,3 +330,8 @@ class PaneDisplay:
         if self._durations and state.status == "done" and state.steps and not (state.result and state.result.cached):
             with contextlib.suppress(OSError):
                 self._durations.learn(self._title, list(state.steps.values()), self._publish_took)
+
+
+def _run_step(state: BuildState) -> str:
+    """Return the step that what the container prints belongs to."""
+    return next((key for key in reversed(state.steps) if key.startswith("run ")), "run")

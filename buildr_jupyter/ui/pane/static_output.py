@@ -39,7 +39,7 @@ def _facts(result: ResultView) -> list[tuple[str, str]]:
     facts = [
         ("digest", result["digest"]), ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
         ("exit code", "" if result["exit"] is None else str(result["exit"])), ("run it", result["command"]),
-        ("proof", result["proof"]), *(("widened", why) for why in result["widened"]),
+        ("files", result["files"]), ("proof", result["proof"]), *(("widened", why) for why in result["widened"]),
     ]  # fmt: skip
     return [fact for fact in facts if fact[1]]
 
@@ -100,6 +100,7 @@ def render_record_text(view: View) -> str:
     lines += [f"  {line}" for line in _run_lines(runs)] if (runs := view.get("runs")) else []
     lines += [f"  {line}" for line in _step_lines(view)]
     lines += [f"    | {line}" for line in error["tail"]] if error else []
+    lines += view.get("output", [])
     return "\n".join(lines)
 
 
@@ -145,5 +146,7 @@ def render_record_html(view: View, mark: str = "") -> str:
         parts.append(f"<details><summary>{count}</summary>{block}</details>" if result else block)
     if error and error["tail"]:
         parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(error['tail']))}</pre>")
+    if any(view.get("output", [])):
+        parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(view['output']))}</pre>")
     classes = f"buildr-record {mark}".strip()
     return f'<div class="{html.escape(classes)}">{"".join(parts)}</div>'

@@ -17,6 +17,7 @@ from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
+from buildr_jupyter.ui.result import describe_files
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
 
 __all__ = [
@@ -41,6 +42,7 @@ MAX_RUNS = 200
 _MAX_MOVES = 40
 _MAX_WARNINGS = 20
 _MAX_ROWS = 100
+_MAX_OUTPUT = 500
 _KINDS = {
     "code": "its code runs at each start",
     "recompute": "its code runs at each start",
@@ -143,6 +145,7 @@ class ResultView(TypedDict):
     archive: str
     exit: int | None
     command: str
+    files: str
     went: list[WentIn]
     proof: str
     widened: list[str]
@@ -168,6 +171,8 @@ class View(TypedDict):
     runs: RunsView | None
     error: ErrorView | None
     result: ResultView | None
+    output: list[str]
+    """The last lines that the container printed, where the record shows them."""
     log_total: int
     can: dict[str, bool]
     """What the page's buttons may do."""
@@ -219,7 +224,7 @@ def run_command(result: BuildResult) -> str:
 
 def make_view(
     state: BuildState, title: str, *, line: str, elapsed_s: float, fraction: float | None, left_s: float | None,
-    rates: Rates, ages: Ages, now: float, can: dict[str, bool], builder: str = "",
+    rates: Rates, ages: Ages, now: float, can: dict[str, bool], builder: str = "", with_output: bool = False,
 ) -> View:  # fmt: skip
     """Return the document: head, steps, transfers, runs, warnings, error, result. Times are seconds, sizes bytes."""
     steps = list(state.steps.values())
@@ -240,6 +245,7 @@ def make_view(
         "runs": _runs(state),
         "error": _error(state, line),
         "result": _result(state),
+        "output": _output(state) if with_output else [],
         "log_total": state.log_total,
         "can": can,
     }
@@ -253,6 +259,15 @@ def _said(state: BuildState) -> str:
         stage = next((stage for stage, status in reversed(state.stages.items()) if status == "running"), None)
         return _STAGES.get(stage or "", "starting")
     return state.status
+
+
+def _output(state: BuildState) -> list[str]:
+    """Return the last lines that the container printed, once it has ended: for the record, which has no log."""
+    if state.status in ("running", "waiting"):
+        return []
+    text = state.run_tail.replace("\r\n", "\n").removesuffix("\n")
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")] if text else []
+    return [clean_text(line) for line in lines[-_MAX_OUTPUT:]]
 
 
 def _step(step: StepUpdate, age: float | None) -> StepView:
@@ -370,6 +385,7 @@ def _result(state: BuildState) -> ResultView | None:
         "archive": clean_text(str(result.archive or "")),
         "exit": result.run.exit_code if result.run else None,
         "command": run_command(result),
+        "files": clean_text(describe_files(result.run)) if result.run else "",
         "went": _went_in(result),
         "proof": clean_text(str(result.proof or "")),
         "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],

@@ -76,10 +76,10 @@ def test_the_command(image_id: str) -> None:
     assert "six==1.17.0" in text
     assert "nb.ipynb 3" in text
     rows = [json.loads(line) for line in printed("images", "--json").splitlines()]
-    assert [(row["tags"], row["place"]) for row in rows] == [(["trial:1"], "store"), (["trial:2"], "store")]
-    headers, first, _ = printed("images").splitlines()
+    assert [(row["tags"], row["place"]) for row in rows] == [(["trial:1", "trial:2"], "store")]
+    headers, first = printed("images").splitlines()
     assert headers.split() == ["IMAGE", "ID", "SIZE", "MADE", "WHERE", "FROM"]
-    assert re.fullmatch(r"trial:1 +[0-9a-f]{12} +\d+ \w+ +just now +store +nb.ipynb 3", first)
+    assert re.fullmatch(r"trial:1, trial:2 +[0-9a-f]{12} +\d+ \w+ +just now +store +nb.ipynb 3", first)
 
 
 def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,9 +41,11 @@ def command(*words: str) -> tuple[int, str]:
 def test_list_show_logs_and_values(journal: Journal, tmp_path: Path) -> None:
     status, out = command()
     assert status == 0
-    assert [line.split()[:3] for line in out.splitlines()] == [
-        ["b" * 12, "failed", "1.0"], ["a" * 12, "done", "1.0"],
-    ]  # fmt: skip
+    assert [line.split() for line in out.splitlines()] == [
+        ["RUN", "STATE", "TOOK", "STARTED", "IMAGE", "INPUTS"],
+        ["b" * 12, "failed", "1.0", "s", "just", "now", "x:1", "n=1"],
+        ["a" * 12, "done", "1.0", "s", "1", "month", "ago", "x:1", "n=1"],
+    ]
     records = [json.loads(line) for line in command("list", "--json")[1].splitlines()]
     assert [(one["schema"], one["key"], one["inputs"]) for one in records] == [
         (1, KEYS[1], {"n": 1}), (1, KEYS[0], {"n": 1}),

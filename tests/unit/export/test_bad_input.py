@@ -114,3 +114,15 @@ def test_a_cell_of_20_mb_is_one_literal_and_stays_so(tmp_path: Path) -> None:
     assert len(program.text) < 10_000
     assert run(program, tmp_path).stdout == "1\n"
     assert run(make([big, "len(text)"]), tmp_path).stdout == f"{20 << 20}\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "for name in 'ab':\n    with open(os.devnull, 'w') as file:\n        print(name, file=file)\nprint('end')",
+        "if 1:\n    with open(os.devnull) as (one):\n        two = 'end'\n    print(two, end=one.name and '\\n')",
+        "for n in [1]:\n    while (m := n) < 1:\n        print(m)\n    if q := m:\n        print('end')",
+    ],
+)
+def test_what_a_branch_binds_for_itself_is_supplied(tmp_path: Path, cell: str) -> None:
+    assert run(make(["import os", cell]), tmp_path).stdout == "end\n"

@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 
 from buildr_jupyter.errors import DialectError, OptionError, UnboundName
-from buildr_jupyter.export.checks import check_names, display_block, shell_use
+from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
+from buildr_jupyter.export.parameters import DISPLAYS_PATH
 from buildr_jupyter.export.value_capture import Values
+from buildr_jupyter.model.plan import ImportUse
 
 from .parts import given_of, sliced_of
 
@@ -47,9 +49,25 @@ def test_a_cell_that_may_read_any_name_takes_all_with_it_and_that_is_said() -> N
 
 
 def test_display_is_defined_where_the_kernels_own_is_read() -> None:
-    assert [title for title, _, _ in display_block(*sliced_of(given_of("x = 1", "display(x)")))] == ["display"]
-    assert display_block(*sliced_of(given_of("display = print", "display(1)"))) == []
-    assert display_block(*sliced_of(given_of("print(1)"))) == []
+    def titles(*cells: str) -> list[str]:
+        blocks, files = display_blocks(*sliced_of(given_of(*cells)), [], None)
+        assert not files, "Python's own objects have no other form"
+        return [title for title, _, _ in blocks]
+
+    assert titles("x = 1", "display(x)") == ["display"]
+    assert titles("display = print", "display(1)") == []
+    assert titles("print(1)") == []
+
+
+def test_objects_that_look_like_something_in_a_notebook_are_framed() -> None:
+    pandas = [ImportUse("pandas", "cell 1, line 1")]
+    for cells, imports, framed in (
+        (["frame = made()", "frame"], pandas, True), (["frame = made()", "frame;"], pandas, False),
+        (["class A:\n    def _repr_html_(self): return 'x'", "A()"], [], True), (["1"], [], False),
+        (["%%capture\nmade()"], pandas, False), (["display(1)"], pandas, True),
+    ):  # fmt: skip
+        blocks, files = display_blocks(*sliced_of(given_of(*cells)), imports, None)
+        assert (bool(blocks), [file.path for file in files]) == (framed, [DISPLAYS_PATH] if framed else []), cells
 
 
 def test_a_line_of_ipythons_own_brings_its_shell_once() -> None:

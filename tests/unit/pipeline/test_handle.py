@@ -80,6 +80,33 @@ def test_two_of_one_reference_do_not_go_together() -> None:
         first.result(10)
 
 
+@pytest.mark.parametrize(("stage", "stays"), [("publish", False), ("run", True)])
+def test_leaving_the_process_leaves_a_run_in_a_cluster(stage: str, stays: bool, tmp_path: Path) -> None:
+    code = (
+        "import sys, threading, time\n"
+        "from tests.unit.pipeline.test_handle import job\n"
+        "from buildr_jupyter.pipeline.handle import Build\n"
+        "from buildr_jupyter.errors import Cancelled\n"
+        "from buildr_jupyter.events.event import StageUpdate\n"
+        "reached = threading.Event()\n"
+        "def work(job, cancel):\n"
+        "    yield StageUpdate(sys.argv[2], 'running')\n"
+        "    reached.set()\n"
+        "    cancel.wait(60)\n"
+        "    open(sys.argv[1], 'w').write('cleaned up')\n"
+        "    raise Cancelled('x')\n"
+        "made = job()\n"
+        "made.runs_on = 'kubernetes'\n"
+        "build = Build(made, [], work=work).start()\n"
+        "reached.wait(60)\n"
+        "while build.state.stages.get(sys.argv[2]) != 'running': time.sleep(0.01)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x"), stage], check=True, timeout=120, cwd=Path(__file__).parents[3]
+    )
+    assert (tmp_path / "x").exists() != stays
+
+
 def test_leaving_the_process_cancels(tmp_path: Path) -> None:
     code = (
         "import sys\n"

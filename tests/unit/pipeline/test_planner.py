@@ -7,7 +7,7 @@ import pytest
 
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.dependencies.environment import Interpreter
-from buildr_jupyter.errors import FileRefused, OptionError
+from buildr_jupyter.errors import FileRefused, OptionError, RequirementError
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, ScriptSource, assemble, default_name
 
@@ -100,3 +100,14 @@ def test_a_dockerfile_of_the_users_own(tmp_path: Path) -> None:
     taken = make(cell, Options(dockerfile="-")).plan.dockerfile
     assert taken
     assert taken.text == "FROM x\nRUN <<EOF\ny\nEOF\n"
+
+
+def test_a_module_that_is_not_installed_made_its_cell_fail_where_nobody_knows(tmp_path: Path) -> None:
+    made = make(source(tmp_path, "x = 1", "import nowhere_at_all\nx = nowhere_at_all.two()", "print(x)"))
+    assert made.program is not None
+    assert made.program.carried == 1
+    assert "module nowhere_at_all is not installed" in made.warnings[0].text
+    with pytest.raises(RequirementError, match="cell 1, line 1: module 'nowhere_at_all'"):
+        make(source(tmp_path, "import numpy", "import nowhere_at_all\ny = nowhere_at_all.two()", "print(y)"))
+    with pytest.raises(RequirementError, match="cell 0, line 1"):
+        make(source(tmp_path, "import nowhere_at_all\nprint(nowhere_at_all)"))

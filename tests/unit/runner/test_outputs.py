@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import tarfile
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import RunSpec
-from buildr_jupyter.runner._outputs import extract_outputs
-from buildr_jupyter.runner.docker_runner import _output_path
+from buildr_jupyter.model.request import Collection, RunSpec
+from buildr_jupyter.runner._outputs import Folders, changed_files, extract_outputs, fetches, local_names
+from buildr_jupyter.runner.docker_runner import _collection, _folders
 
 
 def tar(*members: tuple[str, bytes, str]) -> list[bytes]:
@@ -108,16 +109,85 @@ def test_nothing_written_in_the_container_makes_no_folder_here(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("config", "path"),
+    ("config", "folders"),
     [
-        ({"WorkingDir": "/app"}, "/app/output"),
-        ({"WorkingDir": "/srv/"}, "/srv/output"),
-        ({"WorkingDir": ""}, "/app/output"),
-        ({"WorkingDir": "/"}, "/app/output"),  # what podman says of an image that names none
-        ({}, "/app/output"),
-        ({"Env": ["BUILDR_OUTPUT_DIR=out"], "WorkingDir": "/w"}, "/w/out"),
-        ({"Env": ["BUILDR_OUTPUT_DIR=/out"]}, "/out"),
+        ({"WorkingDir": "/app"}, ("/app", "/app", "/app/output")),
+        ({"WorkingDir": "/srv/"}, ("/srv", "/srv", "/srv/output")),
+        ({"WorkingDir": ""}, ("/app", "/app", "/app/output")),
+        ({"WorkingDir": "/"}, ("/app", "/app", "/app/output")),  # what podman says of an image that names none
+        ({}, ("/app", "/app", "/app/output")),
+        ({"Env": ["BUILDR_OUTPUT_DIR=out"], "WorkingDir": "/w"}, ("/w", "/w", "/w/out")),
+        ({"Env": ["BUILDR_OUTPUT_DIR=/app/daily/output"]}, ("/app", "/app/daily", "/app/daily/output")),
+        ({"Env": ["BUILDR_OUTPUT_DIR=/out"]}, ("/app", "/app", "/out")),
     ],
 )
-def test_where_the_output_is(config: dict[str, object], path: str) -> None:
-    assert _output_path(config, RunSpec("image", "name")) == path
+def test_where_the_files_are(config: dict[str, object], folders: tuple[str, str, str]) -> None:
+    assert _folders(config, RunSpec("image", "name")) == Folders(*folders)
+
+
+def test_a_run_may_have_another_output_folder_than_its_image() -> None:
+    spec = RunSpec("image", "name", environment=(("BUILDR_OUTPUT_DIR", "/data/out"),))
+    found = _folders({"Env": ["BUILDR_OUTPUT_DIR=/app/daily/output"]}, spec)
+    assert found == Folders("/app", "/app/daily", "/data/out")
+
+
+def changes(*entries: str) -> list[dict[str, object]]:
+    """Return what an engine says: ``A /path`` added, ``C /path`` changed, ``D /path`` deleted."""
+    return [{"Path": entry[2:], "Kind": "CAD".index(entry[0])} for entry in entries]
+
+
+HERE = Folders("/app", "/app/daily", "/app/daily/output")
+CHANGES = changes(
+    "C /app", "C /app/daily", "A /app/daily/report.txt", "C /app/daily/known.csv", "D /app/daily/gone.csv",
+    "A /app/daily/__pycache__", "A /app/daily/__pycache__/x.pyc", "A /app/data", "A /app/data/new.csv",
+    "C /app/daily/output", "A /app/daily/output/a.png", "A /app/daily/output/.buildr", "A /app/daily/output/.buildr/r",
+    "C /tmp", "A /tmp/scratch.csv", "C /home/app", "A /home/app/.cache",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        (Collection(), "daily/known.csv daily/output/.buildr/r daily/output/a.png daily/report.txt data/new.csv"),
+        (Collection(nothing=True), "daily/output/.buildr/r"),
+        (Collection(("*.csv",)), "daily/known.csv daily/output/.buildr/r data/new.csv"),
+        (Collection(("output/",)), "daily/output/.buildr/r daily/output/a.png"),
+        (Collection(("../data/*",)), "daily/output/.buildr/r data/new.csv"),
+        (Collection(("./report.*",)), "daily/output/.buildr/r daily/report.txt"),
+        (Collection(("/tmp/**",)), "daily/output/.buildr/r ../tmp/scratch.csv"),
+        (Collection(("**/a.png",)), "daily/output/.buildr/r daily/output/a.png"),
+    ],
+)
+def test_what_comes_back(wanted: Collection, files: str) -> None:
+    found = changed_files(CHANGES, HERE, wanted)
+    assert list(found) == [posixpath.normpath(f"/app/{name}") for name in files.split()]
+
+
+def test_a_new_folder_comes_at_once_and_other_files_one_by_one() -> None:
+    said = changes("C /app", "A /app/one", "A /app/new", "A /app/new/a", "A /app/new/deep", "A /app/new/deep/b")
+    whole = ("/app/new/a", "/app/new/deep/b")
+    assert fetches(["/app/one", *whole], said) == [("/app/one", ("/app/one",)), ("/app/new", whole)]
+    assert fetches(["/app/new/a"], said) == [("/app/new/a", ("/app/new/a",))]
+    many = [f"/app/{number}" for number in range(65)]
+    assert fetches(many, changes("C /app", *(f"A {path}" for path in many))) == [("/app", tuple(many))]
+
+
+def test_no_two_files_have_one_name_here() -> None:
+    files = [
+        "/app/daily/a.csv", "/app/daily/output/a.csv", "/app/daily/output/b.csv", "/app/a.csv", "/tmp/t",
+        "/app/daily/output/.buildr/r", "/app/daily/.buildr/r",
+    ]  # fmt: skip
+    names = {path: str(name) for path, name in local_names(files, HERE).items()}
+    assert len(set(names.values())) == len(files)
+    assert names["/app/daily/output/.buildr/r"] == ".buildr/r"
+    assert names["/app/daily/output/b.csv"] == "b.csv"
+    assert names["/tmp/t"] == "tmp/t"
+    assert (names["/app/daily/a.csv"], names["/app/a.csv"]) == ("a.csv", "app/a.csv")
+    assert names["/app/daily/output/a.csv"] == "output/a.csv"
+
+
+def test_a_label_says_what_comes_back() -> None:
+    assert _collection(None) == _collection("no JSON") == _collection('{"patterns": 3}') == Collection()
+    assert _collection('{"patterns": ["*.csv"], "nothing": false, "limit_bytes": 5}') == Collection(
+        ("*.csv",), False, 5
+    )

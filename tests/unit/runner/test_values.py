@@ -12,7 +12,7 @@ import pytest
 
 from buildr_jupyter.errors import ReturnError
 from buildr_jupyter.in_image import returns
-from buildr_jupyter.runner.values import check_returned, read_returned
+from buildr_jupyter.runner.values import check_returned, read_returned, run_folder
 
 SCOPE = {"a": 1, "b": {1, 2}}
 
@@ -113,3 +113,29 @@ def test_a_class_of_the_notebook_is_the_kernel_s(tmp_path: Path) -> None:
     assert [type(one) for one in values["a"]] == [Point, Point.Inner]
     with pytest.raises(ReturnError, match="the notebook has no 'Point' any more"):
         read_returned(found, trusted=True, namespace={})
+
+
+def test_a_folder_for_each_run_and_none_for_a_run_without_files(tmp_path: Path) -> None:
+    parent = tmp_path / "output" / "report"
+    with run_folder(parent):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with run_folder(parent) as first, run_folder(parent) as second:
+        (first / "a").touch()
+        (second / "b").touch()
+    with run_folder(parent) as third:
+        assert (first.name, second.name, third.name) == ("1", "2", "3")
+    assert sorted(path.relative_to(parent).as_posix() for path in parent.rglob("*")) == ["1", "1/a", "2", "2/b"]
+
+
+def test_a_folder_that_the_user_made_stays(tmp_path: Path) -> None:
+    (tmp_path / "output").mkdir()
+    with run_folder(tmp_path / "output" / "report"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def test_where_no_folder_can_be_made_only_a_run_with_files_fails(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("a file")
+    with run_folder(tmp_path / "output" / "report") as folder:
+        assert not folder.exists()

@@ -9,6 +9,7 @@ import zmq
 
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.ui import anywidget_bridge
+from buildr_jupyter.ui.pane.static_output import render_record_html
 
 
 class Comm:
@@ -126,13 +127,26 @@ def test_where_outputs_do_not_share_a_page_the_widget_is_shown_while_it_lives(pu
     assert views == [False, True, False]
 
 
-def test_a_place_is_filled_with_text_and_pictures(published: list[Any], tmp_path: Path) -> None:
-    place = anywidget_bridge.OutputPlace("k")
+def test_what_a_run_showed_stands_below_the_record_once_it_has_ended(published: list[Any], tmp_path: Path) -> None:
+    surface = anywidget_bridge.PageSurface()
+    surface.objects = objects = anywidget_bridge.ShownObjects()
     (tmp_path / "a.png").write_bytes(b"png")
-    place.take(RunOutput("stdout", "<b>one</b>\x1b[31m\n"))
-    place.take(RunOutput("stdout", "two\n"))
-    place.finish([tmp_path / "a.png"])
-    bundle = published[-1][0]
-    assert bundle["text/html"].startswith("<pre>&lt;b&gt;one&lt;/b&gt;\ntwo\n</pre>")
-    assert 'src="data:image/png;base64,cG5n"' in bundle["text/html"]
-    assert len(published) == 3
+    objects.take(RunOutput("stdout", "text is in the log\n"))
+    objects.take(RunOutput("stdout", "a table", shown='{"text/html": "<table></table>"}'))
+    surface.update(VIEW, "k")
+    for _ in range(2):
+        objects.finish([tmp_path / "a.png", tmp_path / "gone.png"])
+    surface.update({**VIEW, "status": "done"}, "k")
+    (running, _), (ended, _) = published
+    assert "<table></table>" not in running["text/html"]
+    below = ended["text/html"].removeprefix(render_record_html({**VIEW, "status": "done"}, "buildr-pane-k"))
+    assert below == '<div><table></table></div><div><img src="data:image/png;base64,cG5n"></div>'
+    assert str(tmp_path / "a.png") in ended["text/plain"]
+
+
+def test_an_object_of_a_run_is_output_of_the_cell(published: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    anywidget_bridge.show_output(RunOutput("stderr", "wrong\n"))
+    anywidget_bridge.show_output(RunOutput("stdout", "a table\n", shown='{"text/html": "<script>"}'))
+    assert capsys.readouterr() == ("", "wrong\n")
+    data = {"text/plain": "a table", "text/html": "<script>"}
+    assert published == [(data, {"metadata": {"text/html": {"isolated": True}}})]

@@ -37,7 +37,8 @@ def test_a_good_end() -> None:
         "requirements": [{"requirement": "a==1", "why": "w"}],
         "names": [{"name": "n", "origin": "o", "kind": "code", "why": "y"}],
         "files": [{"path": "app/x", "bytes": 5, "why": "w"}], "pushed": ["app:1"], "archive": "x.tar",
-        "run": {"exit_code": 0, "stdout_tail": "out", "log_tail": ["red"], "returned": []}, "sweep": None, "proof": None,
+        "run": {"exit_code": 0, "stdout_tail": "out", "log_tail": ["red"], "returned": [], "folder": None,
+                "outputs": []}, "sweep": None, "proof": None,
         "error": None,
     }  # fmt: skip
 

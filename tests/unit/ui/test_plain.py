@@ -102,7 +102,14 @@ def test_the_record_has_every_field_in_every_case() -> None:
     assert (ok["status"], failed["status"], cancelled["status"]) == ("ok", "failed", "cancelled")
     proven = json.loads(json_record.make_record(cell, replace(RESULT, proof=Proof("differs", "why", ("x: why",)))))
     assert (ok["proof"], proven["proof"]) == (None, {"status": "differs", "why": "why", "widened": ["x: why"]})
-    assert ok["run"] == {"exit_code": 0, "stdout_tail": "hi\n", "log_tail": [], "returned": []}
+    assert ok["run"] == {
+        "exit_code": 0,
+        "stdout_tail": "hi\n",
+        "log_tail": [],
+        "returned": [],
+        "folder": None,
+        "outputs": [],
+    }
     assert failed["error"] == {
         "type": "BuildError", "message": "Image build failed: x", "hint": "mend", "step": "RUN y", "log_tail": ["a", "b"],
     }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.events.event import Event, Finished, StageUpdate
+from buildr_jupyter.events.event import Event, Finished, RunOutput, StageUpdate
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.handle import Build
@@ -71,18 +71,20 @@ def test_a_terminal_gets_the_live_display_where_rich_is(written: list[str], monk
 def test_status_lists_what_there_was(written: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def works(_job: object, _cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         yield StageUpdate("build", "running")
+        yield RunOutput("stdout", "epoch 1\nepoch 2\n")
         yield Finished(BuildResult("app:1", duration_s=2.0))
         return BuildResult("app:1")
 
     kernel = builds(written)
     kernel.show_status()
-    monkeypatch.setattr(Build.__init__, "__kwdefaults__", {"work": works, "after": None, "kept": False})
+    monkeypatch.setattr(Build.__init__, "__kwdefaults__", {"work": works, "after": None, "kept": False, "state": None})
     assert kernel.run(job(), "app:1").image == "app:1"
     handle = kernel.start(job(), "app:1")
     assert handle.result(10).image == "app:1"
     written.clear()
     kernel.show_status()
-    assert written == ["app:1  done       2.0 s\n"] * 2
+    line = "app:1  done       2.0 s\n"
+    assert written == [line, line, "    epoch 1\n    epoch 2\n"]  # what nobody has seen: it was detached
 
 
 def test_a_result_that_a_pane_showed_is_not_shown_again_once(written: list[str]) -> None:

@@ -206,11 +206,39 @@ def test_what_the_container_prints_goes_out_or_into_the_log() -> None:
     out: list[str] = []
     window, notebook, clock, state = pane(output=lambda event: out.append(event.text))
     feed(window, state, [RunOutput("stdout", "hello\n")])
-    window.output = None
+    window.logs_output = True
     clock.now += 1
-    feed(window, state, [RunOutput("stdout", "world\n")])
-    assert out == ["hello\n"]
-    assert notebook.batches[-1]["runs"] == [["run", 0, 1, "world"]]
+    feed(window, state, [StepUpdate("run x", "run x"), RunOutput("stdout", "world\n"), RunOutput("stdout", "t", "{}")])
+    assert out == ["hello\n", "world\n", "t"]
+    assert notebook.batches[-1]["runs"] == [["run x", 0, 1, "world"]]
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    assert notebook.records[-1]["output"] == ["hello", "world", "t"]
+
+
+def test_a_button_keeps_the_builds_record_and_adds_to_it() -> None:
+    window, notebook, clock, state = pane()
+    clock.now += 5
+    feed(window, state, [StepUpdate("1", "RUN x", 1, 1, "done", 0.0, 2.0), LogLine(0, "a")])
+    ended: list[str] = []
+    window.on_end = lambda state: ended.append(state.status)
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    clock.now += 100
+    window.logs_output = True
+    window.open(state.go_on(), "app:1")
+    assert notebook.sent[-1][1]["state"]["status"] == "waiting"
+    clock.now += 1
+    feed(window, state, [StepUpdate("run app", "run app"), RunOutput("stdout", "it runs\n")])
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    record = notebook.records[-1]
+    assert [step["key"] for step in record["steps"]] == ["1", "run app"]
+    assert record["output"] == ["it runs"]
+    assert [run for batch in notebook.batches for run in batch["runs"]] == [
+        [None, 0, 1, "a"],
+        ["run app", 0, 1, "it runs"],
+    ]
+    assert 5 < record["elapsed"] < 20
+    assert len({content["turn"] for _, content, _ in notebook.sent}) == 1
+    assert ended == ["done", "done"]
 
 
 def test_a_second_build_in_the_pane_begins_anew(tmp_path: Path) -> None:

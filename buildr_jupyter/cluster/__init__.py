@@ -1,0 +1,1 @@
+"""Cluster: a client of a Kubernetes API server, for what runs and builds there."""

@@ -1,0 +1,132 @@
+"""Displays of a program: what an object looks like, framed around its text on standard output.
+
+It goes into the image as it is and runs there, on any Python from 3.8, with the standard library alone. Nothing is
+framed where the variable BUILDR_DISPLAYS is not set: without a notebook the output is the text, byte for byte as the
+program prints it. A notebook that runs the image sets it, takes the frames out again (``runner/frames.py``) and shows
+the object as a kernel would.
+
+A frame is ``ESC ] buildr ; BASE64 BEL``, the text form, ``ESC ] buildr ; BEL``: terminals show the text alone. Its
+base64 holds JSON: MIME type to data, binary data in base64 once more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from typing import Any
+
+BEGIN, END = "\x1b]buildr;", "\x07"
+VARIABLE = "BUILDR_DISPLAYS"
+_LIMIT = 16 << 20
+"""Bytes of a bundle; of a larger one the text is shown alone."""
+_METHODS = {
+    "text/html": "_repr_html_",
+    "text/markdown": "_repr_markdown_",
+    "text/latex": "_repr_latex_",
+    "image/svg+xml": "_repr_svg_",
+    "image/png": "_repr_png_",
+    "image/jpeg": "_repr_jpeg_",
+    "application/json": "_repr_json_",
+}
+
+
+def install(stdout: int, shell: bool = False) -> Any:
+    """Let the value of the last expression be framed, and return ``display``.
+
+    ``stdout`` is a descriptor of the program's standard output, which others than the chosen cell do not print to.
+    ``shell``: the program imports IPython, whose ``display`` frames, too.
+    """
+    wanted = bool(os.environ.get(VARIABLE))
+
+    def framed(value: Any, print_text: Any) -> None:
+        found = bundle(value) if wanted and sys.stdout is sys.__stdout__ and os.path.sameopenfile(1, stdout) else {}
+        if not found:
+            print_text()
+            return
+        code = base64.b64encode(json.dumps(found).encode()).decode()
+        if len(code) > _LIMIT:
+            sys.stderr.write("buildr: a display of {} MB is shown as its text\n".format(len(code) >> 20))
+            print_text()
+            return
+        sys.stdout.write(BEGIN + code + END)
+        try:
+            print_text()
+        finally:
+            sys.stdout.write(BEGIN + END)
+            sys.stdout.flush()
+
+    def display(*objects: Any, **_: Any) -> None:
+        """Print the text form of each object."""
+        for one in objects:
+            framed(one, lambda one=one: sys.stdout.write(repr(one) + "\n"))
+
+    if wanted:
+        before = sys.displayhook
+        sys.displayhook = lambda value: before(value) if value is None else framed(value, lambda: before(value))
+        if shell:
+            _frame_shell(framed)
+    return display
+
+
+def _frame_shell(framed: Any) -> None:
+    """Let IPython's own ``display`` frame what it prints; it prints where there is no shell."""
+    try:
+        import IPython.core.display_functions as functions
+        import IPython.display as names
+    except ImportError:  # an old IPython, or none
+        return
+    before = functions.display
+
+    def display(*objects: Any, **options: Any) -> Any:
+        for one in objects:
+            framed(one, lambda one=one: before(one, **options))
+
+    functions.display = names.display = display
+
+
+def bundle(value: Any) -> Any:
+    """Return MIME type to data of what an object looks like, without its text; empty where it has no other form."""
+    found = {}
+    whole = _call(value, "_repr_mimebundle_")
+    if isinstance(whole, tuple):
+        whole = whole[0] if whole else None
+    if isinstance(whole, dict):
+        found.update(whole)
+    for kind, method in _METHODS.items():
+        if kind not in found:
+            data = _call(value, method)
+            if isinstance(data, tuple):
+                data = data[0] if data else None
+            if data is not None:
+                found[kind] = data
+    return {kind: _plain(data) for kind, data in found.items() if _is_carried(kind, data)}
+
+
+def _call(value: Any, name: str) -> Any:
+    """Return what a method for notebooks gives; one that fails gives nothing, as in a kernel."""
+    if isinstance(value, type):
+        return None
+    method = getattr(type(value), name, None)
+    if method is None or not callable(method):
+        return None
+    try:
+        return getattr(value, name)()
+    except Exception as error:  # noqa: BLE001 - the notebook's own code, which a kernel passes over as well
+        sys.stderr.write("buildr: {} of {} failed: {}\n".format(name, type(value).__name__, error))
+        return None
+
+
+def _plain(data: Any) -> Any:
+    return base64.b64encode(data).decode() if isinstance(data, (bytes, bytearray)) else data
+
+
+def _is_carried(kind: Any, data: Any) -> bool:
+    if not isinstance(kind, str) or kind == "text/plain" or data is None:
+        return False
+    try:
+        json.dumps(_plain(data))
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""Placement of a run: what a cluster needs to know of an image, and what it cannot have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from buildr_jupyter import runner as runners
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CONTENT_LABEL, ImagePlan
+from buildr_jupyter.model.request import ImageProgram, RunSpec
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.pipeline.job import BuildOrder
+
+__all__ = ["check", "program_of", "spec_for_cluster"]
+
+
+def check(job: BuildOrder) -> None:
+    """Raise OptionError where the job's run cannot be where it is wanted; before anything is built."""
+    options = job.options
+    if not options.run or options.dry_run:
+        return
+    if runners.select(job.runs_on).capabilities().in_engine:
+        if options.standing is not None:
+            raise OptionError(
+                f"--on {job.runs_on}: an engine keeps no service and no schedule", hint="say --on kubernetes"
+            )
+        return
+    if not options.publish:
+        raise OptionError(
+            f"--on {job.runs_on}: a cluster takes the image from a registry, and this one is not pushed",
+            hint="push it: --publish --repository HOST/PATH",
+        )
+    if options.mounts:
+        raise OptionError(
+            f"--mount {options.mounts[0].source}: a cluster does not see a file or folder of this machine",
+            hint="let the image carry it: --include PATH",
+        )
+
+
+def spec_for_cluster(job: BuildOrder, result: BuildResult, name: str, plan: ImagePlan | None = None) -> RunSpec:
+    """Return how the image is run in a cluster: by its digest, under the registry's name there.
+
+    ``plan`` is what it was made from; that of the result's context folder where none is given. Raises OptionError where
+    the image was not pushed.
+    """
+    if result.digest is None or not result.pushed:
+        raise OptionError(
+            f"{result.image} is in no registry, and a cluster takes it from one",
+            hint="push it: --publish --repository HOST/PATH",
+        )
+    reference = ImageRef.parse(result.image)
+    inside = dict(job.options.registry_aliases).get(reference.registry_host, reference.registry_host)
+    path = reference.path if reference.registry else reference.registry_path
+    image = ImageRef(inside, path, None, result.digest)
+    if plan is None and result.context:
+        plan = ImagePlan.from_folder(result.context)
+    labels = ((CONTENT_LABEL, result.content_digest),) if result.content_digest else ()
+    return replace(
+        job.run_spec(str(image), name), program=program_of(plan) if plan is not None else None, labels=labels
+    )
+
+
+def program_of(plan: ImagePlan) -> ImageProgram | None:
+    """Return the program of an image that is rendered from this plan; None for a Dockerfile of the user's own."""
+    if plan.dockerfile is not None:
+        return None
+    by_entrypoint = tuple((name, value) for name, value in plan.environment if "\n" in value or "\r" in value)
+    return ImageProgram(plan.entrypoint, plan.workdir, plan.output_folder, by_entrypoint)

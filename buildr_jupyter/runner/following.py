@@ -1,0 +1,212 @@
+"""Following a Job: what its pod becomes and what its program writes, told by two threads to the one that asks."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from buildr_jupyter.cluster.client import ClusterClient
+from buildr_jupyter.cluster.logs import iter_lines, read_tail
+from buildr_jupyter.cluster.watching import iter_changes
+from buildr_jupyter.errors import BuildrError, Cancelled, ClusterError, ClusterNotFound, RunError, RunLost
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, RunOutput
+from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.runner.job_manifest import PROGRAM
+from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_deleted, why_no_pod
+
+__all__ = ["Followed", "selector_of", "stream_job", "stream_ready"]
+
+_LOOK_S = 1.0
+_NO_POD_S = 10.0
+"""After so long without a pod it is asked why there is none."""
+_LOG_END_S = 30.0
+"""So long a pod that is over may still write its log."""
+_QUEUED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a Job's pod ended."""
+
+    pod: str
+    phase: PodPhase
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    type: str
+    object: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    text: str
+    """Empty where the log is over."""
+
+
+def selector_of(job: str) -> str:
+    """Return what selects the pods of a Job."""
+    return f"batch.kubernetes.io/job-name={job}"
+
+
+def stream_job(
+    client: ClusterClient, job: str, cancel: CancelToken, *, log: bool, clock: Callable[[], float] = time.monotonic
+) -> Generator[Event, None, Followed]:
+    """Yield what the program writes (with ``log``) and warnings of what holds it up; return how the pod ended.
+
+    Raises Cancelled, RunError where it cannot begin, RunLost where Job or pod is gone, ClusterError.
+    """
+    return (yield from _Following(client, job, cancel, clock).stream(log=log))
+
+
+def stream_ready(client: ClusterClient, name: str, cancel: CancelToken) -> Generator[Event, None, None]:
+    """Wait until all replicas of a Deployment are ready; warn of what holds them up.
+
+    Raises Cancelled, RunError where a pod cannot begin, ClusterError.
+    """
+    told = ""
+    while True:
+        found = client.get("Deployment", name)
+        status, wanted = found.get("status") or {}, found["spec"]["replicas"]
+        current = int(status.get("observedGeneration", 0)) >= int(found["metadata"].get("generation", 1))
+        if current and {status.get(one) for one in ("replicas", "updatedReplicas", "readyReplicas")} == {wanted}:
+            return
+        for pod in client.list("Pod", f"app.kubernetes.io/instance={name}").items:
+            phase = read_phase(pod)
+            if phase.stuck and (pod.get("metadata") or {}).get("deletionTimestamp") is None:
+                lines = " | ".join(read_tail(client, pod["metadata"]["name"], PROGRAM, 5, cancel))
+                raise RunError(f"{name} does not become ready: {phase.reason} {lines}".rstrip(), hint=phase.hint)
+            if phase.reason and phase.reason != told:
+                told = phase.reason
+                yield BuildWarning(f"{name} waits: {phase.reason}", phase.hint)
+        if cancel.wait(_LOOK_S):
+            raise Cancelled("the run was cancelled")
+
+
+class _Following:
+    """The two threads, and what they tell."""
+
+    def __init__(self, client: ClusterClient, job: str, cancel: CancelToken, clock: Callable[[], float]) -> None:
+        self._client, self._job, self._cancel, self._clock = client, job, cancel, clock
+        self._told: queue.Queue[_Pod | _Lines | BaseException] = queue.Queue(maxsize=_QUEUED)
+        self._stop = CancelToken()
+        self._ended = threading.Event()  # the program was seen to have ended: its log, read from now on, is whole
+
+    def stream(self, *, log: bool) -> Generator[Event, None, Followed]:
+        undo = self._cancel.on_cancel(self._stop.set)
+        self._begin(self._watch)
+        try:
+            return (yield from self._until_over(log=log))
+        finally:
+            undo()
+            with contextlib.suppress(ExceptionGroup):
+                self._stop.set()
+
+    def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
+        pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""
+        reading, look_at = False, _LOOK_S
+        began = over_since = self._clock()
+        while not (phase.is_over and (read or not reading)):
+            if self._cancel.is_set():
+                raise Cancelled("the run was cancelled")
+            try:
+                told = self._told.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if phase.is_over and self._clock() - over_since > _LOG_END_S:
+                    yield BuildWarning(f"the log of {self._job} has no end: some of its output may be missing")
+                    break
+                if not pod and self._clock() - began >= look_at:
+                    yield from self._without_pod(say=look_at == _NO_POD_S)
+                    look_at = _NO_POD_S if look_at < _NO_POD_S else look_at + _NO_POD_S
+                continue
+            if isinstance(told, BaseException):
+                raise told
+            if isinstance(told, _Lines):
+                read = read or not told.text
+                if told.text:
+                    yield RunOutput("stdout", told.text)
+                continue
+            name = str(told.object["metadata"]["name"])
+            if told.type == "DELETED":
+                if name == pod and not phase.is_over:
+                    why = why_deleted(told.object) or "nothing tells how it ended"
+                    raise RunLost(
+                        f"pod {name} of {self._job} was deleted: {why}",
+                        hint="run it again; a drained or lost node deletes pods, and so does kubectl delete",
+                    )
+                continue
+            pod, phase = name, read_phase(told.object)
+            if phase.stuck and phase.exit_code is None:
+                raise RunError(f"{self._job} cannot start: {phase.reason}", hint=phase.hint)
+            if phase.stuck:
+                yield BuildWarning("the run's output files cannot be collected: the image has no Python to do it with")
+                return Followed(pod, phase)
+            if phase.reason and phase.reason != told_reason and not phase.is_over:
+                told_reason = phase.reason
+                yield BuildWarning(f"{self._job} waits: {phase.reason}", phase.hint)
+            if phase.exit_code is not None or phase.is_over:
+                self._ended.set()
+            if phase.is_over:
+                over_since = self._clock()
+            if log and phase.has_started and not reading:
+                reading = True
+                self._begin(functools.partial(self._read, pod))
+        return Followed(pod, phase)
+
+    def _without_pod(self, *, say: bool) -> Generator[Event, None, None]:
+        """Raise RunLost where the Job is gone; say once why it has no pod."""
+        try:
+            job = self._client.get("Job", self._job)
+        except ClusterNotFound:
+            raise RunLost(f"{self._job} is gone, and nothing tells how it ended", hint="run it again") from None
+        for condition in (job.get("status") or {}).get("conditions") or ():
+            if condition.get("type") == "Failed" and condition.get("status") == "True":
+                raise RunError(f"{self._job} failed: {condition.get('reason')}: {condition.get('message')}"[:500])
+        if not say:
+            return
+        if (job.get("spec") or {}).get("suspend"):
+            yield BuildWarning(f"{self._job} is suspended", "its queue lets it begin when there is room")
+            return
+        why = None
+        with contextlib.suppress(ClusterError):  # the right to read events is no part of what a run needs
+            events = self._client.list("Event", fields=f"involvedObject.name={self._job}").items
+            why = why_no_pod(events)
+        reason, hint = why or ("the cluster has made no pod for it yet", "kubectl describe job shows why")
+        yield BuildWarning(f"{self._job} waits: {reason}", hint)
+
+    # -- the threads
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            except BuildrError as error:
+                self._tell(error)
+            except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+                self._tell(error)
+
+        threading.Thread(target=run, name=f"buildr-{self._job}", daemon=True).start()
+
+    def _watch(self) -> None:
+        for change in iter_changes(self._client, "Pod", selector_of(self._job), self._stop):
+            self._tell(_Pod(change.type, change.object))
+
+    def _read(self, pod: str) -> None:
+        for line in iter_lines(self._client, pod, PROGRAM, self._ended.is_set, self._stop):
+            self._tell(_Lines(line.decode("utf-8", "replace")))
+        self._tell(_Lines(""))
+
+    def _tell(self, told: _Pod | _Lines | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                self._told.put(told, timeout=_LOOK_S)
+            except queue.Full:
+                continue
+            return

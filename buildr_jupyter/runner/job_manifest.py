@@ -1,0 +1,351 @@
+"""Manifests of a run: the Job that it is in a cluster and the Secrets that belong to it. Pure: the same spec, the same.
+
+The pod runs the program as its init container and the collector after it, in the same image. So the collector runs only
+where the program ended with status 0, and the status of the Job is the program's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.model.request import ClusterPlacement, RunSpec
+
+__all__ = [
+    "COLLECTOR",
+    "GROUP",
+    "KEPT_S",
+    "MANAGED",
+    "OWNER",
+    "PROGRAM",
+    "at_rest",
+    "make_cron_job",
+    "make_environment_secret",
+    "make_job",
+    "make_objects",
+    "make_pull_secret",
+    "make_service",
+    "owner_of",
+    "safe_label",
+    "slug",
+]
+
+PROGRAM, COLLECTOR = "program", "collector"
+MANAGED = "app.kubernetes.io/managed-by"
+OWNER, GROUP = "io.buildr.owner", "io.buildr.group"
+"""Labels; the annotations of the same names have the full values."""
+KEPT_S = 7 * 86400
+"""How long a Job that ended is kept where nobody collects its outputs."""
+WORK = "/buildr"
+"""Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
+_GRACE_S = 5
+_SECRET_BYTES = 1_000_000
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_HEX = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_QUEUE = "kueue.x-k8s.io/queue-name"
+
+
+def slug(text: str, most: int) -> str:
+    """Return a text as a DNS label of at most ``most`` characters: lower case, digits and hyphens."""
+    found = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:most].strip("-")
+    return found or "run"
+
+
+def safe_label(text: str) -> str:
+    """Return a text as a label's value: the first 12 digits of a digest, what is a value as it is, else a hash."""
+    if found := _HEX.fullmatch(text):
+        return found[1][:12]
+    return text if _LABEL.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def owner_of(user: str) -> str:
+    """Return what labels say of an owner: the first 12 digits of the hash."""
+    return hashlib.sha256(user.encode()).hexdigest()[:12]
+
+
+def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, collects: bool = True) -> JsonObject:
+    """Return the Job of a run under the name ``name``, whose environment is in the Secret of that name.
+
+    ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container. An empty
+    ``owner`` is nobody, so that no run of anybody's is found in it.
+    """
+    labels = _labels(spec, name, owner)
+    notes = _annotations(spec, owner)
+    program = _program(spec, name)
+    pod: JsonObject = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_S,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [
+            {"name": "work", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "home", "emptyDir": {}},
+        ],
+    }
+    if collects:
+        pod |= {"initContainers": [program], "containers": [_collector(spec)]}
+    else:
+        pod["containers"] = [program]
+    pod |= _placement(spec.placement, name)
+    job: JsonObject = {
+        "backoffLimit": 0,
+        "ttlSecondsAfterFinished": KEPT_S,
+        "template": {"metadata": {"labels": labels, "annotations": notes}, "spec": pod},
+    }
+    if suspended:
+        job["suspend"] = True
+    own = {**labels, _QUEUE: spec.placement.queue} if spec.placement.queue else labels
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": own, "annotations": notes},
+        "spec": job,
+    }
+
+
+def make_cron_job(spec: RunSpec, name: str, *, owner: str) -> JsonObject:
+    """Return the CronJob of a run that ``spec.standing`` schedules; one that is late does not begin beside itself."""
+    assert spec.standing is not None
+    assert spec.standing.schedule is not None
+    job = make_job(spec, name, owner=owner, collects=False)
+    about = job["metadata"]
+    body: JsonObject = {
+        "schedule": spec.standing.schedule,
+        "concurrencyPolicy": "Forbid",
+        "suspend": False,
+        "jobTemplate": {
+            "metadata": {"labels": about["labels"], "annotations": about["annotations"]},
+            "spec": job["spec"],
+        },
+    }
+    if spec.standing.timezone:
+        body["timeZone"] = spec.standing.timezone
+    return {**job, "kind": "CronJob", "spec": body}
+
+
+def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") -> tuple[JsonObject, JsonObject]:
+    """Return the Deployment of ``spec.standing`` and the Service in front of it, which opens the program's ports.
+
+    ``deployed`` is another text each time; where the run has variables, its pods are made anew then.
+    """
+    assert spec.standing is not None
+    job = make_job(spec, name, owner=owner, collects=False)
+    about, template = job["metadata"], job["spec"]["template"]
+    template["spec"]["restartPolicy"] = "Always"
+    if spec.environment:  # pods read a Secret when they begin: other values are other pods
+        template["metadata"]["annotations"] = {**template["metadata"]["annotations"], "io.buildr.deployed": deployed}
+    (program,) = template["spec"]["containers"]
+    program["readinessProbe"] = {"tcpSocket": {"port": spec.ports[0].container}, "periodSeconds": 1}
+    chosen = {"app.kubernetes.io/instance": name, MANAGED: "buildr"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": about,
+        "spec": {"replicas": spec.standing.replicas, "selector": {"matchLabels": chosen}, "template": template},
+    }
+    ports = [
+        {
+            "name": f"p{port.container}",
+            "port": port.host or port.container,
+            "targetPort": port.container,
+            "protocol": port.protocol.upper(),
+        }
+        for port in spec.ports
+    ]
+    kind = "LoadBalancer" if spec.standing.public else "ClusterIP"
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": about["labels"], "annotations": about["annotations"]},
+        "spec": {"type": kind, "selector": chosen, "ports": ports},
+    }
+    return deployment, service
+
+
+def at_rest(manifest: JsonObject) -> JsonObject:
+    """Return a CronJob or Deployment that begins nothing yet: its Secrets are made once it is there to own them."""
+    waiting = {"suspend": True} if manifest["kind"] == "CronJob" else {"replicas": 0}
+    return {**manifest, "spec": {**manifest["spec"], **waiting}}
+
+
+def make_objects(spec: RunSpec, name: str) -> tuple[JsonObject, ...]:
+    """Return all that a run is in a cluster for somebody else to apply: nobody's, and without a collector."""
+    if spec.standing is None:
+        return (make_job(spec, name, owner="", collects=False),)
+    if spec.standing.schedule:
+        return (make_cron_job(spec, name, owner=""),)
+    return make_service(spec, name, owner="")
+
+
+def make_environment_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
+    """Return the Secret with the run's variables, which goes with its Job, CronJob or Deployment.
+
+    Raises OptionError where it is too large.
+    """
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in spec.environment}
+    size = sum(map(len, data.values()))
+    if size > _SECRET_BYTES:
+        raise OptionError(
+            f"the variables and inputs of a run have {size:,} bytes, and a Secret of a cluster holds 1 MiB",
+            hint="put what is large into a file that the image carries",
+        )
+    return _secret(name, job, "Opaque", data)
+
+
+def make_pull_secret(name: str, job: JsonObject, registry: str, username: str, password: str) -> JsonObject:
+    """Return the Secret that the run's image is pulled with, which goes with its Job."""
+    both = base64.b64encode(f"{username}:{password}".encode()).decode()
+    auths = {"auths": {registry: {"username": username, "password": password, "auth": both}}}
+    data = {".dockerconfigjson": base64.b64encode(json.dumps(auths).encode()).decode()}
+    return _secret(f"{name}-pull", job, "kubernetes.io/dockerconfigjson", data)
+
+
+def _secret(name: str, job: JsonObject, kind: str, data: Mapping[str, str]) -> JsonObject:
+    about = job["metadata"]
+    owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": about["name"], "uid": about["uid"]}
+    labels = {key: value for key, value in about["labels"].items() if key != _QUEUE}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
+        "type": kind,
+        "data": dict(data),
+    }
+
+
+def _labels(spec: RunSpec, name: str, owner: str) -> dict[str, str]:
+    found = {
+        "app.kubernetes.io/name": slug(spec.name, 63),
+        "app.kubernetes.io/instance": name,
+        "app.kubernetes.io/component": "run",
+        MANAGED: "buildr",
+        GROUP: safe_label(spec.name),
+    }
+    if owner:
+        found[OWNER] = owner_of(owner)
+    return found | {key: safe_label(value) for key, value in spec.labels}
+
+
+def _annotations(spec: RunSpec, owner: str) -> dict[str, str]:
+    found = {GROUP: spec.name, "io.buildr.image": spec.image, **dict(spec.labels)}
+    return {OWNER: owner, **found} if owner else found
+
+
+def _program(spec: RunSpec, name: str) -> JsonObject:
+    known = spec.program
+    own = dict(spec.environment)
+    before = [(key, value) for key, value in known.environment if key not in own] if known else []
+    if known is None and "BUILDR_OUTPUT_DIR" not in own:
+        before.append(("BUILDR_OUTPUT_DIR", WORK))
+    environment: list[JsonObject] = [{"name": key, "value": value} for key, value in before]
+    environment += [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in own]
+    container: JsonObject = {
+        "name": PROGRAM,
+        "image": spec.image,
+        "securityContext": _security(read_only=known is not None),
+        "volumeMounts": _mounts(),
+    }
+    if environment:
+        container["env"] = environment
+    if known is not None:
+        command = [_interpreter(spec), "-c", _source("launch"), known.folder, f"{WORK}/app", *known.command]
+        container["command"] = [_unexpanded(word) for word in command]
+    if spec.args:
+        container["args"] = [_unexpanded(word) for word in spec.args]
+    if limits := _limits(spec):
+        container["resources"] = {"requests": limits, "limits": limits}
+    if spec.ports:
+        container["ports"] = [
+            {"containerPort": port.container, "protocol": port.protocol.upper()} for port in spec.ports
+        ]
+    return container
+
+
+def _collector(spec: RunSpec) -> JsonObject:
+    folder = WORK
+    if spec.program is not None:
+        folder = f"{WORK}/app{spec.program.output[len(spec.program.folder) :]}"
+    if chosen := dict(spec.environment).get("BUILDR_OUTPUT_DIR"):
+        folder = chosen
+        if spec.program is not None and f"{chosen}/".startswith(f"{spec.program.folder}/"):
+            folder = f"{WORK}/app{chosen[len(spec.program.folder) :]}"
+    small = {"cpu": "100m", "memory": "128Mi"}
+    return {
+        "name": COLLECTOR,
+        "image": spec.image,
+        "command": [_interpreter(spec), "-c", _unexpanded(_source("collector")), folder],
+        "securityContext": _security(read_only=True),
+        "volumeMounts": _mounts(),
+        "resources": {"requests": small, "limits": small},
+    }
+
+
+def _interpreter(spec: RunSpec) -> str:
+    first = spec.program.command[0] if spec.program is not None and spec.program.command else ""
+    return first if re.search(r"(?:^|/)python[\d.]*$", first) else "python3"
+
+
+def _source(module: str) -> str:
+    return resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8")
+
+
+def _unexpanded(word: str) -> str:
+    """Return a word of a command so that the cluster reads no ``$(NAME)`` in it."""
+    return word.replace("$(", "$$(")
+
+
+def _security(*, read_only: bool) -> JsonObject:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": read_only,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _mounts() -> list[JsonObject]:
+    places = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
+    return [{"name": name, "mountPath": place} for name, place in places.items()]
+
+
+def _limits(spec: RunSpec) -> dict[str, str]:
+    found = {}
+    if spec.cpus is not None:
+        found["cpu"] = f"{round(spec.cpus * 1000)}m"
+    if spec.memory_bytes is not None:
+        found["memory"] = str(spec.memory_bytes)
+    if spec.gpus:
+        if not spec.gpus.isdigit():
+            raise OptionError(
+                f"--gpus {spec.gpus}: a cluster gives GPUs by their number", hint="say how many: --gpus 1"
+            )
+        found["nvidia.com/gpu"] = spec.gpus
+    return found
+
+
+def _placement(placement: ClusterPlacement, name: str) -> JsonObject:
+    found: JsonObject = {}
+    if placement.node_selector:
+        found["nodeSelector"] = dict(placement.node_selector)
+    if placement.tolerations:
+        found["tolerations"] = [_toleration(*one) for one in placement.tolerations]
+    if placement.service_account:
+        found["serviceAccountName"] = placement.service_account
+    if placement.pull_secret:
+        secret = f"{name}-pull" if placement.pull_secret == "login" else placement.pull_secret  # noqa: S105 - no password
+        found["imagePullSecrets"] = [{"name": secret}]
+    return found
+
+
+def _toleration(key: str, value: str, effect: str) -> JsonObject:
+    found: JsonObject = (
+        {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
+    )
+    return found | ({"effect": effect} if effect else {})

@@ -1,0 +1,415 @@
+"""Runs images in a Kubernetes cluster: a run is a Job, which goes on without this process and is found by labels."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from buildr_jupyter.cluster.answers import LogNotReady
+from buildr_jupyter.cluster.client import ClusterClient, Kind
+from buildr_jupyter.cluster.connection import connect
+from buildr_jupyter.cluster.logs import read_tail
+from buildr_jupyter.errors import (
+    Cancelled,
+    ClusterError,
+    ClusterForbidden,
+    ClusterNotFound,
+    OptionError,
+    ReturnError,
+    RunError,
+    RunLost,
+)
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput
+from buildr_jupyter.model.capabilities import RunnerCapabilities
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.model.sweep import RunGroup
+from buildr_jupyter.process.locks import this_user
+from buildr_jupyter.registry import keychain
+from buildr_jupyter.runner._outputs import extract_outputs
+from buildr_jupyter.runner.collected import read_frame
+from buildr_jupyter.runner.following import Followed, selector_of, stream_job, stream_ready
+from buildr_jupyter.runner.job_manifest import (
+    COLLECTOR,
+    GROUP,
+    MANAGED,
+    OWNER,
+    PROGRAM,
+    at_rest,
+    make_cron_job,
+    make_environment_secret,
+    make_job,
+    make_pull_secret,
+    make_service,
+    owner_of,
+    safe_label,
+    slug,
+)
+from buildr_jupyter.runner.pod_template import merge_template, read_template
+
+__all__ = ["COLLECTED_S", "KubernetesRunner"]
+
+COLLECTED_S = 3600
+"""How long a Job is kept once its outputs were collected."""
+_TAIL_LINES = 20
+_GONE_S, _LOOK_S = 60.0, 0.1
+_FRAME_S = 30.0
+"""So long the collector's log may lack its end although the collector has ended."""
+_STANDING: tuple[Kind, ...] = ("Deployment", "CronJob")
+_SPEC = re.compile(r"kubernetes(?:=(?P<context>[^/]*)(?:/(?P<namespace>[a-z0-9-]+))?)?")
+
+
+class KubernetesRunner:
+    """Runs images in a cluster.
+
+    ``spec`` is ``kubernetes``, ``kubernetes=CONTEXT`` or ``kubernetes=CONTEXT/NAMESPACE``; without a context it is the
+    kubeconfig's current one, or this pod's own account. ``client`` is made when the cluster is first needed.
+    """
+
+    def __init__(
+        self,
+        spec: str = "kubernetes",
+        *,
+        client: ClusterClient | None = None,
+        clock: Callable[[], float] = time.time,
+        owner: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        found = _SPEC.fullmatch(spec)
+        if found is None:
+            raise OptionError(f"--on {spec}: this names no cluster", hint="write --on kubernetes=CONTEXT/NAMESPACE")
+        self._context, self._namespace = found["context"] or None, found["namespace"]
+        self._known, self._clock, self._owner, self._user = client, clock, owner, user
+
+    def capabilities(self) -> RunnerCapabilities:
+        """Return that images come from a registry here."""
+        return RunnerCapabilities(in_engine=False)
+
+    # -- the protocol
+
+    def stream_run(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunResult]:
+        """Run the image as a Job, yield what it writes as it comes, remove the Job, and return how it ended.
+
+        An exit status other than 0 is no error. The Job and its pod are gone when this returns, also where it was
+        cancelled or interrupted; where the process is killed, the Job goes on and ``list`` finds it.
+        Raises RunError, ClusterError, Cancelled.
+        """
+        started = self._clock()
+        group = yield from self.start(spec, cancel)
+        (job,) = group.runs
+        step = StepUpdate(f"run {spec.name}", self._title(job), started_at=started)
+        try:
+            tail = ""
+            stream = stream_job(self._client(), job, cancel, log=True)
+            with contextlib.closing(stream):
+                while True:
+                    try:
+                        event = next(stream)
+                    except StopIteration as end:
+                        followed: Followed = end.value
+                        break
+                    if isinstance(event, RunOutput):
+                        tail = (tail + event.text)[-MAX_LINE_BYTES:]
+                    yield event
+            code = yield from self._end_of(job, followed)
+            outputs: tuple[Path, ...] = ()
+            if spec.output_dir is not None and code == 0:
+                outputs = yield from self.collect(job, spec.output_dir, cancel)
+        finally:
+            self.remove(group)
+        ended = self._clock()
+        yield replace(step, status="failed" if code else "done", finished_at=ended)
+        lines = tuple(tail.splitlines()[-_TAIL_LINES:])
+        return RunResult(code, tail, ended - started, outputs=outputs, log_tail=lines)
+
+    def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Make the Job and what belongs to it; see the protocol. Raises RunError, ClusterError, OptionError."""
+        if cancel.is_set():
+            raise Cancelled("the run was cancelled")
+        _check(spec)
+        client = self._client()
+        for older in self._groups(f"{GROUP}={safe_label(spec.name)}"):
+            if older.name == spec.name:
+                self.remove(older)
+        name = f"{slug(spec.name, 46)}-{secrets.token_hex(4)}"
+        pulls = spec.placement.pull_secret == "login"  # noqa: S105 - no password
+        suspended = bool(spec.environment) or pulls
+        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended)
+        if spec.placement.pod_template is not None:
+            template = read_template(spec.placement.pod_template)
+            job, conflicts = merge_template(job, template)
+            yield from (BuildWarning(text) for text in conflicts)
+        try:
+            made = client.apply(job)
+            if spec.environment:
+                client.apply(make_environment_secret(spec, name, made))
+            if pulls:
+                client.apply(_pull_secret(spec, name, made))
+            if suspended and not spec.placement.queue:  # a queue resumes what it admits by itself
+                client.patch("Job", name, {"spec": {"suspend": False}})
+        except BaseException:
+            with contextlib.suppress(ClusterError):
+                client.delete("Job", name)
+            raise
+        yield StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
+        return RunGroup(spec.name, (name,), dict(spec.labels))
+
+    def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
+        """Apply the service or the schedule; see the protocol. A service is waited for until all replicas are ready.
+
+        Where that fails or is cancelled, what was not there before is removed. Raises RunError, ClusterError,
+        Cancelled.
+        """
+        _check(spec)
+        standing = spec.standing
+        if standing is None:
+            raise OptionError(f"{spec.name}: neither replicas nor a schedule is asked for", hint="add --replicas N")
+        client, name, owner = self._client(), slug(spec.name, 46), self._owner_name()
+        if standing.schedule:
+            objects: tuple[JsonObject, ...] = (make_cron_job(spec, name, owner=owner),)
+        else:
+            objects = make_service(spec, name, owner=owner, deployed=secrets.token_hex(4))
+        known = [_refuse_others(client, one["kind"], name, owner_of(owner)) for one in objects]
+        group = RunGroup(spec.name, (f"{objects[0]['kind']}/{name}",), dict(spec.labels), "running", spec.image)
+        first = objects[0]
+        if spec.placement.pod_template is not None:
+            first, conflicts = merge_template(first, read_template(spec.placement.pod_template))
+            yield from (BuildWarning(text) for text in conflicts)
+        step = StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
+        yield step
+        try:
+            kind = first["kind"]
+            owned = client.get(kind, name) if known[0] else client.apply(at_rest(first))
+            if spec.environment:
+                client.apply(make_environment_secret(spec, name, owned))
+            if spec.placement.pull_secret == "login":  # noqa: S105 - no password
+                client.apply(_pull_secret(spec, name, owned))
+            for one in (first, *objects[1:]):
+                client.apply(one)
+            if kind == "Deployment":
+                yield from stream_ready(client, name, cancel)
+        except BaseException:
+            if not any(known):
+                with contextlib.suppress(ClusterError):
+                    self.remove(group)
+            raise
+        yield replace(step, title=_address(spec, name, client), status="done", finished_at=self._clock())
+        return group
+
+    def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
+        """Wait for the ends of the group's Jobs; see the protocol. Raises RunLost, RunError, ClusterError."""
+        results = []
+        for job in group.runs:
+            followed = yield from stream_job(self._client(), job, cancel, log=False)
+            code = yield from self._end_of(job, followed)
+            tail = read_tail(self._client(), followed.pod, PROGRAM, _TAIL_LINES, cancel)
+            results.append(RunResult(code, duration_s=followed.phase.seconds, log_tail=tail))
+        return results
+
+    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write what the Job's collector sent below ``into``; see the protocol. Raises ReturnError, ClusterError.
+
+        The Job's time to live begins then.
+        """
+        client = self._client()
+        pods = client.list("Pod", selector_of(run)).items
+        if not pods:
+            raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
+        pod = str(pods[-1]["metadata"]["name"])
+        deadline = time.monotonic() + _FRAME_S
+        while True:
+            frame = None
+            with contextlib.suppress(LogNotReady, ConnectionError):
+                text = b"".join(client.read_log(pod, COLLECTOR, cancel))
+                frame = read_frame(line.partition(b" ")[2] for line in text.split(b"\n"))
+            if frame is not None:
+                break
+            if cancel.wait(_LOOK_S):
+                raise Cancelled("the run was cancelled")
+            if time.monotonic() > deadline:
+                raise ReturnError(
+                    f"the output files of {run} came only in part: the log of its collector has no end",
+                    hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
+                )
+        if frame.left_out:
+            yield BuildWarning(
+                f"{len(frame.left_out)} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
+                f"go with the run: more than 4 MiB do not come through a log ({', '.join(frame.left_out[:3])})",
+                "let the program write less, or send it where it is kept",
+            )
+        for other in frame.others:
+            yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
+        written = yield from extract_outputs([frame.tar], into)
+        with contextlib.suppress(ClusterError):  # it may be gone, and its 7 days are no loss
+            client.patch("Job", run, {"spec": {"ttlSecondsAfterFinished": COLLECTED_S}})
+        return written
+
+    def stop(self, group: RunGroup) -> None:
+        """Delete the group's Jobs, and wait until their pods have ended."""
+        self.remove(group)
+
+    def list(self) -> list[RunGroup]:
+        """Return this user's groups in the namespace, running or ended, whichever machine started them."""
+        found = [*self._groups("")]
+        for kind in _STANDING:
+            with contextlib.suppress(ClusterForbidden):  # who may not list them has made none
+                found += [_standing_group(one, kind) for one in self._client().list(kind, self._selector("")).items]
+        return found
+
+    def remove(self, group: RunGroup) -> None:
+        """Delete the group's Jobs with all that they own, and wait until their pods are gone."""
+        client = self._client()
+        for run in group.runs:
+            kind, name = _kind_of(run)
+            client.delete(kind, name)
+            if kind == "Deployment":
+                client.delete("Service", name)
+        deadline = time.monotonic() + _GONE_S
+        for job in group.runs:
+            while _is_there(client, job):
+                if time.monotonic() > deadline:
+                    raise RunError(
+                        f"{job} is not gone after {_GONE_S:.0f} s: its node does not say that the pod has ended",
+                        hint="kubectl describe job shows what holds it",
+                    )
+                time.sleep(_LOOK_S)
+
+    def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
+        """Yield what the program of a Job has written and writes, to its end."""
+        kind, name = _kind_of(run)
+        if kind != "Job":
+            raise OptionError(
+                f"{run} is no single run",
+                hint=f"kubectl logs --selector app.kubernetes.io/instance={name} shows its pods",
+            )
+        yield from stream_job(self._client(), run, cancel, log=True)
+
+    def connected(self) -> ClusterClient:
+        """Return the client of its cluster; it has sent nothing yet. Raises as ``cluster.connection.connect``."""
+        return self._client()
+
+    # -- its parts
+
+    def _client(self) -> ClusterClient:
+        if self._known is None:
+            self._known = connect(self._context, self._namespace)
+        return self._known
+
+    def _owner_name(self) -> str:
+        """Return who the cluster says that this is, which is the same on each machine; of a hub, the hub's user."""
+        if self._owner is None:
+            self._owner = self._client().whoami() or this_user()
+            if self._user:
+                self._owner = f"{self._owner} {self._user}"
+        return self._owner
+
+    def _title(self, job: str) -> str:
+        client = self._client()
+        return f"run {job} in {client.namespace} of {client.context}"
+
+    def _selector(self, more: str) -> str:
+        return f"{MANAGED}=buildr,{OWNER}={owner_of(self._owner_name())}" + (f",{more}" if more else "")
+
+    def _groups(self, more: str) -> tuple[RunGroup, ...]:
+        return tuple(_group(job) for job in self._client().list("Job", self._selector(more)).items)
+
+    def _end_of(self, job: str, followed: Followed) -> Generator[Event, None, int]:
+        """Return the program's exit status; say why it was killed. Raises RunError where it has none."""
+        phase = followed.phase
+        if phase.exit_code is None:
+            raise RunError(f"{job} failed: {phase.reason}", hint=phase.hint)
+        if phase.out_of_memory:
+            yield BuildWarning(f"{job} was killed: {phase.reason}", phase.hint)
+        elif phase.reason and phase.exit_code:
+            yield BuildWarning(f"{job}: {phase.reason}", phase.hint)
+        return phase.exit_code
+
+
+def _check(spec: RunSpec) -> None:
+    """Raise OptionError for what a cluster cannot have."""
+    if spec.mounts:
+        raise OptionError(
+            f"{spec.mounts[0].source} is a file or folder of this machine, and the cluster does not see it",
+            hint="let the image carry it: --include PATH",
+        )
+    reference = ImageRef.parse(spec.image)
+    if reference.registry is None or reference.digest is None:
+        raise OptionError(
+            f"image {spec.image} is not in a registry by its digest, and a cluster takes it from there",
+            hint="push it: --publish --repository HOST/PATH",
+        )
+
+
+def _pull_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
+    reference = ImageRef.parse(spec.image)
+    login = keychain.find(reference.location)
+    if login is None or not login.password:
+        raise OptionError(
+            f"--pull-secret login: there is no login for {reference.registry_host} here",
+            hint=f"log in: buildr login {reference.registry_host}",
+        )
+    return make_pull_secret(name, job, reference.registry_host, login.user, login.password)
+
+
+def _group(job: JsonObject) -> RunGroup:
+    about, status = job["metadata"], job.get("status") or {}
+    notes = about.get("annotations") or {}
+    ended = [one.get("type") for one in status.get("conditions") or () if one.get("status") == "True"]
+    state = "done" if "Complete" in ended else "failed" if "Failed" in ended else "running"
+    labels: dict[str, str] = {key: str(notes.get(key, value)) for key, value in (about.get("labels") or {}).items()}
+    return RunGroup(
+        str(notes.get(GROUP) or about["name"]), (str(about["name"]),), labels, state,
+        str(notes.get("io.buildr.image") or ""), str(about.get("creationTimestamp") or ""),
+    )  # fmt: skip
+
+
+def _standing_group(found: JsonObject, kind: Kind) -> RunGroup:
+    group = _group(found)
+    return replace(group, runs=(f"{kind}/{group.runs[0]}",), state="running")
+
+
+def _kind_of(run: str) -> tuple[Kind, str]:
+    """Return kind and name of what a group calls a run: a Job by its name alone, all else as ``KIND/NAME``."""
+    kind, slash, name = run.partition("/")
+    return (cast("Kind", kind), name) if slash else ("Job", run)
+
+
+def _refuse_others(client: ClusterClient, kind: Kind, name: str, owner: str) -> bool:
+    """Return whether there is one of this user's under the name; raise RunError where it is somebody else's."""
+    try:
+        labels = client.get(kind, name)["metadata"].get("labels") or {}
+    except ClusterNotFound:
+        return False
+    if labels.get(MANAGED) != "buildr" or labels.get(OWNER) != owner:
+        raise RunError(
+            f"{kind} {name!r} in {client.namespace} of {client.context} is somebody else's",
+            hint="give the image another name, or take another namespace: --on kubernetes=CONTEXT/NAMESPACE",
+        )
+    return True
+
+
+def _address(spec: RunSpec, name: str, client: ClusterClient) -> str:
+    assert spec.standing is not None
+    if spec.standing.schedule:
+        zone = f" {spec.standing.timezone}" if spec.standing.timezone else ""
+        return f"{name} runs at {spec.standing.schedule}{zone} in {client.namespace} of {client.context}"
+    ports = ", ".join(f"{name}.{client.namespace}.svc:{port.host or port.container}" for port in spec.ports)
+    return f"{spec.standing.replicas} replicas are ready at {ports}"
+
+
+def _is_there(client: ClusterClient, run: str) -> bool:
+    kind, name = _kind_of(run)
+    with contextlib.suppress(ClusterNotFound):
+        client.get(kind, name)
+        return True
+    return kind == "Job" and bool(client.list("Pod", selector_of(name)).items)

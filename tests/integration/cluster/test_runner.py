@@ -1,0 +1,193 @@
+"""The runner of clusters on the real one: what it promises of a run, and why a run does not begin or end."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.errors import Cancelled, ClusterForbidden, RunError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import Event, RunOutput
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import ClusterPlacement, RunSpec
+from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+from tests.engines.kubernetes import Cluster
+from tests.integration.cluster.bare import Bare
+from tests.runner_contract import RunnerContract, Subject, collected, text_of
+
+
+@pytest.fixture
+def runner(bare: Bare, kubernetes_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesRunner]:
+    """A runner in a namespace of its own, which has nothing of a run afterwards."""
+    monkeypatch.setenv("KUBECONFIG", str(kubernetes_cluster.kubeconfig))
+    yield KubernetesRunner(f"kubernetes=tests/{bare.namespace}")
+    assert left_in(bare) == []
+
+
+@pytest.fixture
+def subject(runner: KubernetesRunner, program_image: str, bare: Bare) -> Subject:
+    """What the contract is asked of."""
+    return Subject(lambda: KubernetesRunner(f"kubernetes=tests/{bare.namespace}"), program_image)
+
+
+class TestContract(RunnerContract):
+    pass
+
+
+def left_in(bare: Bare) -> list[str]:
+    """Return the names of what a run made in the namespace."""
+    made = [*bare.list(bare.batch.list_namespaced_job), *bare.pods(), *bare.list(bare.core.list_namespaced_secret)]
+    return [one["metadata"]["name"] for one in made]
+
+
+def run(runner: KubernetesRunner, image: str, code: str, **options: Any) -> tuple[list[Event], RunResult]:
+    """Run a program to its end; return the events and how it ended."""
+    return collected(runner.stream_run(spec_of(image, code, **options), CancelToken()))
+
+
+def spec_of(image: str, code: str, **options: Any) -> RunSpec:
+    name = options.pop("name", f"run-{secrets.token_hex(4)}")
+    return RunSpec(image, name, args=(code,), **options)
+
+
+def warned(events: list[Event]) -> list[str]:
+    """Return the warnings with their hints."""
+    return [f"{event.text} | {event.hint}" for event in events if isinstance(event, BuildWarning)]
+
+
+def test_both_streams_are_there(runner: KubernetesRunner, program_image: str) -> None:
+    events, result = run(runner, program_image, "import sys\nprint('right')\nprint('wrong', file=sys.stderr)")
+    assert sorted(text_of(events).splitlines()) == ["right", "wrong"]  # a cluster keeps no order between them
+    assert sorted(result.stdout_tail.splitlines()) == ["right", "wrong"]
+
+
+def test_long_lines_bad_bytes_and_no_end(runner: KubernetesRunner, program_image: str) -> None:
+    code = "import sys\nprint('y' * 50_000 + '\\n', flush=True)\nsys.stdout.buffer.write(b'\\xff no end')"
+    events, _ = run(runner, program_image, code)
+    assert text_of(events).rstrip("\n") == "y" * 50_000 + "\n\n\ufffd no end"
+
+
+def test_what_does_not_come_through_the_log_is_named(
+    runner: KubernetesRunner, program_image: str, tmp_path: Path
+) -> None:
+    code = (
+        "import os, pathlib\nout = pathlib.Path(os.environ['BUILDR_OUTPUT_DIR'])\n"
+        "(out / 'large').write_bytes(os.urandom(5 << 20))"
+    )
+    events, result = run(runner, program_image, code, output_dir=tmp_path / "out")
+    assert result.outputs == ()
+    assert "large" in " ".join(warned(events))
+    assert "4 MiB" in " ".join(warned(events))
+
+
+def test_the_environment_is_in_a_secret_alone(runner: KubernetesRunner, program_image: str, bare: Bare) -> None:
+    value = f"s3cret-{secrets.token_hex(8)} $(HOME)\nsecond"
+    seen: list[str] = []
+    stream = runner.stream_run(
+        spec_of(program_image, "import os\nprint(repr(os.environ['TOKEN']))", environment=(("TOKEN", value),)),
+        CancelToken(),
+    )
+    events: list[Event] = []
+    for event in stream:
+        events.append(event)
+        if isinstance(event, RunOutput):
+            objects = [*bare.list(bare.batch.list_namespaced_job), *bare.pods()]
+            assert len(objects) == 2
+            seen.append(json.dumps(objects))
+            (secret,) = bare.list(bare.core.list_namespaced_secret)
+            assert secret["metadata"]["ownerReferences"][0]["kind"] == "Job"
+    assert text_of(events) == f"{value!r}\n"
+    assert seen
+    assert value.split()[0] not in "".join(seen)
+
+
+def test_a_run_is_found_again_by_another_process(
+    runner: KubernetesRunner, program_image: str, bare: Bare, tmp_path: Path
+) -> None:
+    code = "import os, pathlib\npathlib.Path(os.environ['BUILDR_OUTPUT_DIR'], 'x').write_text('1')\nprint('said')"
+    name = f"Détaché_{secrets.token_hex(2)}-{'x' * 80}"
+    spec = spec_of(program_image, code, name=name, labels=(("io.buildr.run", "k" * 64),))
+    _, started = collected(runner.start(spec, CancelToken()))
+    other = KubernetesRunner(f"kubernetes=tests/{bare.namespace}")
+    (found,) = other.list()
+    assert found == started
+    assert (found.name, found.labels["io.buildr.run"]) == (name, "k" * 64)
+    _, (result,) = collected(other.follow(found, CancelToken()))
+    assert (result.exit_code, result.log_tail) == (0, ("said",))
+    events, written = collected(other.collect(found.runs[0], tmp_path / "out", CancelToken()))
+    assert [path.name for path in written] == ["x"]
+    events, _ = collected(other.read_log(found.runs[0], CancelToken()))
+    assert text_of(events) == "said\n"
+    assert other.list()[0].state == "done"
+    other.remove(found)
+    assert other.list() == []
+    other.remove(found)
+
+
+def test_out_of_memory_names_the_limit(runner: KubernetesRunner, program_image: str) -> None:
+    code = "print('begins', flush=True)\nx = bytearray(500 << 20)"
+    events, result = run(runner, program_image, code, memory_bytes=64 << 20)
+    assert result.exit_code == 137
+    assert "64 MiB" in " ".join(warned(events))
+    assert "--memory" in " ".join(warned(events))
+
+
+def test_an_image_that_is_not_there(runner: KubernetesRunner, program_image: str) -> None:
+    absent = f"{program_image.partition('@')[0]}@sha256:{'0' * 64}"
+    with pytest.raises(RunError, match="cannot start: .*ImagePull") as raised:
+        run(runner, absent, "")
+    assert "0" * 64 in str(raised.value)
+
+
+def test_what_no_node_has(runner: KubernetesRunner, program_image: str) -> None:
+    cancel = CancelToken()
+    events: list[Event] = []
+    with pytest.raises(Cancelled):
+        for event in runner.stream_run(spec_of(program_image, "", cpus=500), cancel):
+            events.append(event)
+            if isinstance(event, BuildWarning):
+                cancel.set()
+    (warning,) = warned(events)
+    assert "no node has enough cpu" in warning
+    assert "--cpus" in warning
+
+
+def test_a_login_is_taken_along_to_pull(runner: KubernetesRunner, private_image: str) -> None:
+    events, result = run(runner, private_image, "print('pulled')", placement=ClusterPlacement(pull_secret="login"))
+    assert (text_of(events), result.exit_code) == ("pulled\n", 0)
+
+
+def test_a_missing_right_is_named(
+    bare: Bare, program_image: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account("nothing", [])))
+    with pytest.raises(ClusterForbidden, match=bare.namespace) as raised:
+        run(KubernetesRunner(), program_image, "print()")
+    assert "jobs" in str(raised.value)
+
+
+def test_the_log_goes_on_after_the_api_server_was_killed(
+    runner: KubernetesRunner, program_image: str, kubernetes_cluster: Cluster
+) -> None:
+    code = "import time\nfor n in range(40):\n    print(n, flush=True)\n    time.sleep(0.25)\nraise SystemExit(5)"
+    events: list[Event] = []
+    stream = runner.stream_run(spec_of(program_image, code), CancelToken())
+    killed = False
+    while True:
+        try:
+            event = next(stream)
+        except StopIteration as end:
+            result = end.value
+            break
+        events.append(event)
+        if not killed and isinstance(event, RunOutput):
+            killed = True
+            kubernetes_cluster.kill("kube-apiserver")
+    assert text_of(events).split() == [str(n) for n in range(40)]
+    assert result.exit_code == 5

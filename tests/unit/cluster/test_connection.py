@@ -1,0 +1,79 @@
+"""Where a cluster is found: contexts of a kubeconfig, a pod's account, and what cannot be used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.cluster.connection import connect
+from buildr_jupyter.errors import ClusterUnavailable, OptionError
+
+
+def write_config(path: Path, user: dict[str, object]) -> Path:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [
+            {"name": "laptop", "context": {"cluster": "c", "user": "u", "namespace": "team"}},
+            {"name": "other", "context": {"cluster": "c", "user": "u"}},
+        ],
+        "current-context": "laptop",
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_the_context_and_its_namespace(tmp_path: Path) -> None:
+    environ = {"KUBECONFIG": str(write_config(tmp_path / "config", {"token": "t"}))}
+    found = connect(environ=environ)
+    assert (found.context, found.namespace) == ("laptop", "team")
+    found = connect("other", environ=environ)
+    assert (found.context, found.namespace) == ("other", "default")
+    assert connect("other", "mine", environ=environ).namespace == "mine"
+
+
+def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
+    environ = {"KUBECONFIG": str(write_config(tmp_path / "config", {"token": "t"}))}
+    with pytest.raises(OptionError, match="no such context") as caught:
+        connect("laptob", environ=environ)
+    assert caught.value.hint == "write laptop if you meant that; contexts there: laptop, other"
+
+
+def test_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ClusterUnavailable, match="no configuration of a cluster") as caught:
+        connect(environ={"HOME": str(tmp_path)})
+    assert "KUBECONFIG" in str(caught.value.hint)
+
+
+def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("just text")
+    with pytest.raises(ClusterUnavailable, match="cannot be used"):
+        connect(environ={"KUBECONFIG": str(tmp_path / "config")})
+
+
+def test_a_login_command_that_fails(tmp_path: Path) -> None:
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": ["-c", "import sys; sys.exit('you are logged out')"],
+        "interactiveMode": "Never",
+    }
+    client = connect(environ={"KUBECONFIG": str(write_config(tmp_path / "config", {"exec": plugin}))})
+    with pytest.raises(ClusterUnavailable, match="the login command of kubeconfig .* fails"):
+        client.whoami()
+
+
+def test_the_account_of_a_pod(tmp_path: Path) -> None:
+    for name, text in {"token": "t", "ca.crt": "x", "namespace": "hub\n"}.items():
+        (tmp_path / name).write_text(text)
+    environ = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "9"}
+    found = connect(environ=environ, account=tmp_path)
+    assert (found.context, found.namespace) == ("in-cluster", "hub")
+    (tmp_path / "token").unlink()
+    with pytest.raises(ClusterUnavailable, match="account of this pod"):
+        connect(environ=environ, account=tmp_path).whoami()

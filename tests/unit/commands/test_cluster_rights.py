@@ -1,0 +1,32 @@
+"""What doctor says of a cluster: who this is there, and which rights are missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from buildr_jupyter import cli
+from buildr_jupyter.commands.cluster_rights import iter_rights
+from tests.fakes.cluster import FakeCluster
+
+
+def test_missing_rights_are_named(tmp_path: Path) -> None:
+    cluster = FakeCluster(tmp_path)
+    found = {one.name: one for one in iter_rights(cluster)}
+    assert all(one.ok for one in found.values())
+    assert found["cluster"].found == "namespace 'default' of fake, as tester"
+    cluster.faults.denied = {("get", "pods/log"), ("patch", "jobs"), ("delete", "jobs")}
+    missing = {one.name: one.advice for one in iter_rights(cluster) if not one.ok}
+    assert missing == {
+        "jobs": "ask for a Role that allows patch, delete on jobs there",
+        "pods/log": "ask for a Role that allows get on pods/log there",
+    }
+
+
+def test_a_cluster_that_does_not_answer_is_a_finding(capsys, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    cli.main(["doctor", "--on", "kubernetes", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    (found,) = [one for one in checks if one["name"] == "cluster"]
+    assert not found["ok"]
+    assert "KUBECONFIG" in found["advice"]

@@ -1,0 +1,81 @@
+"""Displays in the image: without the variable the text byte for byte, with it frames around the same text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from buildr_jupyter.in_image import displays
+from buildr_jupyter.runner.frames import Frames
+
+PROGRAM = """
+import os, runpy, sys
+stdout = os.dup(1)
+display = runpy.run_path({path!r})["install"](stdout)
+class Table:
+    def __repr__(self): return "a table"
+    def _repr_html_(self): return "<table></table>"
+print("before")
+display(Table(), 3)
+sys.displayhook(Table())
+sys.displayhook(None)
+sys.stdout.flush()
+os.dup2(2, 1)
+display(Table())
+"""
+TEXT = "before\na table\n3\na table\n"
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_frames_stand_only_where_they_are_asked_for(wanted: bool) -> None:
+    environment = {**os.environ, displays.VARIABLE: "1" if wanted else ""}
+    code = PROGRAM.format(path=displays.__file__)
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stderr == "a table\n"  # what is not the chosen cell's own has no frame
+    if not wanted:
+        assert ended.stdout == TEXT
+        return
+    frames = Frames()
+    found = [*frames.feed(ended.stdout), *frames.finish()]
+    assert "".join(one.text for one in found) == TEXT
+    shown = [(one.text, json.loads(one.shown)) for one in found if one.shown]
+    assert shown == [("a table\n", {"text/html": "<table></table>"})] * 2
+
+
+class Rich:
+    def _repr_mimebundle_(self) -> object:
+        return {"text/plain": "x", "image/png": b"png", "application/x": object(), "text/markdown": "**b**"}, {}
+
+    def _repr_html_(self) -> object:
+        raise ValueError("no")
+
+    def _repr_latex_(self) -> object:
+        return None
+
+
+def test_a_bundle_is_what_a_kernel_would_show(capsys: pytest.CaptureFixture[str]) -> None:
+    png = base64.b64encode(b"png").decode()
+    assert displays.bundle(Rich()) == {"image/png": png, "text/markdown": "**b**"}
+    assert capsys.readouterr().err == "buildr: _repr_html_ of Rich failed: no\n"
+    assert displays.bundle(3) == displays.bundle("x") == displays.bundle(Rich) == {}
+
+
+def test_a_display_that_is_too_large_is_its_text(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(displays.VARIABLE, "1")
+    monkeypatch.setattr(displays, "_LIMIT", 10)
+    monkeypatch.setattr(sys, "displayhook", sys.displayhook)
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    display = displays.install(1)
+    display(Rich())
+    sys.stdout.flush()
+    out, err = capfd.readouterr()
+    assert "Rich object" in out
+    assert displays.BEGIN not in out
+    assert "a display of 0 MB is shown as its text" in err

@@ -1,0 +1,71 @@
+"""The Job of a run: the same spec, the same manifest; restricted by default; nothing secret in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, PortBinding, RunSpec
+from buildr_jupyter.runner.job_manifest import make_environment_secret, make_job, make_pull_secret, safe_label, slug
+
+SPEC = RunSpec(
+    f"r.example/a@sha256:{'b' * 64}", "Train_it", environment=(("A", "sesame"),), memory_bytes=1 << 30, cpus=1.5, gpus="2",
+    ports=(PortBinding(80),), labels=(("io.buildr.content-digest", f"sha256:{'c' * 64}"),),
+    program=ImageProgram(("python", "main.py"), "/app", "/app/nb/output"), placement=ClusterPlacement(queue="q"),
+)  # fmt: skip
+
+
+def test_the_pod_is_restricted() -> None:
+    pod = make_job(SPEC, "train-1", owner="me")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for one in (*pod["initContainers"], *pod["containers"]):
+        assert one["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+
+
+def test_what_it_says() -> None:
+    job = make_job(SPEC, "train-1", owner="me", suspended=True)
+    assert job == make_job(SPEC, "train-1", owner="me", suspended=True)
+    assert "sesame" not in json.dumps(job)
+    labels = job["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "train-it"
+    assert labels["io.buildr.content-digest"] == "c" * 12
+    assert labels["kueue.x-k8s.io/queue-name"] == "q"
+    assert job["metadata"]["annotations"]["io.buildr.content-digest"] == f"sha256:{'c' * 64}"
+    assert (job["spec"]["backoffLimit"], job["spec"]["suspend"]) == (0, True)
+    program = job["spec"]["template"]["spec"]["initContainers"][0]
+    assert program["resources"]["limits"] == {"cpu": "1500m", "memory": str(1 << 30), "nvidia.com/gpu": "2"}
+    assert program["command"][3:] == ["/app", "/buildr/app", "python", "main.py"]
+    collector = job["spec"]["template"]["spec"]["containers"][0]
+    assert collector["command"][-1] == "/buildr/app/nb/output"
+    assert "nvidia.com/gpu" not in collector["resources"]["limits"]
+
+
+def test_without_a_collector_the_program_is_all() -> None:
+    pod = make_job(SPEC, "train-1", owner="me", collects=False)["spec"]["template"]["spec"]
+    assert [one["name"] for one in pod["containers"]] == ["program"]
+    assert "initContainers" not in pod
+
+
+def test_secrets_go_with_their_job() -> None:
+    job = make_job(SPEC, "train-1", owner="me")
+    job["metadata"]["uid"] = "u"
+    secret = make_environment_secret(SPEC, "train-1", job)
+    assert secret["data"] == {"A": "c2VzYW1l"}
+    assert secret["metadata"]["ownerReferences"] == [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": "train-1", "uid": "u"}
+    ]
+    pull = make_pull_secret("train-1", job, "r.example", "me", "pw")
+    assert (pull["metadata"]["name"], pull["type"]) == ("train-1-pull", "kubernetes.io/dockerconfigjson")
+    with pytest.raises(OptionError, match="a Secret of a cluster holds 1 MiB"):
+        make_environment_secret(replace(SPEC, environment=(("A", "x" * 800_000),)), "train-1", job)
+
+
+def test_names_and_labels() -> None:
+    assert (slug("Ä_b C--", 63), slug("___", 63), slug("x" * 80, 46)) == ("b-c", "run", "x" * 46)
+    assert (safe_label("a.b"), safe_label("d" * 64), safe_label("sha256:" + "d" * 64)) == ("a.b", "d" * 12, "d" * 12)
+    assert len(safe_label("a b")) == len(safe_label("x" * 70)) == 12

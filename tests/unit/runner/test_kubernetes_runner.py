@@ -1,0 +1,298 @@
+"""KubernetesRunner on the fake cluster: the contract of runners, and what goes wrong in a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.errors import ClusterForbidden, OptionError, RunError, RunLost
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import RunOutput
+from buildr_jupyter.events.streams import drain
+from buildr_jupyter.model.progress import BuildWarning, StepUpdate
+from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, Mount, PortBinding, RunSpec, Standing
+from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
+from buildr_jupyter.runner.selection import select
+from tests.fakes.cluster import FakeCluster, FakeImage, until
+from tests.runner_contract import RunnerContract, Subject, collected, text_of
+
+IMAGE = f"registry.example/app@sha256:{'a' * 64}"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    made = FakeCluster(tmp_path / "pods")
+    made.images[IMAGE] = FakeImage()
+    yield made
+    until(lambda: not made.pods())
+
+
+@pytest.fixture
+def subject(cluster: FakeCluster) -> Subject:
+    return Subject(lambda: KubernetesRunner(client=cluster), IMAGE)
+
+
+class TestContract(RunnerContract):
+    pass
+
+
+# -- what breaks on the way
+
+
+def test_a_log_that_breaks_off_goes_on_where_it_was(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.cut_logs = [40, 41, 100, 1000, 1001, 5000]
+    cluster.faults.empty_logs = 2
+    events, _ = subject.run("import time\nfor i in range(300):\n    print('line', i)\n    time.sleep(0.001)")
+    assert text_of(events) == "".join(f"line {i}\n" for i in range(300))
+
+
+def test_watches_that_break_and_expire(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.cut_watches, cluster.faults.expired_watches = 3, 2
+    events, ended = subject.run("print(1)")
+    assert (text_of(events), ended.exit_code) == ("1\n", 0)
+
+
+def test_a_clock_that_is_wrong(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.skew = timedelta(hours=-5)
+    cluster.faults.cut_logs = [60]
+    events, ended = subject.run("for i in range(10): print(i)")
+    assert text_of(events) == "".join(f"{i}\n" for i in range(10))
+    assert 0 <= ended.duration_s < 600
+
+
+def test_a_right_that_is_missing_is_named(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.denied = {("patch", "jobs")}
+    with pytest.raises(ClusterForbidden, match=r"may not patch jobs in namespace 'default'"):
+        subject.run("print(1)")
+
+
+def test_no_right_to_read_logs_leaves_no_job(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.denied = {("get", "pods/log")}
+    with pytest.raises(ClusterForbidden, match="pods/log"):
+        subject.run("print(1)")
+    assert not cluster.objects
+
+
+def test_a_secret_that_is_refused_leaves_no_job(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.faults.denied = {("patch", "secrets")}
+    with pytest.raises(ClusterForbidden, match="secrets"):
+        subject.run("print(1)", environment=(("A", "1"),))
+    assert not cluster.objects
+
+
+# -- why it does not run
+
+
+def test_an_image_that_is_not_there(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.images.clear()
+    with pytest.raises(RunError, match=r"cannot start: ImagePullBackOff.*not found") as caught:
+        subject.run("print(1)")
+    assert "--registry-alias" in str(caught.value.hint)
+
+
+def test_no_node_has_room(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.memory_bytes = 1 << 20
+    cancel, said = CancelToken(), []
+    stream = KubernetesRunner(client=cluster).stream_run(subject.spec("print(1)", memory_bytes=1 << 30), cancel)
+    for event in stream:
+        if isinstance(event, BuildWarning):
+            said.append(event)
+            break
+    stream.close()
+    assert "no node has enough memory" in said[0].text
+    assert "--memory" in str(said[0].hint)
+
+
+def test_out_of_memory_is_said_with_its_limit(subject: Subject) -> None:
+    events, ended = subject.run("import os; os.kill(os.getpid(), 9)", memory_bytes=32 << 20)
+    assert ended.exit_code == 137
+    (said,) = [event for event in events if isinstance(event, BuildWarning)]
+    assert ("32 MiB" in said.text, said.hint) == (True, "give it more with --memory")
+
+
+def test_an_eviction_is_a_failure_with_its_reason(subject: Subject, cluster: FakeCluster) -> None:
+    stream = KubernetesRunner(client=cluster).stream_run(
+        subject.spec("import time; print('up', flush=True); time.sleep(600)"), CancelToken()
+    )
+    with pytest.raises(RunError, match=r"Evicted: The node was low on resource"):
+        for event in stream:
+            if isinstance(event, RunOutput):
+                cluster.evict(cluster.pods()[0])
+
+
+def test_a_pod_that_somebody_deletes_is_lost(subject: Subject, cluster: FakeCluster) -> None:
+    stream = KubernetesRunner(client=cluster).stream_run(
+        subject.spec("import time; print('up', flush=True); time.sleep(600)"), CancelToken()
+    )
+    with pytest.raises(RunLost, match="was deleted"):
+        for event in stream:
+            if isinstance(event, RunOutput):
+                cluster.delete("Pod", cluster.pods()[0])
+
+
+# -- what is made
+
+
+def test_secret_values_are_in_the_secret_alone(subject: Subject, cluster: FakeCluster) -> None:
+    runner = KubernetesRunner(client=cluster)
+    group = drain(runner.start(subject.spec("print(1)", environment=(("TOKEN", "sesame"),)), CancelToken()))
+    job, secret = cluster.get("Job", group.runs[0]), cluster.get("Secret", group.runs[0])
+    assert "sesame" not in json.dumps(job)
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    assert job["spec"]["suspend"] is False
+    drain(runner.follow(group, CancelToken()))
+    runner.remove(group)
+    assert not cluster.objects
+
+
+def test_time_to_live_begins_when_the_outputs_are_here(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
+    runner = KubernetesRunner(client=cluster)
+    group = drain(runner.start(subject.spec("print(1)"), CancelToken()))
+    drain(runner.follow(group, CancelToken()))
+    assert cluster.get("Job", group.runs[0])["spec"]["ttlSecondsAfterFinished"] == 7 * 86400
+    drain(runner.collect(group.runs[0], tmp_path / "out", CancelToken()))
+    assert cluster.get("Job", group.runs[0])["spec"]["ttlSecondsAfterFinished"] == COLLECTED_S
+    runner.remove(group)
+
+
+def test_a_program_of_ours_works_in_a_copy_of_its_folder(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "image"
+    (folder / "output").mkdir(parents=True)
+    (folder / "main.py").write_text(
+        "import os; open('new', 'w').write('1'); open('output/x', 'w').write('2'); print(sorted(os.listdir()))\n"
+        "print(os.environ['BUILDR_OUTPUT_DIR'] == os.path.abspath('output'), os.environ['LINES'])"
+    )
+    cluster.images[IMAGE] = FakeImage((), folder)
+    spec = RunSpec(
+        IMAGE, "ours", output_dir=tmp_path / "out",
+        program=ImageProgram(("python", "main.py"), "/app", "/app/output", (("LINES", "a\nb"),)),
+    )  # fmt: skip
+    events, ended = collected(KubernetesRunner(client=cluster).stream_run(spec, CancelToken()))
+    assert text_of(events) == "['main.py', 'new', 'output']\nTrue a\nb\n"
+    assert (tmp_path / "out" / "x").read_text() == "2"
+    assert ended.outputs == (tmp_path / "out" / "x",)
+    assert sorted(path.name for path in folder.iterdir()) == ["main.py", "output"]
+
+
+def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
+    code = (
+        "import os; out = os.environ['BUILDR_OUTPUT_DIR']; os.makedirs(out + '/.buildr/returns')\n"
+        "open(out + '/.buildr/returns/n.json', 'w').write('1'); open(out + '/large', 'wb').write(bytes(5 << 20))"
+    )
+    events, ended = subject.run(code, output_dir=tmp_path)
+    assert ended.outputs == (tmp_path / ".buildr" / "returns" / "n.json",)
+    assert ["5,242,880 bytes stay" in event.text for event in events if isinstance(event, BuildWarning)] == [True]
+
+
+def test_what_a_cluster_cannot_have_is_refused(subject: Subject, tmp_path: Path) -> None:
+    runner = subject.make()
+    with pytest.raises(OptionError, match="the cluster does not see it"):
+        drain(runner.start(subject.spec("", mounts=(Mount(tmp_path, "/data"),)), CancelToken()))
+    with pytest.raises(OptionError, match="not in a registry by its digest"):
+        drain(runner.start(RunSpec("registry.example/app:1", "x"), CancelToken()))
+    with pytest.raises(OptionError, match="GPUs by their number"):
+        drain(runner.start(subject.spec("", gpus="all"), CancelToken()))
+
+
+def test_placement(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
+    template = tmp_path / "pod.yaml"
+    template.write_text(
+        "kind: Pod\nspec:\n  priorityClassName: low\n  restartPolicy: Always\n"
+        "  containers: [{name: main, workingDir: /tmp}]\n"
+    )
+    placement = ClusterPlacement(
+        (("disk", "ssd"),), (("gpu", "", "NoSchedule"),), "runner", None, template, "regcred"
+    )  # fmt: skip
+    runner = subject.make()
+    events, group = collected(runner.start(subject.spec("print(1)", placement=placement, cpus=0.5), CancelToken()))
+    pod = cluster.get("Job", group.runs[0])["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"disk": "ssd"}
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert (pod["serviceAccountName"], pod["imagePullSecrets"]) == ("runner", [{"name": "regcred"}])
+    assert (pod["priorityClassName"], pod["restartPolicy"]) == ("low", "Never")
+    assert pod["initContainers"][0]["workingDir"] == "/tmp"
+    assert pod["initContainers"][0]["resources"]["limits"] == {"cpu": "500m"}
+    assert ["restartPolicy" in event.text for event in events if isinstance(event, BuildWarning)] == [True]
+    drain(runner.follow(group, CancelToken()))
+    runner.remove(group)
+
+
+def test_a_long_name_with_an_underscore(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    group = drain(runner.start(subject.spec("print(1)", name="Long_" + "x" * 80), CancelToken()))
+    assert len(group.runs[0]) <= 55
+    assert [one.name for one in runner.list()] == ["Long_" + "x" * 80]
+    drain(runner.follow(group, CancelToken()))
+    runner.remove(group)
+
+
+def test_it_is_chosen_by_name() -> None:
+    assert isinstance(select("kubernetes=here/team-a"), KubernetesRunner)
+    assert isinstance(select("metaparticle"), KubernetesRunner)
+    with pytest.raises(OptionError, match="names no cluster"):
+        select("kubernetes=a/B_C")
+
+
+# -- what stays
+
+
+def standing(subject: Subject, **more: object) -> RunSpec:
+    return subject.spec("", name="buildr-web", ports=(PortBinding(80), PortBinding(90, 91)), **more)
+
+
+def test_a_service_is_ready_when_it_is_told(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    spec = standing(subject, standing=Standing(replicas=2), environment=(("TOKEN", "sesame"),))
+    events, group = collected(runner.deploy(spec, CancelToken()))
+    assert [event.title for event in events if isinstance(event, StepUpdate)][-1] == (
+        "2 replicas are ready at buildr-web.default.svc:80, buildr-web.default.svc:91"
+    )
+    deployment, service = cluster.get("Deployment", "buildr-web"), cluster.get("Service", "buildr-web")
+    assert (deployment["spec"]["replicas"], service["spec"]["type"]) == (2, "ClusterIP")
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert "sesame" not in json.dumps(deployment)
+    assert cluster.get("Secret", "buildr-web")["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
+    drain(runner.deploy(replace(spec, standing=Standing(replicas=3, public=True)), CancelToken()))
+    assert cluster.get("Deployment", "buildr-web")["spec"]["replicas"] == 3
+    assert cluster.get("Service", "buildr-web")["spec"]["type"] == "LoadBalancer"
+    assert subject.make().list() == [group]
+    runner.remove(group)
+    assert not cluster.objects
+
+
+def test_a_schedule(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    spec = standing(
+        subject, standing=Standing(schedule="0 6 * * *", timezone="Europe/Berlin"), environment=(("A", "1"),)
+    )
+    group = drain(runner.deploy(spec, CancelToken()))
+    made = cluster.get("CronJob", "buildr-web")["spec"]
+    assert (made["schedule"], made["timeZone"], made["suspend"]) == ("0 6 * * *", "Europe/Berlin", False)
+    (program,) = made["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert program["name"] == "program"
+    assert [one.runs for one in runner.list()] == [("CronJob/buildr-web",)]
+    with pytest.raises(OptionError, match="no single run"):
+        drain(runner.read_log("CronJob/buildr-web", CancelToken()))
+    runner.remove(group)
+    assert not cluster.objects
+
+
+def test_a_service_that_does_not_begin_leaves_nothing(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.images.clear()
+    with pytest.raises(RunError, match=r"does not become ready: ImagePullBackOff"):
+        drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
+    assert not cluster.objects
+
+
+def test_a_service_of_somebody_else_is_left_alone(subject: Subject, cluster: FakeCluster) -> None:
+    cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "buildr-web"}, "spec": {}})
+    with pytest.raises(RunError, match="Service 'buildr-web' .* is somebody else's"):
+        drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
+    assert list(cluster.objects) == [("Service", "buildr-web")]
