@@ -125,7 +125,7 @@ def test_a_grid_runs_in_the_cluster(tmp_path: Path, cluster: FakeCluster) -> Non
 GRID = "n = 1\ny = n * n\nopen({marks!r} + f'/{{n}}', 'a').write('x')\n{more}"
 
 
-def grid_of(folder: Path, more: str = "", **options: object) -> Job:
+def grid_of(folder: Path, more: str = "", **options: object) -> ExportRequest:
     (folder / "marks").mkdir(exist_ok=True)
     text = GRID.format(marks=str(folder / "marks"), more=more)
     known = {"returns": ("y",), "params": (("n", None),), "maps": (("n", "1..4"),), "jobs": 2, **options}

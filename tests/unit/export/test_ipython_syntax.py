@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from buildr_jupyter.export.ipython_syntax import edited, kernel_name_hint, translate
+from buildr_jupyter.notebook.cells import transform
+
+
+def of(cell: str, *, chosen: bool = True) -> str:
+    """Return the plain Python of a cell."""
+    plain = transform(cell)
+    assert plain is not None
+    return translate(plain, transform, chosen=chosen).source
+
+
+def test_plain_python_stays_as_it_is() -> None:
+    assert of("x = 1  # why\n") == "x = 1  # why\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [
+        ("!ls {folder}", "run(('ls ' + str(folder)), shell=True)"),
+        ("x = !ls", "getoutput('ls').splitlines()"),
+        ("%cd data", "chdir('data')"),
+        ("%pwd", "getcwd()"),
+        ("%env A=1", ".update({'A': '1'})"),
+        ("%time f(1)", "f(1)"),
+        ("%matplotlib inline", "None"),
+        ("%run other", "run_path('other.py', run_name=\"__main__\")"),
+        ("%%bash\necho 1", "run(['bash'], input=b'echo 1\\n')"),
+    ],
+)
+def test_magics_are_written_in_plain_python(cell: str, part: str) -> None:
+    source = of(cell)
+    ast.parse(source)
+    assert "get_ipython" not in source
+    assert part in source
+
+
+def test_lines_keep_their_numbers() -> None:
+    source = of("a = 1\n%cd data\n\nb = 2")
+    assert [node.lineno for node in ast.parse(source).body] == [1, 2, 4]
+
+
+def test_what_only_ipython_can_do_stays_a_call_of_it() -> None:
+    assert "get_ipython()" in of("%own_magic x")
+
+
+@pytest.mark.parametrize(
+    ("cell", "foreign"), [("%%javascript\nx", "javascript"), ("%%sql\nselect 1", "sql"), ("x", None)]
+)
+def test_a_cell_in_another_language_says_so(cell: str, foreign: str | None) -> None:
+    plain = transform(cell)
+    assert plain is not None
+    assert translate(plain, transform).foreign == foreign
+
+
+def test_what_pip_is_asked_for_is_a_requirement_and_runs_nothing() -> None:
+    plain = transform("%pip install rich==13.0 ./own.whl\n!pip install attrs")
+    assert plain is not None
+    found = translate(plain, transform)
+    assert found.requirements == (("rich==13.0", 1), ("attrs", 2))
+    assert [line for _, line in found.passed_over] == [1]
+    assert ast.unparse(ast.parse(found.source)) == "None\nNone"
+
+
+def test_a_capture_keeps_what_the_chosen_cell_prints() -> None:
+    plain = transform("%%capture --no-stdout out\nprint(1)\nx")
+    assert plain is not None
+    found = translate(plain, transform)
+    assert (found.captured, found.display_captured) == (False, True)
+    assert "capture_output(stdout=False, stderr=True, display=True) as out:" in of(
+        "%%capture --no-stdout out\nprint(1)", chosen=False
+    )
+
+
+def test_expressions_are_written_anew_in_their_places() -> None:
+    source = "é = f(1, 'a')\ny = [\n    2,\n]\n"
+    first, second = (node.value for node in ast.parse(source).body if isinstance(node, ast.Assign))
+    assert edited(source, [(first, "1"), (second, "[]")]) == "é = 1\ny = []\n\n\n"
+
+
+@pytest.mark.parametrize("name", ["input", "get_ipython", "_", "__", "_12", "_i3", "In", "Out", "_oh"])
+def test_names_that_only_a_kernel_has_have_a_way_out(name: str) -> None:
+    assert kernel_name_hint(name)
+
+
+@pytest.mark.parametrize("name", ["x", "display", "_private", "____", "_1a"])
+def test_other_names_have_none(name: str) -> None:
+    assert kernel_name_hint(name) is None
