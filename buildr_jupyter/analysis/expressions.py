@@ -16,7 +16,7 @@ __all__ = ["Expressions"]
 
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
-    "month", "day", "hour", "minute", "second", "real", "imag", "numerator", "denominator",
+    "month", "day", "hour", "minute", "second", "numerator", "denominator",
 ))  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassIn
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
+from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["Flow"]
 
@@ -118,6 +119,9 @@ class Flow(Definitions):
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)
+        # What a library made of others may put it into these.
+        self.change_deep(inner for obj in objs if obj.opaque and obj.kind == "data" and obj.typ not in TABLES
+                         for inner in obj.edges)  # fmt: skip
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
