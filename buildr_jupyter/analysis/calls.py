@@ -319,7 +319,7 @@ class Calls(Library):
             if target.kind == "param":
                 self.call_later(target, method, given)
         else:
-            name, _, mark = method.partition("!")
+            name, mark, _ = method.partition("!")
             self.method(value, name, given, {"inplace": ATOM} if mark else {})
 
     def summary(self, info: FunctionInfo) -> Effects | None:

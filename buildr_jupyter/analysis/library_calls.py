@@ -227,6 +227,8 @@ class Library(Expressions, World):
             edges: frozenset[Obj] = frozenset(o for o in objs_of(given) if o.kind in ("func", "inst"))
         elif path.startswith("pandas.") and name[:1].isupper():
             edges = frozenset(o for o in objs_of(given) if o.typ == "ndarray")  # a table may stand on its memory
+        elif path.startswith(("sklearn.pipeline.", "sklearn.compose.")):
+            edges = objs_of(given)  # what it makes of estimators fits these
         elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
             edges = NOTHING
         else:
@@ -234,6 +236,8 @@ class Library(Expressions, World):
         return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
 
     def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
+        if path == "type" and len(args) > 1:  # it makes a class
+            return self.fresh(edges=objs_of(given), opaque=True)
         if path == "vars":
             made = self.new(edges=objs_of(args), typ="dict")
             for obj in objs_of(args):

@@ -128,6 +128,9 @@ class Flow(Definitions):
         for obj in objs:
             if not typ_changes:
                 obj.edges.update(inner for inner in value.objs if inner is not obj)
+            if isinstance(target, ast.Attribute) and obj.kind == "inst" and (info := self.class_of(obj)) is not None:
+                for method in (*info.find(target.attr), *info.find("__setattr__")):  # a property's setter
+                    self.apply(method, [value], AbstractValue(frozenset((obj,))))
             if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
                 functions = [inner for inner in value.objs if inner.kind == "func"]
                 if functions:
