@@ -319,7 +319,7 @@ class Calls(Library):
             if target.kind == "param":
                 self.call_later(target, method, given)
         else:
-            name, _, mark = method.partition("!")
+            name, mark, _ = method.partition("!")
             self.method(value, name, given, {"inplace": ATOM} if mark else {})
 
     def summary(self, info: FunctionInfo) -> Effects | None:
@@ -527,6 +527,7 @@ class Calls(Library):
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)
+            self.change_deep(obj for obj in objs if obj.opaque)  # one that stands for what it holds
             if name in known.STORING_METHODS:
                 self._store(objs, name, args, given)
         elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):
@@ -598,6 +599,9 @@ class Calls(Library):
         if name in ("keys", "values", "items") and typ not in TABLES:
             # A view shows what its dict becomes.
             inside = self.element(receiver).objs
+            if name == "items":
+                pair = self.new(edges=inside, typ="tuple")
+                return AbstractValue(frozenset((self.new(edges=(pair,), life=objs),)))
             return AbstractValue(inside | {self.new(edges=inside, life=objs)})
         if name in ("get", "pop", "popleft", "popitem", "setdefault", "most_common"):
             element = self.element(receiver)

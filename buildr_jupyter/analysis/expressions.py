@@ -16,7 +16,7 @@ __all__ = ["Expressions"]
 
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
-    "month", "day", "hour", "minute", "second", "real", "imag", "numerator", "denominator",
+    "month", "day", "hour", "minute", "second", "numerator", "denominator",
 ))  # fmt: skip
 
 
@@ -112,6 +112,8 @@ class Expressions(FlowState):
                 for method in methods:
                     if isinstance(method.info, FunctionInfo) and method.info.implicit:
                         found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
+                for method in () if methods else info.find("__getattr__"):
+                    found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
                 if methods:
                     found.add(obj)
                 found.update(methods)
@@ -352,6 +354,15 @@ class Expressions(FlowState):
             frozenset((self.new("iter", edges=elements | first.objs, life=(function,), info="generator"),))
         )
 
+    def _spread(self, target: ast.expr, value: AbstractValue, variables: dict[str, AbstractValue]) -> None:
+        """Give the variables of a comprehension what they may be."""
+        if isinstance(target, (ast.Tuple, ast.List)):
+            element = self.element(value)
+            for inner in target.elts:
+                self._spread(inner, element, variables)
+        else:
+            variables.update(dict.fromkeys(stored_names(target), value))
+
     def _inside(self, node: Any) -> set[Obj]:
         variables: dict[str, AbstractValue] = {}
         self.inner.append(variables)
@@ -360,9 +371,7 @@ class Expressions(FlowState):
             for generator in node.generators:
                 value = self.eval(generator.iter)
                 self.consume(value)
-                element = self.element(value)
-                names = stored_names(generator.target)
-                variables.update(dict.fromkeys(names, element))
+                self._spread(generator.target, self.element(value), variables)
                 for condition in generator.ifs:
                     self.eval(condition)
             if isinstance(node, ast.DictComp):

@@ -225,6 +225,10 @@ class Library(Expressions, World):
             return AbstractValue(seen | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
         if path.startswith("numpy.") and not name[:1].isupper():
             edges: frozenset[Obj] = frozenset(o for o in objs_of(given) if o.kind in ("func", "inst"))
+        elif path.startswith("pandas.") and name[:1].isupper():
+            edges = frozenset(o for o in objs_of(given) if o.typ == "ndarray")  # a table may stand on its memory
+        elif path.startswith(("sklearn.pipeline.", "sklearn.compose.")):
+            edges = objs_of(given)  # what it makes of estimators fits these
         elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
             edges = NOTHING
         else:
@@ -232,7 +236,14 @@ class Library(Expressions, World):
         return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
 
     def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
-        if path in known.ATOMIC_BUILTINS or path in ("vars", "delattr", "setattr"):
+        if path == "type" and len(args) > 1:  # it makes a class
+            return self.fresh(edges=objs_of(given), opaque=True)
+        if path == "vars":
+            made = self.new(edges=objs_of(args), typ="dict")
+            for obj in objs_of(args):
+                obj.edges.add(made)  # it is the object's own: who changes it changes the object
+            return AbstractValue(frozenset((made,)), typ="dict")
+        if path in known.ATOMIC_BUILTINS or path in ("delattr", "setattr"):
             if path in ("type", "frozenset", "object"):
                 classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
                 return AbstractValue(frozenset(classes)) if classes else ATOM
@@ -247,6 +258,8 @@ class Library(Expressions, World):
             edges = {obj for value in args for obj in self.element(value).objs} | {
                 obj for value in given[len(args) :] for obj in value.objs
             }
+            if path == "dict":  # of pairs, or of another dict: the values are what the pairs hold
+                edges |= self.element(AbstractValue(frozenset(edges))).objs
             if path == "sorted" or path == "tuple":
                 edges = {obj for obj in edges if obj.kind != "func"}
             return self.fresh(edges=edges, typ="list" if path == "sorted" else path)

@@ -250,6 +250,8 @@ class World:
         if path.startswith(("matplotlib.pyplot.", "seaborn.")):
             self._figure(path, name, base)
         elif path.startswith(_ALWAYS):
+            if path == "os.chdir" and args:
+                self.touch_file(args[0].const, reads=True, writes=False)  # the folder is made before
             self.facts.mutates.update(base.objs)
             self.facts.mutates.add(self.world_object("@always"))
         elif ("." in path and base.objs and _SETTERS.match(name) and not name[:1].isupper()) or (

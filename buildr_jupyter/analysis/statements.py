@@ -10,6 +10,7 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassIn
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
+from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["Flow"]
 
@@ -118,12 +119,18 @@ class Flow(Definitions):
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)
+        # What a library made of others may put it into these.
+        self.change_deep(inner for obj in objs if obj.opaque and obj.kind == "data" and obj.typ not in TABLES
+                         for inner in obj.edges)  # fmt: skip
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
         for obj in objs:
             if not typ_changes:
                 obj.edges.update(inner for inner in value.objs if inner is not obj)
+            if isinstance(target, ast.Attribute) and obj.kind == "inst" and (info := self.class_of(obj)) is not None:
+                for method in (*info.find(target.attr), *info.find("__setattr__")):  # a property's setter
+                    self.apply(method, [value], AbstractValue(frozenset((obj,))))
             if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
                 functions = [inner for inner in value.objs if inner.kind == "func"]
                 if functions:
