@@ -62,7 +62,8 @@ def documented_rules() -> list[dict[str, Any]]:
 @pytest.fixture
 def volumes(hub: Bare) -> Iterator[dict[str, Path]]:
     """What pip would have installed into the hub's image: folders of this machine, as claims of the namespace."""
-    folders = {"source": ROOT, "site": Path(sysconfig.get_paths()["purelib"])}
+    # The package alone: the folder of a checkout may be readable for its owner only.
+    folders = {"source": ROOT / "buildr_jupyter", "site": Path(sysconfig.get_paths()["purelib"])}
     made = []
     for claim, folder in folders.items():
         name = f"{hub.namespace}-{claim}"
@@ -79,7 +80,7 @@ def volumes(hub: Bare) -> Iterator[dict[str, Path]]:
         hub.core.create_namespaced_persistent_volume_claim(
             hub.namespace, {"metadata": {"name": claim}, "spec": {**common, **wanted}}
         )
-    yield {claim: Path("/given", claim) for claim in folders}
+    yield {"source": Path("/given/source/buildr_jupyter"), "site": Path("/given/site")}
     for name in made:
         hub.core.delete_persistent_volume(name)
 
@@ -135,7 +136,7 @@ def test_from_the_magic_to_the_value_and_again_while_the_api_server_is_killed(
     registry = f"{NODE_IP}:{registry_http.host.rpartition(':')[2]}"
     environment = {
         "HOME": "/home/jovyan",
-        "PYTHONPATH": f"{volumes['source']}:{volumes['site']}",
+        "PYTHONPATH": f"{volumes['source'].parent}:{volumes['site']}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "BUILDR_BASE": f"{registry}/tests/program:1",
         "BUILDR_REPOSITORY": f"{registry}/hub-{secrets.token_hex(4)}",
