@@ -222,4 +222,4 @@ def test_what_stays_is_left_in_the_cluster(tmp_path: Path, cluster: FakeCluster)
     assert driver.drive(made, []).run is None
     assert list(cluster.objects) == [("CronJob", "buildr-app")]
     with pytest.raises(OptionError, match="an engine keeps no service"):
-        check(replace(made, options=replace(made.options, on="docker")))
+        check(replace(made, options=replace(made.options, on="docker")).order())
