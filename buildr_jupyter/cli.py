@@ -118,7 +118,7 @@ def make_parser() -> OptionParser:
     )
     runs.add_argument("key", nargs="?", help="the beginning of a run's key, as the list shows it")
     runs.add_argument(
-        "--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="the runs that this cluster has, whoever started them"
+        "--on", metavar="kubernetes[=CONTEXT[/NAMESPACE]]", help="the runs that this cluster has, of any process"
     )
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(

@@ -156,7 +156,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ImageProgram:
-    """What is known of the program in an image of ours, for whoever starts it by something else than its entrypoint."""
+    """What is known of the program in an image of ours, for a start by something else than its entrypoint."""
 
     command: tuple[str, ...]
     """The image's entrypoint."""
