@@ -145,7 +145,7 @@ class ContainerizeMagics(Magics, Configurable):
 
     @no_var_expand
     @line_cell_magic
-    def containerize(self, line: str, cell: str | None = None) -> object:
+    def containerize(self, line: str, cell: str | None = None) -> Any:
         """Make a container image of this cell; return a BuildResult, with a grid a SweepResult, detached a Build.
 
         ``getdoc`` gives IPython the parser's whole help.
@@ -191,7 +191,7 @@ class ContainerizeMagics(Magics, Configurable):
 
     def _containerize(
         self, args: dict[str, object], cell: str, line: str, *, detach: bool, keep: bool, out: str | None
-    ) -> object:
+    ) -> Any:
         from buildr_jupyter.config.options import make_options
 
         options = make_options(self._values(args), base_folder=self.folder)
@@ -271,23 +271,22 @@ class ContainerizeMagics(Magics, Configurable):
         self.shell.user_ns.update(named)
         self._returned[job.source.target.count] = tuple(named)  # type: ignore[union-attr]
 
-    def _swept(self, job: ExportRequest, line: str, result: object) -> object:
+    def _swept(self, job: ExportRequest, line: str, result: Any) -> Any:
         """Return the sweep of a result, which can run what failed once more; a handle and a dry run as they are."""
-        from buildr_jupyter.model import result as results
-
-        if not isinstance(result, results.BuildResult) or result.sweep is None:
+        sweep = getattr(result, "sweep", None)
+        if sweep is None:
             return result
         from buildr_jupyter.pipeline.stages import stream_more
 
         once = replace(job, options=replace(job.options, again=False))
 
-        def again() -> object:
+        def again() -> Any:
             more = self.builds.run(
                 once, line, work=lambda job, token: stream_more(job.order(), result, token, run=True)
             )
             return self._swept(once, line, more)
 
-        return replace(result.sweep, again=again)
+        return replace(sweep, again=again)
 
     def _show_runs(self) -> None:
         from buildr_jupyter.commands.runs import list_runs, render_rows
