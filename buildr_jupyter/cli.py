@@ -120,7 +120,7 @@ def make_parser() -> OptionParser:
     runs.add_argument(
         "--on",
         metavar="kubernetes[=CONTEXT[/NAMESPACE]]",
-        help="the runs that this cluster has, from whichever machine",
+        help="the runs that this cluster has, from any machine",
     )
     runs.add_argument("--json", action="store_true", help="one JSON line for each run")
     runs.add_argument(

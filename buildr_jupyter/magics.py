@@ -131,7 +131,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
         self._built: dict[str, str] = {}
         self._named: str | None = None
-        self._proofs: dict[str, Any] = {}
+        self._proofs: dict[str, object] = {}
         self._setting_warnings: tuple[BuildWarning, ...] = ()
         self._made_here: set[str] = set()
         self._returned: dict[int | None, tuple[str, ...]] = {}

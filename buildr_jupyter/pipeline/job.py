@@ -40,7 +40,7 @@ class ExportRequest:
     """Where the notebook is, for the key of its context folder; in no image."""
     by_docker_rules: bool = False
     """A repository without a registry is one on Docker Hub: what the seed's decorator means by it."""
-    proofs: MutableMapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    proofs: MutableMapping[str, object] | None = field(default=None, repr=False, compare=False)
     """What a kernel remembers of programs that were proven (``pipeline/verify.py``); None: nothing."""
     warnings: tuple[BuildWarning, ...] = ()
     """What was learned before: settings files and options of the notebook's line that do not count."""
@@ -123,7 +123,7 @@ class BuildOrder:
     made_here: set[str] = field(default_factory=set, repr=False, compare=False)
     """Ids of the images that were built from cells of this kernel: their pickles are read."""
 
-    def by_name(self) -> dict[str, Any]:
+    def by_name(self) -> dict[str, object]:
         """Return the fields that another process is given, each under its name."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_THIS_PROCESS}
 

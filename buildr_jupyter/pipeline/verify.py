@@ -86,8 +86,8 @@ def recall(job: ExportRequest, assembly: Assembly) -> Settled | None:
     """
     if job.proofs is None or not isinstance(job.source, CellSource):
         return None
-    known: _Known | None = job.proofs.get(_key(assembly, _expected(job.source)[0]))
-    if known is None:
+    known = job.proofs.get(_key(assembly, _expected(job.source)[0]))
+    if not isinstance(known, _Known):
         return None
     made = assembly if known.widening == Widening() else _assemble(job, known.widening)
     if made is None or made.plan.content_digest != known.content_digest:
