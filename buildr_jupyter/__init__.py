@@ -7,8 +7,7 @@ ipywidgets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as of typing, which takes as long to import as an interpreter does to start
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -341,6 +342,8 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
     name = kernel or kernelspec
     if name is None:
         return Interpreter.current()
+    if (known := _installed_kernel(name)) is not None:
+        return _of_executable(known)
     try:
         from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     except ImportError:
@@ -357,6 +360,33 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
                 f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them"
             ) from error
         return replace(Interpreter.current(), stand_in=True)
+    return _of_executable(executable)
+
+
+def _installed_kernel(name: str) -> str | None:
+    """Return the program of a kernel that is installed under this name, None where that is to be asked of Jupyter.
+
+    jupyter_client takes as long to import as the rest of an export; it looks into these folders first, too.
+    """
+    try:
+        from jupyter_core.paths import jupyter_path
+    except ImportError:
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        return None
+    for folder in jupyter_path("kernels"):
+        place = Path(folder) / name.lower()
+        if place.is_dir():
+            try:
+                return str(json.loads((place / "kernel.json").read_bytes())["argv"][0])
+            except (OSError, ValueError, KeyError, IndexError, TypeError):
+                return None
+    return None
+
+
+def _of_executable(executable: str) -> Interpreter:
+    from buildr_jupyter.dependencies.environment import Interpreter
+
     if executable in ("python", "python3", sys.executable) or os.path.realpath(executable) == os.path.realpath(
         sys.executable
     ):

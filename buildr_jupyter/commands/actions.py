@@ -133,11 +133,11 @@ def _open(builder: str) -> EngineClient:
 def _in_engine(client: EngineClient, ref: str) -> bool:
     from docker.errors import ImageNotFound
 
-    try:
-        with translate(client):
+    with translate(client):
+        try:
             client.inspect_image(ref)
-    except ImageNotFound:
-        return False
+        except ImageNotFound:
+            return False
     return True
 
 

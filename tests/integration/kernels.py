@@ -85,7 +85,7 @@ class Kernel:
         return Exported(out, json.loads(said), done.stdout, done.stderr)
 
 
-def run_cell(client: BlockingKernelClient, code: str, *, fails: bool = False) -> str:
+def run_cell(client: BlockingKernelClient, code: str, *, fails: bool = False, timeout_s: float = 120) -> str:
     """Run a cell; return what it printed and the text of its value. It must end well, or in an error if it ``fails``."""
     printed: list[str] = []
 
@@ -96,7 +96,7 @@ def run_cell(client: BlockingKernelClient, code: str, *, fails: bool = False) ->
         elif message["msg_type"] == "execute_result":
             printed.append(content["data"]["text/plain"] + "\n")
 
-    reply = client.execute_interactive(code, output_hook=hook, timeout=120)
+    reply = client.execute_interactive(code, output_hook=hook, timeout=timeout_s)
     assert (reply["content"]["status"] == "error") is fails, (code, reply["content"])
     return "".join(printed)
 

@@ -15,7 +15,7 @@ from tests.integration.kernels import client_in, run_cell
 from tests.integration.test_document_blocks import blocks, commands
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "week.md"
-DATA = "size,price\n" + "".join(f"{size / 10},{size / 5}\n" for size in range(1, 9))
+DATA = "area,price\n" + "".join(f"{number / 4},{number / 2}\n" for number in range(1, 9))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_week(environment: dict[str, str], registry_tls: Registry, tmp_path: P
                 assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
                 printed.append(done.stdout)
             if not block.startswith("$ "):
-                printed.append(run_cell(client, block))
+                printed.append(run_cell(client, block, timeout_s=600))
         slope = run_cell(client, "round(slope, 2)")
     assert slope == "2.0\n"
     assert "slope 2.0\n" in printed[-2]

@@ -12,9 +12,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from buildr_jupyter import cli
+from buildr_jupyter import __version__, cli
 from tests.fakes.credentials import fakes
 
+ROOT = Path(__file__).parents[2]
 TOKEN = next(fake.value for fake in fakes() if fake.kind == "github-pat")
 
 
@@ -368,3 +369,28 @@ def test_the_command_line_starts_without_the_pipeline() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_kernel_is_found_where_jupyter_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    for name, text in {
+        "mine": '{"argv": ["/opt/python"], "display_name": "x", "language": "python"}',
+        "odd": "[1]",
+    }.items():
+        (tmp_path / "kernels" / name).mkdir(parents=True)
+        (tmp_path / "kernels" / name / "kernel.json").write_text(text)
+    for name in ("mine", "Mine"):
+        assert cli._installed_kernel(name) == KernelSpecManager().get_kernel_spec(name).argv[0] == "/opt/python"
+    for name in ("odd", "../mine", "none-of-this-name"):
+        assert cli._installed_kernel(name) is None
+
+
+def test_the_version_is_said_before_anything_is_imported() -> None:
+    code = "import sys; from buildr_jupyter.__main__ import main; sys.argv = ['buildr', '--version']; status = main(); "
+    code += "assert not {'argparse', 'typing', 'buildr_jupyter.cli'} & set(sys.modules), sys.modules; sys.exit(status)"
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"buildr {__version__}\n"), ended.stderr

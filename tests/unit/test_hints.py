@@ -59,6 +59,7 @@ OTHER = "3.9" if MINE != "3.9" else "3.10"
 IN_DOCUMENTS = {
     "--prices": "an option of the image that the tutorial makes",
     "--n": "a parameter of the image in the example",
+    "--rate": "a parameter of the image in the page of a week",
     "--strict": "mypy's",
     "--most": "of python -m tests.proofs",
     "--params-file": "of the image's own command line",
@@ -355,6 +356,48 @@ def try_a_schedule(world: World) -> None:
     found = world.options("--on", "kubernetes", *schedule).standing
     assert found
     assert found.schedule == "0 6 * * *"
+
+
+@trial("config.options", "add --run")
+def try_set_without_a_run(world: World) -> None:
+    assert world.hint(lambda: world.options("--set", "n=4")) == "add --run"
+    assert world.options("--set", "n=4", "--run").sets == (("n", "4"),)
+
+
+@trial("config.parse", "--set n=4")
+def try_set(world: World) -> None:
+    hint = world.hint(lambda: world.options("--run", "--set", "n"))
+    assert world.options("--run", *option(hint, "--set")).params == (("n", None),)
+
+
+@trial("commands.actions", "buildr images lists those that there are; name another")
+def try_run_of_no_image(world: World) -> None:
+    from buildr_jupyter.commands.actions import _load
+    from buildr_jupyter.events.cancel import CancelToken
+    from buildr_jupyter.model.image_ref import ImageRef
+
+    hint = world.hint(lambda: _load(ImageRef.parse("none:1"), lambda _event: None, CancelToken()))
+    assert hint.startswith("buildr images")
+    assert "images" in world.works("images", "--help")
+
+
+@trial("commands.actions", "build it under a name with a registry")
+def try_push_without_a_registry(world: World) -> None:
+    from buildr_jupyter.commands.actions import push_image
+
+    hint = world.hint(lambda: push_image("x:1", lambda _event: None))
+    world.options(*option(hint.replace("HOST/PATH", "r.example/me"), "--repository"), "--publish").check_publish()
+
+
+@trial("builder.oci_builder", "build it with --builder oci")
+def try_load_of_no_image(world: World) -> None:
+    from buildr_jupyter.builder.oci_builder import OciBuilder
+    from buildr_jupyter.events.cancel import CancelToken
+    from buildr_jupyter.model.image_ref import ImageRef
+
+    with contextlib.closing(OciBuilder()) as builder:
+        hint = world.hint(lambda: next(builder.stream_load(ImageRef.parse("none:1"), CancelToken())))
+    assert world.options(*option(hint, "--builder")).builder == "oci"
 
 
 @trial("config.parse", "name an image: --base")
@@ -869,6 +912,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("journal.journal", ""): "the variable is tried in tests/unit/journal/test_journal.py",
     ("magics", "take --keep off"): "needs a kernel: tests/unit/test_magics.py",
     ("pipeline.values", "if you trust it"): "needs an engine: tests/integration/test_returned_values.py",
+    ("commands.actions", "buildr images lists those that there are"): "needs an engine: tests/integration/test_week.py",
     ("runner.docker_runner", ""): "needs an engine: tests/integration/test_docker_runner.py",
 }
 """(module, how the hint begins) to why it is not tried here, and the test that shows its case."""
