@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def names_a_line(hint: Hint) -> bool:
     return _LINE.search(hint.text) is not None
 
 
+@functools.cache
 def package_hints() -> list[Hint]:
     """Return every hint of the package, once."""
     return sorted({hint for module, source in modules() for hint in hints(source, module)})
