@@ -12,7 +12,7 @@ import pytest
 from docker import APIClient
 
 from buildr_jupyter import image
-from buildr_jupyter.errors import RunError
+from buildr_jupyter.errors import OptionError, RunError
 from tests.shells import loaded_shell, run
 
 
@@ -76,6 +76,10 @@ def test_an_image_is_called_and_mapped_as_a_function(
     shell: Any, client: APIClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(shell, "n: int = 3  # how many")
+    run(shell, "%%containerize double\nprint(n)")
+    with pytest.raises(OptionError, match="it has no label") as refused:
+        image("double")
+    assert "build it with --param NAME" in str(refused.value.hint)
     run(shell, "%%containerize double --param n --return twice\nprint('at work')\ntwice = 2 * n\nassert n >= 0")
     double = image("double")
     capsys.readouterr()

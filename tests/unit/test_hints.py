@@ -912,6 +912,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("journal.journal", ""): "the variable is tried in tests/unit/journal/test_journal.py",
     ("magics", "take --keep off"): "needs a kernel: tests/unit/test_magics.py",
     ("pipeline.values", "if you trust it"): "needs an engine: tests/integration/test_returned_values.py",
+    ("pipeline.image_function", ""): "needs an engine: tests/integration/test_returned_values.py",
     ("commands.actions", "buildr images lists those that there are"): "needs an engine: tests/integration/test_week.py",
     ("runner.docker_runner", ""): "needs an engine: tests/integration/test_docker_runner.py",
 }
