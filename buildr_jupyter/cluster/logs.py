@@ -8,6 +8,7 @@ skipped by their number, or, where the node has put the older part away meanwhil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from buildr_jupyter.cluster.answers import LogNotReady
@@ -17,6 +18,7 @@ from buildr_jupyter.events.cancel import CancelToken
 
 __all__ = ["iter_lines", "read_tail"]
 
+_TIMED = re.compile(rb"\d{4}-\d\d-\d\dT\S+ ")
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
 
@@ -39,6 +41,10 @@ def iter_lines(
             for chunk in client.read_log(pod, container, cancel, follow=not ended):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
+                    # The node's own words in place of the rest: it cannot watch the file (too many open files).
+                    # Once the container has ended the file is read without that.
+                    if not ended and not _TIMED.match(line):
+                        raise ConnectionError(line.decode("utf-8", "replace"))
                     if known.is_new(line):
                         yield _text(line) + b"\n"
         except ClusterNotFound:

@@ -64,3 +64,16 @@ def test_the_last_line_needs_no_end() -> None:
     log = Log([b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z half"], [])
     assert list(iter_lines(log, "p", "c", log.ended, CancelToken())) == [b"a\n", b"half\n"]  # type: ignore[arg-type]
     assert read_tail(log, "p", "c", 1, CancelToken()) == ("half",)  # type: ignore[arg-type]
+
+
+def test_words_of_the_node_are_no_line_of_the_program() -> None:
+    lines = [b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z b\n"]
+    words = b"failed to create fsnotify watcher: too many open files\n"
+    readings = [[lines[0], words], lines]
+
+    class Node:
+        def read_log(self, pod: str, container: str, cancel: CancelToken, *, follow: bool) -> Iterator[bytes]:
+            assert follow == (len(readings) == 2)
+            yield from readings.pop(0)
+
+    assert list(iter_lines(Node(), "p", "c", lambda: len(readings) == 1, CancelToken())) == [b"a\n", b"b\n"]  # type: ignore[arg-type]
