@@ -28,6 +28,7 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.process.locks import OWNER_LABEL
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from tests.fakes.processes import arguments_with
+from tests.runner_contract import RunnerContract, Subject
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def image(docker_engine: Any, base_image: str, tmp_path_factory: pytest.TempPath
 def runner(docker_host: str, client: APIClient) -> Iterator[DockerRunner]:
     yield DockerRunner()
     assert client.containers(all=True) == []
+
+
+@pytest.fixture
+def subject(runner: DockerRunner, image: str) -> Subject:
+    """What the contract of all runners is asked of."""
+    return Subject(DockerRunner, image)
+
+
+class TestContract(RunnerContract):
+    """The Docker Engine keeps it."""
 
 
 def collect(stream: Generator[Event, None, RunResult]) -> tuple[list[Event], RunResult]:
