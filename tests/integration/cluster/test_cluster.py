@@ -16,6 +16,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from tests.engines import take_down
 from tests.engines._process import Process
 from tests.engines.gotools import tool
 from tests.engines.kubernetes import Cluster, binary, cgroups, images
@@ -138,10 +139,13 @@ def test_a_killed_process_leaves_nothing_of_its_cluster(kubernetes_cluster: Clus
     finally:
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    wait(lambda: not state.exists())  # the last of it
-    assert not first.alive()
-    assert not any((hierarchy / name).exists() for hierarchy in cgroups.hierarchies())
-    assert str(state) not in Path("/proc/self/mountinfo").read_text()
+    try:
+        wait(lambda: not state.exists())  # the last of it
+        assert not first.alive()
+        assert not any((hierarchy / name).exists() for hierarchy in cgroups.hierarchies())
+        assert str(state) not in Path("/proc/self/mountinfo").read_text()
+    finally:
+        take_down(folder)  # its registries, which end with no owner
     with pytest.raises(ValueError, match="no cgroup of the tests"):
         cgroups.remove("")
 
