@@ -21,6 +21,7 @@ from buildr_jupyter.containerize import write_dockerfile
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildError, OptionError, PublishError
 from buildr_jupyter.events.event import LogLine
+from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 from tests.engines.registry import Registry
 
 
@@ -50,9 +51,11 @@ class TestSelect:
             builder.select("steam")
         assert "docker" in "\n".join(raised.value.render())
 
-    def test_kubernetes_says_that_it_comes_later(self) -> None:
-        with pytest.raises(Exception, match="Unknown spec kubernetes.*not built yet"):
-            runner.select("kubernetes")
+    @pytest.mark.parametrize("name", ["kubernetes", "metaparticle"])
+    def test_a_cluster_has_both_its_names_and_is_asked_nothing_yet(self, name: str) -> None:
+        assert isinstance(runner.select(name), KubernetesRunner)
+        with pytest.raises(Exception, match="^Unknown spec nomad$"):
+            runner.select("nomad")
 
 
 class TestLazyClient:

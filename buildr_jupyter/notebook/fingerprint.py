@@ -352,6 +352,24 @@ class _Walk:
         self.tokens.append(("extension", str(item.dtype)))
         self._push([item._ndarray], stack)
 
+    def arrow_array(self, item: Any, _stack: list[object]) -> None:
+        """Note one of pandas' arrays that stands on Arrow's: the bytes of its buffers, which none changes in place."""
+        data = item._pa_array
+        self.tokens.append(("arrow", str(data.type)))
+        for chunk in data.chunks:
+            self.tokens.append((len(chunk), chunk.offset))
+            for buffer in chunk.buffers():
+                if buffer is None:
+                    self.tokens.append(None)
+                elif self._room(buffer.size, _BYTES_PER_S) and buffer.size < 1 << 26:
+                    self.tokens.append(hash(buffer.to_pybytes()))
+                else:
+                    self.tokens.append((buffer.address, buffer.size))
+                    self.complete = False
+        if "dictionary" in str(data.type):  # its values are in no buffer that an array tells of
+            self.tokens.append(id(data))
+            self.complete = False
+
 
 _READERS_BY_TYPE: dict[type, Callable[[Any], Iterable[object]]] = {
     types.MethodType: lambda it: (it.__self__, it.__func__),
@@ -477,6 +495,9 @@ def _special_types(_loaded: tuple[bool, ...]) -> dict[int, _Look]:
     for name in ("DatetimeArray", "TimedeltaArray", "PeriodArray", "NumpyExtensionArray", "StringArray"):
         if (kind := getattr(arrays, name, None)) is not None:
             found[id(kind)] = _Walk.extension_array
+    for name in ("ArrowStringArray", "ArrowExtensionArray"):
+        if (kind := getattr(arrays, name, None)) is not None:
+            found[id(kind)] = _Walk.arrow_array
     return found
 
 

@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-__all__ = ["iter_named"]
+__all__ = ["Packed", "iter_named"]
 
 _MAX_OPCODES = 5_000_000
 _MAX_VALUE = 8192
 """Characters; what is longer is data, and searched as text."""
+_ARROW_ARRAY = "_pa_array"
+"""Where pandas' arrays have Arrow's: no name that a person would give it."""
+_PACKED = 10_000
+"""Strings of an Arrow array that are searched as one text."""
 _STRINGS = frozenset(
     ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "BINBYTES",
      "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
@@ -39,10 +43,17 @@ class _Made:
     elements: list[object] = field(default_factory=list)
 
 
+class Packed(str):
+    """Strings of an Arrow array, each on a line: in the pickle they stand together with nothing between them."""
+
+    __slots__ = ()
+
+
 def iter_named(stream: IO[bytes]) -> Iterator[tuple[str, str]]:
     """Yield (name, value) of the strings in a pickle that have a name; for a file that is none, nothing.
 
-    A damaged pickle, or one of more than five million opcodes, gives what was read until there.
+    The strings of an Arrow array come once more, as ``Packed`` under the name that leads to it, or none. A damaged
+    pickle, or one of more than five million opcodes, gives what was read until there.
     """
     for value in _read(stream):
         yield from _named(value)
@@ -185,7 +196,7 @@ def _named(top: object) -> Iterator[tuple[str, str]]:
     while todo:
         name, value = todo.pop()
         if isinstance(value, (str, bytes, bytearray)):
-            if name and 0 < len(value) <= _MAX_VALUE:
+            if isinstance(value, Packed) or (name and 0 < len(value) <= _MAX_VALUE):
                 yield name, value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
             continue
         if not isinstance(value, (list, tuple, _Made)) or (id(value), name) in seen:
@@ -206,10 +217,15 @@ def _parts(name: str, made: _Made) -> Iterator[tuple[str, object]]:
     if made.of == "_codecs.encode":  # how protocol 2 writes bytes: the text, and the word latin1
         yield name, made.arguments[:1] if isinstance(made.arguments, tuple) else made.arguments
         return
+    if made.of.endswith("_restore_array") and (cells := _arrow_cells(made.arguments)):
+        yield from ((name, cell) for cell in cells)  # no list: two of them are no pair
+        for first in range(0, len(cells), _PACKED):
+            yield name, Packed("\n".join(cells[first : first + _PACKED]))
+        return
     yield name, made.arguments
     yield name, made.elements
     for key, value in made.items:
-        yield _text(key) or name, value
+        yield (name if name and key == _ARROW_ARRAY else _text(key) or name), value
     for state in made.states:
         for one in state if isinstance(state, tuple) else (state,):  # of a class with slots it is a pair
             yield name, one
@@ -297,22 +313,31 @@ def _cells(values: object) -> list[object]:
 def _arrow_cells(arguments: object) -> list[str]:
     """Return the strings of an Arrow array.
 
-    Source: pyarrow ``array.pxi``, ``Array.__reduce__``; Arrow's columnar format, "Variable-size Binary Layout".
+    Source: pyarrow ``array.pxi``, ``Array.__reduce__`` (type, length, nulls, offset, buffers, children, dictionary);
+    Arrow's columnar format, "Variable-size Binary Layout": a validity map, where each string ends, and all strings.
     """
     data = arguments[0] if isinstance(arguments, tuple) and len(arguments) == 1 else arguments
-    if not isinstance(data, tuple) or len(data) < 5 or not isinstance(data[1], int) or not isinstance(data[4], list):
+    if not isinstance(data, tuple) or len(data) < 5 or not isinstance(data[4], list):
         return []
+    length, first = data[1], data[3]
     buffers = [_bytes_of(one) for one in data[4]]
     if len(buffers) != 3 or buffers[1] is None or buffers[2] is None:
         return []
-    width = 8 if len(buffers[1]) >= 8 * (data[1] + 1) and not any(buffers[1][4:8]) else 4
-    ends = [int.from_bytes(buffers[1][at : at + width], "little") for at in range(0, width * (data[1] + 1), width)]
+    if not isinstance(length, int) or not isinstance(first, int) or length < 0 or first < 0:
+        return []
+    places = first + length + 1
+    width = 8 if len(buffers[1]) >= 8 * places and not any(buffers[1][4:8]) else 4
+    ends = [int.from_bytes(buffers[1][at : at + width], "little") for at in range(width * first, width * places, width)]
     return [buffers[2][start:end].decode("utf-8", "replace") for start, end in itertools.pairwise(ends)]
 
 
 def _bytes_of(value: object) -> bytes | None:
-    if isinstance(value, _Made):
+    """Return what a buffer holds: bytes, wrapped in a bytearray before protocol 5, written as text in protocol 2."""
+    while isinstance(value, _Made):
+        is_text = value.of == "_codecs.encode"
         value = value.arguments[0] if isinstance(value.arguments, tuple) and value.arguments else None
+        if is_text and isinstance(value, str):
+            return value.encode("latin1", "replace")
     return bytes(value) if isinstance(value, (bytes, bytearray)) else None
 
 

@@ -109,7 +109,7 @@ class _Search:
         yield from _in_stream(where, stream, self._values)
         if (at := _pickle_at(start)) is not None:
             stream.seek(at)
-            yield from _in_pickle(where, stream)
+            yield from _in_pickle(where, stream, self._values)
 
     def _unpacked(self, where: str, kind: str, stream: IO[bytes], depth: int) -> Iterator[Finding]:
         for name, inner in archives.members(kind, stream):
@@ -138,16 +138,19 @@ def _pickle_at(start: bytes) -> int | None:
     return None
 
 
-def _in_pickle(where: str, stream: IO[bytes]) -> Iterator[Finding]:
+def _in_pickle(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:
     found: set[Finding] = set()
     for name, value in pickled.iter_named(stream):
+        place = f"{where}, under {name[:60]!r}" if name else f"{where}, in a table"
+        if isinstance(value, pickled.Packed):
+            kinds = {hit.kind for hit in search.search_deeply(value.encode(), values, path=where)}
+        else:
+            kinds = {kind} if (kind := search.named_kind(name, value)) else set()
+        for finding in sorted({Finding(kind, place) for kind in kinds} - found, key=str):
+            found.add(finding)
+            yield finding
         if len(found) >= _MAX_FINDINGS:
             return
-        if kind := search.named_kind(name, value):
-            finding = Finding(kind, f"{where}, under {name[:60]!r}")
-            if finding not in found:
-                found.add(finding)
-                yield finding
 
 
 def _in_stream(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The documents' code blocks: each runs as it stands, against a registry of the tests in the place of ghcr.io.
 
 A block of ``python`` is a cell, a script where it uses the decorator, or the builder that ``test_own_builder`` tries; one of ``console`` holds commands after ``$`` and
-lines that they must print. What cannot run here is a block of ``text``, ``toml`` or without a language.
+lines that they must print. What cannot run here is a block of ``text``, ``toml``, ``yaml`` or without a language.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts),
 ]
-LANGUAGES = {"python", "console", "text", "toml", ""}
+LANGUAGES = {"python", "console", "text", "toml", "yaml", ""}
 """Of a block; a directive has braces."""
 
 

@@ -369,7 +369,7 @@ class View {
       }
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
-      linked(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);
+      (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
       put(held.t, "title", step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));

@@ -85,6 +85,10 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "shape of an array": (lambda: np.arange(6.0), lambda x: x.resize((2, 3), refcheck=False)),
     "array of texts": (lambda: np.array(["a", "b"], dtype=object), lambda x: x.__setitem__(0, "c")),
     "frame": (lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), lambda x: x.__setitem__("c", 1)),
+    "cell of a frame of Arrow's": (
+        lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).convert_dtypes(dtype_backend="pyarrow"),
+        lambda x: x.__setitem__("a", [1, 3]),
+    ),
     "cell of a frame": (lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), lambda x: x.__setitem__("b", "z")),
     "columns of a frame": (lambda: pd.DataFrame({"a": [1]}), lambda x: setattr(x, "columns", ["q"])),
     "index of a frame": (lambda: pd.DataFrame({"a": [1, 2]}), lambda x: setattr(x, "index", [5, 6])),

@@ -233,6 +233,16 @@ def test_a_snapshot_is_searched_as_values(name: str, number: int, protocol: int)
     guard.check(leaking, {}, allow=["app/state/snapshot.pickle"])
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("kind", sorted(KINDS & FAKES.keys()))
+def test_a_text_in_a_table_is_searched_by_itself(kind: str, protocol: int) -> None:
+    texts = ["y", "other", FAKES[kind].value, "z"]
+    wide = pd.DataFrame({"a": range(4), "b": texts}).convert_dtypes(dtype_backend="pyarrow")  # no gap between texts
+    for table in (wide, wide["b"], wide.iloc[1:], pd.DataFrame({"b": texts})):
+        leaking = entry("app/state/snapshot.pickle", pickle.dumps({"it": table}, protocol))
+        assert kind in {finding.kind for finding in guard.iter_findings(leaking, {})}, type(table)
+
+
 def test_an_array_of_objects_in_a_file_of_numpy_is_searched_as_values() -> None:
     out = io.BytesIO()
     np.save(out, np.array([{"password": "correct horse 7"}], dtype=object))

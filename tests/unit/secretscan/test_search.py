@@ -77,7 +77,7 @@ def test_inside_snapshots(fake: Fake) -> None:
         {"config": {"token": fake.value}},
         [fake.value.encode()],
         np.array(["x", fake.value]),
-        pd.DataFrame({"a": [1, 2], "b": ["y", fake.value]}),
+        pd.DataFrame({"a": [1, 2], "b": ["y", fake.value]}).astype(object),
         {"weights": np.arange(5000.0), "key": fake.value},
     ):
         for protocol in (2, 4, 5):
