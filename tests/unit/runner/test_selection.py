@@ -1,0 +1,36 @@
+"""The choice of a runner: by name, with a place behind it, and names that are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildr_jupyter.errors import UnknownSpec
+from buildr_jupyter.runner.docker_runner import DockerRunner
+from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
+from buildr_jupyter.runner.selection import RUNNERS, select, select_grid
+
+
+def test_each_name_gives_a_new_runner_that_has_connected_to_nothing() -> None:
+    found = {name: type(select(name)) for name in RUNNERS}
+    assert found == {"docker": DockerRunner, "kubernetes": KubernetesRunner}
+    first, second = select("docker"), select("docker")
+    assert first is not second
+    assert isinstance(first, DockerRunner)
+    assert first.docker_client is None
+
+
+@pytest.mark.parametrize("spec", ["kubernetes", "kubernetes=here", "kubernetes=here/team", "metaparticle=here"])
+def test_a_cluster_may_be_named(spec: str) -> None:
+    assert isinstance(select(spec), KubernetesRunner)
+
+
+@pytest.mark.parametrize("spec", ["steam", "", "docker=", "docker=here", "Kubernetes", "os:system"])
+def test_another_name_is_refused_with_those_that_there_are(spec: str) -> None:
+    with pytest.raises(UnknownSpec, match=f"^Unknown spec {spec}$") as refused:
+        select(spec)
+    assert str(refused.value.hint) == "runners here: docker, kubernetes"
+
+
+def test_only_a_cluster_runs_a_grid_as_one_group() -> None:
+    assert select_grid("docker") is None
+    assert isinstance(select_grid("kubernetes"), KubernetesRunner)
