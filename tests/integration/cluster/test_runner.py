@@ -37,7 +37,7 @@ def subject(runner: KubernetesRunner, program_image: str, bare: Bare) -> Subject
 
 
 class TestContract(RunnerContract):
-    # 20,000 lines at once: failed here in 2 of 6 runs on a loaded machine, for a reason that is not known yet.
+    # 20,000 lines at once: failed here in 2 of some 25 runs, on a loaded machine, for a reason that is not known yet.
     test_no_line_is_lost_or_doubled = None  # type: ignore[assignment]
 
 
@@ -125,7 +125,7 @@ def test_a_run_is_found_again_by_another_process(
     assert [path.name for path in written] == ["x"]
     events, _ = collected(other.read_log(found.runs[0], CancelToken()))
     assert text_of(events) == "said\n"
-    assert other.list()[0].state == "done"
+    bare.until(lambda: other.list()[0].state == "done" or None)  # the Job is counted as done a moment after its pod
     other.remove(found)
     assert other.list() == []
     other.remove(found)
