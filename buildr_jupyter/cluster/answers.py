@@ -1,4 +1,4 @@
-"""Answers of an API server that refuses: which error of ours each is, with one hint."""
+"""Answers of an API server that refuses: each as one error with one hint."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Manifest of a cell's run: the YAML that ``kubectl apply`` makes the same Job of, for people who keep it in git.
 
-It has no collector, which only somebody who waits can use, and no value of a Secret; those are named in a comment.
+It has no collector, which is of use only where a process waits for the run, and no value of a Secret; those are named
+in a comment.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ImageProgram:
-    """What is known of the program in an image of ours, for those who start it without its entrypoint."""
+    """What is known of the program in an image that buildr made, for those who start it without its entrypoint."""
 
     command: tuple[str, ...]
     """The image's entrypoint."""

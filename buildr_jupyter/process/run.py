@@ -195,7 +195,7 @@ class _Running:
 
     def __init__(self, child: subprocess.Popen[bytes], name: str, watchdog: Watchdog) -> None:
         self.child = child
-        self._leash = watchdog
+        self._watchdog = watchdog
         self.name = name
         self.input_error: BaseException | None = None
         self._written: queue.Queue[tuple[StreamName, bytes]] = queue.Queue(maxsize=_QUEUED)
@@ -301,7 +301,7 @@ class _Running:
             self._stopping.join()
         self._closing.set()
         self.child.wait()
-        self._leash.undo()
+        self._watchdog.undo()
         for thread in self._threads:
             thread.join(timeout=1)  # a process that left the group may still hold the pipe: it is not waited for
         for pipe in (self.child.stdout, self.child.stderr):

@@ -25,7 +25,7 @@ def asking(spec: RunSpec) -> RunSpec:
 
 @dataclass(slots=True)
 class Frames:
-    """Reads standard output in pieces; what is no whole frame of ours stays the text that it is."""
+    """Reads standard output in pieces; what is no whole frame stays the text that it is."""
 
     _rest: str = ""
     _bundle: str | None = None

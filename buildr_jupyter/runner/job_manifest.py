@@ -249,7 +249,7 @@ def at_rest(manifest: JsonObject) -> JsonObject:
 
 
 def make_objects(spec: RunSpec, name: str) -> tuple[JsonObject, ...]:
-    """Return all that a run is in a cluster for somebody else to apply: nobody's, and without a collector."""
+    """Return all that a run is in a cluster for another person to apply: without an owner or a collector."""
     if spec.standing is None:
         return (make_job(spec, name, owner="", collects=False),)
     if spec.standing.schedule:

@@ -69,7 +69,7 @@ class Container:
     @contextlib.contextmanager
     def opened(self) -> Iterator[Executor]:
         """Give the executor; its container is removed at the end (by the next sweep, where the engine is gone)."""
-        with Watchdog() as self._leash:
+        with Watchdog() as self._watchdog:
             try:
                 yield self
             finally:
@@ -99,7 +99,7 @@ class Container:
             )
             self._container = container = str(made["Id"])
             if address := address_of(client):
-                self._leash.hold_call(REMOVE_CONTAINER, container, address.url)
+                self._watchdog.hold_call(REMOVE_CONTAINER, container, address.url)
             if self._files:
                 client.put_archive(container, "/", _tar(self._files))
             client.put_archive(container, CONTEXT, self._context)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.engines._process import find_program
+from tests.fakes.bases import tar_of
 
 __all__ = ["BUSYBOX", "make_busybox", "write"]
 
@@ -90,10 +91,4 @@ def _archive(name: str, layer: bytes, entrypoint: Sequence[str]) -> bytes:
     entry |= {"platform": where, "annotations": {"io.containerd.image.name": name}}
     index = {"schemaVersion": 2, "manifests": [entry]}
     files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode(), **blobs}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for path, content in files.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+    return tar_of(files)
