@@ -204,7 +204,7 @@ class View {
       mark: el("span", {ariaHidden: "true"}), title: el("span", {className: "title"}), builder: el("span", {className: "dim"}),
       said: el("span", {role: "status", ariaLive: "polite"}), time: el("span", {className: "time"}),
       cancel: this.button("Cancel", () => { this.n.cancel.disabled = true; this.pane.say({do: "cancel"}); }),
-      publish: this.button("Publish", say("publish")), run: this.button("Run", say("run")),
+      publish: this.button("Publish", say("publish")), run: this.button("Run", () => this.run()),
       copyRef: this.button("Copy reference", () => copy(this.pane.state.result ? this.pane.state.result.image : this.pane.state.title, this.n.copyRef)),
       fill: el("i"), err: el("div", {className: "err", role: "alert"}), warn: el("div"), done: el("div"), wentSum: el("summary"), wentIn: el("div", {className: "tables"}),
       runs: el("div", {className: "runs", hidden: true}), runSum: el("div", {className: "dim"}), runHead: el("tr"), runBody: el("tbody"),
@@ -218,6 +218,7 @@ class View {
         this.pane.say({do: "download", id: this.pane.file.id});
       }),
     };
+    n.fields = el("form", {className: "fields", hidden: true, onsubmit: event => { event.preventDefault(); this.run(); }});
     n.bar = el("div", {className: "bar", role: "progressbar", ariaLabel: "Progress of the whole", ariaValueMin: "0", ariaValueMax: "100"}, n.fill);
     n.moves = el("details", {className: "moves"}, n.moveSum, n.moveList);
     n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
@@ -227,9 +228,27 @@ class View {
       n.tools, n.fold, this.log.box, this.log.hits);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),
-      n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
+      n.fields, n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
     n.runs.append(n.runSum, el("table", {}, el("thead", {}, n.runHead), n.runBody));
     this.root.replaceChildren(el("style", {textContent: this.pane.model.get("look")}), n.pane);
+  }
+  run() {  // an empty field is the value that the image has
+    const fields = this.n.fields.hidden ? [] : [...this.n.fields.querySelectorAll("input, select")].filter(field => field.value !== "");
+    this.pane.say({do: "run", values: Object.fromEntries(fields.map(field => [field.dataset.name, field.value]))});
+  }
+  inputs(s) {
+    const form = this.n.fields, inputs = s.can.values && s.result ? s.result.inputs : [], key = JSON.stringify(inputs);
+    form.hidden = !inputs.length;
+    if (form.key === key || !inputs.length) return;  // what somebody is typing stays
+    form.key = key;
+    form.replaceChildren(...inputs.map(input => {
+      const said = {"data-name": input.name, title: [input.type, input.description].filter(Boolean).join(": ")};
+      const field = input.choices.length
+        ? el("select", said, el("option", {value: "", textContent: input.required ? "choose" : input.default}),
+          ...input.choices.map(choice => el("option", {value: choice, textContent: choice})))
+        : el("input", {...said, type: "text", placeholder: input.required ? "required" : input.default, autocomplete: "off", spellcheck: false});
+      return el("label", {}, el("span", {}, input.name), field);
+    }), el("button", {type: "submit", hidden: true}));
   }
   reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
@@ -243,7 +262,7 @@ class View {
     if (known) { n.fill.style.width = s.fraction * 100 + "%"; n.bar.ariaValueNow = String(Math.round(s.fraction * 100)); }
     else { n.fill.style.width = live ? "" : "100%"; n.bar.removeAttribute("aria-valuenow"); }
     put(n.bar, "ariaValueText", known ? Math.round(s.fraction * 100) + " percent" : "not known");
-    this.error(s.error); this.result(s); this.drawRuns(s.runs); this.drawSteps(s); this.drawMoves(s); this.clock();
+    this.inputs(s); this.error(s.error); this.result(s); this.drawRuns(s.runs); this.drawSteps(s); this.drawMoves(s); this.clock();
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();

@@ -5,6 +5,7 @@ Every text in it is cleaned of escapes, control characters and bidi overrides, a
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import TypedDict
 from buildr_jupyter.errors import BuildrError, Cancelled
 from buildr_jupyter.events.event import Phase, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
@@ -25,6 +27,7 @@ __all__ = [
     "MAX_STEPS",
     "Ages",
     "ErrorView",
+    "InputView",
     "Rates",
     "ResultView",
     "RunRow",
@@ -52,6 +55,7 @@ _KINDS = {
     "import": "imported",
 }
 """How a name comes into the program, in words: that a model is trained again at each start must be seen."""
+_CHOICES = {"bool": ["true", "false"]}
 _TAIL = 20
 _STAGES = {
     "export": "finding the program",
@@ -131,6 +135,17 @@ class WentIn(TypedDict):
     more: int
 
 
+class InputView(TypedDict):
+    """An input of the image: ``default`` as it is given on a command line, empty where it is required."""
+
+    name: str
+    type: str
+    default: str
+    required: bool
+    choices: list[str]
+    description: str
+
+
 class ResultView(TypedDict):
     """What a build came to; texts are empty where there is nothing to say."""
 
@@ -147,6 +162,7 @@ class ResultView(TypedDict):
     command: str
     files: str
     went: list[WentIn]
+    inputs: list[InputView]
     proof: str
     widened: list[str]
 
@@ -387,9 +403,33 @@ def _result(state: BuildState) -> ResultView | None:
         "command": run_command(result),
         "files": clean_text(describe_files(result.run)) if result.run else "",
         "went": _went_in(result),
+        "inputs": _inputs(result),
         "proof": clean_text(str(result.proof or "")),
         "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],
     }
+
+
+def _inputs(result: BuildResult) -> list[InputView]:
+    """Return what a run of the image can be given, at most 100."""
+    try:
+        interface = Interface.from_label(result.interface) if result.interface else Interface()
+    except ValueError:
+        return []
+    return [
+        {
+            "name": clean_text(one.name),
+            "type": clean_text(one.type),
+            "default": "" if one.required else clean_text(_as_given(one.default)),
+            "required": one.required,
+            "choices": [clean_text(str(choice)) for choice in one.choices] or _CHOICES.get(one.type, []),
+            "description": clean_text(one.description),
+        }
+        for one in interface.inputs[:_MAX_ROWS]
+    ]
+
+
+def _as_given(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _went_in(result: BuildResult) -> list[WentIn]:
