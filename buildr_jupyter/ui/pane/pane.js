@@ -218,7 +218,7 @@ class View {
         this.pane.say({do: "download", id: this.pane.file.id});
       }),
     };
-    n.fields = el("form", {className: "fields", hidden: true, onsubmit: event => { event.preventDefault(); this.run(); }});
+    n.fields = el("div", {className: "fields", role: "group", ariaLabel: "Values for Run", hidden: true, onkeydown: event => { if (event.key === "Enter") this.run(); }});
     n.bar = el("div", {className: "bar", role: "progressbar", ariaLabel: "Progress of the whole", ariaValueMin: "0", ariaValueMax: "100"}, n.fill);
     n.moves = el("details", {className: "moves"}, n.moveSum, n.moveList);
     n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
@@ -248,7 +248,7 @@ class View {
           ...input.choices.map(choice => el("option", {value: choice, textContent: choice})))
         : el("input", {...said, type: "text", placeholder: input.required ? "required" : input.default, autocomplete: "off", spellcheck: false});
       return el("label", {}, el("span", {}, input.name), field);
-    }), el("button", {type: "submit", hidden: true}));
+    }));
   }
   reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
