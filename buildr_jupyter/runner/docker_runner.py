@@ -31,7 +31,15 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL, this_user
 from buildr_jupyter.process.watchdog import Watchdog
-from buildr_jupyter.runner._outputs import OURS, Folders, changed_files, extract_outputs, fetches, local_names
+from buildr_jupyter.runner._outputs import (
+    OURS,
+    Folders,
+    changed_files,
+    extract_outputs,
+    fetches,
+    kept_back,
+    local_names,
+)
 from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["DockerRunner"]
@@ -45,8 +53,8 @@ GROUP_LABEL = "io.buildr.group"
 """Label of a container that stays when its process leaves; its value is the group's name."""
 _TAIL_LINES = 20
 _WAIT_S = 1.0
-_GO_FOLDER = 1 << 31
-"""Bit of a folder in the modes of Go's os.FileMode, which the engine gives."""
+_GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
+"""Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
 COLLECT_LABEL = "io.buildr.collect"
 """Label of a container that stays when its process leaves: which of its files come back, as JSON."""
 _LISTEN_AGAIN = 5
@@ -395,7 +403,11 @@ class DockerRunner:
             return True
 
         with contextlib.closing(chunks):  # an engine answers nothing about a container whose archive it still gives
-            if only_file and int(about.get("mode", 0)) & _GO_FOLDER:
+            mode = int(about.get("mode", 0))
+            if only_file and mode & _GO_LINK:  # podman's archive holds what it leads to
+                yield kept_back(name(PurePosixPath(PurePosixPath(path).name)))
+                return ()
+            if only_file and mode & _GO_FOLDER:
                 return ()
             size = int(about.get("size", 0))
             if only_file and not takes(PurePosixPath(path).relative_to("/"), size):
