@@ -183,7 +183,8 @@ def check(
 ) -> None:
     """Raise LeakError, naming every finding and no value, unless each is allowed by its kind or its place.
 
-    ``place`` says where a finding is, as a person knows it: it is given ``app/main.py, line 12``. ``allow`` takes a kind (``github-pat``), a file (``app/main.py``), or a variable's name (``DB_PASSWORD``).
+    ``place`` says where a finding is, as a person knows it: it is given ``app/main.py, line 12``.
+    ``allow`` takes a kind (``github-pat``), a file (``app/main.py``), or a variable's name (``DB_PASSWORD``).
     """
     allowed = set(allow)
     findings = [one for one in iter_findings(plan, environ) if not allowed & _names(one)]

@@ -3,6 +3,7 @@
 const STEP_LINES = 2000, SMALL = 1000;
 const MARKS = {done: "✓", cached: "≡", failed: "✗", cancelled: "–", running: "▸", waiting: "·"};
 const took = s => s == null ? "" : s < 60 ? s.toFixed(1) + " s" : Math.floor(s / 60) + " min " + Math.floor(s % 60) + " s";
+const count = (n, noun) => n + " " + noun + (n === 1 ? "" : "s");
 const size = n => {
   for (const unit of ["bytes", "kB", "MB", "GB"]) {
     if (n < 1000 || unit === "GB") return (n >= 10 || unit === "bytes" ? Math.round(n) : n.toFixed(1)) + " " + unit;
@@ -303,7 +304,7 @@ class View {
     n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
     this.went(r.went);
-    const parts = [r.digest ? r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
+    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
@@ -311,7 +312,7 @@ class View {
     const files = r.files ? el("div", {}, "files: ", el("code", {}, r.files)) : "";
     n.done.replaceChildren(el("div", {}, parts), push, files, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
     put(n.done, "title", r.digest);
-    set(n.summary, s.steps.length + s.more_steps + " steps and the log");
+    set(n.summary, count(s.steps.length + s.more_steps, "step") + " and the log");
   }
   went(parts) {
     const title = "What went in: " + parts.map(part => part.title).join("; ");
@@ -325,7 +326,7 @@ class View {
     n.runs.hidden = !r;
     if (!r) return;
     const counts = Object.entries(r.counts).map(([phase, count]) => count + " " + phase).join(", ");
-    set(n.runSum, r.total + " runs: " + counts + (r.rows.length < r.total ? "; " + r.rows.length + " of them are shown" : ""));
+    set(n.runSum, count(r.total, "run") + ": " + counts + (r.rows.length < r.total ? "; " + r.rows.length + " of them are shown" : ""));
     const columns = ["number", "inputs", "phase", "took", ...r.names.map(name => "=" + name)];
     const key = columns.join("\n");
     if (this.runColumns !== key) {
@@ -389,7 +390,7 @@ class View {
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
       (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
-      put(held.t, "title", step.title);
+      put(held.t, "title", step.said || step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
     }
@@ -405,7 +406,8 @@ class View {
     const s = this.pane.state;
     let lines = this.pane.rows.filter(row => row.step === key).slice(-STEP_LINES).map(row => bare(row.text));
     if (!lines.length && s.error && s.error.key === key) lines = s.error.tail;
-    set(held.pre, lines.length ? lines.join("\n") : "no output");
+    const said = (s.steps.find(step => step.key === key) || {}).said;
+    set(held.pre, (said ? said + "\n" : "") + (lines.length ? lines.join("\n") : "no output"));
     if (s.error && s.error.key === key) held.pre.scrollTop = held.pre.scrollHeight;
   }
   drawMoves(s) {

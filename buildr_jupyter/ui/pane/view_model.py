@@ -21,6 +21,7 @@ from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.result import describe_files
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+from buildr_jupyter.ui.step_titles import plain_title, step_title
 
 __all__ = [
     "MAX_RUNS",
@@ -73,11 +74,13 @@ class StepView(TypedDict):
 
     key: str
     title: str
+    said: str
+    """The engine's own words, where the title is in plainer ones."""
     status: str
     took: float | None
     age: int | None
     number: str
-    """``2/5``, empty where its place is not known."""
+    """``2/5``, empty where its place is not known, and before a plain title."""
 
 
 class MoveView(TypedDict):
@@ -151,6 +154,8 @@ class ResultView(TypedDict):
 
     image: str
     digest: str
+    is_id: bool
+    """Whether it is the image id: there is no digest before a push."""
     size: str
     seconds: float
     cached: int
@@ -287,13 +292,15 @@ def _output(state: BuildState) -> list[str]:
 
 
 def _step(step: StepUpdate, age: float | None) -> StepView:
+    plain = plain_title(step.title)
     return {
         "key": step.step,
-        "title": show_title(step.title),
+        "title": show_title(plain or step.title),
+        "said": show_title(step.title) if plain else "",
         "status": step.status,
         "took": None if step.duration_s is None else round(step.duration_s, 2),
         "age": None if age is None else round(age),
-        "number": f"{step.index}/{step.total}" if step.index and step.total else "",
+        "number": f"{step.index}/{step.total}" if step.index and step.total and not plain else "",
     }
 
 
@@ -377,7 +384,7 @@ def _error(state: BuildState, line: str) -> ErrorView | None:
         "kind": type(error).__name__,
         "text": clean_text(str(error)),
         "hint": clean_text(hint) if isinstance(error, BuildrError) and hint else "",
-        "step": show_title(failed.title) if failed else clean_text(getattr(error, "step", None) or ""),
+        "step": step_title(failed.title) if failed else clean_text(getattr(error, "step", None) or ""),
         "key": failed.step if failed else None,
         "tail": [clean_text(text)[:2000] for text in tail],
         "instead": clean_text(instead) if instead else "",
@@ -392,6 +399,7 @@ def _result(state: BuildState) -> ResultView | None:
     return {
         "image": clean_text(result.image),
         "digest": clean_text(result.digest or result.image_id or ""),
+        "is_id": not result.digest,
         "size": show_size(size) if (size := result.size_bytes or result.unpacked_bytes) else "",
         "seconds": round(result.duration_s, 1),
         "cached": sum(step.status == "cached" for step in steps),

@@ -46,7 +46,9 @@ def test_another_parent_names_nothing() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_a_kernel_of_nbconvert_knows_its_notebook(tmp_path: Path) -> None:
-    code = "import os\nfrom buildr_jupyter.notebook.executor import executed_notebook\nexecuted_notebook({}, os.environ)"
+    code = (
+        "import os\nfrom buildr_jupyter.notebook.executor import executed_notebook\nexecuted_notebook({}, os.environ)"
+    )
     notebook = new_notebook(
         cells=[new_code_cell(code)], metadata={"kernelspec": {"name": "python3", "display_name": "P"}}
     )

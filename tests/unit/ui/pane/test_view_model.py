@@ -59,6 +59,19 @@ def test_inputs_are_fields_with_their_defaults() -> None:
     assert view_of(built())["result"]["inputs"] == []
 
 
+def test_steps_have_plain_titles_and_the_engines_words_beneath() -> None:
+    steps = (StepUpdate("a", "COPY [app/, ./]", 5, 5, "done"), StepUpdate("b", "RUN make", 2, 3, "done"))
+    state = BuildState().apply_all([*steps, Finished(BuildResult("app:1", image_id="sha256:" + "a" * 64))])
+    view = view_of(state)
+    assert [(one["title"], one["said"], one["number"]) for one in view["steps"]] == [
+        ("copy the program", "COPY [app/, ./]", ""), ("RUN make", "", "2/3"),
+    ]  # fmt: skip
+    assert "  image id: sha256:aaa" in render_record_text(view)
+    (one,) = (StepUpdate("b", "RUN make", 1, 1, "done"),)
+    page = render_record_html(view_of(BuildState().apply_all([one, Finished(BuildResult("app:1"))])))
+    assert "<summary>1 step</summary>" in page
+
+
 def test_what_is_not_known_is_not_shown() -> None:
     view = view_of(built())
     assert view["result"]["went"] == []
