@@ -53,6 +53,8 @@ GROUP_LABEL = "io.buildr.group"
 """Label of a container that stays when its process leaves; its value is the group's name."""
 _TAIL_LINES = 20
 _WAIT_S = 1.0
+_SIGKILLED = 128 + 9
+_MORE_MEMORY = "give it more with --memory"
 _GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
 """Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
 COLLECT_LABEL = "io.buildr.collect"
@@ -120,8 +122,7 @@ class DockerRunner:
                     yield RunOutput(stream, text)
             state = self._wait(client, container, cancel)
             exit_code = int(state.get("ExitCode", -1))
-            if state.get("OOMKilled"):
-                yield _out_of_memory(spec.name)
+            yield from self._killed(client, container, spec.name, state)
             outputs = yield from self._outputs(client, container, spec)
         ended = self._clock()
         status = "failed" if exit_code else "done"
@@ -161,8 +162,7 @@ class DockerRunner:
                     raise RunLost(f"container {group.name!r} is gone, and nothing tells how it ended") from None
                 lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
                 seconds = _seconds(state)
-                if state.get("OOMKilled"):
-                    yield _out_of_memory(group.name)
+                yield from self._killed(client, container, group.name, state)
                 results.append(RunResult(int(state.get("ExitCode", -1)), duration_s=seconds, log_tail=lines))
         return results
 
@@ -421,6 +421,16 @@ class DockerRunner:
             )
         return found
 
+    def _killed(self, client: EngineClient, container: str, name: str, state: JsonObject) -> Iterator[BuildWarning]:
+        """Say that a container ran out of memory, or may have: podman 4.3's service never says that one did."""
+        if state.get("OOMKilled"):
+            yield BuildWarning(f"container {name} ran out of memory and was killed", _MORE_MEMORY)
+        elif state.get("ExitCode") == _SIGKILLED:
+            limit = (client.inspect_container(container).get("HostConfig") or {}).get("Memory")
+            if limit:
+                what = f"container {name} was killed; its limit is {limit / (1 << 20):,.0f} MiB of memory"
+                yield BuildWarning(f"{what}, and it may have needed more", _MORE_MEMORY)
+
     def _stop(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
 
@@ -465,10 +475,6 @@ class DockerRunner:
             if cancel.is_set():
                 raise Cancelled(f"the run of {spec.name} was cancelled") from None
             raise error from error.__cause__
-
-
-def _out_of_memory(name: str) -> BuildWarning:
-    return BuildWarning(f"container {name} ran out of memory and was killed", "give it more with --memory")
 
 
 def _seconds(state: JsonObject) -> float:

@@ -10,6 +10,7 @@ import pytest
 
 from buildr_jupyter.builder.podman.service import own
 from buildr_jupyter.builder.podman_builder import PodmanBuilder
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
@@ -58,6 +59,9 @@ class TestContract(RunnerContract):
     """podman's service keeps it."""
 
 
-def test_memory_limit_is_the_reason(subject: Subject, tmp_path: Path) -> None:
-    _, ended = subject.run("print('up', flush=True); x = bytearray(1 << 30)", memory_bytes=64 << 20)
+def test_out_of_memory(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    events, ended = subject.run("print('up', flush=True); x = bytearray(1 << 30)", memory_bytes=64 << 20)
     assert ended.exit_code == 137
+    assert [event.hint for event in events if isinstance(event, BuildWarning)] == ["give it more with --memory"]
+    assert list(tmp_path.iterdir()) == []
