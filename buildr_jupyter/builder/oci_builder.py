@@ -33,7 +33,6 @@ from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineL
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
-from buildr_jupyter.oci.archive import cancelled_check
 from buildr_jupyter.oci.base_image import Base, find_python
 from buildr_jupyter.oci.image import BASE_NAME, Image, Published, default_platform, image_config, make_image, make_index
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
@@ -147,7 +146,7 @@ class OciBuilder(SeedMethods):
         Raises BuildRefused before anything is made, BuildError, PublishError and its kinds, Cancelled.
         """
         started = self._clock()
-        cancelled_check(cancel.is_set)()
+        cancel.check()
         if not request.context.is_dir():
             raise ContextError(f"context {str(request.context)!r} is not a folder")
         plan = request.plan or ImagePlan.from_folder(request.context)
@@ -257,7 +256,7 @@ class OciBuilder(SeedMethods):
             yield StepUpdate("image", "image", status="cached")
             return image, True
         locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
-        python = find_python(base, self.store, locate, plan.python, cancelled_check(cancel.is_set))
+        python = find_python(base, self.store, locate, plan.python, cancel.check)
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = python_layers.environment_layer(self.store, python.bin, plan.python, self._using, folders)
@@ -338,7 +337,7 @@ class OciBuilder(SeedMethods):
     ) -> Generator[Event, None, list[Layer]]:
         groups = python_layers.group(found)
         made: dict[int, Layer] = {}
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
 
         def one(number: int, title: str, members: list[python_layers.Found], say: Callable[[Event], None]) -> None:
             step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
@@ -374,9 +373,7 @@ class OciBuilder(SeedMethods):
             ]
             step = StepUpdate(title, title, started_at=self._clock())
             yield step
-            layer, had = self.store.make_layer(
-                key, partial(_write, inside, self._using, title, cancelled_check(cancel.is_set))
-            )
+            layer, had = self.store.make_layer(key, partial(_write, inside, self._using, title, cancel.check))
             yield replace(step, status="cached" if had else "done", finished_at=self._clock())
             layers.append(layer)
         return layers

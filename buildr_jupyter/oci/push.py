@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
 
@@ -55,8 +54,7 @@ def push_blobs(
         item = blob.digest.removeprefix("sha256:")[:12]
 
         def progress(done: int) -> None:
-            if cancel.is_set():
-                raise Cancelled("the push was cancelled")
+            cancel.check("the push")
             say(TransferUpdate(item, "push", None, done, blob.size_bytes, "moving"))
 
         how = registry.upload(
@@ -105,7 +103,6 @@ def in_parallel(works: Sequence[Work], cancel: CancelToken, *, workers: int = WO
                     yield event
         finally:
             stop.set()
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
+    cancel.check()
     if errors:
         raise errors[0]

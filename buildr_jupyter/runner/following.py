@@ -129,8 +129,7 @@ class _Following:
         told_reason, began = "", self._clock()
         try:
             while len(over) < points:
-                if self._cancel.is_set():
-                    raise Cancelled("the sweep was cancelled")
+                self._cancel.check("the sweep")
                 try:
                     told = self._told.get(timeout=_LOOK_S)
                 except queue.Empty:
@@ -184,8 +183,7 @@ class _Following:
         reading, over, look_at = False, False, _LOOK_S
         began = over_since = self._clock()
         while not (over and (read or not reading)):
-            if self._cancel.is_set():
-                raise Cancelled("the run was cancelled")
+            self._cancel.check("the run")
             try:
                 told = self._told.get(timeout=_LOOK_S)
             except queue.Empty:
