@@ -2,13 +2,16 @@
 
 A followed log ends early as a matter of course: at once and empty while the kubelet does not know the container yet,
 with an error while it is made, and in mid-line where a connection breaks. It is over only where the container was seen
-to have ended *before* the log was read. A log that is read again begins at its beginning; the lines that are known are
-skipped by their number, or, where the node has put the older part away meanwhile, by their times.
+to have ended *before* the log was read, and two readings after that found the same: a node says that a container has
+ended while the last of its lines, thousands on a busy node, may still be on their way to the file.
+A log that is read again begins at its beginning; the lines that are known are skipped by their number, or, where the
+node has put the older part away meanwhile, by their times.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 
 from buildr_jupyter.cluster.answers import LogNotReady
@@ -20,20 +23,32 @@ __all__ = ["iter_lines", "read_tail"]
 
 _TIMED = re.compile(rb"\d{4}-\d\d-\d\dT\S+ ")
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_SETTLE_S = 0.3
+"""Between two readings that must find the same, for the log to be over."""
+_HALF_LINE_S = 5.0
+"""So long a last line without a line end may get one; a node ends the last line by itself."""
 
 
 def iter_lines(
-    client: ClusterClient, pod: str, container: str, has_ended: Callable[[], bool], cancel: CancelToken
+    client: ClusterClient,
+    pod: str,
+    container: str,
+    has_ended: Callable[[], bool],
+    cancel: CancelToken,
+    *,
+    is_over: Callable[[], bool] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[bytes]:
     """Yield the lines of a container's log as they come, each with its line end, until it has ended or is gone.
 
-    ``has_ended`` tells whether the container was seen to have ended; a last line without a line end is given one where
-    the log is over. Raises what the client raises; a connection that breaks is made again.
+    ``has_ended`` tells whether the container was seen to have ended, ``is_over`` (the same, by default) whether what
+    runs after it in the pod has: the log is read for the last time then. A last line without a line end is given one.
+    Raises what the client raises; a connection that breaks is made again.
     """
-    known = _Known()
-    pause = _PAUSE_S
+    known, over = _Known(), is_over or has_ended
+    pause, settled, half_since = _PAUSE_S, False, None
     while not cancel.is_set():
-        ended, broken = has_ended(), False
+        ended, last, broken = has_ended(), over(), False
         before = known.count
         known.begin()
         rest = b""
@@ -51,11 +66,18 @@ def iter_lines(
             return  # the pod is gone, and its log with it
         except (ConnectionError, LogNotReady, ClusterUnavailable):
             broken = True
-        if ended and not broken and not cancel.is_set():
-            if rest and known.is_new(rest):
-                yield _text(rest) + b"\n"
-            return
-        pause = _PAUSE_S if known.count > before else min(2 * pause, _LONGEST_PAUSE_S)
+        new = known.count > before
+        if not ended or broken:
+            pause = _PAUSE_S if new else min(2 * pause, _LONGEST_PAUSE_S)
+            settled = False
+        else:
+            half_since = (half_since or clock()) if rest else None
+            whole = half_since is None or clock() - half_since > _HALF_LINE_S
+            if last and settled and not new and whole:
+                if rest and known.is_new(rest):
+                    yield _text(rest) + b"\n"
+                return
+            settled, pause = last, _SETTLE_S
         cancel.wait(pause)
 
 
@@ -84,16 +106,16 @@ class _Known:
 
     def is_new(self, line: bytes) -> bool:
         """Tell whether the next line of this reading was not yielded, and count it then."""
-        time = line.partition(b" ")[0]
+        stamp = line.partition(b" ")[0]
         if not self._number and self._first is not None:
             self._by_time = line != self._first
         self._number += 1
-        known = time <= self._last_time if self._by_time else self._number <= self.count
+        known = stamp <= self._last_time if self._by_time else self._number <= self.count
         if known:
             return False
         if self._first is None or (self._by_time and self._number == 1):
             self._first = line
-        self._last_time = max(self._last_time, time)
+        self._last_time = max(self._last_time, stamp)
         self.count += 1
         return True
 

@@ -60,20 +60,40 @@ def test_a_node_that_put_the_older_part_away() -> None:
     assert list(iter_lines(log, "p", "c", log.ended, CancelToken())) == [b"a\n", b"b\n", b"c\n", b"d\n"]  # type: ignore[arg-type]
 
 
-def test_the_last_line_needs_no_end() -> None:
-    log = Log([b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z half"], [])
-    assert list(iter_lines(log, "p", "c", log.ended, CancelToken())) == [b"a\n", b"half\n"]  # type: ignore[arg-type]
-    assert read_tail(log, "p", "c", 1, CancelToken()) == ("half",)  # type: ignore[arg-type]
-
-
 def test_words_of_the_node_are_no_line_of_the_program() -> None:
     lines = [b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z b\n"]
     words = b"failed to create fsnotify watcher: too many open files\n"
-    readings = [[lines[0], words], lines]
+    readings = [[lines[0], words], lines, lines, lines]
 
     class Node:
         def read_log(self, pod: str, container: str, cancel: CancelToken, *, follow: bool) -> Iterator[bytes]:
-            assert follow == (len(readings) == 2)
+            assert follow == (len(readings) == 4)
             yield from readings.pop(0)
 
-    assert list(iter_lines(Node(), "p", "c", lambda: len(readings) == 1, CancelToken())) == [b"a\n", b"b\n"]  # type: ignore[arg-type]
+    assert list(iter_lines(Node(), "p", "c", lambda: len(readings) < 4, CancelToken())) == [b"a\n", b"b\n"]  # type: ignore[arg-type]
+
+
+def test_lines_that_are_written_after_the_end_was_told() -> None:
+    lines = stamped(["a", "b", "c", "d"])
+    half = lines[2][:-3]
+    readings = [lines[:1], lines[:1], [*lines[:2], half], lines, lines]
+    over = [False, False, False, True, True]
+
+    class Node:
+        def read_log(self, pod: str, container: str, cancel: CancelToken, *, follow: bool) -> Iterator[bytes]:
+            assert not follow
+            over.pop(0)
+            yield from readings.pop(0)
+
+    found = iter_lines(Node(), "p", "c", lambda: True, CancelToken(), is_over=lambda: over[0])  # type: ignore[arg-type]
+    assert list(found) == [b"a\n", b"b\n", b"c\n", b"d\n"]
+    assert len(readings) == 0
+
+
+def test_a_half_line_is_waited_for_and_then_taken_as_it_is() -> None:
+    now = iter(range(0, 100, 2))
+    log = Log([b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z half"], [])
+    found = iter_lines(log, "p", "c", lambda: True, CancelToken(), clock=lambda: float(next(now)))  # type: ignore[arg-type]
+    assert list(found) == [b"a\n", b"half\n"]
+    assert log.read > 3
+    assert read_tail(log, "p", "c", 1, CancelToken()) == ("half",)  # type: ignore[arg-type]
