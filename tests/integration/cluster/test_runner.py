@@ -37,8 +37,7 @@ def subject(runner: KubernetesRunner, program_image: str, bare: Bare) -> Subject
 
 
 class TestContract(RunnerContract):
-    # 20,000 lines at once: failed here in 2 of some 25 runs, on a loaded machine, for a reason that is not known yet.
-    test_no_line_is_lost_or_doubled = None  # type: ignore[assignment]
+    pass
 
 
 def left_in(bare: Bare) -> list[str]:
