@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.builder.oci.exporters import Outputs
@@ -41,9 +41,11 @@ from buildr_jupyter.oci.push import in_parallel
 from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import DamagedBlob, Store, StoreUnwritable
 from buildr_jupyter.registry import keychain
-from buildr_jupyter.registry.client import Registry, connect
-from buildr_jupyter.registry.transport import RetryPolicy
 from buildr_jupyter.secretscan.redact import masked_logger
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["OciBuilder"]
 
@@ -75,7 +77,7 @@ class OciBuilder(SeedMethods):
         self.store = store or Store()
         self._using = using or compressor()
         self._find_login, self._clock = find_login, clock
-        self._patience = RetryPolicy(retries, sleep=sleep)
+        self._retries, self._sleep = retries, sleep
         epoch = os.environ.get("SOURCE_DATE_EPOCH", "0") if source_date_epoch is None else str(source_date_epoch)
         self._created = dt.datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, dt.UTC).strftime("%FT%TZ")
         self._sites = sites
@@ -401,16 +403,23 @@ class OciBuilder(SeedMethods):
     # -- registries
 
     def _open_registry(self, location: str, timeout_s: float | None) -> Registry:
+        from buildr_jupyter.registry.client import connect
+        from buildr_jupyter.registry.transport import RetryPolicy
+
         host = location.partition("/")[0]
-        patience = replace(self._patience, retries=1) if timeout_s and timeout_s <= 2 else self._patience
+        patience = RetryPolicy(1 if timeout_s and timeout_s <= 2 else self._retries, sleep=self._sleep)
         return connect(host, self._login(location), timeout_s=timeout_s, patience=patience)
 
     def registry(self, location: str) -> Registry:
         """Return a client for a repository's registry, the same one for each push with the same login."""
+        from buildr_jupyter.registry.client import connect
+        from buildr_jupyter.registry.transport import RetryPolicy
+
         host = location.partition("/")[0]
         login = self._login(location)
         if (host, login) not in self._registries:
-            self._registries[host, login] = connect(host, login, patience=self._patience)
+            patience = RetryPolicy(self._retries, sleep=self._sleep)
+            self._registries[host, login] = connect(host, login, patience=patience)
         return self._registries[host, login]
 
     def _login(self, location: str) -> keychain.Login | None:

@@ -95,7 +95,7 @@ def prune(runner: KubernetesRunner, say: Callable[[str], object], *, older_than_
     gone = [one for one in runner.list() if one.state != "running" and time.time() - _started(one) >= older_than_s]
     for group in gone:
         runner.remove(group)
-    say(f"removed {len(gone)} runs from the cluster\n")
+    say(f"removed {len(gone)} run{'s' if len(gone) != 1 else ''} from the cluster\n")
 
 
 def _key(group: RunGroup) -> str:

@@ -99,7 +99,7 @@ def _assemble(job: ExportRequest, widening: Widening) -> Assembly | None:
     """Return the widened plan, guarded; None where it cannot be made, or where something in it must not leave."""
     try:
         made = assemble(job.source, job.options, job.interpreter, job.environ, widening=widening)
-        guard.check(made.plan, job.environ, allow=job.options.allow_secrets)
+        guard.check(made.plan, job.environ, allow=job.options.allow_secrets, place=made.place_of)
     except BuildrError:
         return None
     return made

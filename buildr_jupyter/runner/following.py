@@ -108,7 +108,8 @@ class _Following:
         self._client, self._job, self._cancel, self._clock = client, job, cancel, clock
         self._told: queue.Queue[_Pod | _Lines | BuildWarning | BaseException] = queue.Queue(maxsize=_QUEUED)
         self._stop = CancelToken()
-        self._ended = threading.Event()  # the program was seen to have ended: its log, read from now on, is whole
+        self._ended = threading.Event()  # the program was seen to have ended
+        self._over = threading.Event()  # the collector, too
 
     def stream(self, *, log: bool) -> Generator[Event, None, Followed]:
         undo = self._cancel.on_cancel(self._stop.set)
@@ -180,15 +181,15 @@ class _Following:
 
     def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
         pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""
-        reading, look_at = False, _LOOK_S
+        reading, over, look_at = False, False, _LOOK_S
         began = over_since = self._clock()
-        while not (phase.is_over and (read or not reading)):
+        while not (over and (read or not reading)):
             if self._cancel.is_set():
                 raise Cancelled("the run was cancelled")
             try:
                 told = self._told.get(timeout=_LOOK_S)
             except queue.Empty:
-                if phase.is_over and self._clock() - over_since > _LOG_END_S:
+                if over and self._clock() - over_since > _LOG_END_S:
                     yield BuildWarning(f"the log of {self._job} has no end: some of its output may be missing")
                     break
                 if not pod and self._clock() - began >= look_at:
@@ -207,7 +208,7 @@ class _Following:
                 continue
             name = str(told.object["metadata"]["name"])
             if told.type == "DELETED":
-                if name == pod and not phase.is_over:
+                if name == pod and not over:
                     why = why_deleted(told.object) or "nothing tells how it ended"
                     raise RunLost(
                         f"pod {name} of {self._job} was deleted: {why}",
@@ -217,16 +218,16 @@ class _Following:
             pod, phase = name, read_phase(told.object)
             if phase.stuck and phase.exit_code is None:
                 raise RunError(f"{self._job} cannot start: {phase.reason}", hint=phase.hint)
-            if phase.stuck:
+            if phase.stuck and not over:
                 yield BuildWarning("the run's output files cannot be collected: the image has no Python to do it with")
-                return Followed(pod, phase)
-            if phase.reason and phase.reason != told_reason and not phase.is_over:
+            elif phase.reason and phase.reason != told_reason and not phase.is_over:
                 told_reason = phase.reason
                 yield BuildWarning(f"{self._job} waits: {phase.reason}", phase.hint)
             if phase.exit_code is not None or phase.is_over:
                 self._ended.set()
-            if phase.is_over:
-                over_since = self._clock()
+            if not over and (phase.is_over or phase.stuck):
+                over, over_since = True, self._clock()
+                self._over.set()
             if log and phase.has_started and not reading:
                 reading = True
                 self._begin(functools.partial(self._read, pod))
@@ -274,7 +275,8 @@ class _Following:
         def say(text: str) -> None:
             self._tell(BuildWarning(text))
 
-        for line in iter_lines(self._client, pod, PROGRAM, self._ended.is_set, self._stop, say=say):
+        ended, over = self._ended.is_set, self._over.is_set
+        for line in iter_lines(self._client, pod, PROGRAM, ended, self._stop, say=say, is_over=over):
             self._tell(_Lines(line.decode("utf-8", "replace")))
         self._tell(_Lines(""))
 

@@ -371,6 +371,16 @@ def test_the_command_line_starts_without_the_pipeline() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_an_image_that_needs_no_registry_is_made_without_an_http_client() -> None:
+    code = (
+        "import buildr_jupyter.builder.oci_builder, buildr_jupyter.commands.manifest, buildr_jupyter.ui.plain, sys\n"
+        "buildr_jupyter.builder.oci_builder.OciBuilder()\n"
+        "print([name for name in ('requests', 'urllib3', 'docker') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_a_kernel_is_found_where_jupyter_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_client.kernelspec import KernelSpecManager
 

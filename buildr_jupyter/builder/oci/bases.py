@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.errors import (
@@ -30,7 +31,10 @@ from buildr_jupyter.oci.interpreter_base import kernel_base
 from buildr_jupyter.oci.layer import Compressor, Layer
 from buildr_jupyter.oci.push import in_parallel
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.registry.client import Registry
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["LOOK_UP_S", "Bases"]
 

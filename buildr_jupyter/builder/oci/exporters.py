@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter import __version__
 from buildr_jupyter.builder.oci.bases import Bases
@@ -33,8 +33,11 @@ from buildr_jupyter.oci.package_list import packages_in
 from buildr_jupyter.oci.push import ASK_BYTES, Blob, push_blobs
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.registry.client import Registry
 from buildr_jupyter.secretscan.redact import masked_logger
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["Outputs"]
 

@@ -44,7 +44,7 @@ class Log:
 def _no_pause() -> Iterator[None]:
     """A fake's log is written at once: nobody has to wait for the rest of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "_SETTLED_S", 0.0)
+        patch.setattr(logs, "_SETTLE_S", 0.0)
         yield
 
 
@@ -78,9 +78,29 @@ def test_a_node_that_put_the_older_part_away() -> None:
     assert len(told) == 1
 
 
-def test_the_last_line_needs_no_end() -> None:
+def test_lines_that_are_written_after_the_end_was_told() -> None:
+    lines = stamped(["a", "b", "c", "d"])
+    half = lines[2][:-3]
+    readings = [lines[:1], lines[:1], [*lines[:2], half], lines, lines]
+    over = [False, False, False, True, True]
+
+    class Node:
+        def read_log(self, pod: str, container: str, cancel: CancelToken, *, follow: bool) -> Iterator[bytes]:
+            assert not follow
+            over.pop(0)
+            yield from readings.pop(0)
+
+    found = iter_lines(Node(), "p", "c", lambda: True, CancelToken(), say=said, is_over=lambda: over[0])  # type: ignore[arg-type]
+    assert list(found) == [b"a\n", b"b\n", b"c\n", b"d\n"]
+    assert len(readings) == 0
+
+
+def test_a_half_line_is_waited_for_and_then_taken_as_it_is() -> None:
+    now = iter(range(0, 100, 2))
     log = Log([b"2026-01-01T00:00:00Z a\n", b"2026-01-01T00:00:01Z half"], [])
-    assert list(iter_lines(log, "p", "c", log.ended, CancelToken(), say=said)) == [b"a\n", b"half\n"]  # type: ignore[arg-type]
+    found = iter_lines(log, "p", "c", lambda: True, CancelToken(), say=said, clock=lambda: float(next(now)))  # type: ignore[arg-type]
+    assert list(found) == [b"a\n", b"half\n"]
+    assert log.read > 3
     assert read_tail(log, "p", "c", 1, CancelToken()) == ("half",)  # type: ignore[arg-type]
 
 
@@ -124,12 +144,6 @@ def test_a_node_that_no_longer_has_the_log_is_told_and_not_asked_for_ever(monkey
     assert lines == [b"a\n"]
     assert len(told) == 1
     assert "lines are missing: unable to retrieve container logs for containerd://1" in told[0]
-
-
-def test_lines_that_are_written_after_the_container_ended() -> None:
-    lines = stamped(["a", "b", "c"])
-    half = lines[2][:-2]
-    assert read(Readings(lines[:1], [*lines[:2], half], lines, ends=0)) == ([b"a\n", b"b\n", b"c\n"], [])
 
 
 def test_a_pod_that_is_removed_is_told_where_its_log_was_not_read_to_the_end() -> None:
