@@ -28,7 +28,7 @@ _LOOK_S = 1.0
 _NO_POD_S = 10.0
 """After so long without a pod it is asked why there is none."""
 _LOG_END_S = 30.0
-"""So long a pod that is over may still write its log."""
+"""So long nothing more may come of the log of a pod that is over, until it is taken for broken."""
 _QUEUED = 1000
 
 
@@ -106,7 +106,7 @@ class _Following:
 
     def __init__(self, client: ClusterClient, job: str, cancel: CancelToken, clock: Callable[[], float]) -> None:
         self._client, self._job, self._cancel, self._clock = client, job, cancel, clock
-        self._told: queue.Queue[_Pod | _Lines | BaseException] = queue.Queue(maxsize=_QUEUED)
+        self._told: queue.Queue[_Pod | _Lines | BuildWarning | BaseException] = queue.Queue(maxsize=_QUEUED)
         self._stop = CancelToken()
         self._ended = threading.Event()  # the program was seen to have ended
         self._over = threading.Event()  # the collector, too
@@ -196,8 +196,11 @@ class _Following:
                 continue
             if isinstance(told, BaseException):
                 raise told
+            if isinstance(told, BuildWarning):
+                yield told
+                continue
             if isinstance(told, _Lines):
-                read = read or not told.text
+                read, over_since = read or not told.text, self._clock()
                 if told.text:
                     yield RunOutput("stdout", told.text)
                 continue
@@ -267,11 +270,15 @@ class _Following:
             self._tell(_Pod(change.type, change.object))
 
     def _read(self, pod: str) -> None:
-        for line in iter_lines(self._client, pod, PROGRAM, self._ended.is_set, self._stop, is_over=self._over.is_set):
+        def say(text: str) -> None:
+            self._tell(BuildWarning(text))
+
+        ended, over = self._ended.is_set, self._over.is_set
+        for line in iter_lines(self._client, pod, PROGRAM, ended, self._stop, say=say, is_over=over):
             self._tell(_Lines(line.decode("utf-8", "replace")))
         self._tell(_Lines(""))
 
-    def _tell(self, told: _Pod | _Lines | BaseException) -> None:
+    def _tell(self, told: _Pod | _Lines | BuildWarning | BaseException) -> None:
         while not self._stop.is_set():
             try:
                 self._told.put(told, timeout=_LOOK_S)
