@@ -74,3 +74,56 @@ def test_a_cell_that_may_read_any_name_keeps_all() -> None:
 def test_the_line_of_a_statement_is_that_of_its_first_decorator() -> None:
     (node,) = ast.parse("\n@deco\ndef f(): ...").body
     assert Statement(node, 0).line == 2
+
+
+STACK = """class Stack:
+    count = 0
+    def __init__(self):
+        self._items = []
+        Stack.count += 1
+    def push(self, x):
+        self._items.append(x)
+        return self
+    def pop(self):
+        return self._items.pop()
+    def __len__(self):
+        return len(self._items)
+    def __repr__(self):
+        return "Stack(%r)" % self._items
+"""
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_objects_that_may_hold_each_other_are_followed_once(count: int) -> None:
+    # Each method may use each object: followed in every order, two objects took minutes.
+    flow, cell = Flow(), STACK
+    cell += "".join(f"s{n} = Stack()\ns{n}.push({n})\n" for n in range(count)) + "other = 1\n"
+    cell += f"stacks = {{{', '.join(f'{n}: s{n}' for n in range(count))}}}\n"
+    cell += "for name, one in stacks.items():\n    one.push(name)\n"
+    statements, calls = list[Statement](), list[int]()
+    for number, text in enumerate((cell, "print(s0)")):
+        for statement in analyze(flow, ast.parse(text).body, number, may_fail=False):
+            statements.append(statement)
+            calls.append(flow.calls)
+    lines = [ast.unparse(one.node) for one in slice_back(flow, statements, 1).kept]
+    assert "other = 1" not in lines
+    assert sum("push" in line for line in lines) == 2 + count - 1 + 1
+    assert max(calls) < 4000
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("import io, numpy as np\ns = io.StringIO('1')", "a = np.genfromtxt(s)", "print(s.read())"),
+        ("import io, pandas as pd\ns = io.StringIO('1')", "a = pd.read_csv(s)", "print(s.tell())"),
+        ("import numpy as np", "m = np.memmap('m', mode='w+', shape=4)\nm[:] = 1", "print(np.fromfile('m'))"),
+        ("import zipfile", "z = zipfile.ZipFile('z', 'w')\nz.close()", "print(zipfile.ZipFile('z').namelist())"),
+    ],
+)
+def test_a_stream_moves_on_and_a_file_is_written_by_who_is_told_to(cells: tuple[str, ...]) -> None:
+    assert kept(*cells) == [line for cell in cells for line in map(ast.unparse, ast.parse(cell).body)]
+
+
+def test_a_text_in_the_place_of_a_mode_opens_no_file() -> None:
+    cells = "import re\nt = 'b'", "u = re.sub('a', 'x', t)", "print(open('a').read())"
+    assert kept(*cells) == ["print(open('a').read())"]
