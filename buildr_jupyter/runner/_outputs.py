@@ -16,7 +16,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Collection
 from buildr_jupyter.process.tempfiles import atomic_write
 
-__all__ = ["OURS", "Folders", "changed_files", "extract_outputs", "fetches", "local_names"]
+__all__ = ["OURS", "Folders", "changed_files", "extract_outputs", "fetches", "kept_back", "local_names"]
 
 OURS = ".buildr"
 """Below the output folder: what our own code in the image writes there."""
@@ -143,7 +143,7 @@ def extract_outputs(
                 target = root.joinpath(*place.parts)
                 content = _content(tar, member, known)
                 if content is None:
-                    yield BuildWarning(f"output {str(place)!r} is no regular file and stays in the container")
+                    yield kept_back(place)
                     continue
                 with content:
                     if ".." in place.parts or not target.parent.resolve().is_relative_to(root):
@@ -156,6 +156,11 @@ def extract_outputs(
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"the container's output files cannot be copied to {folder}: {why}") from error
     return tuple(sorted(written))
+
+
+def kept_back(place: PurePosixPath | None) -> BuildWarning:
+    """Return the warning that something that is no file, a link say, is not copied."""
+    return BuildWarning(f"output {str(place)!r} is no regular file and stays in the container")
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, known: dict[str, Path]) -> IO[bytes] | None:

@@ -31,7 +31,15 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL, this_user
 from buildr_jupyter.process.watchdog import Watchdog
-from buildr_jupyter.runner._outputs import OURS, Folders, changed_files, extract_outputs, fetches, local_names
+from buildr_jupyter.runner._outputs import (
+    OURS,
+    Folders,
+    changed_files,
+    extract_outputs,
+    fetches,
+    kept_back,
+    local_names,
+)
 from buildr_jupyter.secretscan.redact import masked_logger
 
 __all__ = ["DockerRunner"]
@@ -45,8 +53,10 @@ GROUP_LABEL = "io.buildr.group"
 """Label of a container that stays when its process leaves; its value is the group's name."""
 _TAIL_LINES = 20
 _WAIT_S = 1.0
-_GO_FOLDER = 1 << 31
-"""Bit of a folder in the modes of Go's os.FileMode, which the engine gives."""
+_SIGKILLED = 128 + 9
+_MORE_MEMORY = "give it more with --memory"
+_GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
+"""Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
 COLLECT_LABEL = "io.buildr.collect"
 """Label of a container that stays when its process leaves: which of its files come back, as JSON."""
 _LISTEN_AGAIN = 5
@@ -112,8 +122,7 @@ class DockerRunner:
                     yield RunOutput(stream, text)
             state = self._wait(client, container, cancel)
             exit_code = int(state.get("ExitCode", -1))
-            if state.get("OOMKilled"):
-                yield _out_of_memory(spec.name)
+            yield from self._killed(client, container, spec.name, state)
             outputs = yield from self._outputs(client, container, spec)
         ended = self._clock()
         status = "failed" if exit_code else "done"
@@ -153,8 +162,7 @@ class DockerRunner:
                     raise RunLost(f"container {group.name!r} is gone, and nothing tells how it ended") from None
                 lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
                 seconds = _seconds(state)
-                if state.get("OOMKilled"):
-                    yield _out_of_memory(group.name)
+                yield from self._killed(client, container, group.name, state)
                 results.append(RunResult(int(state.get("ExitCode", -1)), duration_s=seconds, log_tail=lines))
         return results
 
@@ -395,7 +403,11 @@ class DockerRunner:
             return True
 
         with contextlib.closing(chunks):  # an engine answers nothing about a container whose archive it still gives
-            if only_file and int(about.get("mode", 0)) & _GO_FOLDER:
+            mode = int(about.get("mode", 0))
+            if only_file and mode & _GO_LINK:  # podman's archive holds what it leads to
+                yield kept_back(name(PurePosixPath(PurePosixPath(path).name)))
+                return ()
+            if only_file and mode & _GO_FOLDER:
                 return ()
             size = int(about.get("size", 0))
             if only_file and not takes(PurePosixPath(path).relative_to("/"), size):
@@ -408,6 +420,16 @@ class DockerRunner:
                 hint=f"--collect {shlex.quote(place.name)} takes it all the same; a folder of --mount keeps it here",
             )
         return found
+
+    def _killed(self, client: EngineClient, container: str, name: str, state: JsonObject) -> Iterator[BuildWarning]:
+        """Say that a container ran out of memory, or may have: podman 4.3's service never says that one did."""
+        if state.get("OOMKilled"):
+            yield BuildWarning(f"container {name} ran out of memory and was killed", _MORE_MEMORY)
+        elif state.get("ExitCode") == _SIGKILLED:
+            limit = (client.inspect_container(container).get("HostConfig") or {}).get("Memory")
+            if limit:
+                what = f"container {name} was killed; its limit is {limit / (1 << 20):,.0f} MiB of memory"
+                yield BuildWarning(f"{what}, and it may have needed more", _MORE_MEMORY)
 
     def _stop(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
@@ -453,10 +475,6 @@ class DockerRunner:
             if cancel.is_set():
                 raise Cancelled(f"the run of {spec.name} was cancelled") from None
             raise error from error.__cause__
-
-
-def _out_of_memory(name: str) -> BuildWarning:
-    return BuildWarning(f"container {name} ran out of memory and was killed", "give it more with --memory")
 
 
 def _seconds(state: JsonObject) -> float:

@@ -147,9 +147,10 @@ class Strike:
             self.case.world.registry.mode = "denied"
         else:
             (self.case.disk / "work").chmod(0o500)
-            folder = self.case.disk / "work" / "output"
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o500)
+            output = self.case.disk / "work" / "output"
+            output.mkdir(exist_ok=True)
+            for folder in (output, *output.glob("*/")):  # an image's own folder may be there from a row before
+                folder.chmod(0o500)
 
     def _end_engine(self, number: int) -> None:
         case = self.case
@@ -183,8 +184,9 @@ class Strike:
         for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):
             valve.open()
         case.time.write_text("0")
-        for path in (case.disk / "work" / "output", case.disk / "work"):
-            if path.exists():
+        work = case.disk / "work"
+        for path in (work, work / "output", *(work / "output").glob("*/")):
+            if path.is_dir():
                 path.chmod(0o755)
         if self._killed is None:
             return

@@ -74,6 +74,7 @@ class Service:
                 self.child = subprocess.Popen(
                     serving([command, "system", "service", f"--time={IDLE_S}", f"unix://{self.path}"]),
                     stdin=subprocess.PIPE, stdout=log, stderr=log, env=settings, start_new_session=True,
+                    cwd=self.folder.path,  # a container that runs out of memory leaves a file "oom" there
                 )  # fmt: skip
         except OSError as error:
             self.folder.close()
