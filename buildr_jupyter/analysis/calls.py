@@ -342,7 +342,7 @@ class Calls(Library):
         elif method == "__iter__":
             self.consume(value)
         elif method == "__getitem__":
-            self.use(value)
+            self.use_item(value)
         elif method.startswith("super:"):
             info = self.class_of(target)
             for base in info.bases if info else ():

@@ -224,6 +224,15 @@ class FlowState:
             if obj.kind == "inst" and self.class_of(obj) is not None:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
 
+    def use_item(self, value: AbstractValue) -> None:
+        """Note that an item of a value is read: what makes an item that is missing is changed by that."""
+        for obj in value.objs:
+            if obj.kind == "data" and any(one.kind == "mod" and one.info == "collections" for one in obj.life):
+                self.change((obj,))
+                for function in [one for one in obj.edges if one.kind == "func"]:
+                    self.apply(function, [])
+        self.use(value)
+
     def _implicit_called(self, obj: Obj) -> None:
         info = self.class_of(obj)
         for method in info.all_methods() if info else ():

@@ -127,3 +127,19 @@ def test_a_stream_moves_on_and_a_file_is_written_by_who_is_told_to(cells: tuple[
 def test_a_text_in_the_place_of_a_mode_opens_no_file() -> None:
     cells = "import re\nt = 'b'", "u = re.sub('a', 'x', t)", "print(open('a').read())"
     assert kept(*cells) == ["print(open('a').read())"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("from collections import defaultdict\nd = defaultdict(int)", "d['missing']", "print(d)"),
+        ("import collections\nd = collections.defaultdict(list)\ndef f(m):\n    m[0]", "f(d)", "print(d)"),
+        (
+            "import collections\nmade = []\ndef new():\n    made.append(1)\nd = collections.defaultdict(new)",
+            "x = d[3]",
+            "print(made)",
+        ),
+    ],
+)
+def test_an_item_that_is_missing_is_made_when_it_is_read(cells: tuple[str, ...]) -> None:
+    assert kept(*cells) == [ast.unparse(one) for cell in cells for one in ast.parse(cell).body]
