@@ -29,6 +29,8 @@ __all__ = ["Calls"]
 
 _TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "bytes", "ndarray", "rng"}
 _TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "collections", "datetime", "re", "decimal"}
+_DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
+"""Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 
 
@@ -566,6 +568,8 @@ class Calls(Library):
                 self._store(objs, name, args, given)
         if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
             self.draw_by_object(objs, name)
+        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
+            self.draw("rng:numpy")
         return self._method_result(receiver, name, given)
 
     def _unknown_method(
@@ -641,6 +645,10 @@ class Calls(Library):
             return ATOM
         made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
         return AbstractValue(objs | {made}, typ=typ if typ in TABLES else None)
+
+
+def _is_of(objs: Iterable[Obj], package: str) -> bool:
+    return any(one.kind == "mod" and one.info == package for obj in objs for one in obj.life)
 
 
 def _is_in_tables(receiver: AbstractValue) -> bool:

@@ -143,3 +143,13 @@ def test_a_text_in_the_place_of_a_mode_opens_no_file() -> None:
 )
 def test_an_item_that_is_missing_is_made_when_it_is_read(cells: tuple[str, ...]) -> None:
     assert kept(*cells) == [ast.unparse(one) for cell in cells for one in ast.parse(cell).body]
+
+
+@pytest.mark.parametrize("draw", ["stats.norm(loc=1).rvs(2)", "stats.gaussian_kde([1, 2, 4]).resample(2)"])
+def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
+    made, method = draw.rsplit(".", 1)
+    cells = "import numpy as np\nfrom scipy import stats\nnp.random.seed(1)", f"d = {made}", f"d.{method}"
+    assert kept(*cells, "print(np.random.rand())")[-2:] == [f"d.{method}", "print(np.random.rand())"]
+    assert f"d.{method[:-1]}, random_state=1)" not in kept(
+        *cells[:2], f"d.{method[:-1]}, random_state=1)", "print(np.random.rand())"
+    )
