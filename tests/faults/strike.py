@@ -149,7 +149,7 @@ class Strike:
             (self.case.disk / "work").chmod(0o500)
             output = self.case.disk / "work" / "output"
             output.mkdir(exist_ok=True)
-            for folder in (output, *output.glob("*/")):  # an image's own folder may be there from a row before
+            for folder in (output, *output.glob("**/")):  # the run has its own folder there already
                 folder.chmod(0o500)
 
     def _end_engine(self, number: int) -> None:
@@ -185,7 +185,7 @@ class Strike:
             valve.open()
         case.time.write_text("0")
         work = case.disk / "work"
-        for path in (work, work / "output", *(work / "output").glob("*/")):
+        for path in (work, work / "output", *(work / "output").glob("**/")):
             if path.is_dir():
                 path.chmod(0o755)
         if self._killed is None:
