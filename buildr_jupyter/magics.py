@@ -394,7 +394,7 @@ class ContainerizeMagics(Magics, Configurable):
     def _run_here(self, cell: str) -> None:
         result = self.shell.run_cell(cell, store_history=False)  # type: ignore[no-untyped-call]
         if not result.success:
-            raise ExportError("the cell failed here, as shown above; nothing was built from it", hint="mend the cell")
+            raise ExportError("the cell failed, as shown above; nothing was built from it", hint="correct the cell")
 
     def _warn_same_reference(self, job: ExportRequest) -> None:
         reference, cell = str(job.refs[0]), str(job.source.target.id)  # type: ignore[union-attr]

@@ -189,7 +189,7 @@ def is_file(base: str) -> Path | None:
 def from_file(path: Path, platform: str, store: Store, using: Compressor, check: Callable[[], None]) -> Base:
     """Return the base in an OCI layout, an ``oci-archive`` or a ``docker save`` file; its layers go to the store."""
     if not path.exists():
-        raise BuildError(f"Image build failed: there is no base {str(path)!r}", hint="mend --base")
+        raise BuildError(f"Image build failed: there is no base {str(path)!r}", hint="correct --base")
     status = path.stat()
     key = ["base-file", str(path.absolute()), status.st_size, status.st_mtime_ns, platform, using.key]
     known = Base.from_json(store.record(key)) if path.is_file() else None

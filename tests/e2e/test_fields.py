@@ -33,7 +33,7 @@ def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots
         pane.get_by_role("button", name="Run", exact=True).click()
         alert = pane.get_by_role("alert")
         alert.get_by_text("many").wait_for(timeout=60_000)
-        assert number.input_value() == "many"  # it stays, to be mended
+        assert number.input_value() == "many"  # it stays, to be corrected
         pane.screenshot(path=shots("fields-refused"))
         number.fill("")
         pane.get_by_role("button", name="Run", exact=True).click()

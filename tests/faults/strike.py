@@ -1,4 +1,4 @@
-"""The faults: what is arranged for each, when it strikes, what mends it."""
+"""The faults: what is arranged for each, when it strikes, what repairs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Strike"]
 
 
 class Strike:
-    """A fault: what is arranged for it, when it strikes, what mends it."""
+    """A fault: what is arranged for it, when it strikes, what repairs it."""
 
     def __init__(self, case: Case, row: Row, chance: random.Random) -> None:
         self.case, self.row, self._chance = case, row, chance
@@ -178,7 +178,7 @@ class Strike:
             os.kill(pid, signal.SIGKILL)
 
     def repair(self) -> None:
-        """Mend what was broken."""
+        """Repair what was broken."""
         case = self.case
         self._full.close()
         for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):

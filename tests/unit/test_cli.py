@@ -69,7 +69,7 @@ def test_exporting_a_credential_is_a_warning_and_building_it_is_refused(tmp_path
     path = notebook(tmp_path, f"%%containerize\nprint({TOKEN!r})")
     status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
     assert status == 0
-    assert "a build would stop here: app/main.py" in err
+    assert "a build would stop here: nb.ipynb, cell 0, line 2 (app/main.py, line " in err
     status, _, err = run("build", str(path))
     assert status == 1
     assert "LeakError" in err

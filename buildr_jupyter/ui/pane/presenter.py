@@ -300,7 +300,7 @@ class PaneDisplay:
         state = self._state
         of_build = self._progress.update(state, now) if self._progress else state.fraction
         fraction = state.fraction if state.runs else of_build
-        done = state.result is not None and self._ended is not None  # also after a run that failed: it can be mended
+        done = state.result is not None and self._ended is not None  # also after a failed run
         return make_view(
             state,
             self._title,
