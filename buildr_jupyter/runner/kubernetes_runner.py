@@ -48,6 +48,7 @@ from buildr_jupyter.runner.job_manifest import (
     PROGRAM,
     at_rest,
     common,
+    has_sidecar,
     make_cron_job,
     make_environment_secret,
     make_grid_job,
@@ -132,6 +133,11 @@ class KubernetesRunner:
             outputs: tuple[Path, ...] = ()
             if spec.output_dir is not None and code == 0:
                 outputs = yield from self.collect(job, spec.output_dir, cancel)
+            elif spec.output_dir is not None and has_sidecar(spec):
+                try:
+                    outputs = yield from self.collect(job, spec.output_dir, cancel)
+                except (ReturnError, RunLost) as error:  # how the program failed is what has to be told
+                    yield BuildWarning(str(error), error.hint)
         finally:
             self.remove(group)
         ended = self._clock()
