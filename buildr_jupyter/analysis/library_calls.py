@@ -24,7 +24,7 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "moves_on", "objs_of", "opaque"]
+__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -308,6 +308,13 @@ def moves_on(obj: Obj) -> bool:
     if obj.typ == "rng":
         return True
     return obj.kind == "data" and any(one.kind == "mod" and one.info in _STREAM_MODULES for one in obj.life)
+
+
+def is_foreign(obj: Obj) -> bool:
+    """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
+    roots = {one.info for one in obj.life if one.kind == "mod"}
+    known_roots = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= known_roots)
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:

@@ -153,3 +153,21 @@ def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
     assert f"d.{method[:-1]}, random_state=1)" not in kept(
         *cells[:2], f"d.{method[:-1]}, random_state=1)", "print(np.random.rand())"
     )
+
+
+FRAME = "import io, sqlite3, pandas as pd\ndf = pd.DataFrame({'a': [1]})\n"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("con = sqlite3.connect(':memory:')", "df.to_sql('t', con)", "print(pd.read_sql('select * from t', con))"),
+        ("con = sqlite3.connect(':memory:')", "df.to_sql('t', con=con)", "print(pd.read_sql('select * from t', con))"),
+        ("con = sqlite3.connect(':memory:')", "w = df.to_sql\nw('t', con)", "print(pd.read_sql('select 1', con))"),
+        ("con = sqlite3.connect('a.db')", "df.to_sql('t', con)", "print(open('a.db', 'rb').read())"),
+        ("b = io.BytesIO()", "df.to_parquet(path=b)", "print(b.getvalue())"),
+    ],
+)
+def test_a_handle_given_to_what_writes_is_written_to(cells: tuple[str, ...]) -> None:
+    cells = (FRAME + cells[0], *cells[1:])
+    assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
