@@ -116,7 +116,8 @@ class Calls(Library):
         """Return what calling ``callee`` may give."""
         keywords = keywords or {}
         if callee.path is not None:
-            return self.library(callee.path, callee, args, keywords, node)
+            modules = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
+            return self.library(callee.path, modules, args, keywords, node)
         results: list[AbstractValue] = []
         for obj in callee.objs:
             if obj.kind == "func":
@@ -167,6 +168,7 @@ class Calls(Library):
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
+        self.change(obj for obj in reach((callee,)) if moves_on(obj))  # ``rng.normal``, or a partial of it
         called = ("func", "bound", "class", "inst")
         inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
@@ -177,7 +179,6 @@ class Calls(Library):
         roots = {owner.info for owner in callee.life}
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
-        self.change(obj for obj in reach((callee,)) if moves_on(obj))  # ``rng.normal``, or a partial of it
         self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
         if not roots:
             self.change_deep(objs_of(given))

@@ -267,7 +267,9 @@ class Library(Expressions, World):
             return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
         if path in ("min", "max", "next", "sum", "getattr"):
             if path == "getattr" and args and len(args) > 1 and args[1].const:
-                return self.attribute(args[0], args[1].const)
+                return self.callable_anywhere(self.attribute(args[0], args[1].const))
+            if path == "getattr" and args and args[0].path in ("random", "numpy.random"):
+                return self.callable_anywhere(self.attribute(args[0], "any"))  # any of its functions draws
             inner = {obj for value in args for obj in self.element(value).objs} | objs_of(args if path != "sum" else ())
             return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
