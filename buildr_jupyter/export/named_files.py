@@ -8,6 +8,9 @@ carried. Columns (``frame["data"]``) are no paths.
 from __future__ import annotations
 
 import ast
+import glob
+import itertools
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -26,6 +29,12 @@ _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
 _SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
 _JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
+_SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
+"""Functions and methods that give the same path, seen from the folder that the program runs in."""
+_OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
+_WILDCARDS = re.compile(r"[*?\[]")
+_MAX_FOUND = 10_000
+"""So many files are looked at that fit a pattern."""
 
 
 def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
@@ -72,12 +81,47 @@ def _value(node: ast.expr, values: Mapping[int, str | None], known: Mapping[str,
         return left + right if isinstance(node.op, ast.Add) else f"{left}/{right}"
     if isinstance(node, ast.JoinedStr):
         return _joined("", (one.value if isinstance(one, ast.FormattedValue) else one for one in node.values), values)
-    if isinstance(node, ast.Call) and node.args:
-        method = node.func if isinstance(node.func, ast.Attribute) else None
-        name = method.attr if method else getattr(node.func, "id", "")
-        first = [method.value] if method and name == "joinpath" else []
-        return _joined("/", (*first, *node.args), values) if name in _JOINS else None
-    return None
+    if isinstance(node, ast.Attribute):
+        return _of_path(values[id(node.value)], node.attr)
+    return _called(node, values) if isinstance(node, ast.Call) and not node.keywords else None
+
+
+def _called(node: ast.Call, values: Mapping[int, str | None]) -> str | None:
+    """Return the text or the path that a call gives, where it does no more than to put paths together."""
+    method = node.func if isinstance(node.func, ast.Attribute) else None
+    name = method.attr if method else getattr(node.func, "id", "")
+    if name in _JOINS and name != "joinpath":
+        return _joined("/", node.args, values) if node.args else None
+    texts = [values[id(argument)] for argument in node.args]
+    known = [text for text in texts if text is not None]
+    if len(known) < len(texts):
+        return None
+    if name in _SAME and len(known) == 1:
+        return known[0]
+    if name in _OF_OS_PATH and len(known) == 1:
+        found: str = getattr(posixpath, name)(known[0])
+        return found
+    receiver = values[id(method.value)] if method else None
+    if receiver is None:
+        # ``Path().rglob("*.csv")``: from the folder itself
+        return f"**/{known[0]}" if name == "rglob" and known else None
+    if name in _SAME and not known:
+        return receiver
+    if name in ("glob", "rglob") and known:
+        return posixpath.join(receiver, *(("**",) if name == "rglob" else ()), known[0]).removeprefix("./")
+    return _of_path(receiver, name, *known)
+
+
+def _of_path(text: str | None, name: str, *args: str) -> str | None:
+    """Return what an attribute or a method of a path gives, as ``parent`` and ``with_name`` do, if it is a path."""
+    if text is None or name.startswith("_") or not hasattr(PurePosixPath, name):
+        return None
+    try:
+        found = getattr(PurePosixPath(text), name)
+        found = found(*args) if callable(found) else found
+    except (TypeError, ValueError, NotImplementedError):
+        return None
+    return str(found) if isinstance(found, PurePosixPath) else None
 
 
 def _joined(between: str, parts: Iterable[ast.expr], values: Mapping[int, str | None]) -> str | None:
@@ -107,7 +151,7 @@ def carry_named(
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
         seen.add(text)
-        for path in _files_of(folder / text, folder):
+        for path in (one for found in _meant(text, folder) for one in _files_of(found, folder)):
             target = place.below(path.relative_to(folder).as_posix())
             if target in there or target in entries:
                 continue
@@ -132,6 +176,22 @@ def _is_relative(text: str) -> bool:
         and all(len(part.encode(errors="replace")) < 256 for part in parts)
     )
     return fits and bool(parts) and not text.startswith(("/", "~")) and ".." not in parts and text not in (".", "./")
+
+
+def _meant(text: str, folder: Path) -> Iterator[Path]:
+    """Yield the path that a text is, and those that it fits as a pattern, as ``glob`` and its like take it.
+
+    A pattern has a folder or an ending: a mere ``*`` is more often no pattern of paths at all.
+    """
+    yield folder / text
+    if _WILDCARDS.search(text) and not re.search(r"\s", text) and ("/" in text or text.startswith("*.")):
+        try:
+            # Path.glob would take hidden files, too.
+            matches = glob.iglob(text, root_dir=folder, recursive=True)  # noqa: PTH207
+            found = itertools.islice(matches, _MAX_FOUND)
+            yield from (folder / one for one in sorted(found))
+        except (OSError, ValueError, re.error):
+            return
 
 
 def _files_of(path: Path, folder: Path) -> list[Path]:

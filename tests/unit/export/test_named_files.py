@@ -25,6 +25,13 @@ def found(code: str) -> set[str]:
         "from pathlib import Path\nD = Path('data')\nread(D / 'a.csv')",
         "from pathlib import Path\nread(Path('data', 'a.csv'))",
         "from pathlib import Path\nread(Path('data').joinpath('a.csv'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.with_name('a.csv'))",
+        "from pathlib import Path\nP = Path('data/a.txt')\nread(P.with_suffix('.csv'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.with_stem('a'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.parent / 'a.csv')",
+        "from pathlib import Path\nread(Path('data/b.csv').resolve().parent.joinpath('a.csv'))",
+        "import os\nP = 'data/b.csv'\nread(os.path.join(os.path.dirname(P), 'a.csv'))",
+        "from pathlib import Path\nread(str(Path('data') / 'a.csv'))",
         "for f in ['data/a.csv']:\n    read(f)",
         "def f(x='data/a.csv'):\n    return read(x)",
     ],
@@ -53,6 +60,35 @@ def test_files_and_folders_that_are_here_are_carried(tmp_path: Path) -> None:
     assert carried(tmp_path, "f('c.txt')", known=["app/c.txt"])[0] == []
     assert carried(tmp_path, "f('c.txt')", written=["c.txt"])[0] == []
     assert carried(tmp_path, "f('nothing.txt', '.', '', '\\0', '/etc/passwd', '~', 'x' * 9)")[0] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import glob\nglob.glob('data/*.csv')",
+        "import glob\nsorted(glob.iglob('data/*.csv'))",
+        "from glob import iglob as find\nP = 'data/*.csv'\nfind(P)",
+        "import glob\nglob.glob(pathname='data/[ab].csv')",
+        "import glob, os\nglob.glob(os.path.join('data', '?.csv'))",
+        "import glob\nglob.glob('**/*.csv', recursive=True)",
+        "from pathlib import Path\nPath().rglob('*.csv')",
+        "from pathlib import Path\nPath('.').glob('data/*.csv')",
+        "from pathlib import Path\nPath('data/x').parent.glob('*.csv')",
+        "import polars\npolars.scan_csv('data/*.csv')",
+    ],
+)
+def test_files_that_fit_a_pattern_are_carried(tmp_path: Path, code: str) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("data/a.csv", "data/b.csv"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".env").write_text("x")
+    assert carried(tmp_path, code)[0] == ["app/data/a.csv", "app/data/b.csv"]
+
+
+def test_texts_that_are_no_patterns_carry_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path.parent / "b.csv").write_text("x")
+    assert carried(tmp_path, "f('*', 'a*b', '.*', 'select * from a', '../*.csv', 'x/[', '/*.csv')") == ([], [])
 
 
 def test_nothing_outside_of_the_folder_is_carried(tmp_path: Path) -> None:
