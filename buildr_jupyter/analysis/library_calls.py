@@ -35,6 +35,7 @@ CALLS = 8_000
 COPIES = 32
 """How many objects that one call makes are told apart."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
+_GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
@@ -315,8 +316,7 @@ def moves_on(obj: Obj) -> bool:
 def is_foreign(obj: Obj) -> bool:
     """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
     roots = {one.info for one in obj.life if one.kind == "mod"}
-    known_roots = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
-    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= known_roots)
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= _GIVE_VALUES)
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:

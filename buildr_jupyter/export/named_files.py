@@ -22,7 +22,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "texts"]
+__all__ = ["carry_named", "listings_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
@@ -32,6 +32,8 @@ _JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
 _SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
 """Functions and methods that give the same path, seen from the folder that the program runs in."""
 _OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
+_LISTS = frozenset(("glob", "iglob", "rglob", "iterdir"))
+_LISTS_OF_OS = frozenset(("listdir", "scandir", "walk", "fwalk"))
 _WILDCARDS = re.compile(r"[*?\[]")
 _MAX_FOUND = 10_000
 """So many files are looked at that fit a pattern."""
@@ -42,14 +44,8 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
 
     ``trees`` are the program's statements in order, each with its title.
     """
-    known: dict[str, str] = {}
-    for tree, title in trees:
+    for tree, title, values in _evaluated(trees):
         nodes = list(ast.walk(tree))
-        values: dict[int, str | None] = {}
-        for node in reversed(nodes):  # the parts of an expression come after it in a walk, and are needed first
-            if isinstance(node, ast.expr):
-                text = _value(node, values, known)
-                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
         for node in nodes:
             if isinstance(node, ast.expr) and id(node) not in columns and (text := values[id(node)]):
@@ -57,8 +53,50 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
                 yield text, where
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
                     yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
+
+
+def _evaluated(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[ast.AST, str, dict[int, str | None]]]:
+    """Yield each statement with its title and the texts that its expressions are, by id."""
+    known: dict[str, str] = {}
+    for tree, title in trees:
+        values: dict[int, str | None] = {}
+        for node in reversed(list(ast.walk(tree))):  # the parts of an expression come after it, and are needed first
+            if isinstance(node, ast.expr):
+                text = _value(node, values, known)
+                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
+        yield tree, title, values
         if isinstance(tree, ast.Assign) and (text := values[id(tree.value)]):
             known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
+
+
+def listings_unknown(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[str]:
+    """Yield a warning for each call that lists files of which the text does not say where they are.
+
+    What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
+    """
+    for tree, title, values in _evaluated(trees):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not (place := _listed(node)):
+                continue
+            known = [values.get(id(one)) for one in place]
+            if None in known or known[0] in (".", "./", "*"):
+                text = ast.unparse(node)
+                shown = text if len(text) <= 60 else f"{text[:57]}..."
+                where = f"{title}, line {node.lineno}"
+                yield f"{where}: files that {shown} lists are not carried unless --include names them"
+
+
+def _listed(node: ast.Call) -> list[ast.expr] | None:
+    """Return what says where a call lists files, an empty name for nothing; None for a call that lists none."""
+    method = node.func if isinstance(node.func, ast.Attribute) else None
+    name = method.attr if method else getattr(node.func, "id", "")
+    given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in ("pathname", "path", "top", "pattern"))]
+    owner = getattr(method.value, "id", "") if method else ""
+    if name in _LISTS_OF_OS:
+        return (given or [ast.Constant(".")]) if not method or owner == "os" else None
+    if name not in _LISTS:
+        return None
+    return given if not method or owner == "glob" else [node if given else method.value]
 
 
 def _keys(node: ast.expr) -> Iterator[ast.expr]:
@@ -91,7 +129,9 @@ def _called(node: ast.Call, values: Mapping[int, str | None]) -> str | None:
     method = node.func if isinstance(node.func, ast.Attribute) else None
     name = method.attr if method else getattr(node.func, "id", "")
     if name in _JOINS and name != "joinpath":
-        return _joined("/", node.args, values) if node.args else None
+        return _joined("/", node.args, values) if node.args else "."
+    if name in ("cwd", "getcwd"):
+        return "."
     texts = [values[id(argument)] for argument in node.args]
     known = [text for text in texts if text is not None]
     if len(known) < len(texts):
@@ -103,8 +143,7 @@ def _called(node: ast.Call, values: Mapping[int, str | None]) -> str | None:
         return found
     receiver = values[id(method.value)] if method else None
     if receiver is None:
-        # ``Path().rglob("*.csv")``: from the folder itself
-        return f"**/{known[0]}" if name == "rglob" and known else None
+        return None
     if name in _SAME and not known:
         return receiver
     if name in ("glob", "rglob") and known:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.export.named_files import carry_named, texts
+from buildr_jupyter.export.named_files import carry_named, listings_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
@@ -126,3 +126,27 @@ def test_a_link_out_of_the_folder_is_not_carried(tmp_path: Path) -> None:
     (inside / "file.txt").unlink()
     (inside / "file.txt").write_text("x")
     assert carried(inside, "read('file.txt')") == (["app/file.txt"], []), "the control: a file of the folder is"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("os.listdir()", True),
+        ("os.listdir('.')", True),
+        ("os.walk(top=where)", True),
+        ("glob.iglob(input())", True),
+        ("glob.glob('*')", True),
+        ("folder.glob('*.csv')", True),
+        ("Path().iterdir()", True),
+        ("glob.iglob('data/*.csv')", False),
+        ("glob.glob(pathname='data/*.csv')", False),
+        ("P = 'data'\nos.listdir(P)", False),
+        ("Path().rglob('*.csv')", False),
+        ("D = Path('data')\nsorted(D.iterdir())", False),
+        ("graph.walk(x)", False),
+    ],
+)
+def test_a_listing_of_no_known_place_is_told(code: str, told: bool) -> None:
+    found = list(listings_unknown([(node, "cell 0") for node in ast.parse(code).body]))
+    assert len(found) == told
+    assert all("cell 0, line 1: files that " in text and "--include" in text for text in found)
