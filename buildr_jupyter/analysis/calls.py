@@ -116,8 +116,9 @@ class Calls(Library):
         """Return what calling ``callee`` may give."""
         keywords = keywords or {}
         if callee.path is not None:
-            modules = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
-            return self.library(callee.path, modules, args, keywords, node)
+            if len(callee.objs) > 1:  # it was taken as a value: what stands for the function itself is left out
+                callee = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
+            return self.library(callee.path, callee, args, keywords, node)
         results: list[AbstractValue] = []
         for obj in callee.objs:
             if obj.kind == "func":
