@@ -115,10 +115,11 @@ class Calls(Library):
     ) -> AbstractValue:
         """Return what calling ``callee`` may give."""
         keywords = keywords or {}
-        if callee.path is not None:
+        path = callee.path
+        if path is not None:
             if len(callee.objs) > 1:  # it was taken as a value: what stands for the function itself is left out
                 callee = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
-            return self.library(callee.path, callee, args, keywords, node)
+            return self.library(path, callee, args, keywords, node)
         results: list[AbstractValue] = []
         for obj in callee.objs:
             if obj.kind == "func":
