@@ -163,6 +163,7 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
+            _refuse_lost_sidecar(job, made)
             if spec.environment:
                 client.apply(make_environment_secret(spec, name, made))
             if pulls:
@@ -235,6 +236,7 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
+            _refuse_lost_sidecar(job, made)
             shared = common(first)
             parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
             if shared.environment:
@@ -430,6 +432,19 @@ class KubernetesRunner:
         elif phase.reason and phase.exit_code:
             yield BuildWarning(f"{job}: {phase.reason}", phase.hint)
         return phase.exit_code
+
+
+def _refuse_lost_sidecar(asked: JsonObject, made: JsonObject) -> None:
+    """Raise RunError where the cluster dropped what makes a container a sidecar: the program would wait for its end."""
+    kept = [
+        [one.get("restartPolicy") for one in job["spec"]["template"]["spec"].get("initContainers") or ()]
+        for job in (asked, made)
+    ]
+    if kept[0] != kept[1]:
+        raise RunError(
+            f"{asked['metadata']['name']}: this cluster has no sidecar containers, which bring the output files back",
+            hint="ask for Kubernetes 1.29 or later",
+        )
 
 
 def _check(spec: RunSpec) -> None:

@@ -76,6 +76,8 @@ class Faults:
     """So many watches are of a version that is gone."""
     denied: set[tuple[str, str]] = field(default_factory=set)
     """(verb, resource) that this user may not do."""
+    no_sidecars: bool = False
+    """The cluster is too old to keep an init container's restartPolicy."""
     skew: timedelta = timedelta()
     """How far the node's clock is from this machine's."""
 
@@ -125,6 +127,9 @@ class FakeCluster:
                 for owner in about.get("ownerReferences") or ():
                     assert self.objects[(owner["kind"], owner["name"])]["metadata"]["uid"] == owner["uid"]
                 made = copy.deepcopy(manifest)
+                if self.faults.no_sidecars and kind == "Job":
+                    for one in made["spec"]["template"]["spec"].get("initContainers") or ():
+                        one.pop("restartPolicy", None)
                 made["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "creationTimestamp": self._now()}
             else:
                 made = copy.deepcopy(self.objects[key])

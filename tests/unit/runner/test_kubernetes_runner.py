@@ -212,6 +212,18 @@ def test_a_collector_that_fails_does_not_hide_how_the_program_failed(
     assert said.startswith("the run's output files came damaged")
 
 
+def test_a_cluster_without_sidecars_is_told_and_keeps_nothing(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    cluster.faults.no_sidecars = True
+    with pytest.raises(RunError, match="has no sidecar containers"):
+        collected(
+            subject.make().stream_run(RunSpec(IMAGE, "ours", output_dir=tmp_path, program=program), CancelToken())
+        )
+    assert subject.make().list() == []
+
+
 def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
     code = (
         "import os; out = os.environ['BUILDR_OUTPUT_DIR']; os.makedirs(out + '/.buildr/returns')\n"
