@@ -17,6 +17,7 @@ from traitlets import Bool, HasTraits, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
+from buildr_jupyter.notebook.executor import executed_notebook
 from buildr_jupyter.ui.sessions import Builds
 
 # %load_ext runs in every kernel that has it enabled: what only a build needs is imported when one begins.
@@ -342,8 +343,15 @@ class ContainerizeMagics(Magics, Configurable):
             return runs
 
     def _notebook(self) -> tuple[Path | None, str | None]:
-        """Return path and file name of the notebook, as the front end tells them, else as ``--notebook`` does."""
-        said = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or self._named
+        """Return path and file name of the notebook, as the front end tells them, else as ``--notebook`` does.
+
+        Of a notebook that papermill or nbconvert executes the name alone is known: the kernel's folder is another one.
+        """
+        said = self.shell.user_ns.get("__vsc_ipynb_file__")
+        executed = None if said or self._named else executed_notebook(self.shell.user_ns, os.environ)
+        if executed is not None:
+            return None, executed
+        said = said or os.environ.get("JPY_SESSION_NAME") or self._named
         if self._named and not (self.folder / self._named).is_file():
             raise OptionError(f"--notebook {self._named}: no such file", hint=f"paths are taken from {self.folder}")
         if not said or not str(said).endswith(".ipynb"):
@@ -386,7 +394,7 @@ class ContainerizeMagics(Magics, Configurable):
     def _run_here(self, cell: str) -> None:
         result = self.shell.run_cell(cell, store_history=False)  # type: ignore[no-untyped-call]
         if not result.success:
-            raise ExportError("the cell failed here, as shown above; nothing was built from it", hint="mend the cell")
+            raise ExportError("the cell failed, as shown above; nothing was built from it", hint="correct the cell")
 
     def _warn_same_reference(self, job: ExportRequest) -> None:
         reference, cell = str(job.refs[0]), str(job.source.target.id)  # type: ignore[union-attr]

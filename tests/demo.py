@@ -19,6 +19,17 @@ from tests.engines import Engines, EngineStartError
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01-quickstart.ipynb"
 
 
+_ENDS_WITH_IT = (
+    "in the engine that was started for this demo, and ends with it now. To keep one, start Docker or podman and run "
+    "make demo again, or write it to a file from the notebook: --output image.tar"
+)
+
+
+def say(text: str) -> None:
+    """Write a line at once, also where a pipe reads it."""
+    print(text, flush=True)
+
+
 class Streaming(NotebookClient):
     """Executes a notebook and writes what its cells print as it comes."""
 
@@ -31,19 +42,20 @@ class Streaming(NotebookClient):
 
 def main() -> int:
     """Run the demo; return an exit status."""
+    say("looking for an engine …")
     with ExitStack() as stack:
         report = doctor.examine(dict(os.environ))
         place, can_run = "in the engine that answered", report.can_run
         if not report.can_run:
             engine = _private_engine(stack)
             if engine is None and not report.can_build:
-                print(report.render())
+                say(report.render())
                 return 1
             if engine is None:
                 place = "in the archive named above, built and not run: docker load, podman load and skopeo take it"
             else:
                 os.environ["DOCKER_HOST"] = engine
-                place = f"in an engine that was started for this demo ({engine}) and ends with it"
+                place = _ENDS_WITH_IT
                 can_run = True
         for name in ("JPY_SESSION_NAME", "JPY_PARENT_PID"):
             os.environ.pop(name, None)
@@ -52,17 +64,18 @@ def main() -> int:
 
 def _private_engine(stack: ExitStack) -> str | None:
     """Start an engine of our own where this machine can; return its address."""
+    say("no engine answers: starting one for this demo (the first time its base image is made, a minute or two) …")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="buildr-demo-")))
     try:
         engines = stack.enter_context(Engines(folder))
-        print("no engine answers: starting one for this demo")
         return engines.docker().host
     except EngineStartError as error:
-        print(f"no engine answers, and none can be started here: {error}")
+        say(f"none can be started here: {error}")
         return None
 
 
 def _execute(place: str, *, run: bool) -> int:
+    say(f"executing {NOTEBOOK.name} …")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     if not run:
         for cell in notebook.cells:
@@ -74,13 +87,13 @@ def _execute(place: str, *, run: bool) -> int:
     try:
         client.execute()
     except CellExecutionError as error:
-        print(f"{error.ename}: {error.evalue}")
+        say(f"{error.ename}: {error.evalue}")
         return 1
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "execute_result" and cell.source.startswith("%%containerize"):
-                print("\n" + output.data["text/plain"])
-    print(f"\nThe image is {place}. Open it in JupyterLab with: make lab")
+                say("\n" + output.data["text/plain"])
+    say(f"\nThe image is {place}. Open it in JupyterLab with: make lab")
     return 0
 
 

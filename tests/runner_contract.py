@@ -59,6 +59,9 @@ def text_of(events: list[Event]) -> str:
 class RunnerContract:
     """What each runner does."""
 
+    before_its_end = ""
+    """What a program does between its last line and its end."""
+
     def test_output_and_status(self, subject: Subject) -> None:
         events, ended = subject.run("import sys; print('häl'); print('more'); sys.exit(3)")
         assert text_of(events) == "häl\nmore\n"
@@ -67,7 +70,7 @@ class RunnerContract:
         assert subject.make().list() == []
 
     def test_no_line_is_lost_or_doubled(self, subject: Subject) -> None:
-        events, ended = subject.run("for i in range(20000): print('ü', i)")
+        events, ended = subject.run(f"for i in range(20000): print('ü', i)\n{self.before_its_end}")
         assert text_of(events) == "".join(f"ü {i}\n" for i in range(20000))
         assert ended.exit_code == 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
@@ -19,15 +20,17 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.library_calls import COPIES, DEPTH, ROUNDS, WORK, Library, objs_of, opaque
+from buildr_jupyter.analysis.library_calls import CALLS, COPIES, DEPTH, WORK, Library, moves_on, objs_of, opaque
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.side_effects import CACHE_METHODS
-from buildr_jupyter.analysis.state import TABLES, Frame
+from buildr_jupyter.analysis.state import ROUNDS, TABLES, Frame
 
 __all__ = ["Calls"]
 
 _TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "bytes", "ndarray", "rng"}
 _TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "collections", "datetime", "re", "decimal"}
+_DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
+"""Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 
 
@@ -201,7 +204,7 @@ class Calls(Library):
         if not isinstance(info, FunctionInfo):
             return ATOM
         facts = self.summary(info)
-        if self.depth >= DEPTH or self.work > WORK:
+        if self.depth >= DEPTH or self.work > WORK or self.calls > CALLS:
             # Too much to follow: what came before is kept, all of it.
             self.facts.everything = self.facts.everything or 1
             self.change_deep(objs_of(args))
@@ -212,9 +215,11 @@ class Calls(Library):
         places = {**function.places, **_places(info, given, keywords or {})}
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
+        call = facts, function, *(value.objs for value in (*given, *(keywords or {}).values()))
         self.depth += 1
+        self.calls += 1
         try:
-            result = self._take(info, facts, places, function)
+            result = self._take(info, facts, places, function, call)
         finally:
             self.depth -= 1
         return self._from_cache(function, result) if function.typ is not None else result
@@ -228,9 +233,15 @@ class Calls(Library):
         return result._replace(objs=result.objs | {one for one in function.life if one.info == "results"})
 
     def _take(
-        self, info: FunctionInfo, facts: Effects, places: dict[Obj, frozenset[Obj]], function: Obj
+        self,
+        info: FunctionInfo,
+        facts: Effects,
+        places: dict[Obj, frozenset[Obj]],
+        function: Obj,
+        call: tuple[Hashable, ...],
     ) -> AbstractValue:
         copies: dict[Obj, Obj] = {}
+        made_before = self.made_by.setdefault((self.facts, call), {})
 
         def put(objs: Iterable[Obj]) -> set[Obj]:
             found: set[Obj] = set()
@@ -259,13 +270,17 @@ class Calls(Library):
             return made
 
         def copy(obj: Obj) -> Obj:
-            # What the function itself made is made anew by each call.
+            # What the function itself made is made anew by each call; the same call again in the same statement makes
+            # objects of which one stands for all, so that what they hold does not grow with each look at it.
             made = copies.get(obj)
             if made is None:
                 self.work += 1
                 if len(copies) > COPIES:
                     return merge(obj)
-                made = copies[obj] = self.new(obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ)
+                made = copies[obj] = made_before.get(obj) or self.new(
+                    obj.kind, info=obj.info, opaque=obj.opaque, life=obj.life, typ=obj.typ
+                )
+                made_before[obj] = made
                 made.edges.update(put(obj.edges))
                 if obj.kind == "func":
                     made.places = places | {inner: frozenset(put(objs)) for inner, objs in obj.places.items()}
@@ -290,16 +305,35 @@ class Calls(Library):
                 stored = put(obj for obj in extra if obj is not param)
                 for target in targets:
                     target.edges.update(obj for obj in stored if obj is not target)
-        for (callee, method, _), values in list(facts.calls.items()):
-            given = [value._replace(objs=frozenset(put(value.objs))) for value in values]
-            for target in places.get(callee, (callee,)):
-                self._deferred(target, method, given)
+        if facts.calls:
+            self._follow(call, facts, places, put)
         if info.generator:
             edges = put(facts.returns)
             for objs in places.values():
                 edges |= objs
             return AbstractValue(frozenset((self.new("iter", edges=edges, life=(function,)),)))
         return AbstractValue(frozenset(put(facts.returns)), typ=facts.return_typ)
+
+    def _follow(
+        self,
+        call: tuple[Hashable, ...],
+        facts: Effects,
+        places: dict[Obj, frozenset[Obj]],
+        put: Callable[[Iterable[Obj]], set[Obj]],
+    ) -> None:
+        """Note what a call does by the calls of its parameters."""
+        roots = {obj for objs in places.values() for obj in objs}
+        for (callee, _, _), values in facts.calls.items():
+            roots.add(callee)
+            roots.update(objs_of(values))
+
+        def follow() -> None:
+            for (callee, method, _), values in list(facts.calls.items()):
+                args = [value._replace(objs=frozenset(put(value.objs))) for value in values]
+                for target in places.get(callee, (callee,)):
+                    self._deferred(target, method, args)
+
+        self.once((*call, len(facts.calls)), roots, follow)
 
     def _deferred(self, target: Obj, method: str | None, given: list[AbstractValue]) -> None:
         value = AbstractValue(frozenset((target,)), typ=target.typ)
@@ -310,7 +344,7 @@ class Calls(Library):
         elif method == "__iter__":
             self.consume(value)
         elif method == "__getitem__":
-            self.use(value)
+            self.use_item(value)
         elif method.startswith("super:"):
             info = self.class_of(target)
             for base in info.bases if info else ():
@@ -521,9 +555,7 @@ class Calls(Library):
             self.change_deep(keywords["out"].objs)
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
             self.change(args[0].objs)
-        for value in given:
-            if any(obj.typ == "rng" for obj in value.objs):
-                self.change(value.objs)
+        self.change(obj for obj in objs_of(given) if moves_on(obj))
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)
@@ -536,6 +568,8 @@ class Calls(Library):
                 self._store(objs, name, args, given)
         if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
             self.draw_by_object(objs, name)
+        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
+            self.draw("rng:numpy")
         return self._method_result(receiver, name, given)
 
     def _unknown_method(
@@ -572,7 +606,7 @@ class Calls(Library):
             return
         for inside in reach(objs):
             if inside.kind == "inst" and inside not in objs:
-                self.methods_called(inside)
+                self.once(("parts", inside), (inside,), partial(self.methods_called, inside))
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))
@@ -611,6 +645,10 @@ class Calls(Library):
             return ATOM
         made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
         return AbstractValue(objs | {made}, typ=typ if typ in TABLES else None)
+
+
+def _is_of(objs: Iterable[Obj], package: str) -> bool:
+    return any(one.kind == "mod" and one.info == package for obj in objs for one in obj.life)
 
 
 def _is_in_tables(receiver: AbstractValue) -> bool:

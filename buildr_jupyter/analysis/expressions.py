@@ -133,7 +133,7 @@ class Expressions(FlowState):
         key = self.eval(node.slice)
         if base.path == "sys.modules" and (key.const == "__main__" or getattr(node.slice, "id", "") == "__name__"):
             return AbstractValue(path="__main__")
-        self.use(base)
+        self.use_item(base)
         if not base.objs:
             return AbstractValue(typ="str") if base.typ == "str" else ATOM
         if base.path is not None and base.path not in ("sys.modules",):

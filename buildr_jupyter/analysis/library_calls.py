@@ -24,16 +24,18 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["COPIES", "DEPTH", "ROUNDS", "WORK", "Library", "objs_of", "opaque"]
+__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "moves_on", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
-ROUNDS = 5
-"""How many times a function that calls itself is looked into."""
 WORK = 200_000
 """How many objects the calls of one statement may make before all that came earlier is kept."""
+CALLS = 8_000
+"""How many calls of one statement are followed before all that came earlier is kept."""
 COPIES = 32
 """How many objects that one call makes are told apart."""
+_STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
+_MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
@@ -126,6 +128,8 @@ class Library(Expressions, World):
             return self.open_file(args, keywords)
         if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
             return self.open_file(args[:1], {"mode": ATOM})
+        if not builtin and args and args[0].const and _writes_by_mode(path, args, keywords):
+            return self.open_file(args[:1], {"mode": ATOM})
         if path in CACHES and args:
             return self.cached(args[0])
         if path == "runpy.run_path":
@@ -172,9 +176,7 @@ class Library(Expressions, World):
                 self.change_deep(keywords[keyword].objs)
         if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
             self.change_deep(objs_of(args))
-        for value in given:
-            if any(obj.typ == "rng" for obj in value.objs):
-                self.change(value.objs)
+        self.change(obj for obj in objs_of(given) if moves_on(obj))
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             # A frame or an array is drawn, not changed; another object may be a tree, a buffer, an axis.
             quiet = root in known.QUIET_MODULES
@@ -299,3 +301,16 @@ def _result_type(path: str, name: str) -> str | None:
     if path.startswith("numpy.") and not path.startswith("numpy.random.default"):
         return "ndarray"
     return None
+
+
+def moves_on(obj: Obj) -> bool:
+    """Tell whether an object changes by being used, wherever it is given: a generator of randomness, a stream."""
+    if obj.typ == "rng":
+        return True
+    return obj.kind == "data" and any(one.kind == "mod" and one.info in _STREAM_MODULES for one in obj.life)
+
+
+def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
+    """Tell whether a function that is given a path is told to write there, as ``open`` is."""
+    mode = keywords.get("mode") or (args[1] if path in known.FILE_READERS and len(args) > 1 else ATOM)
+    return mode.const is not None and _MODE.fullmatch(mode.const) is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import (
@@ -36,6 +38,10 @@ class Frame:
         self.is_class = is_class
         self.globals: set[str] = set()
         self.function: FunctionInfo | None = None
+
+
+ROUNDS = 5
+"""How many times calls that call each other are looked into."""
 
 
 class FlowState:
@@ -74,6 +80,14 @@ class FlowState:
         self.building: list[FunctionInfo] = []
         self.work = 0
         """How many objects the calls of the current statement have made."""
+        self.calls = 0
+        """How many calls were followed for the current statement."""
+        self.followed: dict[Effects, dict[Hashable, Followed]] = {}
+        """What was followed for the current statement, by what notes it."""
+        self.following: Effects | None = None
+        """What notes that which is being followed."""
+        self.made_by: dict[Hashable, dict[Obj, Obj]] = {}
+        """What calls for the current statement made: each object of the function to the one in its place."""
         self.epoch = 0
         """Rises with every round in which functions are looked into."""
         self.session = 0
@@ -207,10 +221,50 @@ class FlowState:
         if not self.user_code or not value.objs:
             return
         for obj in value.objs if len(value.objs) > 20 else reach(value.objs):
-            if obj.kind == "inst" and (info := self.class_of(obj)) is not None:
-                for method in info.all_methods():
-                    if isinstance(method.info, FunctionInfo) and method.info.implicit:
-                        self.apply(method, [], AbstractValue(frozenset((obj,))))
+            if obj.kind == "inst" and self.class_of(obj) is not None:
+                self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
+
+    def use_item(self, value: AbstractValue) -> None:
+        """Note that an item of a value is read: what makes an item that is missing is changed by that."""
+        for obj in value.objs:
+            if obj.kind == "data" and any(one.kind == "mod" and one.info == "collections" for one in obj.life):
+                self.change((obj,))
+                for function in [one for one in obj.edges if one.kind == "func"]:
+                    self.apply(function, [])
+        self.use(value)
+
+    def _implicit_called(self, obj: Obj) -> None:
+        info = self.class_of(obj)
+        for method in info.all_methods() if info else ():
+            if isinstance(method.info, FunctionInfo) and method.info.implicit:
+                self.apply(method, [], AbstractValue(frozenset((obj,))))
+
+    def once(self, key: Hashable, roots: Iterable[Obj], follow: Callable[[], None]) -> None:
+        """Follow what may be done with the objects ``roots``, once for the same objects in the same state.
+
+        Methods that use each other's objects would be followed in every order, which grows as a power. So what comes
+        up while something is followed waits for it; all is looked at again while objects and links become more.
+        """
+        followed = self.followed.setdefault(self.facts, {})
+        if key in followed and (self.following is self.facts or followed[key].form == _form(roots)):
+            return  # what goes on looks again at all that grew
+        followed[key] = Followed(tuple(roots), follow)
+        if self.following is self.facts:
+            return
+        outer, self.following = self.following, self.facts
+        try:
+            for _ in range(ROUNDS):
+                grown = [one for one in followed.values() if one.form != _form(one.roots)]
+                if not grown:
+                    return
+                while grown:
+                    for one in grown:
+                        one.form = _form(one.roots)
+                        one.follow()
+                    grown = [one for one in followed.values() if one.form is None]  # what came up meanwhile
+            self.facts.everything = self.facts.everything or 1
+        finally:
+            self.following = outer
 
     def consume(self, value: AbstractValue) -> None:
         """Note that a value is iterated: an iterator is changed by that."""
@@ -254,3 +308,18 @@ class FlowState:
             mine.binds.update(facts.binds)
         else:
             mine.maybe.update(facts.binds)
+
+
+@dataclass(slots=True)
+class Followed:
+    """Something that may be done with objects, and the form that these had when it was last followed."""
+
+    roots: tuple[Obj, ...]
+    follow: Callable[[], None]
+    form: tuple[int, int] | None = None
+
+
+def _form(roots: Iterable[Obj]) -> tuple[int, int]:
+    """Return how many objects can be got at, and how many links are between them."""
+    found = reach(roots)
+    return len(found), sum(len(obj.edges) for obj in found)

@@ -57,7 +57,9 @@ class Flow(Definitions):
         self.facts = Effects()
         self.bound = set()
         self.cell = cell
-        self.work = 0
+        self.work = self.calls = 0
+        self.followed.clear()
+        self.made_by.clear()
         self.weak = self.guarded = self.unsure = 0
         self.may_fail = may_fail
         try:
@@ -119,8 +121,9 @@ class Flow(Definitions):
         if isinstance(target.value, ast.Attribute) and target.value.attr in ("loc", "iloc", "at", "iat", "flat"):
             objs = self.eval(target.value.value).objs | objs
         self.change(objs)
-        # What a library made of others may put it into these.
-        self.change_deep(inner for obj in objs if obj.opaque and obj.kind == "data" and obj.typ not in TABLES
+        # What a library made of others may put it into these; an item of a file's object is in the file.
+        self.change_deep(inner for obj in objs
+                         if (obj.opaque and obj.kind == "data" and obj.typ not in TABLES) or obj.info == "file"
                          for inner in obj.edges)  # fmt: skip
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))

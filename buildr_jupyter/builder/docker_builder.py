@@ -27,7 +27,7 @@ from buildr_jupyter.builder.engine_errors import BROKEN_OFF, build_error, publis
 from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.context.base_images import base_locations, base_names
 from buildr_jupyter.context.dockerfile_parse import base_of_step
-from buildr_jupyter.context.tar_stream import UploadStream, iter_context, raise_if
+from buildr_jupyter.context.tar_stream import UploadStream, iter_context
 from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import address_of, connect, describe, translate
 from buildr_jupyter.engine.json_stream import decode_documents, iter_lines
@@ -152,7 +152,7 @@ class DockerBuilder(SeedMethods):
             image_id, size = self._identify(client, state)
         else:
             image_id, size = known
-        raise_if(cancel)
+        cancel.check()
         with translate(client):
             for ref in request.refs:
                 client.tag(image_id, ref.name, tag=ref.local_tag)
@@ -328,7 +328,7 @@ class DockerBuilder(SeedMethods):
     ) -> Generator[Event, None, None]:
         """Ask the engine and yield what its stream means, to its end."""
         state.base, state.registry = base, push
-        raise_if(cancel)
+        cancel.check()
         with self._failures(client, state, cancel), interruptible(client, cancel.on_cancel) as watch:
             if sent is not None:
                 sent.heard = watch.heard
@@ -342,8 +342,8 @@ class DockerBuilder(SeedMethods):
                 finally:
                     self._reading.state = None
                 yield from events
-                raise_if(cancel)
-        raise_if(cancel)
+                cancel.check()
+        cancel.check()
 
     @contextlib.contextmanager
     def _failures(self, client: EngineClient, state: DockerStream, cancel: CancelToken) -> Iterator[None]:

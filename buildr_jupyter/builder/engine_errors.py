@@ -7,6 +7,8 @@ found in the text. All patterns are in the two tables here. Source: docker/distr
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 from buildr_jupyter.errors import (
@@ -83,6 +85,12 @@ _INSTALL = re.compile(r"buildr: (base \S+ .*): ([^:]*(?::\S[^:]*)*)$")
 _CAUSE = re.compile(r"\s*((?:E|fatal|(?:\w+: )?[Ee]rror|ERROR|[A-Za-z_][\w.]*(?:Error|Exception)): .*\S)")
 """A line in which a command says why it failed: apt's, git's, a compiler's, pip's, the end of a traceback."""
 _CAUSE_LINES = 30
+_SYSTEM = re.compile(
+    r"\s*([\w./-]+: (?:.*: )?(?:"
+    + "|".join(map(re.escape, sorted({os.strerror(number) for number in errno.errorcode})))
+    + r"|(?:command )?not found))"
+)
+"""A line in which a program or a shell repeats what the system refused it: ``cat: x: No such file or directory``."""
 _CUT_OFF = re.compile(r"connection reset|\bEOF\b|malformed HTTP response|HTTP request to an HTTPS server")
 _NO_BASE = re.compile(
     r"pull access denied|manifest unknown|manifest for \S+ not found|repository \S+ not found|does not exist|not found",
@@ -112,7 +120,12 @@ def build_error(
 
 
 def _cause(tail: tuple[str, ...]) -> str | None:
-    """Return the last of the last lines in which a command says why it failed, None where none does."""
+    """Return the last of the last lines in which a command says why it failed, None where none does.
+
+    What the system refused is a cause only as the very last line: many programs go on after it.
+    """
+    if (found := _SYSTEM.fullmatch(next((line for line in reversed(tail) if line.strip()), ""))) is not None:
+        return found[1]
     return next((found[1] for line in reversed(tail[-_CAUSE_LINES:]) if (found := _CAUSE.fullmatch(line))), None)
 
 

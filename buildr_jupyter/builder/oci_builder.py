@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.builder.oci.exporters import Outputs
@@ -33,7 +33,6 @@ from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineL
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
-from buildr_jupyter.oci.archive import cancelled_check
 from buildr_jupyter.oci.base_image import Base, find_python
 from buildr_jupyter.oci.image import BASE_NAME, Image, Published, default_platform, image_config, make_image, make_index
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
@@ -41,9 +40,11 @@ from buildr_jupyter.oci.push import in_parallel
 from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import DamagedBlob, Store, StoreUnwritable
 from buildr_jupyter.registry import keychain
-from buildr_jupyter.registry.client import Registry, connect
-from buildr_jupyter.registry.transport import RetryPolicy
 from buildr_jupyter.secretscan.redact import masked_logger
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["OciBuilder"]
 
@@ -75,7 +76,7 @@ class OciBuilder(SeedMethods):
         self.store = store or Store()
         self._using = using or compressor()
         self._find_login, self._clock = find_login, clock
-        self._patience = RetryPolicy(retries, sleep=sleep)
+        self._retries, self._sleep = retries, sleep
         epoch = os.environ.get("SOURCE_DATE_EPOCH", "0") if source_date_epoch is None else str(source_date_epoch)
         self._created = dt.datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, dt.UTC).strftime("%FT%TZ")
         self._sites = sites
@@ -145,7 +146,7 @@ class OciBuilder(SeedMethods):
         Raises BuildRefused before anything is made, BuildError, PublishError and its kinds, Cancelled.
         """
         started = self._clock()
-        cancelled_check(cancel.is_set)()
+        cancel.check()
         if not request.context.is_dir():
             raise ContextError(f"context {str(request.context)!r} is not a folder")
         plan = request.plan or ImagePlan.from_folder(request.context)
@@ -255,7 +256,7 @@ class OciBuilder(SeedMethods):
             yield StepUpdate("image", "image", status="cached")
             return image, True
         locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
-        python = find_python(base, self.store, locate, plan.python, cancelled_check(cancel.is_set))
+        python = find_python(base, self.store, locate, plan.python, cancel.check)
         own = yield from self._packages(request, plan, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = python_layers.environment_layer(self.store, python.bin, plan.python, self._using, folders)
@@ -336,7 +337,7 @@ class OciBuilder(SeedMethods):
     ) -> Generator[Event, None, list[Layer]]:
         groups = python_layers.group(found)
         made: dict[int, Layer] = {}
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
 
         def one(number: int, title: str, members: list[python_layers.Found], say: Callable[[Event], None]) -> None:
             step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
@@ -372,9 +373,7 @@ class OciBuilder(SeedMethods):
             ]
             step = StepUpdate(title, title, started_at=self._clock())
             yield step
-            layer, had = self.store.make_layer(
-                key, partial(_write, inside, self._using, title, cancelled_check(cancel.is_set))
-            )
+            layer, had = self.store.make_layer(key, partial(_write, inside, self._using, title, cancel.check))
             yield replace(step, status="cached" if had else "done", finished_at=self._clock())
             layers.append(layer)
         return layers
@@ -401,16 +400,23 @@ class OciBuilder(SeedMethods):
     # -- registries
 
     def _open_registry(self, location: str, timeout_s: float | None) -> Registry:
+        from buildr_jupyter.registry.client import connect
+        from buildr_jupyter.registry.transport import RetryPolicy
+
         host = location.partition("/")[0]
-        patience = replace(self._patience, retries=1) if timeout_s and timeout_s <= 2 else self._patience
+        patience = RetryPolicy(1 if timeout_s and timeout_s <= 2 else self._retries, sleep=self._sleep)
         return connect(host, self._login(location), timeout_s=timeout_s, patience=patience)
 
     def registry(self, location: str) -> Registry:
         """Return a client for a repository's registry, the same one for each push with the same login."""
+        from buildr_jupyter.registry.client import connect
+        from buildr_jupyter.registry.transport import RetryPolicy
+
         host = location.partition("/")[0]
         login = self._login(location)
         if (host, login) not in self._registries:
-            self._registries[host, login] = connect(host, login, patience=self._patience)
+            patience = RetryPolicy(self._retries, sleep=self._sleep)
+            self._registries[host, login] = connect(host, login, patience=patience)
         return self._registries[host, login]
 
     def _login(self, location: str) -> keychain.Login | None:

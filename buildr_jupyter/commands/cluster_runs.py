@@ -102,7 +102,7 @@ def prune(runner: KubernetesRunner, say: Callable[[str], object], *, older_than_
     for job in idle:
         place.remove(job)
     daemons = f", and {len(idle)} buildkitd" if idle else ""
-    say(f"removed {len(gone)} runs from the cluster{daemons}\n")
+    say(f"removed {len(gone)} run{'s' if len(gone) != 1 else ''} from the cluster{daemons}\n")
 
 
 def _key(group: RunGroup) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
+from buildr_jupyter.commands.kept_plans import kept_plan
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.interface import INTERFACE_LABEL, Interface
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
@@ -194,12 +198,36 @@ def _of_engine(name: str, wanted: str) -> JsonObject | None:
 
 
 def _settings(config: JsonObject) -> JsonObject:
+    labels = config.get("Labels") or {}
     return {
+        **_interface(labels),
+        **_made_of(labels),
         "entrypoint": config.get("Entrypoint"),
         "user": config.get("User"),
         "environment": config.get("Env") or [],
-        "labels": config.get("Labels") or {},
+        "labels": labels,
     }
+
+
+def _interface(labels: dict[str, str]) -> JsonObject:
+    """Return what an image takes and gives back, as its label says; empty where that is none of ours."""
+    try:
+        found = Interface.from_label(labels.get(INTERFACE_LABEL) or "{}").to_json()
+    except ValueError:
+        return {"inputs": [], "returns": []}
+    return {"inputs": found["inputs"], "returns": found["returns"]}
+
+
+def _made_of(labels: dict[str, str]) -> JsonObject:
+    """Return names, requirements and files with their reasons where the folder that an image was made of is kept here.
+
+    An image does not say why something is in it; the folder that it was made of does, and is known by the content.
+    """
+    plan = kept_plan(labels.get("io.buildr.content-digest"))
+    if plan is None:
+        return {}
+    found = plan.to_json()
+    return {"names": found["names"], "requirements": found["requirements"], "files": found["files"]}
 
 
 def _source(labels: dict[str, str]) -> str | None:
@@ -313,15 +341,39 @@ def _row(name: str, tag: str, image: Image, base: Base, store: Store) -> JsonObj
     }  # fmt: skip
 
 
+_COLUMNS: dict[str, tuple[Callable[[JsonObject], str], ...]] = {
+    "inputs": (
+        lambda one: str(one["option"]),
+        lambda one: str(one["type"]),
+        lambda one: "required" if one.get("required") else f"default {json.dumps(one['default'], ensure_ascii=False)}",
+        lambda one: f"one of {', '.join(map(str, one['choices']))}" if one.get("choices") else "",
+        lambda one: str(one.get("description") or ""),
+    ),
+    "returns": (lambda one: str(one["name"]), lambda one: "" if one["format"] == "auto" else str(one["format"])),
+    "names": tuple(itemgetter(part) for part in ("name", "kind", "origin", "why")),
+    "requirements": (itemgetter("requirement"), itemgetter("why")),
+    "files": (itemgetter("path"), lambda one: show_size(one["bytes"]), itemgetter("why")),
+}
+"""What is said of each thing in a list of ``inspect``, a column each."""
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    kept = [at for at, width in enumerate(widths) if width]
+    return ["  ".join(row[at].ljust(widths[at]) for at in kept).rstrip() for row in rows]
+
+
 def render(row: JsonObject) -> str:
-    """Return a row of ``inspect`` for a person."""
+    """Return a row of ``inspect`` for a person; the interface is shown once, as inputs and returns."""
     lines = []
     for key, value in row.items():
         shown = value
         if key == "parts":
             items = [f"{part['title']}  {show_size(part['size_bytes'])}  {part['digest'][:19]}" for part in value]
+        elif key in _COLUMNS:
+            items = _aligned([[column(one) for column in _COLUMNS[key]] for one in value])
         elif isinstance(value, dict):
-            items = [f"{k}={v}" for k, v in value.items()]
+            items = [f"{k}={v}" for k, v in value.items() if k != INTERFACE_LABEL]
         elif isinstance(value, list):
             items = [str(v) for v in value]
         else:

@@ -20,7 +20,6 @@ from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest
 from buildr_jupyter.pipeline.placement import spec_for_cluster
 from buildr_jupyter.registry import keychain
-from buildr_jupyter.registry.client import connect
 from buildr_jupyter.runner.job_manifest import make_objects, slug
 from buildr_jupyter.runner.pod_template import merge_template, read_template
 
@@ -33,6 +32,8 @@ def render(job: ExportRequest) -> str:
     Nothing is built, and no cluster is asked. Raises OptionError where the image is in no registry, ExportError and its
     kin where there is no program, PublishError and its kinds where the registry does not answer.
     """
+    from buildr_jupyter.registry.client import connect  # imports requests, which what is only planned does not need
+
     wanted = replace(job, options=replace(job.options, publish=True))
     plan = pipeline.prepare(wanted).plan
     reference = job.refs[0]

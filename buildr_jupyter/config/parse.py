@@ -198,7 +198,7 @@ def parse_mount(text: str, base_folder: Path) -> Mount:
         raise OptionError(f"--mount: {text!r} is not SRC:DST[:ro]", hint="DST is an absolute path in the container")
     path = base_folder / Path(source).expanduser()
     if not path.exists():
-        raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or mend its path")
+        raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or correct its path")
     return Mount(path.resolve(), target, mode == "ro")
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from buildr_jupyter.errors import Cancelled, ContextError
+from buildr_jupyter.errors import ContextError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.request import BuildRequest
 
-__all__ = ["Matcher", "UploadStream", "iter_context", "planned_names", "raise_if", "unreadable", "walk"]
+__all__ = ["Matcher", "UploadStream", "iter_context", "planned_names", "unreadable", "walk"]
 
 _BLOCK = 512
 _READ = 256 * 1024
@@ -219,13 +219,7 @@ class UploadStream:
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
-            raise_if(self._cancel)
+            self._cancel.check()
             self.bytes += len(piece)
             self.heard()
             yield piece
-
-
-def raise_if(cancel: CancelToken) -> None:
-    """Raise Cancelled where the work is to stop."""
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")

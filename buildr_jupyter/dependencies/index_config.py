@@ -220,7 +220,7 @@ def _private_certificates(bundle: Path) -> str:
     except OSError as error:
         raise SettingError(
             f"the certificate file {str(bundle)!r} cannot be read: {error.strerror}",
-            hint="mend PIP_CERT or SSL_CERT_FILE",
+            hint="correct PIP_CERT or SSL_CERT_FILE",
         ) from error
     public = set(_certificates(Path(certifi.where()).read_text(encoding="utf-8")))
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in dict.fromkeys(trusted) if der not in public)

@@ -394,7 +394,7 @@ def _add_local(work: _Work, located: Located, why: str) -> None:
         except (SyntaxError, ValueError) as error:
             raise RequirementError(
                 f"local module {relative.as_posix()}.py does not parse: {error}",
-                hint="mend the module; the image would fail to import it",
+                hint="correct the module; the image would fail to import it",
             ) from error
         if parts and re.search(rb"pkgutil|importlib|__import__", source):
             _add_whole_package(work, located.root / parts[0], located.root)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled
+from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.plan import FileEntry
 
@@ -149,8 +149,7 @@ def _run(
             say(text)
     status = child.wait()
     done()
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
+    cancel.check()
     if not status:
         return
     said = " ".join(" ".join(tail).split())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from buildr_jupyter.errors import Cancelled
+
 __all__ = ["CancelToken"]
 
 
@@ -38,6 +40,11 @@ class CancelToken:
     def is_set(self) -> bool:
         """Tell whether the stop was asked for."""
         return self._event.is_set()
+
+    def check(self, what: str = "the work") -> None:
+        """Raise Cancelled if the stop was asked for; ``what`` is what was cancelled."""
+        if self._event.is_set():
+            raise Cancelled(f"{what} was cancelled")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is set, at most ``timeout_s`` seconds; tell whether it is."""

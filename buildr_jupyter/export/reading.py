@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from itertools import takewhile
 
@@ -56,8 +57,11 @@ class Reading:
         for number, run in enumerate(given.runs):
             chosen = number == given.last
             if run.transformed is None:
+                problem = f"{given.title(number)} does not parse in Python {sys.version_info[0]}.{sys.version_info[1]}"
                 if chosen:
-                    raise CellSyntaxError(f"{given.title(number)} does not parse", hint=_syntax_hint(run.source))
+                    raise CellSyntaxError(problem, hint=_syntax_hint(run.source))
+                if run.status != "error":
+                    given.warn(f"{problem} and is passed over")  # a newer Python may have run it
                 continue
             translated = translate(run.transformed, transform, chosen=chosen)
             if translated.foreign and chosen:

@@ -265,6 +265,8 @@ def _generator_states() -> dict[str, int]:
     if numpy is not None and (state := vars(numpy).get("_rand")) is not None:
         _, keys, position, gauss, kept = state.get_state()
         found["numpy"] = hash((keys.tobytes(), position, gauss, kept))
-        if position == len(keys) and not gauss:
+        # Without a seed its first word is the highest bit until the words are made anew, and one of them is used up.
+        fresh = position == len(keys) - 1 if keys[0] == 0x80000000 else position == len(keys)
+        if fresh and not gauss:
             found["numpy:untouched"] = found["numpy"]
     return found

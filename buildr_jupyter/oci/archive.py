@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
+from buildr_jupyter.errors import BuildError, BuildrError
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.oci.image import Published, digest_of
@@ -416,13 +416,3 @@ class _Tee(io.RawIOBase):
 
     def seekable(self) -> bool:
         return False
-
-
-def cancelled_check(is_set: Callable[[], bool]) -> Callable[[], None]:
-    """Return what raises Cancelled when the work is to stop."""
-
-    def check() -> None:
-        if is_set():
-            raise Cancelled("the work was cancelled")
-
-    return check

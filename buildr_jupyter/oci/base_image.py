@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.model.image_ref import ImageRef
@@ -22,7 +22,6 @@ from buildr_jupyter.oci.archive import Bounded, CarefulInfo, FileSource, copy_la
 from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.registry.client import Registry
 from buildr_jupyter.registry.validate import (
     DamagedDocument,
     read_config,
@@ -30,6 +29,10 @@ from buildr_jupyter.registry.validate import (
     read_entries,
     read_image_manifest,
 )
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = [
     "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "opened_layer",
@@ -186,7 +189,7 @@ def is_file(base: str) -> Path | None:
 def from_file(path: Path, platform: str, store: Store, using: Compressor, check: Callable[[], None]) -> Base:
     """Return the base in an OCI layout, an ``oci-archive`` or a ``docker save`` file; its layers go to the store."""
     if not path.exists():
-        raise BuildError(f"Image build failed: there is no base {str(path)!r}", hint="mend --base")
+        raise BuildError(f"Image build failed: there is no base {str(path)!r}", hint="correct --base")
     status = path.stat()
     key = ["base-file", str(path.absolute()), status.st_size, status.st_mtime_ns, platform, using.key]
     known = Base.from_json(store.record(key)) if path.is_file() else None

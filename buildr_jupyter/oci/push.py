@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
-from buildr_jupyter.registry.client import Registry
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["ASK_BYTES", "Blob", "in_parallel", "push_blobs"]
 
@@ -51,8 +54,7 @@ def push_blobs(
         item = blob.digest.removeprefix("sha256:")[:12]
 
         def progress(done: int) -> None:
-            if cancel.is_set():
-                raise Cancelled("the push was cancelled")
+            cancel.check("the push")
             say(TransferUpdate(item, "push", None, done, blob.size_bytes, "moving"))
 
         how = registry.upload(
@@ -101,7 +103,6 @@ def in_parallel(works: Sequence[Work], cancel: CancelToken, *, workers: int = WO
                     yield event
         finally:
             stop.set()
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
+    cancel.check()
     if errors:
         raise errors[0]

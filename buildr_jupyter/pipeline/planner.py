@@ -88,6 +88,15 @@ class Assembly:
     program: Program | None = None
     warnings: tuple[BuildWarning, ...] = ()
 
+    def place_of(self, where: str) -> str:
+        """Return the cell and line of ``app/main.py, line 12``, with that behind it; any other place as it is."""
+        path, _, line = where.partition(", line ")
+        if self.program is None or path != _MAIN or not line.isdecimal():
+            return where
+        origins = self.program.origins
+        origin = origins[int(line) - 1] if 0 < int(line) <= len(origins) else None
+        return f"{origin} ({where})" if origin else where
+
 
 def default_name(source: Source) -> str:
     """Return the image's name where nobody gave one: the notebook's, with the cell's where it has several."""

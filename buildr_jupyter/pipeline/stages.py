@@ -77,7 +77,7 @@ def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
 def findings(job: ExportRequest, assembly: Assembly) -> list[BuildWarning]:
     """Return what the guard would stop a build for, as warnings."""
     found = guard.iter_findings(assembly.plan, job.environ)
-    return [BuildWarning(f"a build would stop here: {finding}") for finding in found]
+    return [BuildWarning(f"a build would stop here: {assembly.place_of(one.where)}: {one.kind}") for one in found]
 
 
 def write_context(plan: ImagePlan, folder: Path) -> Path:
@@ -115,7 +115,7 @@ def stream_prepared(job: ExportRequest, cancel: CancelToken) -> Generator[Event,
     assembly = prepare(job, job.context)
     yield StageUpdate("export", "done")
     with _stage("guard"):
-        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets)
+        guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets, place=assembly.place_of)
     yield StageUpdate("guard", "done")
     yield from assembly.warnings
     if cancel.is_set():

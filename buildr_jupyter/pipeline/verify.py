@@ -17,7 +17,7 @@ from pathlib import Path
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.dependencies.environment import Installed
 from buildr_jupyter.dependencies.planned_site import PlannedSite, find_planned
-from buildr_jupyter.errors import BuildrError, Cancelled, ExportError, OptionError
+from buildr_jupyter.errors import BuildrError, ExportError, OptionError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, StageUpdate
 from buildr_jupyter.export.options import ExportOptions, Widening
@@ -99,7 +99,7 @@ def _assemble(job: ExportRequest, widening: Widening) -> Assembly | None:
     """Return the widened plan, guarded; None where it cannot be made, or where something in it must not leave."""
     try:
         made = assemble(job.source, job.options, job.interpreter, job.environ, widening=widening)
-        guard.check(made.plan, job.environ, allow=job.options.allow_secrets)
+        guard.check(made.plan, job.environ, allow=job.options.allow_secrets, place=made.place_of)
     except BuildrError:
         return None
     return made
@@ -283,8 +283,7 @@ class _Search:
                 timeout_s=self.limit_s,
             )
             tried = run_trial(subject, self.cancel)
-        if self.cancel.is_set():
-            raise Cancelled("the proof was cancelled")
+        self.cancel.check("the proof")
         if isinstance(tried, Trial):
             self.took_s += tried.took_s
         return tried

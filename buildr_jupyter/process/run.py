@@ -63,8 +63,7 @@ def follow(
     Raises EngineUnavailable with ``hint`` where there is no such command, EnginePermission where it may not be run,
     EngineError where it says nothing for ``Limits.idle_s``, Cancelled.
     """
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
+    cancel.check()
     limits = read_limits()
     watchdog = Watchdog()
     try:
@@ -83,8 +82,7 @@ def follow(
     finally:
         undo()
         running.end()
-    if cancel.is_set():
-        raise Cancelled("the work was cancelled")
+    cancel.check()
     if running.input_error is not None:
         raise running.input_error
     return status

@@ -95,7 +95,7 @@ class DockerRunner:
         """
         started = self._clock()
         client = self._client()
-        _raise_if(cancel)
+        cancel.check("the run")
         with self._failures(client, spec, cancel), self._container(client, spec) as container:
             decoders: dict[Stream, codecs.IncrementalDecoder] = {"stdout": _decoder(), "stderr": _decoder()}
             tail = ""
@@ -134,7 +134,7 @@ class DockerRunner:
     def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Start a container that stays when this process leaves; see the protocol. Raises RunError, EngineError."""
         client = self._client()
-        _raise_if(cancel)
+        cancel.check("the run")
         with self._failures(client, spec, cancel):
             wanted = {COLLECT_LABEL: json.dumps(dataclasses.asdict(spec.collect))}
             container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name, **wanted})
@@ -255,16 +255,16 @@ class DockerRunner:
                 if text := decoders[stream].decode(data):
                     tail = _tail(tail, text, stream)
                     yield RunOutput(stream, text)
-                _raise_if(cancel)
+                cancel.check("the run")
         except (RequestException, HTTPError, OSError):
             if cancel.is_set():
                 raise
-        _raise_if(cancel)
+        cancel.check("the run")
         return tail
 
     def _runs_on(self, client: EngineClient, container: str, cancel: CancelToken) -> bool:
         """Tell whether the container runs although its output ended; what ends with it gets a second to do so."""
-        _raise_if(cancel)
+        cancel.check("the run")
         return bool(state_within(client, container, _WAIT_S).get("Running"))
 
     # -- its life
@@ -338,7 +338,7 @@ class DockerRunner:
             state = state_within(client, container, _WAIT_S)
             if not state.get("Running"):
                 return state
-            _raise_if(cancel)
+            cancel.check("the run")
 
     def _outputs(self, client: EngineClient, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Path, ...]]:
         """Copy what the run made or changed, by what the engine says of the container's layer."""
@@ -600,8 +600,3 @@ def _tail(tail: str, text: str, stream: str) -> str:
 
 def _decoder() -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder("utf-8")("replace")
-
-
-def _raise_if(cancel: CancelToken) -> None:
-    if cancel.is_set():
-        raise Cancelled("the run was cancelled")

@@ -28,7 +28,7 @@ _LOOK_S = 1.0
 _NO_POD_S = 10.0
 """After so long without a pod it is asked why there is none."""
 _LOG_END_S = 30.0
-"""So long a pod that is over may still write its log."""
+"""So long nothing more may come of the log of a pod that is over, until it is taken for broken."""
 _QUEUED = 1000
 
 
@@ -106,9 +106,10 @@ class _Following:
 
     def __init__(self, client: ClusterClient, job: str, cancel: CancelToken, clock: Callable[[], float]) -> None:
         self._client, self._job, self._cancel, self._clock = client, job, cancel, clock
-        self._told: queue.Queue[_Pod | _Lines | BaseException] = queue.Queue(maxsize=_QUEUED)
+        self._told: queue.Queue[_Pod | _Lines | BuildWarning | BaseException] = queue.Queue(maxsize=_QUEUED)
         self._stop = CancelToken()
-        self._ended = threading.Event()  # the program was seen to have ended: its log, read from now on, is whole
+        self._ended = threading.Event()  # the program was seen to have ended
+        self._over = threading.Event()  # the collector, too
 
     def stream(self, *, log: bool) -> Generator[Event, None, Followed]:
         undo = self._cancel.on_cancel(self._stop.set)
@@ -128,8 +129,7 @@ class _Following:
         told_reason, began = "", self._clock()
         try:
             while len(over) < points:
-                if self._cancel.is_set():
-                    raise Cancelled("the sweep was cancelled")
+                self._cancel.check("the sweep")
                 try:
                     told = self._told.get(timeout=_LOOK_S)
                 except queue.Empty:
@@ -180,15 +180,14 @@ class _Following:
 
     def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
         pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""
-        reading, look_at = False, _LOOK_S
+        reading, over, look_at = False, False, _LOOK_S
         began = over_since = self._clock()
-        while not (phase.is_over and (read or not reading)):
-            if self._cancel.is_set():
-                raise Cancelled("the run was cancelled")
+        while not (over and (read or not reading)):
+            self._cancel.check("the run")
             try:
                 told = self._told.get(timeout=_LOOK_S)
             except queue.Empty:
-                if phase.is_over and self._clock() - over_since > _LOG_END_S:
+                if over and self._clock() - over_since > _LOG_END_S:
                     yield BuildWarning(f"the log of {self._job} has no end: some of its output may be missing")
                     break
                 if not pod and self._clock() - began >= look_at:
@@ -197,14 +196,17 @@ class _Following:
                 continue
             if isinstance(told, BaseException):
                 raise told
+            if isinstance(told, BuildWarning):
+                yield told
+                continue
             if isinstance(told, _Lines):
-                read = read or not told.text
+                read, over_since = read or not told.text, self._clock()
                 if told.text:
                     yield RunOutput("stdout", told.text)
                 continue
             name = str(told.object["metadata"]["name"])
             if told.type == "DELETED":
-                if name == pod and not phase.is_over:
+                if name == pod and not over:
                     why = why_deleted(told.object) or "nothing tells how it ended"
                     raise RunLost(
                         f"pod {name} of {self._job} was deleted: {why}",
@@ -214,16 +216,16 @@ class _Following:
             pod, phase = name, read_phase(told.object)
             if phase.stuck and phase.exit_code is None:
                 raise RunError(f"{self._job} cannot start: {phase.reason}", hint=phase.hint)
-            if phase.stuck:
+            if phase.stuck and not over:
                 yield BuildWarning("the run's output files cannot be collected: the image has no Python to do it with")
-                return Followed(pod, phase)
-            if phase.reason and phase.reason != told_reason and not phase.is_over:
+            elif phase.reason and phase.reason != told_reason and not phase.is_over:
                 told_reason = phase.reason
                 yield BuildWarning(f"{self._job} waits: {phase.reason}", phase.hint)
             if phase.exit_code is not None or phase.is_over:
                 self._ended.set()
-            if phase.is_over:
-                over_since = self._clock()
+            if not over and (phase.is_over or phase.stuck):
+                over, over_since = True, self._clock()
+                self._over.set()
             if log and phase.has_started and not reading:
                 reading = True
                 self._begin(functools.partial(self._read, pod))
@@ -268,11 +270,15 @@ class _Following:
             self._tell(_Pod(change.type, change.object))
 
     def _read(self, pod: str) -> None:
-        for line in iter_lines(self._client, pod, PROGRAM, self._ended.is_set, self._stop):
+        def say(text: str) -> None:
+            self._tell(BuildWarning(text))
+
+        ended, over = self._ended.is_set, self._over.is_set
+        for line in iter_lines(self._client, pod, PROGRAM, ended, self._stop, say=say, is_over=over):
             self._tell(_Lines(line.decode("utf-8", "replace")))
         self._tell(_Lines(""))
 
-    def _tell(self, told: _Pod | _Lines | BaseException) -> None:
+    def _tell(self, told: _Pod | _Lines | BuildWarning | BaseException) -> None:
         while not self._stop.is_set():
             try:
                 self._told.put(told, timeout=_LOOK_S)

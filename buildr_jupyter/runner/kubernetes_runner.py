@@ -141,8 +141,7 @@ class KubernetesRunner:
 
     def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Make the Job and what belongs to it; see the protocol. Raises RunError, ClusterError, OptionError."""
-        if cancel.is_set():
-            raise Cancelled("the run was cancelled")
+        cancel.check("the run")
         _check(spec)
         client = self._client()
         for older in self._groups(f"{GROUP}={safe_label(spec.name)}"):
@@ -219,8 +218,7 @@ class KubernetesRunner:
         self, specs: Sequence[RunSpec], keys: Sequence[str], jobs: int, cancel: CancelToken
     ) -> Generator[Event, None, RunGroup]:
         """Make one Indexed Job of all runs; see the protocol. Raises OptionError, ClusterError, Cancelled."""
-        if cancel.is_set():
-            raise Cancelled("the sweep was cancelled")
+        cancel.check("the sweep")
         for spec in specs:
             _check(spec)
         first, client = specs[0], self._client()

@@ -8,7 +8,7 @@ names the file, the line and the kind, never the value. What a credential looks 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -178,15 +178,18 @@ def _in_bytes(
         yield Finding(hit.kind, f"{where}, {place}")
 
 
-def check(plan: ImagePlan, environ: Mapping[str, str], *, allow: Iterable[str] = ()) -> None:
+def check(
+    plan: ImagePlan, environ: Mapping[str, str], *, allow: Iterable[str] = (), place: Callable[[str], str] = str
+) -> None:
     """Raise LeakError, naming every finding and no value, unless each is allowed by its kind or its place.
 
+    ``place`` says where a finding is, as a person knows it: it is given ``app/main.py, line 12``.
     ``allow`` takes a kind (``github-pat``), a file (``app/main.py``), or a variable's name (``DB_PASSWORD``).
     """
     allowed = set(allow)
     findings = [one for one in iter_findings(plan, environ) if not allowed & _names(one)]
     if findings:
-        shown = "; ".join(str(finding) for finding in findings[:5])
+        shown = "; ".join(f"{place(finding.where)}: {finding.kind}" for finding in findings[:5])
         more = f"; and {len(findings) - 5} more" if len(findings) > 5 else ""
         kind = findings[0].kind.removeprefix("value of $")
         raise LeakError(

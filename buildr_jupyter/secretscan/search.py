@@ -42,6 +42,8 @@ _MANY_BYTES = 1 << 20
 """Text that is longer is data: its lines are not joined pair by pair."""
 _WORD = rb"[A-Za-z0-9+/_=.~:@-]"
 _JOINTS = re.compile(rb"([\"'])(?:[ \t]*[+\\]?[ \t]*\r?\n?[ \t]*\+?[ \t]*)[rbfuRBFU]{0,2}[\"']|\\\r?\n[ \t]*")
+_NAMED_BY_A_KEY = re.compile(rb"\[[ \t]*([\"'][\w.-]{1,100}[\"'])[ \t]*\](?=[ \t]*=(?!=))")
+"""``environ["API_KEY"] =``: the rules know a name and a sign of assignment, and no bracket between the two."""
 _AROUND_A_JOINT = 1024
 """Bytes on both sides of a joint that are searched again once it is taken out."""
 _LINE_END = re.compile(rb"(?<=" + _WORD + rb")[ \t]*\r?\n[ \t]*(?=(" + _WORD + rb"+))")
@@ -217,6 +219,10 @@ def _views(content: bytes, values: Mapping[str, bytes] | None, path: str) -> Ite
         return
     yield from search(content, values, path=path)
     yield from _encoded(content, values)
+    keys = [match.start() for match in _NAMED_BY_A_KEY.finditer(content)]
+    if keys:
+        named = _NAMED_BY_A_KEY.sub(lambda match: match[1].rjust(len(match[0])), content)
+        yield from _in_runs(_around(named, [(at, 0) for at in keys]), values, encoded=False)
     joined, moved = _without(content, _JOINTS.finditer(content))
     if moved:
         runs = _around(joined, moved)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
 
-__all__ = ["complete_line", "kernel_names"]
+__all__ = ["complete_line", "kernel_names", "known_images"]
 
 _NAMES = frozenset(("--param", "--snapshot", "--recompute", "--return"))
 """Options that take a name of the kernel."""
@@ -16,17 +19,50 @@ _PATHS = frozenset(
 )
 """Options that take a path."""
 _MAX_PATHS = 200
+_MAX_IMAGES = 200
+_WAIT_S = 1.0
+_OF_CONTENT = re.compile(r":c-[0-9a-f]{12}$")
+"""The tag by which the same content is found again; nobody types it."""
 
 
-def complete_line(before: str, *, names: Iterable[str], folder: Path) -> tuple[str, list[str]]:
+def known_images() -> list[str]:
+    """Return the names of the images that the engine and the store have, sorted, at most 200.
+
+    Where they do not answer within a second, there are none: somebody waits at the keyboard.
+    """
+    found: list[str] = []
+    asked = threading.Thread(target=lambda: found.extend(_images_here()), name="buildr completes", daemon=True)
+    asked.start()
+    asked.join(_WAIT_S)
+    return sorted(set(found))[:_MAX_IMAGES] if not asked.is_alive() else []
+
+
+def _images_here() -> Iterator[str]:
+    from buildr_jupyter.engine.connection import connect, translate
+    from buildr_jupyter.errors import BuildrError
+    from buildr_jupyter.oci.store import Store
+
+    with contextlib.suppress(OSError, ValueError):
+        yield from (name for known in Store().images() if isinstance(name := known.get("name"), str))
+    with contextlib.suppress(BuildrError), contextlib.closing(connect()) as client, translate(client):
+        for image in client.images():
+            for name in image.get("RepoTags") or ():
+                if not name.endswith("<none>") and not _OF_CONTENT.search(name):
+                    yield name
+
+
+def complete_line(
+    before: str, *, names: Iterable[str], folder: Path, images: Callable[[], Iterable[str]] = known_images
+) -> tuple[str, list[str]]:
     """Return the word that is being written and what it may become, in the order in which it is offered.
 
-    ``before`` is the line up to the cursor, ``names`` are the kernel's, ``folder`` is where relative paths begin.
+    ``before`` is the line up to the cursor, ``names`` are the kernel's, ``folder`` is where relative paths begin;
+    ``images`` is asked for names of images where a base is to be named.
     """
     word = before.rpartition(" ")[2]
     words = before.removesuffix(word).split()
     option = words[-1] if len(words) > 1 else ""
-    found = _values(option, word, names, folder)
+    found = _values(option, word, names, folder, images)
     if not found and (word.startswith("-") or not word):
         from buildr_jupyter.config.options import OPTIONS
 
@@ -34,12 +70,14 @@ def complete_line(before: str, *, names: Iterable[str], folder: Path) -> tuple[s
     return word, found
 
 
-def _values(option: str, word: str, names: Iterable[str], folder: Path) -> list[str]:
+def _values(
+    option: str, word: str, names: Iterable[str], folder: Path, images: Callable[[], Iterable[str]]
+) -> list[str]:
     if option in _PATHS:
         return _paths(folder, word)
     offered: Mapping[str, Callable[[], Iterable[str]]] = {
         "--builder": _builders,
-        "--base": lambda: ("kernel", "python:{}.{}-slim".format(*sys.version_info)),
+        "--base": lambda: dict.fromkeys(("kernel", "python:{}.{}-slim".format(*sys.version_info), *images())),
         **dict.fromkeys(_NAMES, lambda: names),
     }
     return [value for value in offered.get(option, lambda: _choices(option))() if value.startswith(word)]

@@ -10,7 +10,8 @@ from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.events.event import Event, LogLine, RunOutput, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+from buildr_jupyter.ui.sanitize import clean_text, show_size
+from buildr_jupyter.ui.step_titles import step_title
 from buildr_jupyter.ui.sweep import render_run_line
 
 __all__ = ["QuietDisplay", "TextDisplay", "write_output"]  # fmt: skip
@@ -85,9 +86,9 @@ class TextDisplay:
         for step in pending.values():
             first = step.step not in self._shown
             if self._once(step.step, step.status) and (first or step.status == "failed"):
-                number = f"[{step.index}/{step.total}] " if step.index and step.total else ""
+                number = f"{step.index}/{step.total}" if step.index and step.total else ""
                 status = f"  ({step.status})" if step.status in ("cached", "failed") else ""
-                lines.append(f"{number}{show_title(step.title)}{status}")
+                lines.append(f"{step_title(step.title, number)}{status}")
         pending.clear()
         return lines
 

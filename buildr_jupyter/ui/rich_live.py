@@ -13,7 +13,8 @@ from rich.text import Text
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.ui.plain import TextDisplay, write_output
-from buildr_jupyter.ui.sanitize import clean_text, show_title
+from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.step_titles import step_title
 
 __all__ = ["LiveDisplay"]
 
@@ -65,5 +66,5 @@ class LiveDisplay:
         words = f"{self._title} · {state.status} · {seconds:.0f} s"
         fraction = state.fraction
         bar = ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=40)
-        step = Text(show_title(running.title) if running else "", style="dim", no_wrap=True, overflow="ellipsis")
+        step = Text(step_title(running.title) if running else "", style="dim", no_wrap=True, overflow="ellipsis")
         return Group(Text(words, style="bold"), bar, step)

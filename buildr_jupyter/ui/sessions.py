@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,26 +112,33 @@ class Builds:
         job = replace(build.job, options=replace(build.job.options, publish=True, run=False))
         try:
             job.options.check_publish()
-            pane.actions["publish"] = lambda: self._more(build, pane, publish=True)
+            pane.actions["publish"] = lambda _values: self._more(build, pane, publish=True)
         except OptionError:
             pass  # no registry is named: there is nowhere to publish to
-        pane.actions["run"] = lambda: self._more(build, pane, run=True)
+        pane.actions["run"] = lambda values: self._more(build, pane, run=True, values=values)
+        pane.takes_values = not build.job.options.sweeps
 
-    def _more(self, build: Build, pane: PaneDisplay, *, publish: bool = False, run: bool = False) -> None:
-        """Publish or run the image of a finished build, in its pane."""
+    def _more(
+        self, build: Build, pane: PaneDisplay, *, publish: bool = False, run: bool = False,
+        values: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Publish or run the image of a finished build, in its pane; ``values`` are for this run, by name."""
         from buildr_jupyter.pipeline.handle import Build
         from buildr_jupyter.pipeline.stages import stream_more
 
-        known = build.result(0.0)
+        known, options = build.result(0.0), build.job.options
+        if values:
+            options = replace(options, sets=tuple({**dict(options.sets), **values}.items()))
+        again = replace(build.job, options=options)
 
         def finish(more: Build) -> None:
             if more.error is None:
-                self._bind(build.job, more.result(0.0))
+                self._bind(again, more.result(0.0))
             elif more.state.status == "waiting":  # refused before it began
                 more.state.fail(more.error)
 
         more = Build(
-            build.job,
+            again,
             [pane],
             work=lambda job, token: stream_more(job.order(), known, token, publish=publish, run=run),
             after=finish,

@@ -24,6 +24,8 @@ def main() -> int:
         work.mkdir()
         for file in ("01-quickstart.ipynb", "07-pane.ipynb", "sales.py"):
             shutil.copy(NOTEBOOKS / file, work)
+        sweep = (NOTEBOOKS / "09-sweep.ipynb").read_text(encoding="utf-8")
+        (work / "09-sweep.ipynb").write_text(sweep.replace(" --ui text", ""), encoding="utf-8")
         with Engines(scratch / "engines") as engines:
             host = os.environ.get("DOCKER_HOST") or engines.docker().host
             environment = {"DOCKER_HOST": host, "XDG_CACHE_HOME": str(scratch / "cache")}
@@ -35,8 +37,10 @@ def main() -> int:
 
 
 def take(browser: Any, address: str, folder: Path) -> list[Path]:
-    """Run the notebooks and write the pictures: the quickstart, a build that runs, and one that failed."""
-    quickstart, running, failed = (folder / f"{name}.png" for name in ("quickstart", "running", "failure"))
+    """Run the notebooks and write the pictures: the quickstart, a build that runs, one that failed, and a sweep."""
+    quickstart, running, failed, sweep = (
+        folder / f"{name}.png" for name in ("quickstart", "running", "failure", "sweep")
+    )
     with opened(browser, address, "01-quickstart.ipynb", height=1040) as page:
         for index in range(4):
             cell = run_cell(page, index)
@@ -55,7 +59,18 @@ def take(browser: Any, address: str, folder: Path) -> list[Path]:
                 pane.get_by_role("alert").wait_for()
                 pane.screenshot(path=str(failed))
                 break
-    return [quickstart, running, failed]
+    take_sweep(browser, address, sweep)
+    return [quickstart, running, failed, sweep]
+
+
+def take_sweep(browser: Any, address: str, picture: Path) -> None:
+    """Run the first sweep of its notebook and write the picture of its pane."""
+    with opened(browser, address, "09-sweep.ipynb", height=1300) as page:
+        for index in range(3):
+            cell = run_cell(page, index)
+        pane = cell.get_by_role("region").first
+        pane.get_by_text("6 runs: 6 done").wait_for(timeout=120_000)
+        pane.screenshot(path=str(picture))
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(201)
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif path == "/images/json":
+            self._json(200, list(self.engine.images.values()))
         elif path.endswith("/json"):
             found = self.engine.images.get(path.removeprefix("/images/").removesuffix("/json"))
             self._json(200 if found else 404, found or {"message": "No such image"})

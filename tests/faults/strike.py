@@ -1,4 +1,4 @@
-"""The faults: what is arranged for each, when it strikes, what mends it."""
+"""The faults: what is arranged for each, when it strikes, what repairs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Strike"]
 
 
 class Strike:
-    """A fault: what is arranged for it, when it strikes, what mends it."""
+    """A fault: what is arranged for it, when it strikes, what repairs it."""
 
     def __init__(self, case: Case, row: Row, chance: random.Random) -> None:
         self.case, self.row, self._chance = case, row, chance
@@ -149,7 +149,7 @@ class Strike:
             (self.case.disk / "work").chmod(0o500)
             output = self.case.disk / "work" / "output"
             output.mkdir(exist_ok=True)
-            for folder in (output, *output.glob("*/")):  # an image's own folder may be there from a row before
+            for folder in (output, *output.glob("**/")):  # the run has its own folder there already
                 folder.chmod(0o500)
 
     def _end_engine(self, number: int) -> None:
@@ -178,14 +178,14 @@ class Strike:
             os.kill(pid, signal.SIGKILL)
 
     def repair(self) -> None:
-        """Mend what was broken."""
+        """Repair what was broken."""
         case = self.case
         self._full.close()
         for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):
             valve.open()
         case.time.write_text("0")
         work = case.disk / "work"
-        for path in (work, work / "output", *(work / "output").glob("*/")):
+        for path in (work, work / "output", *(work / "output").glob("**/")):
             if path.is_dir():
                 path.chmod(0o755)
         if self._killed is None:

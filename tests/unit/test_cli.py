@@ -69,7 +69,7 @@ def test_exporting_a_credential_is_a_warning_and_building_it_is_refused(tmp_path
     path = notebook(tmp_path, f"%%containerize\nprint({TOKEN!r})")
     status, _, err = run("export", str(path), "--out", str(tmp_path / "out"))
     assert status == 0
-    assert "a build would stop here: app/main.py" in err
+    assert "a build would stop here: nb.ipynb, cell 0, line 2 (app/main.py, line " in err
     status, _, err = run("build", str(path))
     assert status == 1
     assert "LeakError" in err
@@ -366,6 +366,16 @@ def test_the_command_line_starts_without_the_pipeline() -> None:
         "import buildr_jupyter.cli, sys\n"
         "heavy = ('packaging', 'requests', 'buildr_jupyter.analysis', 'buildr_jupyter.export', 'buildr_jupyter.pipeline')\n"
         "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_an_image_that_needs_no_registry_is_made_without_an_http_client() -> None:
+    code = (
+        "import buildr_jupyter.builder.oci_builder, buildr_jupyter.commands.manifest, buildr_jupyter.ui.plain, sys\n"
+        "buildr_jupyter.builder.oci_builder.OciBuilder()\n"
+        "print([name for name in ('requests', 'urllib3', 'docker') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

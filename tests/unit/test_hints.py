@@ -86,7 +86,7 @@ def test_each_option_and_command_of_the_documents_exists() -> None:
     ("source", "word"),
     [
         ("raise BuildrError('x', hint='take --py-version away')", "--py-version"),
-        ("BuildWarning('x', f'try buildr mend {name}')", "buildr mend"),
+        ("BuildWarning('x', f'try buildr heal {name}')", "buildr heal"),
         ("_HINTS = {1: 'give it with --secrets NAME'}", "--secrets"),
         ("def _hint(x):\n    return 'say --twice'", "--twice"),
     ],
@@ -752,7 +752,7 @@ def try_39(world: World) -> None:
     world.works(*words, *option(hint, "--platform"))
 
 
-@trial("oci.base_image", "mend --base")
+@trial("oci.base_image", "correct --base")
 def try_40(world: World) -> None:
     words = ["build", world.notebook("%%containerize x\nprint(1)"), "--builder", "oci", "--output", "x.tar"]
     hint = world.hint_of_command(*words, "--base", "./gone.tar")
@@ -889,9 +889,9 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("engine.streams", ""): "needs a silent engine: tests/unit/engine/test_stall.py",
     ("in_image.install", ""): "runs in the image: tests/integration/test_builder_contract.py",
     ("notebook.cells", "resolve the conflict"): "git's and nbdime's own commands",
-    ("oci.base_image", "name a Python image"): "the same step as the trial of mend --base",
-    ("oci.base_image", "name another base with --base"): "the same step as the trial of mend --base",
-    ("oci.interpreter_base", "name a"): "needs a system without glibc; the step is that of mend --base",
+    ("oci.base_image", "name a Python image"): "the same step as the trial of correct --base",
+    ("oci.base_image", "name another base with --base"): "the same step as the trial of correct --base",
+    ("oci.interpreter_base", "name a"): "needs a system without glibc; the step is that of correct --base",
     ("oci.layer", "pip install zstandard"): "installs a package",
     ("oci.store", "make room"): "needs a full disk; the command is tried at commands.cache",
     ("pipeline.planner", "list the base's repository"): "tests/unit/context/test_hostile_folder.py",

@@ -22,7 +22,7 @@ from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import address_of, translate
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import BuildRefused, Cancelled, EngineError, EngineUnavailable
+from buildr_jupyter.errors import BuildRefused, EngineError, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.run import Lines, Output, follow
@@ -119,8 +119,7 @@ class Container:
                         if stderr:
                             yield from lines.feed("stderr", stderr)
                     yield from lines.rest()
-                if cancel.is_set():
-                    raise Cancelled("the work was cancelled")
+                cancel.check()
                 if state_within(client, container, _END_WAIT_S).get("Running"):  # who ends gets a moment to do so
                     raise EngineError(
                         f"kaniko's output ended in the middle: {BROKEN_OFF}", hint="buildr doctor asks it"

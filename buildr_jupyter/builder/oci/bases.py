@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.errors import (
@@ -24,13 +25,15 @@ from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.oci import base_image as bases
-from buildr_jupyter.oci.archive import cancelled_check
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.interpreter_base import kernel_base
 from buildr_jupyter.oci.layer import Compressor, Layer
 from buildr_jupyter.oci.push import in_parallel
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.registry.client import Registry
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["LOOK_UP_S", "Bases"]
 
@@ -76,7 +79,7 @@ class Bases:
 
         Raises BuildError where it is nowhere, and says where it was looked for.
         """
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
         if name == "kernel":
             yield StepUpdate("base", "base: this interpreter", status="running")
             base, cached = kernel_base(self.store, self.using, python, check)
@@ -148,7 +151,7 @@ class Bases:
             with self.store.scratch() as scratch:
                 saved = scratch / "saved.tar"
                 yield from self._save(client, image_id, saved, cancel)
-                made = bases.from_saved(saved, name, platform, self.store, self.using, cancelled_check(cancel.is_set))
+                made = bases.from_saved(saved, name, platform, self.store, self.using, cancel.check)
             base = replace(made, digest=image_id)
             self.store.note(key, base.to_json())
             yield replace(step, status="done")
@@ -157,7 +160,7 @@ class Bases:
     def _save(
         self, client: EngineClient, image_id: str, target: Path, cancel: CancelToken
     ) -> Generator[Event, None, None]:
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
         done = 0
         with target.open("wb") as out:
             for block in client.get_image(image_id, chunk_size=1 << 20):
@@ -174,7 +177,7 @@ class Bases:
         if self.store.has(layer.digest, layer.size_bytes) or base.registry is None:
             return self.store.path(layer.digest)
         with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
-            check = cancelled_check(cancel.is_set)
+            check = cancel.check
             return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
 
     def fetch_all(self, base: Base, cancel: CancelToken) -> Generator[Event, None, None]:
@@ -182,7 +185,7 @@ class Bases:
         missing = [x for x in base.layers if not self.store.has(x.digest, x.size_bytes)]
         if not missing or base.registry is None:
             return
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
         with contextlib.closing(self._open_registry("/".join(base.registry), None)) as registry:
 
             def one(layer: Layer, say: Callable[[Event], None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter import __version__
 from buildr_jupyter.builder.oci.bases import Bases
@@ -25,7 +25,7 @@ from buildr_jupyter.model.plan import canonical_json
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Archive, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
-from buildr_jupyter.oci.archive import cancelled_check, write_archive, write_layout
+from buildr_jupyter.oci.archive import write_archive, write_layout
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
 from buildr_jupyter.oci.layer import ZSTD, Layer
@@ -33,8 +33,11 @@ from buildr_jupyter.oci.package_list import packages_in
 from buildr_jupyter.oci.push import ASK_BYTES, Blob, push_blobs
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
-from buildr_jupyter.registry.client import Registry
 from buildr_jupyter.secretscan.redact import masked_logger
+
+# The client imports requests: an image that no registry is asked for needs none of it.
+if TYPE_CHECKING:
+    from buildr_jupyter.registry.client import Registry
 
 __all__ = ["Outputs"]
 
@@ -71,7 +74,7 @@ class Outputs:
             return replace(result, digest=made.digest, pushed=(*result.pushed, str(ref)))
         for base in bases:
             yield from self._bases.fetch_all(base, cancel)
-        check = cancelled_check(cancel.is_set)
+        check = cancel.check
         names = [str(ref) for ref in refs]
         if isinstance(output, (Archive, Layout)):
             step = StepUpdate("output", f"write {output.path.name}")
@@ -96,7 +99,7 @@ class Outputs:
 
         Raises PublishError and its kinds with the seed's beginning, Cancelled, DamagedBlob.
         """
-        cancelled_check(cancel.is_set)()
+        cancel.check()
         registry, repository, tag = self._registry(ref.location).until(cancel), ref.registry_path, ref.local_tag
         try:
             if ask_first and registry.digest(repository, tag) == made.digest:
@@ -118,7 +121,7 @@ class Outputs:
             for layer in image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
                     self._store.note(["pushed", registry.host, layer.digest], repository)
-            cancelled_check(cancel.is_set)()
+            cancel.check()
             try:
                 self._attach(registry, repository, image, base)
             except (PublishError, BuildError) as error:
@@ -190,7 +193,7 @@ class Outputs:
             with self._store.scratch() as scratch:
                 path = scratch / "image.tar"
                 with path.open("wb") as out:
-                    self._write_for_engine(image, names, out, skip=has, check=cancelled_check(cancel.is_set))
+                    self._write_for_engine(image, names, out, skip=has, check=cancel.check)
                 with path.open("rb") as stream:
                     for event in client.load_image(stream):
                         if isinstance(event, dict) and ("error" in event or "errorDetail" in event):

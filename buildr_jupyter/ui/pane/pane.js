@@ -3,6 +3,7 @@
 const STEP_LINES = 2000, SMALL = 1000;
 const MARKS = {done: "✓", cached: "≡", failed: "✗", cancelled: "–", running: "▸", waiting: "·"};
 const took = s => s == null ? "" : s < 60 ? s.toFixed(1) + " s" : Math.floor(s / 60) + " min " + Math.floor(s % 60) + " s";
+const count = (n, noun) => n + " " + noun + (n === 1 ? "" : "s");
 const size = n => {
   for (const unit of ["bytes", "kB", "MB", "GB"]) {
     if (n < 1000 || unit === "GB") return (n >= 10 || unit === "bytes" ? Math.round(n) : n.toFixed(1)) + " " + unit;
@@ -204,7 +205,7 @@ class View {
       mark: el("span", {ariaHidden: "true"}), title: el("span", {className: "title"}), builder: el("span", {className: "dim"}),
       said: el("span", {role: "status", ariaLive: "polite"}), time: el("span", {className: "time"}),
       cancel: this.button("Cancel", () => { this.n.cancel.disabled = true; this.pane.say({do: "cancel"}); }),
-      publish: this.button("Publish", say("publish")), run: this.button("Run", say("run")),
+      publish: this.button("Publish", say("publish")), run: this.button("Run", () => this.run()),
       copyRef: this.button("Copy reference", () => copy(this.pane.state.result ? this.pane.state.result.image : this.pane.state.title, this.n.copyRef)),
       fill: el("i"), err: el("div", {className: "err", role: "alert"}), warn: el("div"), done: el("div"), wentSum: el("summary"), wentIn: el("div", {className: "tables"}),
       runs: el("div", {className: "runs", hidden: true}), runSum: el("div", {className: "dim"}), runHead: el("tr"), runBody: el("tbody"),
@@ -218,6 +219,7 @@ class View {
         this.pane.say({do: "download", id: this.pane.file.id});
       }),
     };
+    n.fields = el("div", {className: "fields", role: "group", ariaLabel: "Values for Run", hidden: true, onkeydown: event => { if (event.key === "Enter") this.run(); }});
     n.bar = el("div", {className: "bar", role: "progressbar", ariaLabel: "Progress of the whole", ariaValueMin: "0", ariaValueMax: "100"}, n.fill);
     n.moves = el("details", {className: "moves"}, n.moveSum, n.moveList);
     n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
@@ -227,9 +229,27 @@ class View {
       n.tools, n.fold, this.log.box, this.log.hits);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),
-      n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
+      n.fields, n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
     n.runs.append(n.runSum, el("table", {}, el("thead", {}, n.runHead), n.runBody));
     this.root.replaceChildren(el("style", {textContent: this.pane.model.get("look")}), n.pane);
+  }
+  run() {  // an empty field is the value that the image has
+    const fields = this.n.fields.hidden ? [] : [...this.n.fields.querySelectorAll("input, select")].filter(field => field.value !== "");
+    this.pane.say({do: "run", values: Object.fromEntries(fields.map(field => [field.dataset.name, field.value]))});
+  }
+  inputs(s) {
+    const form = this.n.fields, inputs = s.can.values && s.result ? s.result.inputs : [], key = JSON.stringify(inputs);
+    form.hidden = !inputs.length;
+    if (form.key === key || !inputs.length) return;  // what somebody is typing stays
+    form.key = key;
+    form.replaceChildren(...inputs.map(input => {
+      const said = {"data-name": input.name, title: [input.type, input.description].filter(Boolean).join(": ")};
+      const field = input.choices.length
+        ? el("select", said, el("option", {value: "", textContent: input.required ? "choose" : input.default}),
+          ...input.choices.map(choice => el("option", {value: choice, textContent: choice})))
+        : el("input", {...said, type: "text", placeholder: input.required ? "required" : input.default, autocomplete: "off", spellcheck: false});
+      return el("label", {}, el("span", {}, input.name), field);
+    }));
   }
   reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
@@ -243,7 +263,7 @@ class View {
     if (known) { n.fill.style.width = s.fraction * 100 + "%"; n.bar.ariaValueNow = String(Math.round(s.fraction * 100)); }
     else { n.fill.style.width = live ? "" : "100%"; n.bar.removeAttribute("aria-valuenow"); }
     put(n.bar, "ariaValueText", known ? Math.round(s.fraction * 100) + " percent" : "not known");
-    this.error(s.error); this.result(s); this.drawRuns(s.runs); this.drawSteps(s); this.drawMoves(s); this.clock();
+    this.inputs(s); this.error(s.error); this.result(s); this.drawRuns(s.runs); this.drawSteps(s); this.drawMoves(s); this.clock();
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();
@@ -284,7 +304,7 @@ class View {
     n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
     this.went(r.went);
-    const parts = [r.digest ? r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
+    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
@@ -292,7 +312,7 @@ class View {
     const files = r.files ? el("div", {}, "files: ", el("code", {}, r.files)) : "";
     n.done.replaceChildren(el("div", {}, parts), push, files, el("div", {}, "run it: ", el("code", {}, r.command), " ", again), ...proof);
     put(n.done, "title", r.digest);
-    set(n.summary, s.steps.length + s.more_steps + " steps and the log");
+    set(n.summary, count(s.steps.length + s.more_steps, "step") + " and the log");
   }
   went(parts) {
     const title = "What went in: " + parts.map(part => part.title).join("; ");
@@ -306,7 +326,7 @@ class View {
     n.runs.hidden = !r;
     if (!r) return;
     const counts = Object.entries(r.counts).map(([phase, count]) => count + " " + phase).join(", ");
-    set(n.runSum, r.total + " runs: " + counts + (r.rows.length < r.total ? "; " + r.rows.length + " of them are shown" : ""));
+    set(n.runSum, count(r.total, "run") + ": " + counts + (r.rows.length < r.total ? "; " + r.rows.length + " of them are shown" : ""));
     const columns = ["number", "inputs", "phase", "took", ...r.names.map(name => "=" + name)];
     const key = columns.join("\n");
     if (this.runColumns !== key) {
@@ -370,7 +390,7 @@ class View {
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
       (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
-      put(held.t, "title", step.title);
+      put(held.t, "title", step.said || step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
     }
@@ -386,7 +406,8 @@ class View {
     const s = this.pane.state;
     let lines = this.pane.rows.filter(row => row.step === key).slice(-STEP_LINES).map(row => bare(row.text));
     if (!lines.length && s.error && s.error.key === key) lines = s.error.tail;
-    set(held.pre, lines.length ? lines.join("\n") : "no output");
+    const said = (s.steps.find(step => step.key === key) || {}).said;
+    set(held.pre, (said ? said + "\n" : "") + (lines.length ? lines.join("\n") : "no output"));
     if (s.error && s.error.key === key) held.pre.scrollTop = held.pre.scrollHeight;
   }
   drawMoves(s) {

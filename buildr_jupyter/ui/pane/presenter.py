@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from buildr_jupyter.events.event import Event, LogLine, RunOutput
@@ -101,8 +101,10 @@ class PaneDisplay:
         self._clock, self._sleep = clock, sleep
         self.on_cancel: Callable[[], None] | None = None
         """Called, from any thread, when Cancel is pressed."""
-        self.actions: dict[str, Callable[[], None]] = {}
-        """What the buttons ``publish`` and ``run`` do once a build is done."""
+        self.actions: dict[str, Callable[[Mapping[str, str]], None]] = {}
+        """What the buttons ``publish`` and ``run`` do once an image is there; ``run`` is given what its fields say."""
+        self.takes_values = False
+        """Whether a run that a button starts can be given values of its own."""
         self._channel: Channel | None = None
         self._lock = threading.Lock()
         self._turn = -1
@@ -218,7 +220,7 @@ class PaneDisplay:
         elif said == "cancel" and self._driven and self.on_cancel:
             self.on_cancel()
         elif said in ("publish", "run") and not self._driven and (action := self.actions.get(str(said))):
-            action()
+            action(_said_values(content.get("values")))
         elif said == "download":
             threading.Thread(target=self._download, args=(content.get("id"),), daemon=True).start()
 
@@ -298,7 +300,7 @@ class PaneDisplay:
         state = self._state
         of_build = self._progress.update(state, now) if self._progress else state.fraction
         fraction = state.fraction if state.runs else of_build
-        done = state.status == "done" and self._ended is not None
+        done = state.result is not None and self._ended is not None  # also after a failed run
         return make_view(
             state,
             self._title,
@@ -313,6 +315,7 @@ class PaneDisplay:
                 "cancel": self._ended is None and self.on_cancel is not None,
                 "publish": done and "publish" in self.actions and not (state.result and state.result.pushed),
                 "run": done and "run" in self.actions,
+                "values": done and self.takes_values,
             },
             builder=self._builder,
             with_output=self.logs_output,
@@ -330,6 +333,12 @@ class PaneDisplay:
         if self._durations and state.status == "done" and state.steps and not (state.result and state.result.cached):
             with contextlib.suppress(OSError):
                 self._durations.learn(self._title, list(state.steps.values()), self._publish_took)
+
+
+def _said_values(said: object) -> dict[str, str]:
+    """Return the values that a page gives a run, by name; what a page says is checked like anybody's words."""
+    found = said.items() if isinstance(said, Mapping) else ()
+    return {name: text for name, text in found if isinstance(name, str) and isinstance(text, str)}
 
 
 def _run_step(state: BuildState) -> str:

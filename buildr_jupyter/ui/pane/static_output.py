@@ -37,7 +37,8 @@ def _summary(result: ResultView) -> str:
 
 def _facts(result: ResultView) -> list[tuple[str, str]]:
     facts = [
-        ("digest", result["digest"]), ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
+        ("image id" if result["is_id"] else "digest", result["digest"]),
+        ("pushed", ", ".join(result["pushed"])), ("archive", result["archive"]),
         ("exit code", "" if result["exit"] is None else str(result["exit"])), ("run it", result["command"]),
         ("files", result["files"]), ("proof", result["proof"]), *(("widened", why) for why in result["widened"]),
     ]  # fmt: skip
@@ -62,7 +63,7 @@ def _step_lines(view: View) -> list[str]:
 def _count(runs: RunsView) -> str:
     counts = ", ".join(f"{count} {phase}" for phase, count in runs["counts"].items())
     more = f"; {len(runs['rows'])} of them are shown" if len(runs["rows"]) < runs["total"] else ""
-    return f"{runs['total']} runs: {counts}{more}"
+    return f"{runs['total']} run{'s' if runs['total'] != 1 else ''}: {counts}{more}"
 
 
 def _run_cells(row: RunRow, names: list[str]) -> list[str]:
@@ -142,8 +143,10 @@ def render_record_html(view: View, mark: str = "") -> str:
         parts.append(_runs_html(runs))
     if steps := _step_lines(view):
         block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
-        count = f"{len(view['steps']) + view['more_steps']} steps"
-        parts.append(f"<details><summary>{count}</summary>{block}</details>" if result else block)
+        count = len(view["steps"]) + view["more_steps"]
+        parts.append(
+            f"<details><summary>{count} step{'s' if count != 1 else ''}</summary>{block}</details>" if result else block
+        )
     if error and error["tail"]:
         parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(error['tail']))}</pre>")
     if any(view.get("output", [])):

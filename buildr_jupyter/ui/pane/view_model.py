@@ -5,6 +5,7 @@ Every text in it is cleaned of escapes, control characters and bidi overrides, a
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -14,17 +15,20 @@ from typing import TypedDict
 from buildr_jupyter.errors import BuildrError, Cancelled
 from buildr_jupyter.events.event import Phase, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.interface import Interface
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.ui.pane.quick_fix import suggest_line
 from buildr_jupyter.ui.result import describe_files
 from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+from buildr_jupyter.ui.step_titles import plain_title, step_title
 
 __all__ = [
     "MAX_RUNS",
     "MAX_STEPS",
     "Ages",
     "ErrorView",
+    "InputView",
     "Rates",
     "ResultView",
     "RunRow",
@@ -52,6 +56,7 @@ _KINDS = {
     "import": "imported",
 }
 """How a name comes into the program, in words: that a model is trained again at each start must be seen."""
+_CHOICES = {"bool": ["true", "false"]}
 _TAIL = 20
 _STAGES = {
     "export": "finding the program",
@@ -69,11 +74,13 @@ class StepView(TypedDict):
 
     key: str
     title: str
+    said: str
+    """The engine's own words, where the title is in plainer ones."""
     status: str
     took: float | None
     age: int | None
     number: str
-    """``2/5``, empty where its place is not known."""
+    """``2/5``, empty where its place is not known, and before a plain title."""
 
 
 class MoveView(TypedDict):
@@ -131,11 +138,24 @@ class WentIn(TypedDict):
     more: int
 
 
+class InputView(TypedDict):
+    """An input of the image: ``default`` as it is given on a command line, empty where it is required."""
+
+    name: str
+    type: str
+    default: str
+    required: bool
+    choices: list[str]
+    description: str
+
+
 class ResultView(TypedDict):
     """What a build came to; texts are empty where there is nothing to say."""
 
     image: str
     digest: str
+    is_id: bool
+    """Whether it is the image id: there is no digest before a push."""
     size: str
     seconds: float
     cached: int
@@ -147,6 +167,7 @@ class ResultView(TypedDict):
     command: str
     files: str
     went: list[WentIn]
+    inputs: list[InputView]
     proof: str
     widened: list[str]
 
@@ -271,13 +292,15 @@ def _output(state: BuildState) -> list[str]:
 
 
 def _step(step: StepUpdate, age: float | None) -> StepView:
+    plain = plain_title(step.title)
     return {
         "key": step.step,
-        "title": show_title(step.title),
+        "title": show_title(plain or step.title),
+        "said": show_title(step.title) if plain else "",
         "status": step.status,
         "took": None if step.duration_s is None else round(step.duration_s, 2),
         "age": None if age is None else round(age),
-        "number": f"{step.index}/{step.total}" if step.index and step.total else "",
+        "number": f"{step.index}/{step.total}" if step.index and step.total and not plain else "",
     }
 
 
@@ -361,7 +384,7 @@ def _error(state: BuildState, line: str) -> ErrorView | None:
         "kind": type(error).__name__,
         "text": clean_text(str(error)),
         "hint": clean_text(hint) if isinstance(error, BuildrError) and hint else "",
-        "step": show_title(failed.title) if failed else clean_text(getattr(error, "step", None) or ""),
+        "step": step_title(failed.title) if failed else clean_text(getattr(error, "step", None) or ""),
         "key": failed.step if failed else None,
         "tail": [clean_text(text)[:2000] for text in tail],
         "instead": clean_text(instead) if instead else "",
@@ -376,6 +399,7 @@ def _result(state: BuildState) -> ResultView | None:
     return {
         "image": clean_text(result.image),
         "digest": clean_text(result.digest or result.image_id or ""),
+        "is_id": not result.digest,
         "size": show_size(size) if (size := result.size_bytes or result.unpacked_bytes) else "",
         "seconds": round(result.duration_s, 1),
         "cached": sum(step.status == "cached" for step in steps),
@@ -387,9 +411,33 @@ def _result(state: BuildState) -> ResultView | None:
         "command": run_command(result),
         "files": clean_text(describe_files(result.run)) if result.run else "",
         "went": _went_in(result),
+        "inputs": _inputs(result),
         "proof": clean_text(str(result.proof or "")),
         "widened": [clean_text(why) for why in (result.proof.widened if result.proof else ())],
     }
+
+
+def _inputs(result: BuildResult) -> list[InputView]:
+    """Return what a run of the image can be given, at most 100."""
+    try:
+        interface = Interface.from_label(result.interface) if result.interface else Interface()
+    except ValueError:
+        return []
+    return [
+        {
+            "name": clean_text(one.name),
+            "type": clean_text(one.type),
+            "default": "" if one.required else clean_text(_as_given(one.default)),
+            "required": one.required,
+            "choices": [clean_text(str(choice)) for choice in one.choices] or _CHOICES.get(one.type, []),
+            "description": clean_text(one.description),
+        }
+        for one in interface.inputs[:_MAX_ROWS]
+    ]
+
+
+def _as_given(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _went_in(result: BuildResult) -> list[WentIn]:

@@ -37,8 +37,10 @@ def subject(runner: KubernetesRunner, program_image: str, bare: Bare) -> Subject
 
 
 class TestContract(RunnerContract):
-    # 20,000 lines at once: failed here in 2 of some 25 runs, on a loaded machine, for a reason that is not known yet.
-    test_no_line_is_lost_or_doubled = None  # type: ignore[assignment]
+    """A real cluster keeps it."""
+
+    # containerd before 2.2 closes a program's pipe two seconds after its end; a busy node has not read all of it then.
+    before_its_end = "import time; time.sleep(5)"
 
 
 def left_in(bare: Bare) -> list[str]:

@@ -24,6 +24,9 @@ ENGINE = "executor failed running [/bin/sh -c apt-get install -y libgl1-nope]: e
         (("Traceback (most recent call last):", "  File 'x'", "ValueError: bad value"), "ValueError: bad value"),
         (("fatal: repository not found",), "fatal: repository not found"),
         (("gcc: error: no input files", "make: *** [all]"), "gcc: error: no input files"),
+        (("looking", "cat: /etc/none: No such file or directory"), "cat: /etc/none: No such file or directory"),
+        (("ls: cannot access '/x': Permission denied", ""), "ls: cannot access '/x': Permission denied"),
+        (("/bin/sh: 1: mak: not found",), "/bin/sh: 1: mak: not found"),
         (("requests.exceptions.ConnectionError: no route",), "requests.exceptions.ConnectionError: no route"),
     ],
 )
@@ -37,6 +40,8 @@ def test_the_cause_is_what_the_command_said(tail: tuple[str, ...], cause: str) -
     ("tail", "exit_code"),
     [
         (("all is well", "no error here"), 1),
+        (("cat: x: No such file or directory", "and on it goes"), 1),
+        (("the file was not found",), 1),
         (("Errors: none", "an error: in mid sentence"), 1),
         (("E: Unable to locate package x",), None),
         (("E: Unable to locate package x",), 137),

@@ -55,7 +55,7 @@ def test_what_there_is(cluster: FakeCluster, capsys: pytest.CaptureFixture[str])
     assert runs("logs", "one-") == 0
     assert capsys.readouterr().out == "hello\n"
     assert runs("prune") == 0
-    assert capsys.readouterr().out == "removed 1 runs from the cluster\n"
+    assert capsys.readouterr().out == "removed 1 run from the cluster\n"
     assert not cluster.objects
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from buildr_jupyter.commands import images
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import EngineUnavailable, OptionError
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
+from buildr_jupyter.model.interface import INTERFACE_LABEL, Input, Interface, Return
+from buildr_jupyter.model.plan import FileEntry, ImagePlan, NameNote, Requirement
 from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.oci.store import Store
 from tests.fakes.registry import FakeRegistry
@@ -80,6 +83,40 @@ def test_the_command(image_id: str) -> None:
     headers, first = printed("images").splitlines()
     assert headers.split() == ["IMAGE", "ID", "SIZE", "MADE", "WHERE", "FROM"]
     assert re.fullmatch(r"trial:1, trial:2 +[0-9a-f]{12} +\d+ \w+ +just now +store +nb.ipynb 3", first)
+
+
+def test_inspect_shows_inputs_and_the_reasons_that_the_kept_folder_knows(
+    store: Store, tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    interface = Interface(
+        (Input("n", "int", 3, description="how many"), Input("mode", "Literal", None, True, ("a", "b"))),
+        (Return("table"),),
+    )
+    plan = ImagePlan(
+        base=str(small_base), python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        files=(FileEntry.from_bytes("app/main.py", b"print(1)\n", why="the program"),),
+        labels=((INTERFACE_LABEL, interface.to_label()),), names=(NameNote("n", "nb.ipynb, cell 1", "parameter", "--param"),),
+    )  # fmt: skip
+    folder = tmp_path / "cache" / "buildr" / "contexts" / "one"
+    folder.parent.mkdir(parents=True)
+    context.write_folder(plan, folder)
+    request = BuildRequest(folder, (ImageRef.parse("typed:1"),), plan=plan, outputs=())
+    with contextlib.closing(OciBuilder(store=store)) as builder:
+        drain(builder.stream_build(request, CancelToken()), lambda _event: None)
+    text = printed("inspect", "typed:1")
+    assert re.search(r"^inputs +--n +int +default 3 +how many\n +--mode +Literal +required +one of a, b$", text, re.M)
+    assert re.search(r"^returns +table$", text, re.M)
+    assert re.search(r"^names +n  parameter  nb.ipynb, cell 1  --param$", text, re.M)
+    assert re.search(r"^files +app/main.py  9 bytes  the program$", text, re.M)
+    assert '{"inputs"' not in text  # the label's JSON is what the lines above say
+    row = json.loads(printed("inspect", "--json", "typed:1"))
+    assert [(one["name"], one["type"]) for one in row["inputs"]] == [("n", "int"), ("mode", "Literal")]
+    assert row["files"][0]["why"] == "the program"
+    shutil.rmtree(folder)
+    row = json.loads(printed("inspect", "--json", "typed:1"))
+    assert "files" not in row
+    assert row["inputs"][0]["default"] == 3
 
 
 def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from buildr_jupyter.errors import Cancelled
 from buildr_jupyter.events.cancel import CancelToken
 
 
@@ -100,3 +101,13 @@ def test_each_callback_is_called_once_whoever_comes_first() -> None:
     for thread in threads:
         thread.join(5)
     assert sorted(called) == list(range(8))
+
+
+def test_check_raises_once_it_is_set_and_says_what_was_cancelled() -> None:
+    token = CancelToken()
+    token.check("the push")
+    token.set()
+    with pytest.raises(Cancelled, match=r"^the push was cancelled$"):
+        token.check("the push")
+    with pytest.raises(Cancelled, match=r"^the work was cancelled$"):
+        token.check()

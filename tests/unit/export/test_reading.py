@@ -28,7 +28,12 @@ def test_of_a_run_that_failed_only_what_came_before_the_line_is_read() -> None:
 
 
 def test_a_cell_that_does_not_parse_is_left_out_unless_it_is_the_chosen_one() -> None:
-    assert texts(given_of("x = = 1", "y = 2")) == ["y = 2"]
+    given = given_of("x = = 1", "y = 2")
+    assert texts(given) == ["y = 2"]
+    (warning,) = given.warnings
+    assert "cell 0 does not parse in Python 3." in warning.text, "another Python may have run it"
+    failed = given_of(cell("x = = 1", 0, status="error"), "y = 2")
+    assert (texts(failed), failed.warnings) == (["y = 2"], [])
     with pytest.raises(CellSyntaxError, match="cell 1 does not parse") as caught:
         Reading(given_of("y = 2", "x = = 1")).statements()
     assert "invalid syntax" in (caught.value.hint or "")

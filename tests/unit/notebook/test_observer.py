@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -76,6 +77,27 @@ def test_generators_of_randomness(kernel: Kernel) -> None:
     assert kernel.run("np.random.default_rng(0).random()").generators == frozenset()
     random.seed(4)
     assert kernel.run("random.seed(4)").generators == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("done", "untouched"),
+    [
+        ("", True),
+        ("numpy.random.seed(3)", True),
+        ("numpy.random.random()", False),
+        ("numpy.random.randint(5)", False),
+        ("numpy.random.normal()", False),
+        ("numpy.random.seed(3); numpy.random.random()", False),
+    ],
+)
+def test_a_generator_that_was_just_loaded_has_moved_only_if_something_was_drawn(done: str, untouched: bool) -> None:
+    """In a process of its own: numpy's generator is seeded once, when it is loaded."""
+    code = (
+        f"import numpy.random; {done}\nfrom buildr_jupyter.notebook.observer import _generator_states\n"
+        "print('numpy:untouched' in _generator_states())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == f"{untouched}\n"
 
 
 def test_the_world(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

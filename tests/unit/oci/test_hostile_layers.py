@@ -16,7 +16,7 @@ import pytest
 
 from buildr_jupyter.errors import BuildError, BuildrError, Cancelled
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.oci.archive import FileSource, cancelled_check
+from buildr_jupyter.oci.archive import FileSource
 from buildr_jupyter.oci.base_image import Base, find_python, opened_layer
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Layer
 from buildr_jupyter.oci.store import Store
@@ -168,7 +168,7 @@ def test_a_cancel_ends_a_layer_of_gigabytes(tmp_path: Path, kind: str) -> None:
     threading.Timer(0.2, cancel.set).start()
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        find_python(base, store, lambda one: store.path(one.digest), "3.11", cancelled_check(cancel.is_set))
+        find_python(base, store, lambda one: store.path(one.digest), "3.11", cancel.check)
     assert time.monotonic() - began < 5
 
 

@@ -111,3 +111,12 @@ def test_a_module_that_is_not_installed_made_its_cell_fail_where_nobody_knows(tm
         make(source(tmp_path, "import numpy", "import nowhere_at_all\ny = nowhere_at_all.two()", "print(y)"))
     with pytest.raises(RequirementError, match="cell 0, line 1"):
         make(source(tmp_path, "import nowhere_at_all\nprint(nowhere_at_all)"))
+
+
+def test_a_line_of_the_program_is_named_by_its_cell(tmp_path: Path) -> None:
+    made = make(source(tmp_path, "y = 1\nx = 'found here'", "print(x)"))
+    assert made.program is not None
+    line = made.program.text.splitlines().index("x = 'found here'") + 1
+    assert made.place_of(f"app/main.py, line {line}") == f"nb.ipynb, cell 0, line 2 (app/main.py, line {line})"
+    for other in ("app/main.py, line 1", "app/main.py, line 99999", "app/data.csv, line 2", "--env DB_PASSWORD"):
+        assert made.place_of(other) == other

@@ -57,7 +57,7 @@ def test_who_lets_go_leaves_the_child_alone() -> None:
         child.kill()
 
 
-def test_a_leash_that_holds_nothing_ends_with_its_process() -> None:
+def test_a_watchdog_that_holds_nothing_ends_with_its_process() -> None:
     mark = secrets.token_hex(8)
     code = "from buildr_jupyter.process.watchdog import Watchdog; import os; Watchdog(); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "LEASH_MARK": mark}, check=False, cwd=ROOT)

@@ -54,6 +54,20 @@ def test_a_credential_stops_the_build_and_its_value_is_never_said(kind: str) -> 
     guard.check(plan(f"key = {value!r}\n"), {}, allow=["main.py"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.environ['AWS_SECRET_ACCESS_KEY']={}\n", 'x = 1\nconfig[ "api_token" ] = {}\n', "a['b']['db.password'] = {}\n",
+    ],
+)  # fmt: skip
+def test_a_credential_under_a_key_is_one_as_under_a_name(text: str) -> None:
+    value = random.Random(7).randbytes(24).hex()
+    (finding,) = found(plan(text.format(repr(value))))
+    assert finding == f"app/main.py, line {text.count(chr(10))}: generic-api-key"
+    assert found(plan(text.replace("=", "==").format(repr(value)))) == []  # compared, not assigned
+    assert found(plan(text.format("os.environ['OTHER_KEY']"))) == []
+
+
 def test_settings_labels_arguments_and_addresses_are_searched() -> None:
     secret = TOKEN.value
     login = FAKES["login-in-url"].value.replace("postgres://", "https://")

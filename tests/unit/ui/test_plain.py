@@ -55,7 +55,7 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
     )
     window.draw(
         state,
-        [LogLine(0, "out"), LogLine(1, "  "), StepUpdate("2", "RUN y", 2, 2, "done"), BuildWarning("odd", "mend it")],
+        [LogLine(0, "out"), LogLine(1, "  "), StepUpdate("2", "RUN y", 2, 2, "done"), BuildWarning("odd", "repair it")],
     )
     window.draw(
         state, [TransferUpdate("abc", "push", total_bytes=10, status="done")] * 2 + [RunOutput("stdout", "hello")]
@@ -67,7 +67,7 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
         "[1/2] FROM x  (cached)",
         "[2/2] RUN y",
         "    out",
-        "warning: odd (mend it)",
+        "warning: odd (repair it)",
         "    push abc: done 10 bytes",
         "buildr: failed in stage build",
     ]
@@ -90,7 +90,7 @@ def test_the_result_reads_well_and_is_escaped() -> None:
 def test_the_record_has_every_field_in_every_case() -> None:
     cell = {"index": 3, "id": "abc", "tags": []}
     ok = json.loads(json_record.make_record(cell, RESULT))
-    error = BuildError("Image build failed: x", hint="mend", step="RUN y", log_tail=("a", "b"))
+    error = BuildError("Image build failed: x", hint="repair", step="RUN y", log_tail=("a", "b"))
     error.stage = "build"
     failed = json.loads(json_record.make_record(cell, error, duration_s=2.0))
     cancelled = json.loads(json_record.make_record(cell, Cancelled("stopped")))
@@ -111,7 +111,7 @@ def test_the_record_has_every_field_in_every_case() -> None:
         "outputs": [],
     }
     assert failed["error"] == {
-        "type": "BuildError", "message": "Image build failed: x", "hint": "mend", "step": "RUN y", "log_tail": ["a", "b"],
+        "type": "BuildError", "message": "Image build failed: x", "hint": "repair", "step": "RUN y", "log_tail": ["a", "b"],
     }  # fmt: skip
     assert (failed["stage"], failed["duration_s"]) == ("build", 2.0)
     assert "\n" not in json_record.make_record(cell, error)

@@ -97,7 +97,7 @@ def test_a_result_that_a_pane_showed_is_not_shown_again_once(written: list[str])
 
 
 def test_an_error_that_a_pane_shows_is_one_sentence_below_it() -> None:
-    error = BuildError("Image build failed: no", hint="mend it", log_tail=("a", "b"))
+    error = BuildError("Image build failed: no", hint="repair it", log_tail=("a", "b"))
     sessions._render_once(error)
     assert error._render_traceback_() == ["BuildError: Image build failed: no", "  the pane above says more"]
     assert len(error.render()) > 2

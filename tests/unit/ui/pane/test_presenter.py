@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.errors import OptionError
 from buildr_jupyter.events.event import Event, Finished, LogLine, RunOutput, StageUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import StepUpdate
@@ -181,9 +182,11 @@ def test_without_an_answer_from_a_page_the_record_keeps_up() -> None:
 
 def test_buttons() -> None:
     window, _, _, state = pane()
-    done: list[str] = []
+    done: list[object] = []
     window.on_cancel = lambda: done.append("cancel")
-    window.actions = {"run": lambda: done.append("run"), "publish": lambda: done.append("publish")}
+    window.actions = {
+        "run": lambda values: done.append(("run", values)), "publish": lambda _values: done.append("publish"),
+    }  # fmt: skip
     window.hear({"do": "run"})
     window.hear({"do": "cancel"})
     window.hear({"do": "nonsense"})
@@ -191,6 +194,22 @@ def test_buttons() -> None:
     window.hear({"do": "cancel"})
     window.hear({"do": "publish"})
     assert done == ["cancel", "publish"]
+    done.clear()
+    for said in ({"n": "4"}, {"n": 4, "m": ["x"], "k": "v"}, "n=4", None):
+        window.hear({"do": "run", "values": said})
+    assert done == [("run", {"n": "4"}), ("run", {"k": "v"}), ("run", {}), ("run", {})]
+
+
+def test_after_a_run_that_failed_there_is_still_an_image_to_run() -> None:
+    window, notebook, _, state = pane()
+    window.actions = {"run": lambda _values: None}
+    window.takes_values = True
+    window.close(state.apply(Finished(BuildResult("app:1"))))
+    window.open(state.go_on(), "app:1")
+    assert notebook.sent[-1][1]["state"]["can"] == {"cancel": False, "publish": False, "run": False, "values": False}
+    window.close(state.fail(OptionError("--set n=x: no int")))
+    assert notebook.records[-1]["can"] == {"cancel": False, "publish": False, "run": True, "values": True}
+    assert notebook.records[-1]["error"]["text"] == "--set n=x: no int"
 
 
 def test_download_is_the_whole_log() -> None:

@@ -43,7 +43,7 @@ def done() -> BuildState:
         StepUpdate("2", "RUN y", 2, 2, "done", 0.0, 3.0),
         LogLine(0, "hi", "2"),
     ]
-    return BuildState().apply_all([*events, BuildWarning("odd", "mend it"), Finished(result)])
+    return BuildState().apply_all([*events, BuildWarning("odd", "repair it"), Finished(result)])
 
 
 def failed(error: BaseException | None = None) -> BuildState:
@@ -59,7 +59,7 @@ def test_success_is_one_line_and_the_command() -> None:
     assert text.splitlines()[0] == "✓ app:1 · sha256:aaaaaaaaaaaa… · 142 MB · 3.8 s · 1 of 2 steps cached"
     assert "run it: docker run --rm app:1" in text
     assert "pushed: r/app:1" in text
-    assert "warning: odd (mend it)" in text
+    assert "warning: odd (repair it)" in text
     assert "[2/2] RUN y  3.0 s" in text
     assert f"digest: sha256:{'a' * 64}" in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from buildr_jupyter.events.event import Finished
 from buildr_jupyter.events.state import BuildState
+from buildr_jupyter.model.interface import Input, Interface
 from buildr_jupyter.model.plan import FileNote, NameNote, Requirement
 from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.result import BuildResult
@@ -41,6 +42,34 @@ def test_what_went_in_says_how_each_name_comes_and_why() -> None:
     assert "what went in: 3 names; 1 package; 2 files, 1.2 MB" in text
     for shown in ("its code runs at each start", "numpy==2.1.0", "opened by cell 2, line 4", "<details><summary>what"):
         assert shown in page
+
+
+def test_inputs_are_fields_with_their_defaults() -> None:
+    interface = Interface((
+        Input("n", "int", 3, description="how many"), Input("title", "str", "a b"), Input("fast", "bool", False),
+        Input("mode", "Literal", None, True, ("x", "y")), Input("tags", "list", ["ä"]),
+    ))  # fmt: skip
+    fields = view_of(built(interface=interface.to_label()))["result"]["inputs"]
+    assert [(one["name"], one["default"], one["choices"], one["required"]) for one in fields] == [
+        ("n", "3", [], False), ("title", "a b", [], False), ("fast", "false", ["true", "false"], False),
+        ("mode", "", ["x", "y"], True), ("tags", '["ä"]', [], False),
+    ]  # fmt: skip
+    assert (fields[0]["type"], fields[0]["description"]) == ("int", "how many")
+    assert view_of(built(interface="no interface"))["result"]["inputs"] == []
+    assert view_of(built())["result"]["inputs"] == []
+
+
+def test_steps_have_plain_titles_and_the_engines_words_beneath() -> None:
+    steps = (StepUpdate("a", "COPY [app/, ./]", 5, 5, "done"), StepUpdate("b", "RUN make", 2, 3, "done"))
+    state = BuildState().apply_all([*steps, Finished(BuildResult("app:1", image_id="sha256:" + "a" * 64))])
+    view = view_of(state)
+    assert [(one["title"], one["said"], one["number"]) for one in view["steps"]] == [
+        ("copy the program", "COPY [app/, ./]", ""), ("RUN make", "", "2/3"),
+    ]  # fmt: skip
+    assert "  image id: sha256:aaa" in render_record_text(view)
+    (one,) = (StepUpdate("b", "RUN make", 1, 1, "done"),)
+    page = render_record_html(view_of(BuildState().apply_all([one, Finished(BuildResult("app:1"))])))
+    assert "<summary>1 step</summary>" in page
 
 
 def test_what_is_not_known_is_not_shown() -> None:
