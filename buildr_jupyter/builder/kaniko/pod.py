@@ -128,10 +128,10 @@ class Pod:
             return last.phase == "ended"
 
         try:
-            for line in iter_lines(client, pod, CONTAINER, has_ended, cancel):
-                yield Output(
-                    "stderr" if line.startswith((b'{"', b"kaniko ")) or _OWN_WORDS.match(line) else "stdout", line
-                )
+            missing: list[str] = []
+            for line in iter_lines(client, pod, CONTAINER, has_ended, cancel, say=missing.append):
+                yield Output("stderr" if _OWN_WORDS.match(line) else "stdout", line)
+            yield from map(BuildWarning, missing)
         finally:
             if cancel.is_set():
                 sender.join()
