@@ -4,6 +4,9 @@ The address is what follows ``buildkit=``, else BUILDKIT_HOST, else buildctl's d
 BUILDKIT_CERT_PATH, a folder with ca.pem, cert.pem and key.pem, over TLS), ``docker-container://`` and what else
 buildctl knows. Images stay nowhere but where they are sent; the steps stay in the daemon's cache, so that sending an
 image that was built a moment ago builds nothing.
+
+``buildkit=kubernetes/NAMESPACE`` is a buildkitd in a pod, started where this user has none, and reached through the API
+server: what builds with it is this same builder, at the address of a socket that is forwarded there.
 """
 
 from __future__ import annotations
@@ -12,18 +15,23 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, build_arguments, build_command, failure_of
+from buildr_jupyter.builder.buildkit.daemon import IMAGE_FROM, NEEDED, reached, stream_daemon
+from buildr_jupyter.builder.buildkit.daemon_job import IMAGE, PRIVILEGED_IMAGE, DaemonWish, make_settings
 from buildr_jupyter.builder.buildkit.hidden_arguments import hide
 from buildr_jupyter.builder.buildkit.progress import BuildkitStream
 from buildr_jupyter.builder.buildkit.proto import DecodeError, decode_json
 from buildr_jupyter.builder.docker.buildkit import with_mounts
 from buildr_jupyter.builder.docker.classic_stream import said_of
+from buildr_jupyter.builder.in_cluster.aliases import Aliases, unreached
+from buildr_jupyter.builder.in_cluster.place import Place, names_place
 from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.builder.run_mounts import INDEX_SECRET, index_settings, read_secrets, ssh_agents
 from buildr_jupyter.config.timeouts import read_limits
@@ -63,6 +71,7 @@ from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.auth_file import auth_json
 from buildr_jupyter.registry.login import stream_login
 from buildr_jupyter.registry.manifest_size import compressed_bytes
+from buildr_jupyter.registry.transport import known_ca
 from buildr_jupyter.secretscan import search
 from buildr_jupyter.secretscan.redact import masked_logger
 
@@ -86,20 +95,38 @@ class BuildkitBuilder(SeedMethods):
         open_engine: OpenEngine = connect_engine,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
+        place: Place | None = None,
+        aliases: Aliases | None = None,
     ) -> None:
+        """``aliases`` are the names that the daemon has for registries.
+
+        ``place`` is where in a cluster it is, for an address that names none.
+        """
         self.address, self.command = address, command
         self._find_login, self._open_engine, self._clock, self._environ = find_login, open_engine, clock, environ
+        self._place = place or (Place(address) if address and names_place(address) else None)
+        self._aliases = aliases or Aliases({})
+        self._title = ""
         self._built: dict[str, BuildRequest] = {}
 
     @classmethod
     def of(cls, argument: str) -> BuildkitBuilder:
-        """Return the builder of ``buildkit=ADDRESS``."""
+        """Return the builder of ``buildkit=ADDRESS`` or ``buildkit=kubernetes/NAMESPACE``."""
         return cls(argument)
 
     # -- the protocol
 
     def probe(self) -> str:
-        """Return what is here. Raises EngineUnavailable without buildctl, EngineError where no daemon answers."""
+        """Return what is here.
+
+        Raises EngineUnavailable without buildctl or where no daemon answers, ClusterError without the cluster or a
+        right in it.
+        """
+        if self._place is not None:
+            self._place.check(NEEDED)
+            if shutil.which(self.command, path=self._environ.get("PATH")) is None:
+                raise EngineUnavailable(f"there is no {self.command} here", hint=BUILDCTL)
+            return f"{self._wish({}).image}, in a pod of {self._place.title}"
         address = self.address or self._environ.get("BUILDKIT_HOST") or "the default address"
         try:
             asking = [self.command, *self._where(), "debug", "workers"]
@@ -125,6 +152,8 @@ class BuildkitBuilder(SeedMethods):
         if len(platforms) > 1 and any(isinstance(output, EngineLoad) for output in request.outputs):
             why = "an engine takes one platform; push them, or write an archive"
             return [Unsupported("several platforms into an engine", why, ("oci",))]
+        if self._place is not None and (lacks := unreached(request)):
+            return lacks
         caches = ",".join((*request.cache_from, *request.cache_to)).split(",")
         if any(search.secret_values({name: value}) for name, _, value in (one.partition("=") for one in caches)):
             why = "the options of buildctl can be read by every user: give the login to buildkitd in its environment"
@@ -196,9 +225,37 @@ class BuildkitBuilder(SeedMethods):
         request = replace(known, refs=(ref,), outputs=(Push(ref),))
         return (yield from self._solve(request, cancel, self._clock()))
 
+    # -- in a cluster
+
+    def _wish(self, files: Mapping[str, str]) -> DaemonWish:
+        """Return what the daemon is to be."""
+        privileged = self._environ.get("BUILDR_BUILDKIT_PRIVILEGED", "") not in ("", "0")
+        image = self._environ.get(IMAGE_FROM) or (PRIVILEGED_IMAGE if privileged else IMAGE)
+        return DaemonWish(image, privileged, files)
+
+    def _solve_in_pod(
+        self, place: Place, request: BuildRequest, cancel: CancelToken, started: float
+    ) -> Generator[Event, None, BuildResult]:
+        """Build with the daemon of the namespace, as with any other that answers at a socket."""
+        aliases = Aliases(dict(request.registry_aliases))
+        hosts = {*_cache_locations(request), *base_locations(request)}
+        hosts |= {output.ref.registry_host for output in request.outputs if isinstance(output, Push)}
+        known = {host: path.read_text("utf-8") for host in hosts if (path := known_ca(host)) is not None}
+        job, pod = yield from stream_daemon(place, self._wish(make_settings(hosts, aliases, known)), cancel)
+        with reached(place, job, pod) as address:
+            there = BuildkitBuilder(
+                address, command=self.command, find_login=self._find_login, open_engine=self._open_engine,
+                clock=self._clock, aliases=aliases,
+                environ={name: value for name, value in self._environ.items() if name != "BUILDKIT_CERT_PATH"},
+            )  # fmt: skip
+            there._title = f"the pod {pod} in {place.title}"
+            return (yield from there._solve(request, cancel, started))
+
     # -- one solve
 
     def _solve(self, request: BuildRequest, cancel: CancelToken, started: float) -> Generator[Event, None, BuildResult]:
+        if self._place is not None:
+            return (yield from self._solve_in_pod(self._place, request, cancel, started))
         pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
         logins: list[keychain.Login | None] = []
         named = {**_cache_locations(request), **base_locations(request)} | {r.registry_host: r.location for r in pushes}
@@ -221,17 +278,24 @@ class BuildkitBuilder(SeedMethods):
             if dockerfile is not None:
                 _put_dockerfile(dockerfile, request, folder)
             (folder / "docker").mkdir(mode=0o700)
-            known = {one.host: replace(one, namespace="") for one in logins if one}  # it is asked by host alone
+            there = [self._aliases.login(replace(one, namespace="")) for one in logins if one]
+            known = {one.host: one for one in there}  # it is asked by host alone
             (folder / "docker" / "config.json").write_text(auth_json(known), encoding="utf-8")
             environment["DOCKER_CONFIG"] = str(folder / "docker")
+            outputs = tuple(
+                Push(self._aliases.ref(one.ref)) if isinstance(one, Push) else one for one in wanted.outputs
+            )
             command = build_command(
-                wanted, folder, command=[self.command, *self._where()], dockerfile=dockerfile is not None,
+                replace(wanted, outputs=outputs), folder,
+                command=[self.command, *self._where()], dockerfile=dockerfile is not None,
                 agents=agents, index_secret=INDEX_SECRET if settings else None,
                 epoch=self._environ.get("SOURCE_DATE_EPOCH", "0"), arguments=hidden.arguments, hidden=variables,
             )  # fmt: skip
             steps: dict[str, StepUpdate] = {}
-            hosts = [ref.registry_host for ref in pushes]
-            yield from self._follow(command, environment, BuildkitStream(steps, count()), request, hosts, cancel)
+            hosts = [self._aliases.host(ref.registry_host) for ref in pushes]
+            yield from self._follow(
+                command, environment, BuildkitStream(steps, count()), request, hosts, cancel, logged_in=known
+            )
             try:
                 told = json.loads((folder / "metadata.json").read_bytes())
             except (OSError, ValueError) as error:
@@ -254,6 +318,8 @@ class BuildkitBuilder(SeedMethods):
         request: BuildRequest,
         push_hosts: list[str],
         cancel: CancelToken,
+        *,
+        logged_in: Collection[str],
     ) -> Generator[Event, None, None]:
         """Run buildctl to its end and yield what its lines mean; raise what it says when it fails."""
         said: list[str] = []
@@ -275,8 +341,10 @@ class BuildkitBuilder(SeedMethods):
             yield from self._read(pending.strip(), state, said)
         if status:
             error = failure_of(
-                said, status, state, address=self.address or self._environ.get("BUILDKIT_HOST") or "its default",
-                bases=list(base_names(request)), push_hosts=push_hosts,
+                said, status, state,
+                address=self._title or self.address or self._environ.get("BUILDKIT_HOST") or "its default",
+                bases=list(base_names(request)), push_hosts=push_hosts, called=self._aliases.outside,
+                logged_in=logged_in,
             )  # fmt: skip
             logger.error("%s", str(error).removeprefix("Image ").capitalize())
             raise error

@@ -1,7 +1,8 @@
-"""Builds with kaniko's executor, in a container of an engine or in a throw-away root; it has no image store.
+"""Builds with kaniko's executor: in a container of an engine, in a throw-away root, or in a pod of a cluster.
 
-The original is archived; its maintained forks take the same flags: name an image or an executable of one with
-``--builder kaniko=IMAGE`` or ``kaniko=/path/executor``.
+It has no image store. The original is archived; its maintained forks take the same flags: name an image or an
+executable of one with ``--builder kaniko=IMAGE`` or ``kaniko=/path/executor``. For ``kaniko=kubernetes/NAMESPACE`` the
+image is what BUILDR_KANIKO_IMAGE says.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.builder.engine_errors import build_error, publish_error
+from buildr_jupyter.builder.in_cluster.aliases import Aliases, unreached
+from buildr_jupyter.builder.in_cluster.place import Place, names_place
+from buildr_jupyter.builder.kaniko import pod
 from buildr_jupyter.builder.kaniko.executor import CONTEXT, HOME, MADE, Container, Executor, Root
 from buildr_jupyter.builder.kaniko.stream import KanikoStream
 from buildr_jupyter.builder.protocol import SeedMethods
@@ -35,6 +40,7 @@ from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import (
     INTERPRETER_BASE_REFUSAL,
     Archive,
@@ -78,10 +84,15 @@ class _Order:
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     hosts: set[str] = field(default_factory=set)
+    logged_in: set[str] = field(default_factory=set)
+    """Hosts that a login was sent for."""
 
 
 class KanikoBuilder(SeedMethods):
-    """Builds with kaniko; ``executor`` is an image's name, or the absolute path of an executable."""
+    """Builds with kaniko; ``executor`` is an image's name, the absolute path of an executable, or a place in a cluster.
+
+    A place is ``kubernetes``, ``kubernetes/NAMESPACE`` or ``kubernetes=CONTEXT/NAMESPACE``.
+    """
 
     name = "kaniko"
 
@@ -92,13 +103,17 @@ class KanikoBuilder(SeedMethods):
         find_login: Callable[[str], keychain.Login | None] = keychain.find,
         open_engine: OpenEngine = connect_engine,
         clock: Callable[[], float] = time.time,
+        place: Place | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.executor = executor
         self._find_login, self._open_engine, self._clock = find_login, open_engine, clock
+        self._place = place or (Place(executor) if names_place(executor) else None)
+        self._pod_image = environ.get(pod.IMAGE_FROM) or IMAGE
 
     @classmethod
     def of(cls, argument: str) -> KanikoBuilder:
-        """Return the builder of ``kaniko=IMAGE`` or ``kaniko=/path/executor``."""
+        """Return the builder of ``kaniko=IMAGE``, ``kaniko=/path/executor`` or ``kaniko=kubernetes/NAMESPACE``."""
         return cls(argument)
 
     @property
@@ -108,7 +123,14 @@ class KanikoBuilder(SeedMethods):
     # -- the protocol
 
     def probe(self) -> str:
-        """Return what is here. Raises EngineUnavailable without the executable, or without an engine for the image."""
+        """Return what is here.
+
+        Raises EngineUnavailable without the executable, or without an engine for the image, ClusterError without the
+        cluster or a right in it.
+        """
+        if self._place is not None:
+            self._place.check(pod.NEEDED)
+            return f"{self._pod_image}, in a pod of {self._place.title}"
         if self._is_file:
             if not Path(self.executor).is_file():
                 raise EngineUnavailable(f"there is no {self.executor}", hint="--builder kaniko=FILE, or an image")
@@ -119,6 +141,8 @@ class KanikoBuilder(SeedMethods):
 
     def capabilities(self) -> Capabilities:
         """Return what it does by itself: an executable on this machine has no engine to put images in."""
+        if self._place is not None:
+            return Capabilities(in_engine=False, pushes_while_building=True)
         return Capabilities(in_engine=not self._is_file)
 
     def unsupported(self, request: BuildRequest) -> list[Unsupported]:
@@ -137,6 +161,8 @@ class KanikoBuilder(SeedMethods):
             found.append(Unsupported("--cache-from and --cache-to", "they are BuildKit's", ("buildkit",)))
         if request.wants_interpreter_base:
             found.append(INTERPRETER_BASE_REFUSAL)
+        if self._place is not None:
+            return found + _unsupported_in_pod(request)
         if not request.outputs:
             found.append(
                 Unsupported("a build that goes nowhere", "kaniko has no image store: --publish or --output", ())
@@ -189,13 +215,21 @@ class KanikoBuilder(SeedMethods):
         state = KanikoStream(clock=self._clock)
         order = yield from self._order(request)
         with self._opened(request, order, cancel) as executor, Scratch() as folder:
-            yield from self._follow(executor, order, state, cancel)
+            yield from self._follow(executor, order, state, self._aliases(request), cancel)
             result = replace(result, steps=tuple(state.steps.values()))
             result = yield from self._gather(executor, request, result, folder)
         return replace(result, duration_s=self._clock() - started)
 
     def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
-        """Push one tag out of the engine, where a build without a push left the image. Raises as DockerBuilder's."""
+        """Push one tag out of the engine, where a build without a push left the image. Raises as DockerBuilder's.
+
+        A pod leaves none: PublishError.
+        """
+        if self._place is not None:
+            raise PublishError(
+                f"Image push failed: {ref} is nowhere but where its build pushed it: kaniko's pod keeps no images",
+                hint="build it with --publish",
+            )
         with contextlib.closing(self._open_engine()) as client:
             docker = DockerBuilder(find_login=self._find_login, clock=self._clock)
             docker.docker_client = client
@@ -207,10 +241,11 @@ class KanikoBuilder(SeedMethods):
     def _order(self, request: BuildRequest) -> Generator[Event, None, _Order]:
         custom = request.plan.dockerfile if request.plan else None
         platforms = request.target_platforms
-        order = _Order(
-            ["--force", "--log-format=json", f"--context=dir://{CONTEXT}", f"--digest-file={MADE}/{_DIGEST}"]
-        )
-        order.arguments.append(f"--dockerfile={CONTEXT}/{request.dockerfile}")
+        aliases = self._aliases(request)
+        where, digest = (pod.CONTEXT, pod.DIGEST) if self._place else (CONTEXT, f"{MADE}/{_DIGEST}")
+        context = "tar://stdin" if self._place else f"dir://{CONTEXT}"
+        order = _Order(["--force", "--log-format=json", f"--context={context}", f"--digest-file={digest}"])
+        order.arguments.append(f"--dockerfile={where}/{request.dockerfile}")
         order.environment = {**dict(custom.build_args if custom else ()), **request.build_args}
         order.arguments += [f"--build-arg={name}" for name in order.environment]  # the values are in its environment
         order.arguments += [f"--label={name}={value}" for name, value in request.labels.items()]
@@ -218,27 +253,43 @@ class KanikoBuilder(SeedMethods):
             order.arguments.append(f"--target={target}")
         if platforms:
             order.arguments.append(f"--custom-platform={platforms[0]}")
-        _name_outputs(request, order.arguments)
+        _name_outputs(request, order.arguments, aliases)
         refs = [*base_images(request), *(output.ref for output in request.outputs if isinstance(output, Push))]
         order.hosts = {ref.registry_host for ref in refs}
         logins = {}
         for location in sorted({ref.location for ref in refs}):
-            logins[location] = yield from self._login(location)
+            if login := (yield from self._login(location)):
+                logins[aliases.location(location)] = aliases.login(login)
+                order.logged_in.add(location.partition("/")[0])
         for number, host in enumerate(sorted(order.hosts)):
+            there = aliases.host(host)
             if authority := known_ca(host):
                 name = f"{HOME}/authority-{number}.crt"
                 order.files[name] = authority.read_bytes()
-                order.arguments.append(f"--registry-certificate={host}={name}")
+                order.arguments.append(f"--registry-certificate={there}={name}")
             elif is_local(host):
-                order.arguments.append(f"--insecure-registry={host}")
-        if any(logins.values()):
+                order.arguments.append(f"--insecure-registry={there}")
+            if there != host:
+                known_as = "index.docker.io" if host == "docker.io" else host
+                order.arguments += [f"--registry-map={known_as}={there}", "--skip-default-registry-fallback"]
+        if logins:
             order.files[f"{HOME}/config.json"] = auth_json(logins).encode()
         return order
+
+    def _aliases(self, request: BuildRequest) -> Aliases:
+        """Return the names that the executor has for registries: others than ours only in a cluster."""
+        return Aliases(dict(request.registry_aliases) if self._place is not None else {})
 
     @contextlib.contextmanager
     def _opened(self, request: BuildRequest, order: _Order, cancel: CancelToken) -> Iterator[Executor]:
         """Give the executor, ready to run."""
         pieces = iter_context(request)
+        if self._place is not None:
+            group = f"build {request.refs[0]}" if request.refs else "build"
+            room = pod.Pod(self._place, self._pod_image, group=group, files=order.files, context=pieces)
+            with room.opened() as executor:
+                yield executor
+            return
         if self._is_file:
             with Root(Path(self.executor), files=order.files, context=pieces, cancel=cancel).opened() as executor:
                 yield executor
@@ -262,20 +313,21 @@ class KanikoBuilder(SeedMethods):
                 yield executor
 
     def _follow(
-        self, executor: Executor, order: _Order, state: KanikoStream, cancel: CancelToken
+        self, executor: Executor, order: _Order, state: KanikoStream, aliases: Aliases, cancel: CancelToken
     ) -> Generator[Event, None, None]:
         pieces = executor.run(order.arguments, order.environment, cancel)
         status = yield from through(pieces, lambda piece: _said(state, piece))
         if status:
-            raise self._failure(state, status)
+            raise self._failure(state, status, order, aliases)
         yield from state.finish()
 
-    def _failure(self, state: KanikoStream, status: int) -> BuildError | PublishError:
+    def _failure(self, state: KanikoStream, status: int, order: _Order, aliases: Aliases) -> BuildError | PublishError:
         message, code = state.message(status)
         if state.pushing or "push permission" in message:
             host = ImageRef.parse(state.pushing).registry_host if state.pushing else _host_in(message)
+            host = aliases.outside(host)
             logger.error("Push failed: %s", message)
-            return publish_error(message, host, logged_in=False)
+            return publish_error(message, host, logged_in=host in order.logged_in)
         logger.error("Build failed: %s", message)
         return build_error(
             message,
@@ -340,18 +392,30 @@ class KanikoBuilder(SeedMethods):
         return (yield from stream_login(self._find_login, name))
 
 
-def _said(state: KanikoStream, piece: Output) -> list[Event]:
+def _unsupported_in_pod(request: BuildRequest) -> list[Unsupported]:
+    """Return what a pod cannot do of the request beside what kaniko cannot."""
+    found = []
+    pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
+    if not pushes or len(pushes) < len(request.outputs):
+        why = "kaniko's pod gives nothing back but what it pushes: --publish, without --output"
+        found.append(Unsupported("an image that comes back here", why, ("buildkit", "oci")))
+    return found + unreached(request)
+
+
+def _said(state: KanikoStream, piece: Output | BuildWarning) -> list[Event]:
     """Return the events of one piece of output, and log it as the seed did."""
+    if isinstance(piece, BuildWarning):
+        return [piece]
     events, said = state.feed(piece)
     if said:
         logger.debug("Build output: %s", said)
     return events
 
 
-def _name_outputs(request: BuildRequest, arguments: list[str]) -> None:
+def _name_outputs(request: BuildRequest, arguments: list[str], aliases: Aliases) -> None:
     """Add where the image goes; without a push the destinations only name it in the archive."""
     pushes = [output.ref for output in request.outputs if isinstance(output, Push)]
-    arguments += [f"--destination={ref}" for ref in dict.fromkeys(pushes or request.refs)]
+    arguments += [f"--destination={aliases.ref(ref)}" for ref in dict.fromkeys(pushes or request.refs)]
     if not pushes:
         arguments.append("--no-push")
     if any(isinstance(output, (Archive, EngineLoad)) for output in request.outputs):

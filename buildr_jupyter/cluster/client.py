@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -125,6 +126,20 @@ class ClusterClient(Protocol):
         """Yield what a container's log has from its beginning, each line behind its time, as it comes.
 
         Raises LogNotReady where there is none yet, ConnectionError where the connection broke.
+        """
+        ...
+
+    def send(self, pod: str, container: str, pieces: Iterable[bytes], cancel: CancelToken) -> None:
+        """Send the pieces as the standard input of a container, end it, and return when it was taken.
+
+        Raises ConnectionError where the connection broke, and what ``pieces`` raises.
+        """
+        ...
+
+    def forward(self, pod: str, port: int) -> socket.socket:
+        """Return a socket whose other end is a port of the pod's own loopback.
+
+        Raises ConnectionError where the connection broke.
         """
         ...
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,7 @@ from buildr_jupyter.cluster.answers import (
     retry_after_s,
 )
 from buildr_jupyter.cluster.client import FIELD_MANAGER, KINDS, Change, Kind, Listed
+from buildr_jupyter.cluster.websocket import forward_port, open_websocket, send_input
 from buildr_jupyter.errors import ClusterError, ClusterNotFound, ClusterUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject, parse_object
@@ -150,6 +152,15 @@ class KubeClient:
         path = f"{self._path('Pod', pod)}/log"
         yield from self._stream(request, path, query, cancel, quiet_s=_QUIET_S if follow else _READ_S)
 
+    def send(self, pod: str, container: str, pieces: Iterable[bytes], cancel: CancelToken) -> None:
+        query = {"container": container, "stdin": "true", "stdout": "false", "stderr": "false"}
+        websocket = self._websocket(Request("create", "Pod", self.namespace, pod, "attach"), query)
+        send_input(websocket, pieces, cancel)
+
+    def forward(self, pod: str, port: int) -> socket.socket:
+        request = Request("create", "Pod", self.namespace, pod, "portforward")
+        return forward_port(self._websocket(request, {"ports": str(port)}))
+
     def close(self) -> None:
         with self._lock:
             api, self._api = self._api, None
@@ -257,6 +268,14 @@ class KubeClient:
             )
         except ApiException as error:  # what the official client makes of an error of TLS
             raise ConnectionError(str(error.reason)) from error
+
+    def _websocket(self, request: Request, query: Mapping[str, str]) -> Any:
+        api = self._client()
+        path = f"{self._path('Pod', request.name)}/{request.subresource}"
+        headers: dict[str, str] = {}
+        api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        url = f"{api.configuration.host}{path}?{urlencode(query)}"
+        return open_websocket(api.configuration, url, headers, request, self.context)
 
     def _client(self) -> Any:
         from kubernetes.client import ApiClient

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.builder.buildkit.daemon import idle_daemons
+from buildr_jupyter.builder.in_cluster.place import Place
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
@@ -91,11 +93,16 @@ def cancel(runner: KubernetesRunner, prefix: str, say: Callable[[str], object]) 
 
 
 def prune(runner: KubernetesRunner, say: Callable[[str], object], *, older_than_s: float = 0.0) -> None:
-    """Delete the runs that ended and were started so long ago."""
+    """Delete the runs and builds that ended and were started so long ago, and each buildkitd not used since."""
     gone = [one for one in runner.list() if one.state != "running" and time.time() - _started(one) >= older_than_s]
     for group in gone:
         runner.remove(group)
-    say(f"removed {len(gone)} run{'s' if len(gone) != 1 else ''} from the cluster\n")
+    place = Place("kubernetes", client=runner.connected())
+    idle = idle_daemons(place, time.time(), older_than_s=older_than_s)
+    for job in idle:
+        place.remove(job)
+    daemons = f", and {len(idle)} buildkitd" if idle else ""
+    say(f"removed {len(gone)} run{'s' if len(gone) != 1 else ''} from the cluster{daemons}\n")
 
 
 def _key(group: RunGroup) -> str:

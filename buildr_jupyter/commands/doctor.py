@@ -97,10 +97,16 @@ def _cluster_checks(on: str) -> list[Check]:
     from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 
     try:
-        rights = iter_rights(KubernetesRunner(on).connected())
-        return [Check(one.name, one.ok, one.found, one.advice) for one in rights]
+        client = KubernetesRunner(on).connected()
+        checks = [Check(one.name, one.ok, one.found, one.advice) for one in iter_rights(client)]
     except ClusterError as error:
         return [Check("cluster", False, str(error), error.hint)]
+    return checks + [_builder(ability) for ability in survey(_cluster_builders(on))] if checks[0].ok else checks
+
+
+def _cluster_builders(on: str) -> list[str]:
+    """Return the builders whose pods are in the cluster, as ``--builder`` takes them."""
+    return [f"{name}={on}" for name in ("kaniko", "buildkit")]
 
 
 def _engine_checks() -> list[Check]:

@@ -101,6 +101,8 @@ class BuildRequest:
     cache_from: tuple[str, ...] = ()
     """Where steps made elsewhere are looked for: ``IMAGE`` or BuildKit's ``type=registry,ref=IMAGE``."""
     cache_to: tuple[str, ...] = ()
+    registry_aliases: tuple[tuple[str, str], ...] = ()
+    """Registries as they are called here and in a cluster, for builders there."""
 
     @property
     def target_platforms(self) -> tuple[str, ...]:

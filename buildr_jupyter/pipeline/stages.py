@@ -305,6 +305,7 @@ def _request(job: BuildOrder, assembly: Assembly, plan: ImagePlan, builder: buil
         ssh=options.ssh,
         cache_from=options.cache_from,
         cache_to=options.cache_to,
+        registry_aliases=options.registry_aliases,
     )
 
 

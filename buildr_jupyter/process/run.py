@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 from buildr_jupyter.config.timeouts import Limits, read_limits
 from buildr_jupyter.errors import Cancelled, EngineError, EnginePermission, EngineUnavailable
@@ -30,6 +30,9 @@ MAX_PIECE_BYTES = 64 * 1024
 _QUEUED = 64  # pieces between the readers and who asks: a command that floods waits
 _PARTIAL_AFTER_S = 0.1
 _ASK_LIMIT_BYTES = 16 << 20
+
+
+T = TypeVar("T")
 
 
 class Output(NamedTuple):
@@ -85,9 +88,7 @@ def follow(
     return status
 
 
-def through(
-    pieces: Generator[Output, None, int], events_of: Callable[[Output], Iterable[Event]]
-) -> Generator[Event, None, int]:
+def through(pieces: Generator[T, None, int], events_of: Callable[[T], Iterable[Event]]) -> Generator[Event, None, int]:
     """Yield the events of each piece and return the exit status; ``pieces`` is closed however this ends."""
     try:
         while True:

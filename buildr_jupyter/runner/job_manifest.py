@@ -8,13 +8,13 @@ have no Python the program is the init container, and the collector runs after i
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 
+from buildr_jupyter.cluster.labels import GROUP, KEPT_S, MANAGED, OWNER, owner_of, safe_label, slug
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.in_image.launch import INPUTS, PARAMS
 from buildr_jupyter.model.json_object import JsonObject
@@ -46,11 +46,6 @@ __all__ = [
 ]
 
 PROGRAM, COLLECTOR = "program", "collector"
-MANAGED = "app.kubernetes.io/managed-by"
-OWNER, GROUP = "io.buildr.owner", "io.buildr.group"
-"""Labels; the annotations of the same names have the full values."""
-KEPT_S = 7 * 86400
-"""How long a Job that ended is kept where nobody collects its outputs."""
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
 _ENDED = f"{WORK}/ended"
@@ -60,27 +55,7 @@ GRID = "grid"
 _KEYS = 10_000
 _GRACE_S = 5
 _SECRET_BYTES = 1_000_000
-_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
-_HEX = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _QUEUE = "kueue.x-k8s.io/queue-name"
-
-
-def slug(text: str, most: int) -> str:
-    """Return a text as a DNS label of at most ``most`` characters: lower case, digits and hyphens."""
-    found = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:most].strip("-")
-    return found or "run"
-
-
-def safe_label(text: str) -> str:
-    """Return a text as a label's value: the first 12 digits of a digest, what is a value as it is, else a hash."""
-    if found := _HEX.fullmatch(text):
-        return found[1][:12]
-    return text if _LABEL.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def owner_of(user: str) -> str:
-    """Return what labels say of an owner: the first 12 digits of the hash."""
-    return hashlib.sha256(user.encode()).hexdigest()[:12]
 
 
 def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, collects: bool = True) -> JsonObject:

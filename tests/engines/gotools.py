@@ -28,6 +28,7 @@ class GoTool:
 BUILDKIT = "github.com/moby/buildkit"
 KANIKO = "github.com/GoogleContainerTools/kaniko"
 CRANE = "github.com/google/go-containerregistry"
+ROOTLESSKIT = "github.com/rootless-containers/rootlesskit/v2"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8"
 
 TOOLS = {
@@ -35,6 +36,7 @@ TOOLS = {
     "gitleaks": GoTool(GITLEAKS, GITLEAKS, "v8.30.1"),
     "buildctl": GoTool(f"{BUILDKIT}/cmd/buildctl", BUILDKIT, "v0.34.2"),
     "buildkitd": GoTool(f"{BUILDKIT}/cmd/buildkitd", BUILDKIT, "v0.34.2"),
+    "rootlesskit": GoTool(f"{ROOTLESSKIT}/cmd/rootlesskit", ROOTLESSKIT, "v2.3.6"),
     "kaniko": GoTool(f"{KANIKO}/cmd/executor", KANIKO, "v1.24.0"),
 }
 """Name of the executable to where it comes from."""

@@ -7,16 +7,18 @@ volume or in the image is one of this machine instead. What is asked for goes th
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,6 +47,7 @@ _POD = {
 _CONTAINER = {
     "name", "image", "command", "args", "env", "securityContext", "volumeMounts", "resources", "ports", "workingDir",
     "restartPolicy", "lifecycle",
+    "stdin", "stdinOnce", "readinessProbe",
 }  # fmt: skip
 
 
@@ -78,6 +81,10 @@ class Faults:
     """(verb, resource) that this user may not do."""
     no_sidecars: bool = False
     """The cluster is too old to keep an init container's restartPolicy."""
+    refused: str = ""
+    """Why admission takes no pod of a Job, which an event tells."""
+    cut_input: int | None = None
+    """After so many bytes the connection breaks that a container's input comes by."""
     skew: timedelta = timedelta()
     """How far the node's clock is from this machine's."""
 
@@ -102,6 +109,8 @@ class FakeCluster:
         self._changes: list[tuple[int, str, str, JsonObject]] = []
         self._logs: dict[tuple[str, str], _Container] = {}
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self.listening: dict[int, int] = {}
+        """Port of a pod to the port of this machine that stands for it."""
         self._begun: set[str] = set()
         self._numbers = itertools.count(1)
         self._version = 0
@@ -217,6 +226,34 @@ class FakeCluster:
         finally:
             undo()
 
+    def send(self, pod: str, container: str, pieces: Iterable[bytes], cancel: CancelToken) -> None:
+        self._ask("create", "pods/attach", "Pod", pod)
+        with self._moved:
+            self._found("Pod", pod)
+            process = next(one for one in self._processes[pod] if one.stdin is not None)
+        assert process.stdin is not None
+        sent, cut = 0, self.faults.cut_input
+        try:
+            for piece in pieces:
+                if cancel.is_set() or (cut is not None and sent + len(piece) > cut):
+                    raise ConnectionError("the connection broke")
+                process.stdin.write(piece)
+                process.stdin.flush()
+                sent += len(piece)
+        except (BrokenPipeError, ValueError) as error:  # it ended, before or while it was written to
+            raise ConnectionError("the container reads no more") from error
+        finally:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+    def forward(self, pod: str, port: int) -> socket.socket:
+        self._ask("create", "pods/portforward", "Pod", pod)
+        with self._moved:
+            self._found("Pod", pod)
+        if port not in self.listening:
+            raise ConnectionError(f"nothing listens at port {port}")
+        return socket.create_connection(("127.0.0.1", self.listening[port]))
+
     def close(self) -> None:
         pass
 
@@ -317,14 +354,16 @@ class FakeCluster:
     def _reconcile(self, name: str) -> None:
         with self._moved:
             job = self.objects.get(("Job", name))
-            if job is None or job["spec"].get("suspend") or name in self._begun:
+            if job is None or job["spec"].get("suspend") or job["metadata"]["uid"] in self._begun:
                 return
-            self._begun.add(name)
+            self._begun.add(job["metadata"]["uid"])
         threading.Thread(target=self._control, args=(name,), daemon=True).start()
 
     def _control(self, name: str) -> None:
         """Make the pods of a Job, so many at a time as it says, and end it with the last of them."""
         with self._moved:
+            if ("Job", name) not in self.objects:
+                return
             job = copy.deepcopy(self.objects[("Job", name)])
         spec = job["spec"]
         indexes = range(spec.get("completions", 1)) if spec.get("completionMode") == "Indexed" else [None]
@@ -336,8 +375,9 @@ class FakeCluster:
         with ThreadPoolExecutor(spec.get("parallelism", 1)) as pool:
             codes = [*pool.map(one, indexes)]
         with self._moved:
-            if ("Job", name) in self.objects and None not in codes:
-                found = copy.deepcopy(self.objects[("Job", name)])
+            known = self.objects.get(("Job", name))  # another one may have its name by now
+            if known is not None and known["metadata"]["uid"] == job["metadata"]["uid"] and None not in codes:
+                found = copy.deepcopy(known)
                 found["status"] = {"conditions": [{"type": "Failed" if any(codes) else "Complete", "status": "True"}]}
                 self._put("MODIFIED", found)
 
@@ -348,11 +388,19 @@ class FakeCluster:
         if index is not None:
             labels["batch.kubernetes.io/job-completion-index"] = str(index)
         owner = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
-        made = {"name": f"{name}-{index or 0}", "uid": f"uid-{next(self._numbers)}"}
+        number = next(self._numbers)
+        own = f"{name}-{index or 0}"
+        made = {"name": f"{own}-{number}" if own in self._processes else own, "uid": f"uid-{number}"}
         pod["metadata"] |= {**made, "labels": labels, "ownerReferences": [owner]}
         pod["status"] = {"phase": "Pending"}
         with self._moved:
-            if ("Job", name) not in self.objects:
+            known = self.objects.get(("Job", name))
+            if known is None or known["metadata"]["uid"] != job["metadata"]["uid"]:
+                return None
+            if self.faults.refused:
+                about = {"name": f"{name}-refused", "uid": f"uid-{next(self._numbers)}"}
+                event = {"kind": "Event", "metadata": about, "reason": "FailedCreate", "message": self.faults.refused}
+                self._put("ADDED", event)
                 return None
             self._put("ADDED", pod)
         return made["name"]
@@ -441,6 +489,7 @@ class FakeCluster:
             secrets = [
                 source["secret"]["name"] for one in volumes for source in one.get("projected", {}).get("sources", [])
             ]
+            secrets += [one["secret"]["secretName"] for one in volumes if "secret" in one]
             data = {k: v for name in secrets for k, v in self.objects[("Secret", name)]["data"].items()}
         if not data:
             return None
@@ -461,8 +510,9 @@ class FakeCluster:
             for inside, outside in (("/buildr", work), ("/buildr-inputs", inputs), (image.workdir, image.folder)):
                 if outside is not None and (text == inside or text.startswith(f"{inside}/")):
                     return f"{outside}{text[len(inside) :]}"
-            return text.replace("$$(", "$(")
+            return text.replace("$$(", "$(").replace("/dev/termination-log", str(last_words))
 
+        last_words = self.place / f"{pod}-{name}.last-words"
         environment = dict(os.environ)
         with self._moved:
             labels = self.objects[("Pod", pod)]["metadata"]["labels"] if ("Pod", pod) in self.objects else {}
@@ -487,14 +537,15 @@ class FakeCluster:
         words[0] = sys.executable if words[0] in ("python", "python3") else words[0]
         log = self._logs.setdefault((pod, name), _Container(began=True))
         process = subprocess.Popen(
-            words, env=environment, cwd=image.folder or work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            words, env=environment, cwd=image.folder or work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE if one.get("stdin") else subprocess.DEVNULL,
+        )  # fmt: skip
         with self._moved:
             self._processes.setdefault(pod, []).append(process)
             if ("Pod", pod) not in self.objects:
                 process.kill()
         began = self._now()
-        self._status(pod, **{kind: [{"name": name, "state": {"running": {"startedAt": began}}}]})
+        self._status(pod, **{kind: [{"name": name, "state": {"running": {"startedAt": began}}, "ready": True}]})
         assert process.stdout is not None
         for line in process.stdout:
             with self._moved:
@@ -502,12 +553,17 @@ class FakeCluster:
                 self._moved.notify_all()
         code = process.wait()
         process.stdout.close()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         with self._moved:
             log.ended = True
             self._moved.notify_all()
         limited = "memory" in ((one.get("resources") or {}).get("limits") or {})
         code = code if code >= 0 else 128 - code
         ended: JsonObject = {"exitCode": code, "startedAt": began, "finishedAt": self._now()}
+        if last_words.exists():
+            ended["message"] = last_words.read_text()
         ended["reason"] = "Completed" if code == 0 else "OOMKilled" if code == 137 and limited else "Error"
         self._status(pod, **{kind: [{"name": name, "state": {"terminated": ended}}]})
         return code
@@ -535,8 +591,9 @@ def _check(manifest: JsonObject) -> None:
     for one in (*(pod.get("initContainers") or ()), *pod["containers"]):
         assert set(one) <= _CONTAINER, set(one) - _CONTAINER
         assert {mount["name"] for mount in one.get("volumeMounts") or ()} <= volumes
-        assert one["securityContext"]["allowPrivilegeEscalation"] is False
-        assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        if about.get("labels", {}).get("app.kubernetes.io/component") != "builder":
+            assert one["securityContext"]["allowPrivilegeEscalation"] is False
+            assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     for value in manifest["spec"]["template"]["metadata"].get("labels", {}).values():
         assert _LABEL.fullmatch(value), value
 

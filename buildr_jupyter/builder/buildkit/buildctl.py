@@ -6,7 +6,7 @@ Source: moby/buildkit ``cmd/buildctl/build.go``, ``docs/buildkitd.toml.md``, ``e
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from buildr_jupyter.builder.buildkit.progress import BuildkitStream
@@ -125,8 +125,14 @@ def failure_of(
     address: str,
     bases: Sequence[str],
     push_hosts: Sequence[str],
+    called: Callable[[str], str] = str,
+    logged_in: Collection[str] = (),
 ) -> BuildrError:
-    """Return the error that the end of buildctl's output means; ``said`` are its lines that are no records."""
+    """Return the error that the end of buildctl's output means; ``said`` are its lines that are no records.
+
+    ``called`` gives what one of ``push_hosts``, which are named as the daemon names them, is called here;
+    ``logged_in`` are those of them that a login was given for.
+    """
     lines = [line for line in said if not _NOISE.match(line)]
     found = next((line for line in reversed(lines) if line.lower().startswith("error")), lines[-1] if lines else "")
     message = re.sub(r"^(?:error|ERROR):\s*", "", found).strip()
@@ -141,7 +147,7 @@ def failure_of(
     pushing = push_hosts and (_PUSH.search(message) or (running and step and step.title.startswith("pushing")))
     if pushing:
         host = next((host for host in push_hosts if host in message), push_hosts[0])
-        return publish_error(message, host)
+        return publish_error(message, called(host), logged_in=host in logged_in)
     if _NO_DAEMON.search(message) and not running:
         message = f"the connection to buildkitd at {address} broke off: {message}"
     title = step.title if step else None

@@ -24,6 +24,7 @@ from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon
 from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import BuildRefused, EngineError, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.run import Lines, Output, follow
 from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.process.watchdog import Watchdog
@@ -46,8 +47,11 @@ class Executor(Protocol):
 
     def run(
         self, arguments: Sequence[str], environment: Mapping[str, str], cancel: CancelToken
-    ) -> Generator[Output, None, int]:
-        """Run the executor, yielding what it writes; return its exit status. Raises EngineError, Cancelled."""
+    ) -> Generator[Output | BuildWarning, None, int]:
+        """Run the executor, yielding what it writes and what holds it up; return its exit status.
+
+        Raises EngineError, Cancelled, and what its place adds.
+        """
         ...
 
     def fetch(self, into: Path) -> bool:

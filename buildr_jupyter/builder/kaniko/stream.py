@@ -31,6 +31,9 @@ _CACHED = re.compile(r"Using caching version of cmd: (.*)", re.DOTALL)
 _PUSHING = re.compile(r"Pushing image to (\S+)")
 _PUSHED = re.compile(r"Pushed (\S+)@(sha256:[0-9a-f]{64})")
 _FAILED = re.compile(r"(?:[Ee]rror:? |kaniko should only be run|failed to )")
+_MAPPED = "not found on any configured mapped registries"
+_NOT_RETRIEVED = re.compile(r"Failed to retrieve image \S+ from remapped registry \S+: (.*)\. Will try", re.DOTALL)
+"""Of a registry with another name in a cluster: the error itself does not say why."""
 _STATUS = re.compile(r"exit status (\d+)")
 
 
@@ -48,6 +51,7 @@ class KanikoStream:
         self._step: StepUpdate | None = None
         self._stage = 0
         self._last = ""
+        self._not_retrieved = ""
 
     @property
     def step_title(self) -> str | None:
@@ -67,6 +71,8 @@ class KanikoStream:
     def message(self, status: int) -> tuple[str, int | None]:
         """Return why it failed, and the exit code of the command that did."""
         said = self._last if _FAILED.match(self._last) else ""
+        if _MAPPED in said and self._not_retrieved:
+            said = f"{said}: {self._not_retrieved}"
         found = _STATUS.search(said)
         if status < 0 or status in (137, 143):
             return said or "kaniko's executor was killed", int(found[1]) if found else None
@@ -84,6 +90,8 @@ class KanikoStream:
         said = str(document["msg"]).strip()
         if document["level"] in ("warning", "error", "fatal", "panic"):
             self._last = said
+            if found := _NOT_RETRIEVED.match(said):
+                self._not_retrieved = found[1]
             return [BuildWarning(said)] if document["level"] == "warning" else [], said
         events = self._own(said)
         titles = [event.title for event in events if isinstance(event, StepUpdate) and event.finished_at is None]

@@ -6,18 +6,21 @@ import gzip
 import hashlib
 import io
 import json
+import struct
 import subprocess
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.engines._process import find_program
 from tests.fakes.bases import tar_of
 
-__all__ = ["BUSYBOX", "make_busybox", "write"]
+__all__ = ["BUSYBOX", "make_busybox", "make_programs", "write"]
 
 BUSYBOX = "localhost/busybox:1"
 _PAUSE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
+_CAPABILITIES = {"newuidmap": 7, "newgidmap": 6}
+"""CAP_SETUID and CAP_SETGID."""
 _ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -35,6 +38,48 @@ def make_busybox(marker: str) -> bytes:
     The kubelet remembers by its content which image was pulled with a login, whatever it is called.
     """
     return _archive(f"localhost/{marker}:1", _busybox(marker), ())
+
+
+def make_programs(
+    name: str,
+    programs: Mapping[str, Path],
+    entrypoint: Sequence[str],
+    *,
+    texts: Mapping[str, str] | None = None,
+    folders: Sequence[str] = (),
+    variables: Sequence[str] = ("PATH=/bin",),
+) -> bytes:
+    """Return the archive of an image of busybox and these programs, by their paths in it.
+
+    The libraries that they need come with them. ``folders`` are user 1000's. A program that maps users has the file
+    capability for that, since a pod's processes gain nothing by setuid.
+    """
+    needed = {str(path): path for source in programs.values() for path in _libraries(source)}
+    out = io.BytesIO(_busybox())
+    with tarfile.open(fileobj=out, mode="a", format=tarfile.PAX_FORMAT) as tar:
+        for path, source in {**needed, **programs}.items():
+            file = tarfile.TarInfo(path.lstrip("/"))
+            content = source.resolve().read_bytes()
+            file.mode, file.size = 0o755, len(content)
+            if capability := _CAPABILITIES.get(source.name):
+                raw = struct.pack("<IIIII", 0x02000001, 1 << capability, 0, 0, 0)
+                file.pax_headers = {"SCHILY.xattr.security.capability": raw.decode("utf-8", "surrogateescape")}
+            tar.addfile(file, io.BytesIO(content))
+        for path, text in (texts or {}).items():
+            file = tarfile.TarInfo(path.lstrip("/"))
+            file.size = len(text)
+            tar.addfile(file, io.BytesIO(text.encode()))
+        for path in folders:
+            folder = tarfile.TarInfo(path.lstrip("/"))
+            folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, 0o700, 1000, 1000
+            tar.addfile(folder)
+    return _archive(f"localhost/{name}:1", out.getvalue(), entrypoint, variables)
+
+
+def _libraries(program: Path) -> list[Path]:
+    """Return the libraries that a program is loaded with."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return [Path(word) for word in said.split() if word.startswith("/")]
 
 
 def _busybox(marker: str = "") -> bytes:
@@ -59,7 +104,7 @@ def _busybox(marker: str = "") -> bytes:
     return out.getvalue()
 
 
-def _archive(name: str, layer: bytes, entrypoint: Sequence[str]) -> bytes:
+def _archive(name: str, layer: bytes, entrypoint: Sequence[str], variables: Sequence[str] = ("PATH=/bin",)) -> bytes:
     """Return an OCI archive of an image with this layer, as ``ctr images import`` takes it."""
     import platform
 
@@ -78,7 +123,7 @@ def _archive(name: str, layer: bytes, entrypoint: Sequence[str]) -> bytes:
     where = {"os": "linux", "architecture": _ARCHITECTURE.get(machine, machine)}
     config = {
         **where,
-        "config": {"Entrypoint": list(entrypoint) or None, "Env": ["PATH=/bin"], "WorkingDir": "/"},
+        "config": {"Entrypoint": list(entrypoint) or None, "Env": list(variables), "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = {

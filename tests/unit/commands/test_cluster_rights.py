@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from buildr_jupyter import cli
+from buildr_jupyter.builder.in_cluster import place
 from buildr_jupyter.commands.cluster_rights import iter_rights
+from buildr_jupyter.runner import kubernetes_runner
 from tests.fakes.cluster import FakeCluster
 
 
@@ -30,3 +32,19 @@ def test_a_cluster_that_does_not_answer_is_a_finding(capsys, tmp_path, monkeypat
     (found,) = [one for one in checks if one["name"] == "cluster"]
     assert not found["ok"]
     assert "KUBECONFIG" in found["advice"]
+
+
+def test_the_builders_in_the_cluster_are_listed(capsys, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    cluster = FakeCluster(tmp_path)
+    cluster.faults.denied = {("create", "pods/attach")}
+    monkeypatch.setattr(kubernetes_runner, "connect", lambda *_: cluster)
+    monkeypatch.setattr(place, "connect", lambda *_: cluster)
+    (tmp_path / "buildctl").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    cli.main(["doctor", "--on", "kubernetes", "--json"])
+    checks = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    kaniko, buildkit = checks["kaniko=kubernetes"], checks["buildkit=kubernetes"]
+    assert not kaniko["ok"]
+    assert "create pods/attach in namespace 'default'" in kaniko["found"]
+    assert buildkit["ok"]
+    assert "rootless, in a pod of namespace 'default' of fake" in buildkit["found"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from buildr_jupyter import cli
+from buildr_jupyter.builder.buildkit.daemon import reached, stream_daemon
+from buildr_jupyter.builder.buildkit.daemon_job import DaemonWish
+from buildr_jupyter.builder.in_cluster.place import Place
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.request import RunSpec
@@ -74,3 +78,18 @@ def test_one_that_runs_is_cancelled(cluster: FakeCluster, capsys: pytest.Capture
     assert not cluster.objects
     assert runs("cancel", "long") == 2
     assert "no run in the cluster begins with 'long'" in capsys.readouterr().err
+
+
+def test_a_buildkitd_that_nobody_uses_is_pruned(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place("kubernetes", client=cluster)
+    wish = DaemonWish(IMAGE, files={"buildkitd.toml": ""})
+    cluster.images[IMAGE] = FakeImage((sys.executable, "-c", "import time; time.sleep(600)"))
+    job, pod = drain(stream_daemon(place, wish, CancelToken()))
+    with reached(place, job, pod):
+        assert runs("prune") == 0
+        assert capsys.readouterr().out == "removed 0 runs from the cluster\n"
+        assert runs("list") == 0
+        assert job in capsys.readouterr().out
+    assert runs("prune") == 0
+    assert capsys.readouterr().out == "removed 0 runs from the cluster, and 1 buildkitd\n"
+    assert not cluster.objects

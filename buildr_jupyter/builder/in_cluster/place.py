@@ -1,0 +1,122 @@
+"""Place of a builder in a cluster: ``kubernetes``, ``kubernetes/NAMESPACE`` or ``kubernetes=CONTEXT/NAMESPACE``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from buildr_jupyter.cluster.client import KINDS, ClusterClient, Kind
+from buildr_jupyter.cluster.connection import connect
+from buildr_jupyter.cluster.labels import GROUP, MANAGED, OWNER, job_selector, owner_of, safe_label
+from buildr_jupyter.errors import ClusterForbidden, ClusterNotFound, EngineError, OptionError
+from buildr_jupyter.process.locks import this_user
+
+__all__ = ["BUILDER", "COMPONENT", "Place", "Right", "names_place"]
+
+Right = tuple[Kind, str, tuple[str, ...]]
+"""Kind, subresource, verbs."""
+COMPONENT = "app.kubernetes.io/component"
+BUILDER = "builder"
+"""Component of what builders make."""
+_SPEC = re.compile(r"kubernetes(?:=(?P<context>.+?))?(?:/(?P<namespace>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?")
+_GONE_S, _LOOK_S = 60.0, 0.1
+
+
+def names_place(argument: str) -> bool:
+    """Tell whether what follows ``--builder NAME=`` says that the builder is in a cluster."""
+    return re.match(r"kubernetes(?:$|[=/])", argument) is not None
+
+
+class Place:
+    """A namespace of a cluster; nothing is asked before it is needed.
+
+    Raises OptionError for a text that names none.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        *,
+        client: ClusterClient | None = None,
+        owner: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        found = _SPEC.fullmatch(spec)
+        if found is None:
+            raise OptionError(
+                f"--builder: {spec!r} names no cluster",
+                hint="write kubernetes/NAMESPACE, or kubernetes=CONTEXT/NAMESPACE",
+            )
+        self._context, self._namespace = found["context"], found["namespace"]
+        self._known, self._owner, self._clock = client, owner, clock
+
+    @property
+    def client(self) -> ClusterClient:
+        """The client of the namespace. Raises as ``cluster.connection.connect``."""
+        if self._known is None:
+            self._known = connect(self._context, self._namespace)
+        return self._known
+
+    @property
+    def title(self) -> str:
+        """The namespace and its cluster, in words."""
+        return f"namespace {self.client.namespace!r} of {self.client.context}"
+
+    @property
+    def owner(self) -> str:
+        """Who the cluster says that this is, and of a hub its user: as the labels of runs have it."""
+        if self._owner is None:
+            self._owner = self.client.whoami() or this_user()
+            if user := os.environ.get("JUPYTERHUB_USER"):
+                self._owner = f"{self._owner} {user}"
+        return self._owner
+
+    def about(self, name: str, group: str, image: str) -> dict[str, object]:
+        """Return the metadata of an object: found with the runs of this user, and told from them by its component."""
+        labels = {
+            "app.kubernetes.io/name": "buildr", "app.kubernetes.io/instance": name, COMPONENT: BUILDER,
+            MANAGED: "buildr", GROUP: safe_label(group), OWNER: owner_of(self.owner),
+        }  # fmt: skip
+        notes = {OWNER: self.owner, GROUP: group, "io.buildr.image": image}
+        return {"name": name, "labels": labels, "annotations": notes}
+
+    def check(self, needed: Sequence[Right]) -> None:
+        """Raise ClusterForbidden that names each right that is missing and the namespace."""
+        lacking = []
+        for kind, subresource, verbs in needed:
+            resource = KINDS[kind].plural + (f"/{subresource}" if subresource else "")
+            if missing := [verb for verb in verbs if not self.client.allowed(verb, kind, subresource)]:
+                lacking.append(f"{', '.join(missing)} {resource}")
+        if lacking:
+            where = f"namespace {self.client.namespace!r}"
+            raise ClusterForbidden(
+                f"cluster {self.client.context}: you may not {'; '.join(lacking)} in {where}",
+                hint="ask for a Role that allows it there, or name a namespace where you have it: "
+                "--builder NAME=kubernetes/NAMESPACE",
+            )
+
+    def remove(self, job: str) -> None:
+        """Delete a Job with all that it owns, and wait until its pod is gone.
+
+        Raises EngineError where the pod does not end, ClusterError.
+        """
+        client = self.client
+        client.delete("Job", job)
+        deadline = self._clock() + _GONE_S
+        while _is_there(client, job):
+            if self._clock() > deadline:
+                raise EngineError(
+                    f"{job} is not gone after {_GONE_S:.0f} s: its node does not say that the pod has ended",
+                    hint="kubectl describe job shows what holds it",
+                )
+            time.sleep(_LOOK_S)
+
+
+def _is_there(client: ClusterClient, job: str) -> bool:
+    with contextlib.suppress(ClusterNotFound):
+        client.get("Job", job)
+        return True
+    return bool(client.list("Pod", job_selector(job)).items)

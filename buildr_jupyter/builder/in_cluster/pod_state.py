@@ -1,0 +1,75 @@
+"""State of a builder's pod: whether it runs, how it ended, and why it does not begin, with what a person can do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from buildr_jupyter.model.json_object import JsonObject
+
+__all__ = ["PodState", "read_state", "why_refused"]
+
+_PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
+_STUCK = {
+    "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError",
+    "RunContainerError", "CrashLoopBackOff",
+}  # fmt: skip
+_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """What a pod's status says of one of its containers."""
+
+    phase: Literal["waiting", "running", "ended"]
+    reason: str = ""
+    """Why it waits, or why it ended without a status of its own."""
+    hint: str | None = None
+    stuck: bool = False
+    """It does not begin by itself any more."""
+    ready: bool = False
+    exit_code: int | None = None
+    message: str = ""
+    """What it left for those who ask how it ended (its termination message)."""
+    out_of_memory: bool = False
+
+
+def read_state(pod: JsonObject, container: str, image_from: str) -> PodState:
+    """Return the state of a container; ``image_from`` is the variable that names its image, for the hint."""
+    status = pod.get("status") or {}
+    known: JsonObject = next((one for one in status.get("containerStatuses") or () if one.get("name") == container), {})
+    state = known.get("state") or {}
+    if ended := state.get("terminated"):
+        killed = ended.get("reason") == "OOMKilled"
+        why = "" if ended.get("reason") in ("Completed", "Error", "OOMKilled") else str(ended.get("reason") or "")
+        text = str(ended.get("message") or "")
+        if why in ("StartError", "ContainerCannotRun"):
+            return PodState("ended", f"{why}: {text}"[:_SHOWN], f"name another image of it: {image_from}=IMAGE")
+        return PodState("ended", exit_code=int(ended.get("exitCode", -1)), message=text, out_of_memory=killed)
+    if status.get("phase") in ("Failed", "Succeeded"):
+        text = f"{status.get('reason') or ''}: {status.get('message') or ''}".strip(": ")
+        return PodState("ended", text[:_SHOWN] or "its pod ended without a status", "build it again")
+    if "running" in state:
+        return PodState("running", ready=bool(known.get("ready")))
+    waiting = state.get("waiting") or {}
+    why, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+    if why in _STUCK or why == "ErrImagePull":
+        text = f"{why}: {message}"[:_SHOWN].rstrip(": ")
+        hint = f"name an image that the nodes can pull: {image_from}=IMAGE" if why in _PULL else None
+        return PodState("waiting", text, hint, stuck=why in _STUCK)
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return PodState("waiting", f"no node takes it: {condition.get('message') or ''}"[:_SHOWN])
+    return PodState("waiting")
+
+
+def why_refused(events: tuple[JsonObject, ...]) -> tuple[str, bool] | None:
+    """Return why a Job gets no pod, and whether it stays so; None where no event about the Job says."""
+    for event in reversed(events):
+        if event.get("reason") != "FailedCreate":
+            continue
+        message = str(event.get("message") or "")[:_SHOWN]
+        final = re.search(r"violates PodSecurity|denied the request|must specify|serviceaccount", message) is not None
+        return message, final
+    return None

@@ -1,0 +1,53 @@
+"""Where a builder's pods are, and whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildr_jupyter.builder.in_cluster.place import Place, names_place
+from buildr_jupyter.cluster.labels import MANAGED, OWNER, owner_of
+from buildr_jupyter.errors import ClusterForbidden, OptionError
+from tests.fakes.cluster import FakeCluster
+
+
+@pytest.mark.parametrize(
+    ("spec", "context", "namespace"),
+    [
+        ("kubernetes", None, None), ("kubernetes/team", None, "team"), ("kubernetes=prod", "prod", None),
+        ("kubernetes=arn:aws:eks/prod/team", "arn:aws:eks/prod", "team"),
+    ],
+)  # fmt: skip
+def test_context_and_namespace(spec: str, context: str | None, namespace: str | None) -> None:
+    assert names_place(spec)
+    made = Place(spec)
+    assert (made._context, made._namespace) == (context, namespace)
+
+
+@pytest.mark.parametrize("spec", ["kubernetes/", "kubernetes/Team", "kubernetes="])
+def test_what_names_no_cluster(spec: str) -> None:
+    with pytest.raises(OptionError, match="names no cluster"):
+        Place(spec)
+
+
+def test_an_image_is_no_place() -> None:
+    assert not any(map(names_place, ("kubernetes-kaniko:1", "docker.io/kubernetes/x", "/kubernetes")))
+
+
+def test_the_labels_are_those_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "ann")
+    about = Place("kubernetes", client=FakeCluster(tmp_path)).about("n", "build x/y:1", "image")
+    assert isinstance(about["labels"], dict)
+    assert about["labels"][MANAGED] == "buildr"
+    assert about["labels"][OWNER] == owner_of("tester ann")
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    cluster = FakeCluster(tmp_path)
+    place = Place("kubernetes", client=cluster)
+    needed = (("Pod", "attach", ("create", "get")), ("Secret", "", ("create",)))
+    place.check(needed)  # type: ignore[arg-type]
+    cluster.faults.denied = {("create", "pods/attach"), ("create", "secrets")}
+    with pytest.raises(ClusterForbidden, match="create pods/attach; create secrets in namespace 'default'"):
+        place.check(needed)  # type: ignore[arg-type]
