@@ -20,7 +20,17 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.library_calls import CALLS, COPIES, DEPTH, WORK, Library, moves_on, objs_of, opaque
+from buildr_jupyter.analysis.library_calls import (
+    CALLS,
+    COPIES,
+    DEPTH,
+    WORK,
+    Library,
+    is_foreign,
+    moves_on,
+    objs_of,
+    opaque,
+)
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.side_effects import CACHE_METHODS
 from buildr_jupyter.analysis.state import ROUNDS, TABLES, Frame
@@ -32,6 +42,7 @@ _TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "colle
 _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
+_HANDLES = ("data", "iter", "param")
 
 
 class Calls(Library):
@@ -104,8 +115,11 @@ class Calls(Library):
     ) -> AbstractValue:
         """Return what calling ``callee`` may give."""
         keywords = keywords or {}
-        if callee.path is not None:
-            return self.library(callee.path, callee, args, keywords, node)
+        path = callee.path
+        if path is not None:
+            if len(callee.objs) > 1:  # it was taken as a value: what stands for the function itself is left out
+                callee = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
+            return self.library(path, callee, args, keywords, node)
         results: list[AbstractValue] = []
         for obj in callee.objs:
             if obj.kind == "func":
@@ -156,6 +170,7 @@ class Calls(Library):
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
+        self.change(obj for obj in reach((callee,)) if moves_on(obj))  # ``rng.normal``, or a partial of it
         called = ("func", "bound", "class", "inst")
         inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
@@ -166,6 +181,7 @@ class Calls(Library):
         roots = {owner.info for owner in callee.life}
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
+        self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
         if not roots:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
@@ -486,6 +502,8 @@ class Calls(Library):
                 others.append(obj)
         if others:
             self.file_method(name, args, keywords=keywords)
+            if name in known.FILE_WRITER_METHODS:  # a connection, a stream, a writer: it is written to
+                self.change_deep(obj for obj in objs_of(given) if obj.kind in _HANDLES and obj.typ not in TABLES)
             results.append(
                 self._foreign_method(AbstractValue(frozenset(others), typ=receiver.typ), name, args, keywords)
             )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import (
+    ATOM,
     NOTHING,
     AbstractValue,
     ClassInfo,
@@ -141,7 +142,8 @@ class Definitions(Calls):
                 self.star_imports.append((self.number, path))
                 self.star_import(path, module)
             else:
-                self.bind(alias.asname or alias.name, AbstractValue(module, f"{path}.{alias.name}"))
+                value = AbstractValue(module, f"{path}.{alias.name}")
+                self.bind(alias.asname or alias.name, self.callable_anywhere(value))
                 self._perhaps_for_its_effect(alias.asname or alias.name, path.partition(".")[0])
 
     def _fails_without(self, modules: Iterable[str]) -> None:
@@ -367,6 +369,10 @@ class Definitions(Calls):
                 info.methods.setdefault(name, []).extend(f for f in functions if f not in info.methods.get(name, ()))
             if any(one.kind in ("data", "iter") for one in value.objs):
                 info.mutable = True
+            for one in value.objs:  # a descriptor is told its name
+                if one.kind == "inst" and (kind := self.class_of(one)) is not None:
+                    for method in kind.find("__set_name__"):
+                        self.apply(method, [AbstractValue(frozenset((obj,))), ATOM], AbstractValue(frozenset((one,))))
             obj.edges.update(one for one in value.objs if one is not obj)
         texts = (inner.annotation for inner in node.body if isinstance(inner, ast.AnnAssign))
         info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))

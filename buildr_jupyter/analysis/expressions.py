@@ -10,10 +10,12 @@ from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue
 from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
+from buildr_jupyter.analysis.side_effects import acts_on_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
 __all__ = ["Expressions"]
 
+_HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
     "month", "day", "hour", "minute", "second", "numerator", "denominator",
@@ -90,7 +92,24 @@ class Expressions(FlowState):
         return AbstractValue(const=value, typ="str") if isinstance(value, str) else ATOM
 
     def _attribute(self, node: ast.Attribute) -> AbstractValue:
-        return self.attribute(self.eval(node.value), node.attr)
+        return self.callable_anywhere(self.attribute(self.eval(node.value), node.attr))
+
+    def callable_anywhere(self, value: AbstractValue) -> AbstractValue:
+        """Return a module's function so that it is known where its path is lost: in a list, a partial, a default.
+
+        It is then one of the notebook's functions that hands on what it is given. A direct call needs none of this,
+        and neither do functions that touch no generator of randomness and no file.
+        """
+        path = value.path
+        if path is None or not acts_on_world(path):
+            return value
+        function = self.functions_of_modules.get(path)
+        if function is None:
+            info = FunctionInfo(_HANDS_ON, local_names(_HANDS_ON)[0], frozenset(("called",)))
+            info.names = parameters(_HANDS_ON.args)
+            info.captured["called"] = value
+            function = self.functions_of_modules[path] = info.owner = self.new("func", info=info, life=value.objs)
+        return value._replace(objs=value.objs | {function})
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be."""

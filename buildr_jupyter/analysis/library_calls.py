@@ -24,7 +24,7 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "moves_on", "objs_of", "opaque"]
+__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -35,6 +35,7 @@ CALLS = 8_000
 COPIES = 32
 """How many objects that one call makes are told apart."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
+_GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
@@ -267,7 +268,9 @@ class Library(Expressions, World):
             return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
         if path in ("min", "max", "next", "sum", "getattr"):
             if path == "getattr" and args and len(args) > 1 and args[1].const:
-                return self.attribute(args[0], args[1].const)
+                return self.callable_anywhere(self.attribute(args[0], args[1].const))
+            if path == "getattr" and args and args[0].path in ("random", "numpy.random"):
+                return self.callable_anywhere(self.attribute(args[0], "any"))  # any of its functions draws
             inner = {obj for value in args for obj in self.element(value).objs} | objs_of(args if path != "sum" else ())
             return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
@@ -308,6 +311,12 @@ def moves_on(obj: Obj) -> bool:
     if obj.typ == "rng":
         return True
     return obj.kind == "data" and any(one.kind == "mod" and one.info in _STREAM_MODULES for one in obj.life)
+
+
+def is_foreign(obj: Obj) -> bool:
+    """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
+    roots = {one.info for one in obj.life if one.kind == "mod"}
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= _GIVE_VALUES)
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:

@@ -49,6 +49,7 @@ TEXT_BLIND = (known.LIBRARIES_OF_VALUES | known.QUIET_MODULES) - {"statsmodels",
 """Packages that look up no name of their caller in a text that they are given."""
 _MAX_CHARS = 20_000
 _NAME = re.compile(r"[^\W\d]\w*")
+_CALLED = re.compile(r"([^\W\d]\w*)\s*(?:\.\s*\w+\s*)*\(")
 _AT_NAME = re.compile(r"@\s*([^\W\d]\w*)")
 
 
@@ -95,6 +96,19 @@ def read_named(state: FlowState, values: Iterable[AbstractValue]) -> None:
     for value in values:
         if text := value.const or value.text:
             _read(state, sorted(set(_NAME.findall(text[:_MAX_CHARS]))))
+            _call(state, sorted(set(_CALLED.findall(text[:_MAX_CHARS]))))
+
+
+def _call(state: FlowState, names: Iterable[str]) -> None:
+    """Note that functions of the notebook may be called by a text, as those in a formula are."""
+    state.weak += 1
+    state.unsure += 1
+    for name in names:
+        for obj in state.env[name].objs if name in state.env else ():
+            if obj.kind in ("func", "class", "inst"):
+                state.methods_called(obj)
+    state.weak -= 1
+    state.unsure -= 1
 
 
 def read_forward(state: FlowState, objs: Iterable[Obj]) -> None:

@@ -13,7 +13,7 @@ from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj
 from buildr_jupyter.analysis.value_origins import origins_of_call
 
-__all__ = ["CACHES", "CACHE_METHODS", "World", "file_token"]
+__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "file_token"]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -53,6 +53,13 @@ _SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compresse
 def file_token(path: str | None) -> str:
     """Return the name under which a file is tracked; ``@file:*`` where the path is not known."""
     return "@file:*" if path is None else f"@file:{path.removeprefix('./')}"
+
+
+def acts_on_world(path: str) -> bool:
+    """Tell whether a module's function draws from a global generator, or reads or writes files."""
+    if path.rpartition(".")[2][:1].isupper() or path in known.RNG_CONSTRUCTORS:
+        return False
+    return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
 
 
 class World:

@@ -8,6 +8,9 @@ carried. Columns (``frame["data"]``) are no paths.
 from __future__ import annotations
 
 import ast
+import glob
+import itertools
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -19,13 +22,21 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "texts"]
+__all__ = ["carry_named", "listings_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
 _SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
 _JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
+_SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
+"""Functions and methods that give the same path, seen from the folder that the program runs in."""
+_OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
+_LISTS = frozenset(("glob", "iglob", "rglob", "iterdir"))
+_LISTS_OF_OS = frozenset(("listdir", "scandir", "walk", "fwalk"))
+_WILDCARDS = re.compile(r"[*?\[]")
+_MAX_FOUND = 10_000
+"""So many files are looked at that fit a pattern."""
 
 
 def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
@@ -33,14 +44,8 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
 
     ``trees`` are the program's statements in order, each with its title.
     """
-    known: dict[str, str] = {}
-    for tree, title in trees:
+    for tree, title, values in _evaluated(trees):
         nodes = list(ast.walk(tree))
-        values: dict[int, str | None] = {}
-        for node in reversed(nodes):  # the parts of an expression come after it in a walk, and are needed first
-            if isinstance(node, ast.expr):
-                text = _value(node, values, known)
-                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
         for node in nodes:
             if isinstance(node, ast.expr) and id(node) not in columns and (text := values[id(node)]):
@@ -48,8 +53,50 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
                 yield text, where
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
                     yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
+
+
+def _evaluated(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[ast.AST, str, dict[int, str | None]]]:
+    """Yield each statement with its title and the texts that its expressions are, by id."""
+    known: dict[str, str] = {}
+    for tree, title in trees:
+        values: dict[int, str | None] = {}
+        for node in reversed(list(ast.walk(tree))):  # the parts of an expression come after it, and are needed first
+            if isinstance(node, ast.expr):
+                text = _value(node, values, known)
+                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
+        yield tree, title, values
         if isinstance(tree, ast.Assign) and (text := values[id(tree.value)]):
             known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
+
+
+def listings_unknown(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[str]:
+    """Yield a warning for each call that lists files of which the text does not say where they are.
+
+    What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
+    """
+    for tree, title, values in _evaluated(trees):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not (place := _listed(node)):
+                continue
+            known = [values.get(id(one)) for one in place]
+            if None in known or known[0] in (".", "./", "*"):
+                text = ast.unparse(node)
+                shown = text if len(text) <= 60 else f"{text[:57]}..."
+                where = f"{title}, line {node.lineno}"
+                yield f"{where}: files that {shown} lists are not carried unless --include names them"
+
+
+def _listed(node: ast.Call) -> list[ast.expr] | None:
+    """Return what says where a call lists files, an empty name for nothing; None for a call that lists none."""
+    method = node.func if isinstance(node.func, ast.Attribute) else None
+    name = method.attr if method else getattr(node.func, "id", "")
+    given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in ("pathname", "path", "top", "pattern"))]
+    owner = getattr(method.value, "id", "") if method else ""
+    if name in _LISTS_OF_OS:
+        return (given or [ast.Constant(".")]) if not method or owner == "os" else None
+    if name not in _LISTS:
+        return None
+    return given if not method or owner == "glob" else [node if given else method.value]
 
 
 def _keys(node: ast.expr) -> Iterator[ast.expr]:
@@ -72,12 +119,48 @@ def _value(node: ast.expr, values: Mapping[int, str | None], known: Mapping[str,
         return left + right if isinstance(node.op, ast.Add) else f"{left}/{right}"
     if isinstance(node, ast.JoinedStr):
         return _joined("", (one.value if isinstance(one, ast.FormattedValue) else one for one in node.values), values)
-    if isinstance(node, ast.Call) and node.args:
-        method = node.func if isinstance(node.func, ast.Attribute) else None
-        name = method.attr if method else getattr(node.func, "id", "")
-        first = [method.value] if method and name == "joinpath" else []
-        return _joined("/", (*first, *node.args), values) if name in _JOINS else None
-    return None
+    if isinstance(node, ast.Attribute):
+        return _of_path(values[id(node.value)], node.attr)
+    return _called(node, values) if isinstance(node, ast.Call) and not node.keywords else None
+
+
+def _called(node: ast.Call, values: Mapping[int, str | None]) -> str | None:
+    """Return the text or the path that a call gives, where it does no more than to put paths together."""
+    method = node.func if isinstance(node.func, ast.Attribute) else None
+    name = method.attr if method else getattr(node.func, "id", "")
+    if name in _JOINS and name != "joinpath":
+        return _joined("/", node.args, values) if node.args else "."
+    if name in ("cwd", "getcwd"):
+        return "."
+    texts = [values[id(argument)] for argument in node.args]
+    known = [text for text in texts if text is not None]
+    if len(known) < len(texts):
+        return None
+    if name in _SAME and len(known) == 1:
+        return known[0]
+    if name in _OF_OS_PATH and len(known) == 1:
+        found: str = getattr(posixpath, name)(known[0])
+        return found
+    receiver = values[id(method.value)] if method else None
+    if receiver is None:
+        return None
+    if name in _SAME and not known:
+        return receiver
+    if name in ("glob", "rglob") and known:
+        return posixpath.join(receiver, *(("**",) if name == "rglob" else ()), known[0]).removeprefix("./")
+    return _of_path(receiver, name, *known)
+
+
+def _of_path(text: str | None, name: str, *args: str) -> str | None:
+    """Return what an attribute or a method of a path gives, as ``parent`` and ``with_name`` do, if it is a path."""
+    if text is None or name.startswith("_") or not hasattr(PurePosixPath, name):
+        return None
+    try:
+        found = getattr(PurePosixPath(text), name)
+        found = found(*args) if callable(found) else found
+    except (TypeError, ValueError, NotImplementedError):
+        return None
+    return str(found) if isinstance(found, PurePosixPath) else None
 
 
 def _joined(between: str, parts: Iterable[ast.expr], values: Mapping[int, str | None]) -> str | None:
@@ -107,7 +190,7 @@ def carry_named(
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
         seen.add(text)
-        for path in _files_of(folder / text, folder):
+        for path in (one for found in _meant(text, folder) for one in _files_of(found, folder)):
             target = place.below(path.relative_to(folder).as_posix())
             if target in there or target in entries:
                 continue
@@ -132,6 +215,22 @@ def _is_relative(text: str) -> bool:
         and all(len(part.encode(errors="replace")) < 256 for part in parts)
     )
     return fits and bool(parts) and not text.startswith(("/", "~")) and ".." not in parts and text not in (".", "./")
+
+
+def _meant(text: str, folder: Path) -> Iterator[Path]:
+    """Yield the path that a text is, and those that it fits as a pattern, as ``glob`` and its like take it.
+
+    A pattern has a folder or an ending: a mere ``*`` is more often no pattern of paths at all.
+    """
+    yield folder / text
+    if _WILDCARDS.search(text) and not re.search(r"\s", text) and ("/" in text or text.startswith("*.")):
+        try:
+            # Path.glob would take hidden files, too.
+            matches = glob.iglob(text, root_dir=folder, recursive=True)  # noqa: PTH207
+            found = itertools.islice(matches, _MAX_FOUND)
+            yield from (folder / one for one in sorted(found))
+        except (OSError, ValueError, re.error):
+            return
 
 
 def _files_of(path: Path, folder: Path) -> list[Path]:

@@ -49,6 +49,11 @@ _WITH_VALUE = {
     ),
 }
 """Options that take the next word as their value; a test compares it with what pip and uv say themselves."""
+_CHOOSING = _words(
+    "-i --index-url --pypi-url --extra-index-url --index --default-index -f --find-links --no-index "
+    "-c --constraint --constraints --override --overrides --pre --prerelease"
+)
+"""Options that say where packages come from, or which versions; their values, which may hold a login, are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class PipLine:
     requirements: tuple[str, ...] = ()
     """PEP 508 requirements by name, in the order of the line."""
     passed_over: tuple[str, ...] = ()
-    """Words that name packages in another way: ``-r needs.txt``, ``-e .``, ``git+https://…``, ``{name}``."""
+    """Words that name packages in another way: ``-r needs.txt``, ``-e .``, ``git+https://…``, ``{name}``; and options
+    that choose among what there is, without their values: ``--extra-index-url``."""
 
 
 def read_magic(name: str, rest: str) -> PipLine | None:
@@ -140,5 +146,7 @@ def _named(tool: str, arguments: list[str]) -> Iterator[tuple[str, bool]]:
                 value = next(words, "")
             if name in ("-r", "--requirement", "--requirements", "-e", "--editable"):
                 yield f"{name} {value}", False
+            elif name in _CHOOSING:
+                yield name, False
         else:
             yield word, is_plain_requirement(word)

@@ -1,7 +1,8 @@
 """Collector: the files of an output folder as lines of a container's log, for a cluster without shared storage.
 
-It is given to ``python -c`` with the folder, and runs after the program, in a container of its own. Standard library
-only, on any Python from 3.8. A frame is
+It is given to ``python -c`` with the folder, and runs after the program, in a container of its own. With the path of a
+file beside it, it runs beside the program, and first waits for that file or for SIGTERM. Standard library only, on any
+Python from 3.8. A frame is
 
     buildr-output 1
     SHA256-AND-SIZE-OF-WHAT-WAS-LEFT-OUT as one line of JSON
@@ -19,6 +20,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import sys
 import tarfile
 
@@ -79,8 +81,18 @@ def write(folder, out, limit=LIMIT):
     out.flush()
 
 
+def wait(path):
+    """Wait until SIGTERM comes, or the file is there."""
+    term = {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, term)
+    while not os.path.exists(path) and signal.sigtimedwait(term, 0.2) is None:
+        pass
+
+
 if __name__ == "__main__":
     try:
+        if len(sys.argv) > 2:
+            wait(sys.argv[2])
         write(sys.argv[1], sys.stdout)
     except Exception as error:  # noqa: BLE001 - said, and the status of the run stays the program's
         sys.stdout.write("buildr-output failed {!r}\n".format(error))

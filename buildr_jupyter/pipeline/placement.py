@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from buildr_jupyter import runner as runners
 from buildr_jupyter.errors import OptionError
@@ -11,8 +13,9 @@ from buildr_jupyter.model.plan import CONTENT_LABEL, ImagePlan
 from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, RunSpec
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.job import BuildOrder
+from buildr_jupyter.runner.grid import Point
 
-__all__ = ["check", "program_of", "spec_for_cluster"]
+__all__ = ["check", "check_inputs", "program_of", "spec_for_cluster"]
 
 
 def check(job: BuildOrder) -> None:
@@ -45,6 +48,19 @@ def check(job: BuildOrder) -> None:
         raise OptionError(
             f"--on {job.runs_on}: a cluster gives back all of a run's output folder, and nothing else",
             hint="leave --collect and --no-collect out",
+        )
+
+
+def check_inputs(job: BuildOrder, points: Sequence[Point]) -> None:
+    """Raise OptionError where a run in a cluster is given a file or folder of this machine, before a build."""
+    if not job.options.run or job.options.dry_run or runners.select(job.runs_on).capabilities().in_engine:
+        return
+    mounts = [mount for point in points for mount in point.mounts]
+    if mounts:
+        name = PurePosixPath(mounts[0].target).parent.name
+        raise OptionError(
+            f"input {name!r} is {mounts[0].source}, and a cluster does not see a file or folder of this machine",
+            hint=f"carry it with --include PATH, and let the cell, not the line, give {name} that path",
         )
 
 

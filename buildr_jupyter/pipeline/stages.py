@@ -64,7 +64,8 @@ def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
     with _stage("export"):
         assembly = assemble(job.source, job.options, job.interpreter, job.environ)
         if job.options.sweeps or job.options.sets:
-            sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
+            points = sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
+            placement.check_inputs(job.order(), points)
     warnings = [*job.warnings, *assembly.warnings]
     plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
     if plan is not assembly.plan:

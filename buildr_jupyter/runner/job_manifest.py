@@ -1,7 +1,8 @@
 """Manifests of a run: the Job that it is in a cluster and the Secrets that belong to it. Pure: the same spec, the same.
 
-The pod runs the program as its init container and the collector after it, in the same image. So the collector runs only
-where the program ended with status 0, and the status of the Job is the program's.
+A program that was built here has its collector beside it, in a sidecar container of the same image: the cluster starts
+that first and ends it last, whatever the program came to, and counts the program's status alone. Of an image that may
+have no Python the program is the init container, and the collector runs after it, where it ended with status 0.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "PROGRAM",
     "at_rest",
     "common",
+    "has_sidecar",
     "make_cron_job",
     "make_environment_secret",
     "make_grid_job",
@@ -46,6 +48,7 @@ __all__ = [
 PROGRAM, COLLECTOR = "program", "collector"
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
+_ENDED = f"{WORK}/ended"
 _INPUTS = "/buildr-inputs"
 GRID = "grid"
 """Component of a Job whose indexes are the points of a grid."""
@@ -76,7 +79,9 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
             {"name": "home", "emptyDir": {}},
         ],
     }
-    if collects:
+    if collects and has_sidecar(spec):
+        pod |= {"initContainers": [_sidecar(spec)], "containers": [program]}
+    elif collects:
         pod |= {"initContainers": [program], "containers": [_collector(spec)]}
     else:
         pod["containers"] = [program]
@@ -97,6 +102,11 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
     }
 
 
+def has_sidecar(spec: RunSpec) -> bool:
+    """Return whether the collector runs beside the program, and so has the files of one that failed, too."""
+    return spec.program is not None and bool(spec.program.command) and _is_python(spec.program.command[0])
+
+
 def make_grid_job(specs: Sequence[RunSpec], name: str, *, owner: str, jobs: int) -> JsonObject:
     """Return the suspended Indexed Job of the runs of a grid, which differ in their inputs alone.
 
@@ -110,7 +120,7 @@ def make_grid_job(specs: Sequence[RunSpec], name: str, *, owner: str, jobs: int)
     pod = body["template"]["spec"]
     sources = [{"secret": {"name": f"{name}-inputs-{number}"}} for number in range(len(_pieces(specs)))]
     pod["volumes"].append({"name": "inputs", "projected": {"sources": sources}})
-    program = pod["initContainers"][0]
+    program = next(one for one in (*pod["initContainers"], *pod["containers"]) if one["name"] == PROGRAM)
     program["volumeMounts"].append({"name": "inputs", "mountPath": _INPUTS, "readOnly": True})
     program["env"] = [*program.get("env", ()), {"name": INPUTS, "value": _INPUTS}]
     job["metadata"]["labels"] = {**job["metadata"]["labels"], "app.kubernetes.io/component": GRID}
@@ -324,20 +334,36 @@ def _collector(spec: RunSpec) -> JsonObject:
         folder = chosen
         if spec.program is not None and f"{chosen}/".startswith(f"{spec.program.folder}/"):
             folder = f"{WORK}/app{chosen[len(spec.program.folder) :]}"
-    small = {"cpu": "100m", "memory": "128Mi"}
+    small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,
         "image": spec.image,
         "command": [_interpreter(spec), "-c", _unexpanded(_source("collector")), folder],
         "securityContext": _security(read_only=True),
         "volumeMounts": _mounts(),
-        "resources": {"requests": small, "limits": small},
+        "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
     }
+
+
+def _sidecar(spec: RunSpec) -> JsonObject:
+    """Return the collector as a container that ends when it is told to.
+
+    The first process of a container gets no signal that it has no handler for yet, so that one may be lost where the
+    program ends at once; the hook, which the cluster runs before it sends the signal, leaves a file as well.
+    """
+    collector = _collector(spec)
+    hook = {"exec": {"command": [_interpreter(spec), "-c", "import sys; open(sys.argv[1], 'w').close()", _ENDED]}}
+    collector["command"] = [*collector["command"], _ENDED]
+    return {**collector, "restartPolicy": "Always", "lifecycle": {"preStop": hook}}
 
 
 def _interpreter(spec: RunSpec) -> str:
     first = spec.program.command[0] if spec.program is not None and spec.program.command else ""
-    return first if re.search(r"(?:^|/)python[\d.]*$", first) else "python3"
+    return first if _is_python(first) else "python3"
+
+
+def _is_python(word: str) -> bool:
+    return re.search(r"(?:^|/)python[\d.]*$", word) is not None
 
 
 def _source(module: str) -> str:

@@ -48,6 +48,7 @@ from buildr_jupyter.runner.job_manifest import (
     PROGRAM,
     at_rest,
     common,
+    has_sidecar,
     make_cron_job,
     make_environment_secret,
     make_grid_job,
@@ -132,6 +133,11 @@ class KubernetesRunner:
             outputs: tuple[Path, ...] = ()
             if spec.output_dir is not None and code == 0:
                 outputs = yield from self.collect(job, spec.output_dir, cancel)
+            elif spec.output_dir is not None and has_sidecar(spec):
+                try:
+                    outputs = yield from self.collect(job, spec.output_dir, cancel)
+                except (ReturnError, RunLost) as error:  # how the program failed is what has to be told
+                    yield BuildWarning(str(error), error.hint)
         finally:
             self.remove(group)
         ended = self._clock()
@@ -157,6 +163,7 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
+            _refuse_lost_sidecar(job, made)
             if spec.environment:
                 client.apply(make_environment_secret(spec, name, made))
             if pulls:
@@ -229,6 +236,7 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
+            _refuse_lost_sidecar(job, made)
             shared = common(first)
             parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
             if shared.environment:
@@ -424,6 +432,19 @@ class KubernetesRunner:
         elif phase.reason and phase.exit_code:
             yield BuildWarning(f"{job}: {phase.reason}", phase.hint)
         return phase.exit_code
+
+
+def _refuse_lost_sidecar(asked: JsonObject, made: JsonObject) -> None:
+    """Raise RunError where the cluster dropped what makes a container a sidecar: the program would wait for its end."""
+    kept = [
+        [one.get("restartPolicy") for one in job["spec"]["template"]["spec"].get("initContainers") or ()]
+        for job in (asked, made)
+    ]
+    if kept[0] != kept[1]:
+        raise RunError(
+            f"{asked['metadata']['name']}: this cluster has no sidecar containers, which bring the output files back",
+            hint="ask for Kubernetes 1.29 or later",
+        )
 
 
 def _check(spec: RunSpec) -> None:

@@ -64,10 +64,11 @@ def read_phase(pod: JsonObject) -> PodPhase:
         return PodPhase("failed", reason, hint)
     if "running" in program:
         return PodPhase("running")
-    waiting = program.get("waiting") or {}
-    if (why := str(waiting.get("reason") or "")) in _FAILING or why == "ErrImagePull":
-        reason, hint = _cannot_start(why, str(waiting.get("message") or ""))
-        return PodPhase("starting", reason, hint, stuck=why in _FAILING)
+    for state in (program, collector):  # the collector may be the first to begin
+        waiting = state.get("waiting") or {}
+        if (why := str(waiting.get("reason") or "")) in _FAILING or why == "ErrImagePull":
+            reason, hint = _cannot_start(why, str(waiting.get("message") or ""))
+            return PodPhase("starting", reason, hint, stuck=why in _FAILING)
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             reason, hint = _unschedulable(str(condition.get("message") or ""))
@@ -78,7 +79,7 @@ def read_phase(pod: JsonObject) -> PodPhase:
 def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: bool) -> PodPhase:
     code, seconds = int(ended.get("exitCode", -1)), _seconds(ended)
     killed = ended.get("reason") == "OOMKilled"
-    if code == 0 and not over:
+    if not over and (code == 0 or "running" in collector):
         stuck = str((collector.get("waiting") or {}).get("reason") or "") in _FAILING
         return PodPhase("collecting", exit_code=code, seconds=seconds, stuck=stuck)
     reason, hint = "", None

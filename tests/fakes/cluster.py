@@ -47,6 +47,7 @@ _POD = {
 _CONTAINER = {
     "name", "image", "command", "args", "env", "securityContext", "volumeMounts", "resources", "ports", "workingDir",
     "stdin", "stdinOnce", "readinessProbe",
+    "restartPolicy", "lifecycle",
 }  # fmt: skip
 
 
@@ -70,6 +71,8 @@ class Faults:
     """The next readings of a program's log break after so many bytes."""
     empty_logs: int = 0
     """So many readings of a program's log end at once, empty."""
+    broken_frames: int = 0
+    """So many readings of a collector's log have another digest than the collector wrote."""
     cut_watches: int = 0
     """So many watches break in mid-object after their first change."""
     expired_watches: int = 0
@@ -80,6 +83,8 @@ class Faults:
     """Why admission takes no pod of a Job, which an event tells."""
     cut_input: int | None = None
     """After so many bytes the connection breaks that a container's input comes by."""
+    no_sidecars: bool = False
+    """The cluster is too old to keep an init container's restartPolicy."""
     skew: timedelta = timedelta()
     """How far the node's clock is from this machine's."""
 
@@ -103,7 +108,7 @@ class FakeCluster:
         self.objects: dict[tuple[str, str], JsonObject] = {}
         self._changes: list[tuple[int, str, str, JsonObject]] = []
         self._logs: dict[tuple[str, str], _Container] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self.listening: dict[int, int] = {}
         """Port of a pod to the port of this machine that stands for it."""
         self._begun: set[str] = set()
@@ -131,6 +136,9 @@ class FakeCluster:
                 for owner in about.get("ownerReferences") or ():
                     assert self.objects[(owner["kind"], owner["name"])]["metadata"]["uid"] == owner["uid"]
                 made = copy.deepcopy(manifest)
+                if self.faults.no_sidecars and kind == "Job":
+                    for one in made["spec"]["template"]["spec"].get("initContainers") or ():
+                        one.pop("restartPolicy", None)
                 made["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "creationTimestamp": self._now()}
             else:
                 made = copy.deepcopy(self.objects[key])
@@ -210,7 +218,11 @@ class FakeCluster:
                 self.faults.empty_logs -= 1
                 return
             cut = self.faults.cut_logs.pop(0) if container == "program" and self.faults.cut_logs and follow else None
-            yield from self._lines(known, cancel, cut, follow=follow, tail=tail)
+            for data in self._lines(known, cancel, cut, follow=follow, tail=tail):
+                if container == "collector" and self.faults.broken_frames and b"buildr-output end" in data:
+                    self.faults.broken_frames -= 1
+                    data = re.sub(rb"(buildr-output end \d+ )\S+", rb"\1" + b"0" * 64, data)
+                yield data
         finally:
             undo()
 
@@ -218,7 +230,7 @@ class FakeCluster:
         self._ask("create", "pods/attach", "Pod", pod)
         with self._moved:
             self._found("Pod", pod)
-            process = self._processes[pod]
+            process = self._processes[pod][-1]
         assert process.stdin is not None, f"container {container} has no input"
         sent, cut = 0, self.faults.cut_input
         try:
@@ -257,7 +269,7 @@ class FakeCluster:
                 "message": "The node was low on resource: memory.",
             }
             self._put("MODIFIED", found)
-            self._processes[pod].kill()
+            self._kill(pod)
 
     def compact(self) -> None:
         """Forget what changed."""
@@ -302,9 +314,12 @@ class FakeCluster:
         for one in [*self.objects.values()]:
             if any(owner["uid"] == uid for owner in one["metadata"].get("ownerReferences") or ()):
                 self._delete(one)
-        if process := self._processes.get(found["metadata"]["name"]):
-            process.kill()
+        self._kill(found["metadata"]["name"])
         self._put("DELETED", found)
+
+    def _kill(self, pod: str) -> None:
+        for process in self._processes.get(pod, ()):
+            process.kill()
 
     def _wake(self) -> None:
         with self._moved:
@@ -438,19 +453,34 @@ class FakeCluster:
                 return None
             self.objects[("Pod", pod)]["spec"]["nodeName"] = "node"
         code: int | None = 0
+        beside: list[tuple[JsonObject, threading.Thread]] = []
         for kind, one in containers:
             if one["image"] not in self.images:
                 for why in ("ErrImagePull", "ImagePullBackOff"):
                     state = {"waiting": {"reason": why, "message": f'failed to pull "{one["image"]}": not found'}}
                     self._status(pod, **{kind: [{"name": one["name"], "state": state}]})
                 return None
+            if one.get("restartPolicy") == "Always":
+                thread = threading.Thread(target=self._container, args=(pod, kind, one), daemon=True)
+                thread.start()
+                beside.append((one, thread))
+                continue
             code = self._container(pod, kind, one)
             if code is None:
                 return None
             if code:
                 break
+        for one, thread in beside:
+            self._stop_sidecar(pod, one, thread)
         self._status(pod, phase="Failed" if code else "Succeeded")
         return code
+
+    def _stop_sidecar(self, pod: str, one: JsonObject, thread: threading.Thread) -> None:
+        """Run the hook; the signal after it is one that a container's first process does not get: it has no handler."""
+        *words, path = one["lifecycle"]["preStop"]["exec"]["command"]
+        subprocess.run([sys.executable, *words[1:], path.replace("/buildr", str(self.place / pod), 1)], check=True)
+        thread.join(60)
+        assert not thread.is_alive(), "the sidecar does not end"
 
     def _inputs(self, pod: str) -> Path | None:
         """Return a folder with what the pod's projected Secrets hold."""
@@ -510,7 +540,10 @@ class FakeCluster:
             words, env=environment, cwd=image.folder or work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE if one.get("stdin") else subprocess.DEVNULL,
         )  # fmt: skip
-        self._processes[pod] = process
+        with self._moved:
+            self._processes.setdefault(pod, []).append(process)
+            if ("Pod", pod) not in self.objects:
+                process.kill()
         began = self._now()
         self._status(pod, **{kind: [{"name": name, "state": {"running": {"startedAt": began}}, "ready": True}]})
         assert process.stdout is not None

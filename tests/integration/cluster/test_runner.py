@@ -14,7 +14,7 @@ from buildr_jupyter.errors import Cancelled, ClusterForbidden, RunError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import ClusterPlacement, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 from tests.engines.kubernetes import Cluster
@@ -194,3 +194,17 @@ def test_the_log_goes_on_after_the_api_server_was_killed(
             kubernetes_cluster.kill("kube-apiserver")
     assert text_of(events).split() == [str(n) for n in range(30)]
     assert result.exit_code == 5
+
+
+@pytest.mark.parametrize(("end", "status"), [("raise SystemExit(7)", 7), ("x = bytearray(500 << 20)", 137)])
+def test_what_a_program_that_fails_has_written_comes_back(
+    runner: KubernetesRunner, program_image: str, tmp_path: Path, end: str, status: int
+) -> None:
+    code = f"import pathlib\npathlib.Path('output/log.txt').write_text('so far')\nprint('begins', flush=True)\n{end}"
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    events, result = run(
+        runner, program_image, code, program=program, memory_bytes=64 << 20, output_dir=tmp_path / "out"
+    )
+    assert (result.exit_code, text_of(events)) == (status, "begins\n")
+    assert [path.name for path in result.outputs] == ["log.txt"]
+    assert (tmp_path / "out" / "log.txt").read_text() == "so far"

@@ -153,3 +153,165 @@ def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
     assert f"d.{method[:-1]}, random_state=1)" not in kept(
         *cells[:2], f"d.{method[:-1]}, random_state=1)", "print(np.random.rand())"
     )
+
+
+FRAME = "import io, sqlite3, pandas as pd\ndf = pd.DataFrame({'a': [1]})\n"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("con = sqlite3.connect(':memory:')", "df.to_sql('t', con)", "print(pd.read_sql('select * from t', con))"),
+        ("con = sqlite3.connect(':memory:')", "df.to_sql('t', con=con)", "print(pd.read_sql('select * from t', con))"),
+        ("con = sqlite3.connect(':memory:')", "w = df.to_sql\nw('t', con)", "print(pd.read_sql('select 1', con))"),
+        ("con = sqlite3.connect('a.db')", "df.to_sql('t', con)", "print(open('a.db', 'rb').read())"),
+        ("b = io.BytesIO()", "df.to_parquet(path=b)", "print(b.getvalue())"),
+    ],
+)
+def test_a_handle_given_to_what_writes_is_written_to(cells: tuple[str, ...]) -> None:
+    cells = (FRAME + cells[0], *cells[1:])
+    assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (
+            "import numpy as np\nfrom functools import partial\nnp.random.seed(1)\njitter = partial(np.random.uniform, -1, 1)",
+            "a = [jitter() for _ in range(3)]",
+            "print(np.random.rand())",
+        ),
+        (
+            "import numpy as np\nfrom functools import partial\nnp.random.seed(1)\njitter = partial(np.random.uniform, -1, 1)",
+            "a = jitter()",
+            "print(jitter())",
+        ),
+        (
+            "import numpy as np\nnp.random.seed(1)",
+            "a = np.random.multivariate_normal([0],[[1]])",
+            "print(np.random.rand())",
+        ),
+        (
+            "import numpy as np\nrng = np.random.default_rng(1)",
+            "a = rng.multivariate_normal([0],[[1]])",
+            "print(rng.random())",
+        ),
+        (
+            "import numpy as np\nrng = np.random.default_rng(1)",
+            "d = rng.multivariate_normal\na = d([0],[[1]])",
+            "print(rng.random())",
+        ),
+        (
+            "import numpy as np\nfrom functools import partial\nrng = np.random.default_rng(1)",
+            "d = partial(rng.normal, 0)",
+            "a = d(1)",
+            "print(rng.random())",
+        ),
+        ("import random\nrandom.seed(1)\nr = random.random", "a = r()", "print(random.random())"),
+        ("import random\nrandom.seed(1)\ndef f(r=random.random):\n    return r()", "a = f()", "print(random.random())"),
+        ("import random\nrandom.seed(1)\n", "a = list(map(random.randrange, [1,2]))", "print(random.random())"),
+        ("import random\nrandom.seed(1)\ndef f(r):\n    return r()", "a = f(random.random)", "print(random.random())"),
+        ("import random\nrandom.seed(1)\nD = {'a': random.random}", "a = D['a']()", "print(random.random())"),
+        ("import random\nrandom.seed(1)\nD = [random.random]", "a = [d() for d in D]", "print(random.random())"),
+        (
+            "import random\nrandom.seed(1)\nclass A:\n    def __init__(self, r=random.random):\n        self.r = r\n    def go(self):\n        return self.r()\no = A()",
+            "a = o.go()",
+            "print(random.random())",
+        ),
+        (
+            "import random, numpy as np\nrng = np.random.default_rng(1)\n",
+            "a = list(map(rng.normal, [1,2]))",
+            "print(rng.random())",
+        ),
+        (
+            "import random, numpy as np\nrng = np.random.default_rng(1)\ndef f(r=rng.normal):\n    return r()",
+            "a = f()",
+            "print(rng.random())",
+        ),
+        (
+            "import random, numpy as np\nrng = np.random.default_rng(1)\ng = lambda n: rng.multivariate_normal([0],[[1]], n)",
+            "a = g(3)",
+            "print(rng.random())",
+        ),
+        (
+            "import numpy as np\nfrom functools import partial\nnp.random.seed(1)\njitter = partial(np.random.uniform, -1, 1)",
+            "a = [p + jitter() for p in range(3)]",
+            "b = [p + jitter() for p in range(3)]\nprint(b)",
+        ),
+        (
+            "import random, pandas as pd\nrandom.seed(1)\ns=pd.Series([1])",
+            "a = s.apply(random.gauss)",
+            "print(random.random())",
+        ),
+        (
+            "import random, pandas as pd, numpy as np\nnp.random.seed(1)\ns=pd.Series([1])",
+            "a = s.apply(np.random.normal)",
+            "print(np.random.rand())",
+        ),
+        (
+            "import numpy as np\nnp.random.seed(1)\nf = np.vectorize(np.random.normal)",
+            "a = f([1])",
+            "print(np.random.rand())",
+        ),
+        ("import random\nrandom.seed(1)\nR = random", "a = R.random()", "print(random.random())"),
+        ("import random\nrandom.seed(1)", "a = getattr(random, 'gauss')(0, 1)", "print(random.random())"),
+        ("import random\nrandom.seed(1)\nname = input()", "a = getattr(random, name)(0, 1)", "print(random.random())"),
+        ("import random\nrandom.seed(1)\nr, q = random.random, random.gauss", "a = r()", "print(random.random())"),
+    ],
+)
+def test_draws_are_kept_however_what_draws_is_called(cells: tuple[str, ...]) -> None:
+    assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (
+            "names = []\nclass D:\n    def __set_name__(self, o, n):\n        names.append(n)",
+            "class A:\n    x = D()",
+            "print(names)",
+        ),
+        (
+            "names = []\nclass D:\n    def __set_name__(self, o, n):\n        names.append(n)\nclass E(D):\n    pass",
+            "class A:\n    x = E()",
+            "print(names)",
+        ),
+        (
+            "names = []\nclass D:\n    def __set_name__(self, o, n):\n        names.append(n)\nd = D()",
+            "class A:\n    x = d",
+            "print(names)",
+        ),
+        (
+            "class D:\n    def __set_name__(self, o, n):\n        self.name = n\nd = D()",
+            "class A:\n    x = d",
+            "print(d.name)",
+        ),
+        (
+            "scale = 2\ndef scaled(h):\n    return h / scale",
+            "import statsmodels.formula.api as smf",
+            "print(smf.ols('w ~ scaled(h)', data={}))",
+        ),
+        (
+            "scale = 2\ndef scaled(h):\n    return h / scale",
+            "import statsmodels.formula.api as smf\nf = 'w ~ scaled(h)'",
+            "m = smf.ols(f, data={})",
+        ),
+        (
+            "scale = 2\ndef inner(h):\n    return h / scale\ndef scaled(h):\n    return inner(h)",
+            "import statsmodels.formula.api as smf\nf = 'w ~ scaled(h)'",
+            "m = smf.ols(formula=f, data={})",
+        ),
+    ],
+)
+def test_what_python_or_a_formula_calls_is_looked_into(cells: tuple[str, ...]) -> None:
+    assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
+
+
+def test_functions_of_modules_that_only_give_values_are_not_kept() -> None:
+    cells = "import random, numpy as np\nrandom.seed(1)", "f = {'s': np.sum}\na = f['s']([1])", "print(random.random())"
+    assert "a = f['s']([1])" not in kept(*cells)
+
+
+def test_a_function_that_a_text_may_call_takes_no_name_away() -> None:
+    cells = "n = 1\ndef f(h):\n    global n\n    n = 2", "import patsy\npatsy.dmatrix('f(h)')", "print(n)"
+    assert {"n = 1", "patsy.dmatrix('f(h)')"} <= set(kept(*cells))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.export.named_files import carry_named, texts
+from buildr_jupyter.export.named_files import carry_named, listings_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
@@ -25,6 +25,13 @@ def found(code: str) -> set[str]:
         "from pathlib import Path\nD = Path('data')\nread(D / 'a.csv')",
         "from pathlib import Path\nread(Path('data', 'a.csv'))",
         "from pathlib import Path\nread(Path('data').joinpath('a.csv'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.with_name('a.csv'))",
+        "from pathlib import Path\nP = Path('data/a.txt')\nread(P.with_suffix('.csv'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.with_stem('a'))",
+        "from pathlib import Path\nP = Path('data/b.csv')\nread(P.parent / 'a.csv')",
+        "from pathlib import Path\nread(Path('data/b.csv').resolve().parent.joinpath('a.csv'))",
+        "import os\nP = 'data/b.csv'\nread(os.path.join(os.path.dirname(P), 'a.csv'))",
+        "from pathlib import Path\nread(str(Path('data') / 'a.csv'))",
         "for f in ['data/a.csv']:\n    read(f)",
         "def f(x='data/a.csv'):\n    return read(x)",
     ],
@@ -53,6 +60,35 @@ def test_files_and_folders_that_are_here_are_carried(tmp_path: Path) -> None:
     assert carried(tmp_path, "f('c.txt')", known=["app/c.txt"])[0] == []
     assert carried(tmp_path, "f('c.txt')", written=["c.txt"])[0] == []
     assert carried(tmp_path, "f('nothing.txt', '.', '', '\\0', '/etc/passwd', '~', 'x' * 9)")[0] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import glob\nglob.glob('data/*.csv')",
+        "import glob\nsorted(glob.iglob('data/*.csv'))",
+        "from glob import iglob as find\nP = 'data/*.csv'\nfind(P)",
+        "import glob\nglob.glob(pathname='data/[ab].csv')",
+        "import glob, os\nglob.glob(os.path.join('data', '?.csv'))",
+        "import glob\nglob.glob('**/*.csv', recursive=True)",
+        "from pathlib import Path\nPath().rglob('*.csv')",
+        "from pathlib import Path\nPath('.').glob('data/*.csv')",
+        "from pathlib import Path\nPath('data/x').parent.glob('*.csv')",
+        "import polars\npolars.scan_csv('data/*.csv')",
+    ],
+)
+def test_files_that_fit_a_pattern_are_carried(tmp_path: Path, code: str) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("data/a.csv", "data/b.csv"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".env").write_text("x")
+    assert carried(tmp_path, code)[0] == ["app/data/a.csv", "app/data/b.csv"]
+
+
+def test_texts_that_are_no_patterns_carry_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path.parent / "b.csv").write_text("x")
+    assert carried(tmp_path, "f('*', 'a*b', '.*', 'select * from a', '../*.csv', 'x/[', '/*.csv')") == ([], [])
 
 
 def test_nothing_outside_of_the_folder_is_carried(tmp_path: Path) -> None:
@@ -90,3 +126,27 @@ def test_a_link_out_of_the_folder_is_not_carried(tmp_path: Path) -> None:
     (inside / "file.txt").unlink()
     (inside / "file.txt").write_text("x")
     assert carried(inside, "read('file.txt')") == (["app/file.txt"], []), "the control: a file of the folder is"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("os.listdir()", True),
+        ("os.listdir('.')", True),
+        ("os.walk(top=where)", True),
+        ("glob.iglob(input())", True),
+        ("glob.glob('*')", True),
+        ("folder.glob('*.csv')", True),
+        ("Path().iterdir()", True),
+        ("glob.iglob('data/*.csv')", False),
+        ("glob.glob(pathname='data/*.csv')", False),
+        ("P = 'data'\nos.listdir(P)", False),
+        ("Path().rglob('*.csv')", False),
+        ("D = Path('data')\nsorted(D.iterdir())", False),
+        ("graph.walk(x)", False),
+    ],
+)
+def test_a_listing_of_no_known_place_is_told(code: str, told: bool) -> None:
+    found = list(listings_unknown([(node, "cell 0") for node in ast.parse(code).body]))
+    assert len(found) == told
+    assert all("cell 0, line 1: files that " in text and "--include" in text for text in found)

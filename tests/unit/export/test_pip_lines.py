@@ -66,6 +66,19 @@ def test_what_is_named_in_another_way_is_passed_over(command: str, words: tuple[
 
 
 @pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("pip install a --extra-index-url https://u:secret@h.example/simple", ("--extra-index-url",)),
+        ("pip install -f=https://h.example a --no-index", ("-f", "--no-index")),
+        ("pip install -c limits.txt --pre a", ("-c", "--pre")),
+        ("uv pip install --default-index https://h.example a", ("--default-index",)),
+    ],
+)
+def test_options_that_choose_packages_are_told_without_their_values(command: str, options: tuple[str, ...]) -> None:
+    assert read_shell(command) == PipLine(("a",), options)
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "ls",

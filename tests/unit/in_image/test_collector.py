@@ -8,6 +8,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from buildr_jupyter.in_image import collector
 from buildr_jupyter.runner.collected import read_frame
 
@@ -41,3 +43,24 @@ def test_it_ends_well_whatever_it_finds(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) < 16384
     failed = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True)
     assert failed.stdout.startswith(b"buildr-output failed IndexError")
+
+
+@pytest.mark.parametrize("by", ["file", "signal", "both"])
+def test_beside_a_program_it_waits_for_the_end(tmp_path: Path, by: str) -> None:
+    folder, ended = tmp_path / "output", tmp_path / "ended"
+    folder.mkdir()
+    source = f"print('up', flush=True)\n{Path(collector.__file__).read_text().partition('from __future__ import annotations')[2]}"
+    source = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})\n{source}"
+    with subprocess.Popen([sys.executable, "-c", source, folder, ended], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        (folder / "late").write_text("1")
+        if by != "signal":
+            ended.touch()
+        if by != "file":
+            process.terminate()
+        found = read_frame(process.stdout.read().splitlines())
+    assert process.returncode == 0
+    assert found is not None
+    with tarfile.open(fileobj=io.BytesIO(found.tar)) as tar:
+        assert tar.getnames() == ["output/late"]

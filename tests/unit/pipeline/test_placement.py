@@ -130,6 +130,24 @@ def test_a_grid_runs_in_the_cluster(tmp_path: Path, cluster: FakeCluster) -> Non
     assert [run.reused for run in again.sweep or ()] == [True, True, False, True]
 
 
+@pytest.mark.parametrize("option", ["sets", "maps"])
+def test_a_file_of_this_machine_as_an_input_is_refused_before_a_build(
+    tmp_path: Path, cluster: FakeCluster, option: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("1")
+    text = "from pathlib import Path\ndata = Path('rows.csv')\nprint(data.name)"
+    given = {"params": (("data", None),), "include": ("rows.csv",)}
+    made = asked(tmp_path, text, **given, **{option: (("data", "rows.csv"),)})
+    with pytest.raises(OptionError, match=r"input 'data' is .*rows\.csv, and a cluster does not see") as caught:
+        driver.drive(made, [])
+    assert (caught.value.stage, "--include" in str(caught.value.hint)) == ("export", True)
+    assert isinstance(made.builder, Recorder)
+    assert made.builder.requests == []
+    result = driver.drive(asked(tmp_path, text, **given), [])
+    assert result.run is not None
+    assert result.run.stdout_tail == "rows.csv\n"
+
+
 GRID = "n = 1\ny = n * n\nopen({marks!r} + f'/{{n}}', 'a').write('x')\n{more}"
 
 

@@ -37,12 +37,22 @@ def test_what_it_says() -> None:
     assert labels["kueue.x-k8s.io/queue-name"] == "q"
     assert job["metadata"]["annotations"]["io.buildr.content-digest"] == f"sha256:{'c' * 64}"
     assert (job["spec"]["backoffLimit"], job["spec"]["suspend"]) == (0, True)
-    program = job["spec"]["template"]["spec"]["initContainers"][0]
+    (program,) = job["spec"]["template"]["spec"]["containers"]
     assert program["resources"]["limits"] == {"cpu": "1500m", "memory": str(1 << 30), "nvidia.com/gpu": "2"}
     assert program["command"][3:] == ["/app", "/buildr/app", "python", "main.py"]
-    collector = job["spec"]["template"]["spec"]["containers"][0]
-    assert collector["command"][-1] == "/buildr/app/nb/output"
+    (collector,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert collector["command"][-2:] == ["/buildr/app/nb/output", "/buildr/ended"]
+    assert collector["restartPolicy"] == "Always"
     assert "nvidia.com/gpu" not in collector["resources"]["limits"]
+
+
+@pytest.mark.parametrize(
+    "program", [None, ImageProgram((), "/app", "/app/output"), ImageProgram(("./run",), "/app", "/o")]
+)
+def test_a_collector_that_may_not_begin_comes_after_the_program(program: ImageProgram | None) -> None:
+    pod = make_job(replace(SPEC, program=program), "train-1", owner="me")["spec"]["template"]["spec"]
+    assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["program", "collector"]
+    assert "restartPolicy" not in pod["initContainers"][0]
 
 
 def test_without_a_collector_the_program_is_all() -> None:

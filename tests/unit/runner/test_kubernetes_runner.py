@@ -181,6 +181,49 @@ def test_a_program_of_ours_works_in_a_copy_of_its_folder(
     assert sorted(path.name for path in folder.iterdir()) == ["main.py", "output"]
 
 
+@pytest.mark.parametrize(("end", "status"), [("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", 137)])
+def test_what_a_program_that_fails_has_written_comes_back(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path, end: str, status: int
+) -> None:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "main.py").write_text(f"import os, sys; open('output/log.txt', 'w').write('so far'); {end}")
+    cluster.images[IMAGE] = FakeImage((), folder)
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    spec = RunSpec(IMAGE, "ours", output_dir=tmp_path / "out", program=program)
+    _, ended = collected(subject.make().stream_run(spec, CancelToken()))
+    assert (ended.exit_code, ended.outputs) == (status, (tmp_path / "out" / "log.txt",))
+    assert (tmp_path / "out" / "log.txt").read_text() == "so far"
+
+
+def test_a_collector_that_fails_does_not_hide_how_the_program_failed(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "main.py").write_text("raise SystemExit(1)")
+    cluster.images[IMAGE] = FakeImage((), folder)
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    spec = RunSpec(IMAGE, "ours", output_dir=tmp_path / "out", program=program)
+    cluster.faults.broken_frames = 1
+    events, ended = collected(subject.make().stream_run(spec, CancelToken()))
+    assert (ended.exit_code, ended.outputs) == (1, ())
+    (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
+    assert said.startswith("the run's output files came damaged")
+
+
+def test_a_cluster_without_sidecars_is_told_and_keeps_nothing(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    cluster.faults.no_sidecars = True
+    with pytest.raises(RunError, match="has no sidecar containers"):
+        collected(
+            subject.make().stream_run(RunSpec(IMAGE, "ours", output_dir=tmp_path, program=program), CancelToken())
+        )
+    assert subject.make().list() == []
+
+
 def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
     code = (
         "import os; out = os.environ['BUILDR_OUTPUT_DIR']; os.makedirs(out + '/.buildr/returns')\n"

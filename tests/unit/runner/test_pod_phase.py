@@ -96,3 +96,20 @@ def test_why_a_pod_was_deleted() -> None:
     }
     assert why_deleted(pod({"conditions": [condition]})) == "PreemptionByScheduler: more urgent"
     assert why_deleted(pod()) == ""
+
+
+def test_a_collector_beside_the_program_is_waited_for() -> None:
+    beside = {"initContainerStatuses": [{"name": "collector", "state": {"running": {}}}]}
+    found = {
+        "status": {"phase": "Running", **beside, "containerStatuses": [{"name": "program", "state": ended(7, "Error")}]}
+    }
+    assert (read_phase(found).phase, read_phase(found).exit_code) == ("collecting", 7)
+    found["status"]["phase"] = "Failed"
+    assert (read_phase(found).phase, read_phase(found).exit_code) == ("failed", 7)
+
+
+def test_an_image_that_cannot_be_had_is_said_of_the_collector_first() -> None:
+    states = [{"name": "collector", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]
+    program = [{"name": "program", "state": {"waiting": {"reason": "PodInitializing"}}}]
+    said = read_phase({"status": {"phase": "Pending", "initContainerStatuses": states, "containerStatuses": program}})
+    assert (said.stuck, "not found" in said.reason) == (True, True)
