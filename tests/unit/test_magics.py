@@ -121,7 +121,7 @@ def test_here_runs_the_cell_too(shell: Any, capsys: pytest.CaptureFixture[str]) 
     run(shell, "%%containerize app --here --dry-run\nkept = 41 + 1\nprint('here', kept)")
     assert "here 42" in capsys.readouterr().out
     assert shell.user_ns["kept"] == 42
-    with pytest.raises(BuildrError, match="failed here"):
+    with pytest.raises(BuildrError, match="the cell failed, as shown above"):
         run(shell, "%%containerize app --here --dry-run\n1 / 0")
 
 
