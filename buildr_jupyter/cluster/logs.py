@@ -54,7 +54,7 @@ def iter_lines(
     breaks is made again.
     """
     known, over = _Known(), is_over or has_ended
-    pause, settled, half_since, refusals = _PAUSE_S, False, None, 0
+    pause, settled, told, half_since, refusals = _PAUSE_S, False, False, None, 0
     while not cancel.is_set():
         ended, last, broken = has_ended(), over(), False
         before = known.count
@@ -81,8 +81,8 @@ def iter_lines(
                 return
         except (ConnectionError, LogNotReady, ClusterUnavailable):
             broken = True
-        if known.is_put_away and not known.was_told:
-            known.was_told = True
+        if known.is_put_away and not told:
+            told = True
             say(f"the node put a part of the log of pod {pod} away while it was read: lines may be missing there")
         new = known.count > before
         if not ended or broken:
@@ -125,7 +125,7 @@ class _Known:
         self._number = 0
         self._same = 0  # how many known lines of this reading have the last time
         self._by_time = False
-        self.is_put_away = self.was_told = False
+        self.is_put_away = False
 
     def begin(self) -> None:
         """A reading begins at the beginning of the log."""

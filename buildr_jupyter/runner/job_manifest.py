@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 
+from buildr_jupyter.cluster.jobs import make_owned_secret
 from buildr_jupyter.cluster.labels import GROUP, KEPT_S, MANAGED, OWNER, owner_of, safe_label, slug
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.in_image.launch import INPUTS, PARAMS
@@ -266,16 +267,8 @@ def make_pull_secret(name: str, job: JsonObject, registry: str, username: str, p
 
 
 def _secret(name: str, job: JsonObject, kind: str, data: Mapping[str, str]) -> JsonObject:
-    about = job["metadata"]
-    owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": about["name"], "uid": about["uid"]}
-    labels = {key: value for key, value in about["labels"].items() if key != _QUEUE}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
-        "type": kind,
-        "data": dict(data),
-    }
+    labels = {key: value for key, value in job["metadata"]["labels"].items() if key != _QUEUE}
+    return make_owned_secret(name, job, kind, data, labels)
 
 
 def _labels(spec: RunSpec, name: str, owner: str) -> dict[str, str]:

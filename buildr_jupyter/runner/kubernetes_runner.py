@@ -14,6 +14,7 @@ from typing import cast
 from buildr_jupyter.cluster.answers import LogNotReady
 from buildr_jupyter.cluster.client import ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
+from buildr_jupyter.cluster.jobs import await_gone, owner_name
 from buildr_jupyter.cluster.logs import read_tail
 from buildr_jupyter.errors import (
     Cancelled,
@@ -34,7 +35,6 @@ from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
-from buildr_jupyter.process.locks import this_user
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
 from buildr_jupyter.runner.collected import read_frame
@@ -131,13 +131,13 @@ class KubernetesRunner:
                     yield event
             code = yield from self._end_of(job, followed)
             outputs: tuple[Path, ...] = ()
-            if spec.output_dir is not None and code == 0:
-                outputs = yield from self.collect(job, spec.output_dir, cancel)
-            elif spec.output_dir is not None and has_sidecar(spec):
+            if spec.output_dir is not None and (code == 0 or has_sidecar(spec)):
                 try:
                     outputs = yield from self.collect(job, spec.output_dir, cancel)
-                except (ReturnError, RunLost) as error:  # how the program failed is what has to be told
-                    yield BuildWarning(str(error), error.hint)
+                except (ReturnError, RunLost) as error:
+                    if code == 0:
+                        raise
+                    yield BuildWarning(str(error), error.hint)  # how the program failed is what has to be told
         finally:
             self.remove(group)
         ended = self._clock()
@@ -373,15 +373,7 @@ class KubernetesRunner:
             client.delete(kind, name)
             if kind == "Deployment":
                 client.delete("Service", name)
-        deadline = time.monotonic() + _GONE_S
-        for job in group.runs:
-            while _is_there(client, job):
-                if time.monotonic() > deadline:
-                    raise RunError(
-                        f"{job} is not gone after {_GONE_S:.0f} s: its node does not say that the pod has ended",
-                        hint="kubectl describe job shows what holds it",
-                    )
-                time.sleep(_LOOK_S)
+        await_gone(client, map(_kind_of, group.runs), RunError)
 
     def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
         """Yield what the program of a Job has written and writes, to its end."""
@@ -407,9 +399,7 @@ class KubernetesRunner:
     def _owner_name(self) -> str:
         """Return who the cluster says that this is, which is the same on each machine; of a hub, the hub's user."""
         if self._owner is None:
-            self._owner = self._client().whoami() or this_user()
-            if self._user:
-                self._owner = f"{self._owner} {self._user}"
+            self._owner = owner_name(self._client(), self._user)
         return self._owner
 
     def _title(self, job: str) -> str:
@@ -517,11 +507,3 @@ def _address(spec: RunSpec, name: str, client: ClusterClient) -> str:
         return f"{name} runs at {spec.standing.schedule}{zone} in {client.namespace} of {client.context}"
     ports = ", ".join(f"{name}.{client.namespace}.svc:{port.host or port.container}" for port in spec.ports)
     return f"{spec.standing.replicas} replicas are ready at {ports}"
-
-
-def _is_there(client: ClusterClient, run: str) -> bool:
-    kind, name = _kind_of(run)
-    with contextlib.suppress(ClusterNotFound):
-        client.get(kind, name)
-        return True
-    return kind == "Job" and bool(client.list("Pod", selector_of(name)).items)

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from buildr_jupyter.cluster.pods import PULL_REASONS, SHOWN, STUCK_REASONS, unschedulable, why_waiting
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.runner.job_manifest import COLLECTOR, PROGRAM
 
 __all__ = ["PodPhase", "read_phase", "why_deleted", "why_no_pod"]
-
-_FAILING = {
-    "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError",
-    "RunContainerError", "CrashLoopBackOff",
-}  # fmt: skip
-_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +60,12 @@ def read_phase(pod: JsonObject) -> PodPhase:
     if "running" in program:
         return PodPhase("running")
     for state in (program, collector):  # the collector may be the first to begin
-        waiting = state.get("waiting") or {}
-        if (why := str(waiting.get("reason") or "")) in _FAILING or why == "ErrImagePull":
-            reason, hint = _cannot_start(why, str(waiting.get("message") or ""))
-            return PodPhase("starting", reason, hint, stuck=why in _FAILING)
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            reason, hint = _unschedulable(str(condition.get("message") or ""))
-            return PodPhase("waiting", reason, hint)
+        if (found := why_waiting(state)) is not None:
+            reason, hint = _cannot_start(*found)
+            return PodPhase("starting", reason, hint, stuck=found[0] in STUCK_REASONS)
+    if (message := unschedulable(status)) is not None:
+        reason, hint = _unschedulable(message)
+        return PodPhase("waiting", reason, hint)
     return PodPhase("starting" if (pod.get("spec") or {}).get("nodeName") else "waiting")
 
 
@@ -80,7 +73,7 @@ def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: b
     code, seconds = int(ended.get("exitCode", -1)), _seconds(ended)
     killed = ended.get("reason") == "OOMKilled"
     if not over and (code == 0 or "running" in collector):
-        stuck = str((collector.get("waiting") or {}).get("reason") or "") in _FAILING
+        stuck = str((collector.get("waiting") or {}).get("reason") or "") in STUCK_REASONS
         return PodPhase("collecting", exit_code=code, seconds=seconds, stuck=stuck)
     reason, hint = "", None
     if killed:
@@ -88,7 +81,7 @@ def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: b
         reason = "out of memory" + (f" at its limit of {limit}" if limit else ", and it had no limit of its own")
         hint = "give it more with --memory"
     elif ended.get("reason") in ("StartError", "ContainerCannotRun"):
-        reason = str(ended.get("message") or "its command cannot be started")[:_SHOWN]
+        reason = str(ended.get("message") or "its command cannot be started")[:SHOWN]
         hint = "see what the image's entrypoint is: buildr inspect IMAGE"
     elif code and (pod.get("status") or {}).get("reason"):
         reason, hint = _taken_away(pod["status"])
@@ -114,8 +107,8 @@ def _memory_limit(pod: JsonObject) -> str:
 
 
 def _cannot_start(why: str, message: str) -> tuple[str, str]:
-    text = f"{why}: {message}"[:_SHOWN].rstrip(": ")
-    if why in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"):
+    text = f"{why}: {message}"[:SHOWN].rstrip(": ")
+    if why in PULL_REASONS:
         denied = re.search(r"401|403|unauthorized|denied|authorization failed|pull access", message, re.IGNORECASE)
         if denied:
             return text, "let the cluster pull it: --pull-secret login, or the name of a pull Secret that is there"
@@ -136,19 +129,19 @@ def _unschedulable(message: str) -> tuple[str, str]:
         options = {"memory": "--memory", "cpu": "--cpus", "nvidia.com/gpu": "--gpus"}
         less = " and ".join(options.get(one, one) for one in resources)
         return (
-            f"no node has enough {' and '.join(resources)}: {message}"[:_SHOWN],
+            f"no node has enough {' and '.join(resources)}: {message}"[:SHOWN],
             f"ask for less with {less}, or wait for a node",
         )
     if "taint" in message:
-        return f"no node takes it: {message}"[:_SHOWN], "tolerate the taint with --toleration KEY[=VALUE][:EFFECT]"
+        return f"no node takes it: {message}"[:SHOWN], "tolerate the taint with --toleration KEY[=VALUE][:EFFECT]"
     if "selector" in message or "affinity" in message:
-        return f"no node fits: {message}"[:_SHOWN], "name labels that a node has: --node-selector KEY=VALUE"
-    return f"no node takes it: {message}"[:_SHOWN], "wait for a node, or cancel the run"
+        return f"no node fits: {message}"[:SHOWN], "name labels that a node has: --node-selector KEY=VALUE"
+    return f"no node takes it: {message}"[:SHOWN], "wait for a node, or cancel the run"
 
 
 def _taken_away(status: JsonObject) -> tuple[str, str]:
     why, message = str(status.get("reason") or ""), str(status.get("message") or "")
-    text = f"{why}: {message}".strip(": ")[:_SHOWN]
+    text = f"{why}: {message}".strip(": ")[:SHOWN]
     hints = {
         "Evicted": "ask for what it needs, so that the node keeps it: --memory SIZE",
         "Preempting": "run it again: a pod of a higher priority took its place",
@@ -165,7 +158,7 @@ def why_deleted(pod: JsonObject) -> str:
     """Return why a pod that was deleted was, empty where its status does not tell."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
-            return f"{condition.get('reason')}: {condition.get('message')}"[:_SHOWN]
+            return f"{condition.get('reason')}: {condition.get('message')}"[:SHOWN]
     return ""
 
 
@@ -174,7 +167,7 @@ def why_no_pod(events: tuple[JsonObject, ...]) -> tuple[str, str] | None:
     for event in reversed(events):
         if event.get("reason") != "FailedCreate":
             continue
-        message = str(event.get("message") or "")[:_SHOWN]
+        message = str(event.get("message") or "")[:SHOWN]
         if "exceeded quota" in message:
             return (
                 f"the namespace is at its quota: {message}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
@@ -10,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from buildr_jupyter.cluster.client import KINDS, ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
-from buildr_jupyter.cluster.labels import GROUP, MANAGED, OWNER, job_selector, owner_of, safe_label
-from buildr_jupyter.errors import ClusterForbidden, ClusterNotFound, EngineError, OptionError
-from buildr_jupyter.process.locks import this_user
+from buildr_jupyter.cluster.jobs import await_gone, owner_name
+from buildr_jupyter.cluster.labels import GROUP, MANAGED, OWNER, owner_of, safe_label
+from buildr_jupyter.errors import ClusterForbidden, EngineError, OptionError
 
 __all__ = ["BUILDER", "COMPONENT", "Place", "Right", "names_place"]
 
@@ -22,7 +21,6 @@ COMPONENT = "app.kubernetes.io/component"
 BUILDER = "builder"
 """Component of what builders make."""
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.+?))?(?:/(?P<namespace>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?")
-_GONE_S, _LOOK_S = 60.0, 0.1
 
 
 def names_place(argument: str) -> bool:
@@ -69,9 +67,7 @@ class Place:
     def owner(self) -> str:
         """Who the cluster says that this is, and of a hub its user: as the labels of runs have it."""
         if self._owner is None:
-            self._owner = self.client.whoami() or this_user()
-            if user := os.environ.get("JUPYTERHUB_USER"):
-                self._owner = f"{self._owner} {user}"
+            self._owner = owner_name(self.client, os.environ.get("JUPYTERHUB_USER"))
         return self._owner
 
     def about(self, name: str, group: str, image: str) -> dict[str, object]:
@@ -103,20 +99,5 @@ class Place:
 
         Raises EngineError where the pod does not end, ClusterError.
         """
-        client = self.client
-        client.delete("Job", job)
-        deadline = self._clock() + _GONE_S
-        while _is_there(client, job):
-            if self._clock() > deadline:
-                raise EngineError(
-                    f"{job} is not gone after {_GONE_S:.0f} s: its node does not say that the pod has ended",
-                    hint="kubectl describe job shows what holds it",
-                )
-            time.sleep(_LOOK_S)
-
-
-def _is_there(client: ClusterClient, job: str) -> bool:
-    with contextlib.suppress(ClusterNotFound):
-        client.get("Job", job)
-        return True
-    return bool(client.list("Pod", job_selector(job)).items)
+        self.client.delete("Job", job)
+        await_gone(self.client, [("Job", job)], EngineError, clock=self._clock)

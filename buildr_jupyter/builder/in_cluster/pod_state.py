@@ -6,16 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from buildr_jupyter.cluster.pods import PULL_REASONS, SHOWN, STUCK_REASONS, unschedulable, why_waiting
 from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = ["PodState", "read_state", "why_refused"]
-
-_PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
-_STUCK = {
-    "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError",
-    "RunContainerError", "CrashLoopBackOff",
-}  # fmt: skip
-_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +39,20 @@ def read_state(pod: JsonObject, container: str, image_from: str) -> PodState:
         why = "" if ended.get("reason") in ("Completed", "Error", "OOMKilled") else str(ended.get("reason") or "")
         text = str(ended.get("message") or "")
         if why in ("StartError", "ContainerCannotRun"):
-            return PodState("ended", f"{why}: {text}"[:_SHOWN], f"name another image of it: {image_from}=IMAGE")
+            return PodState("ended", f"{why}: {text}"[:SHOWN], f"name another image of it: {image_from}=IMAGE")
         return PodState("ended", exit_code=int(ended.get("exitCode", -1)), message=text, out_of_memory=killed)
     if status.get("phase") in ("Failed", "Succeeded"):
         text = f"{status.get('reason') or ''}: {status.get('message') or ''}".strip(": ")
-        return PodState("ended", text[:_SHOWN] or "its pod ended without a status", "build it again")
+        return PodState("ended", text[:SHOWN] or "its pod ended without a status", "build it again")
     if "running" in state:
         return PodState("running", ready=bool(known.get("ready")))
-    waiting = state.get("waiting") or {}
-    why, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
-    if why in _STUCK or why == "ErrImagePull":
-        text = f"{why}: {message}"[:_SHOWN].rstrip(": ")
-        hint = f"name an image that the nodes can pull: {image_from}=IMAGE" if why in _PULL else None
-        return PodState("waiting", text, hint, stuck=why in _STUCK)
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return PodState("waiting", f"no node takes it: {condition.get('message') or ''}"[:_SHOWN])
+    if (found := why_waiting(state)) is not None:
+        why, message = found
+        text = f"{why}: {message}"[:SHOWN].rstrip(": ")
+        hint = f"name an image that the nodes can pull: {image_from}=IMAGE" if why in PULL_REASONS else None
+        return PodState("waiting", text, hint, stuck=why in STUCK_REASONS)
+    if (told := unschedulable(status)) is not None:
+        return PodState("waiting", f"no node takes it: {told}"[:SHOWN])
     return PodState("waiting")
 
 
@@ -69,7 +61,7 @@ def why_refused(events: tuple[JsonObject, ...]) -> tuple[str, bool] | None:
     for event in reversed(events):
         if event.get("reason") != "FailedCreate":
             continue
-        message = str(event.get("message") or "")[:_SHOWN]
+        message = str(event.get("message") or "")[:SHOWN]
         final = re.search(r"violates PodSecurity|denied the request|must specify|serviceaccount", message) is not None
         return message, final
     return None

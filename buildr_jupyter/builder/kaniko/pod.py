@@ -20,6 +20,7 @@ from buildr_jupyter.builder.in_cluster.awaited import stream_started
 from buildr_jupyter.builder.in_cluster.place import Place, Right
 from buildr_jupyter.builder.in_cluster.pod_state import PodState, read_state
 from buildr_jupyter.builder.kaniko.executor import HOME, Executor
+from buildr_jupyter.cluster.jobs import make_owned_secret
 from buildr_jupyter.cluster.labels import KEPT_S, slug
 from buildr_jupyter.cluster.logs import iter_lines
 from buildr_jupyter.errors import (
@@ -108,11 +109,12 @@ class Pod:
         name = f"build-{slug(self._group, 40)}-{secrets.token_hex(4)}"
         data = {path.rpartition("/")[2]: content for path, content in self._files.items()}
         data |= {f"argument-{number}": value.encode() for number, value in enumerate(environment.values())}
-        about = self._place.about(name, self._group, self._image)
+        about: JsonObject = self._place.about(name, self._group, self._image)
         try:
             self._job = name
             made = client.apply(make_job(about, self._image, arguments, list(environment), list(self._files)))
-            client.apply(_secret(about, made, data))
+            encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+            client.apply(make_owned_secret(name, made, "Opaque", encoded, about["labels"]))
             client.patch("Job", name, {"spec": {"suspend": False}})
         except ClusterForbidden:
             self._place.check(NEEDED)
@@ -254,19 +256,6 @@ def make_job(
             "activeDeadlineSeconds": _LONGEST_S,
             "template": {"metadata": told, "spec": pod},
         },
-    }
-
-
-def _secret(about: JsonObject, job: JsonObject, data: Mapping[str, bytes]) -> JsonObject:
-    owner = {
-        "apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": job["metadata"]["uid"],
-    }  # fmt: skip
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": about["name"], "labels": about["labels"], "ownerReferences": [owner]},
-        "type": "Opaque",
-        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
 
 
