@@ -22,7 +22,10 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "listings_unknown", "texts"]
+__all__ = ["Evaluated", "carry_named", "evaluate", "listings_unknown", "texts"]
+
+Evaluated = tuple[ast.AST, str, dict[int, str | None]]
+"""A statement, its title, and the texts that its expressions are, by id; None where it is not known."""
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
@@ -39,12 +42,9 @@ _MAX_FOUND = 10_000
 """So many files are looked at that fit a pattern."""
 
 
-def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
-    """Yield (text, where) for each text that the statements hold or put together out of texts that are known.
-
-    ``trees`` are the program's statements in order, each with its title.
-    """
-    for tree, title, values in _evaluated(trees):
+def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
+    """Yield (text, where) for each text that the statements hold or put together out of texts that are known."""
+    for tree, title, values in program:
         nodes = list(ast.walk(tree))
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
         for node in nodes:
@@ -55,8 +55,8 @@ def texts(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[str, str]]:
                     yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
 
 
-def _evaluated(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[ast.AST, str, dict[int, str | None]]]:
-    """Yield each statement with its title and the texts that its expressions are, by id."""
+def evaluate(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[Evaluated]:
+    """Yield the program's statements, which are given in order with their titles, with what their texts are."""
     known: dict[str, str] = {}
     for tree, title in trees:
         values: dict[int, str | None] = {}
@@ -69,12 +69,12 @@ def _evaluated(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[tuple[ast.AST, 
             known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
 
 
-def listings_unknown(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[str]:
+def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
     """Yield a warning for each call that lists files of which the text does not say where they are.
 
     What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
     """
-    for tree, title, values in _evaluated(trees):
+    for tree, title, values in program:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not (place := _listed(node)):
                 continue
@@ -169,7 +169,7 @@ def _joined(between: str, parts: Iterable[ast.expr], values: Mapping[int, str | 
 
 
 def carry_named(
-    trees: Iterable[tuple[ast.AST, str]],
+    program: Iterable[Evaluated],
     place: Tree,
     *,
     known: Iterable[str],
@@ -186,7 +186,7 @@ def carry_named(
     warnings: list[BuildWarning] = []
     made, there = set(written), set(known)
     seen: set[str] = set()
-    for text, where in texts(trees):
+    for text, where in texts(program):
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
         seen.add(text)

@@ -13,7 +13,7 @@ from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
-from buildr_jupyter.export.named_files import carry_named, listings_unknown
+from buildr_jupyter.export.named_files import carry_named, evaluate, listings_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
@@ -64,11 +64,11 @@ def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[F
         if (moved := carried.rewritten.get(use.node)) is not None:
             inputs.write_path(run, use.node, use.path, moved)
             given.warn(f"{use.origin}: {use.path!r} is written as {moved!r}")
-    trees = [(statement.node, given.title(statement.run)) for statement in sliced.kept]
-    for text in () if options.include else listings_unknown(trees):
+    program = list(evaluate((statement.node, given.title(statement.run)) for statement in sliced.kept))
+    for text in () if options.include else listings_unknown(program):
         given.warn(text)
     named, warnings = carry_named(
-        trees,
+        program,
         carried.tree,
         known=[entry.path for entry in carried.entries],
         written={*written, *options.mounts},

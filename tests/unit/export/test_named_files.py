@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.export.named_files import carry_named, listings_unknown, texts
+from buildr_jupyter.export.named_files import Evaluated, carry_named, evaluate, listings_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
+def program_of(code: str) -> list[Evaluated]:
+    return list(evaluate((node, "cell 0") for node in ast.parse(code).body))
+
+
 def found(code: str) -> set[str]:
-    return {text for text, _ in texts([(node, "cell 0") for node in ast.parse(code).body])}
+    return {text for text, _ in texts(program_of(code))}
 
 
 @pytest.mark.parametrize(
@@ -45,9 +49,8 @@ def test_columns_are_no_paths() -> None:
 
 
 def carried(folder: Path, code: str, **options: object) -> tuple[list[str], list[str]]:
-    trees = [(node, "cell 0") for node in ast.parse(code).body]
     settings = {"known": (), "written": (), "limit_bytes": 100} | options
-    entries, warnings = carry_named(trees, Tree.of(folder, None), **settings)  # type: ignore[arg-type]
+    entries, warnings = carry_named(program_of(code), Tree.of(folder, None), **settings)  # type: ignore[arg-type]
     return [entry.path for entry in entries], [warning.text for warning in warnings]
 
 
@@ -147,6 +150,6 @@ def test_a_link_out_of_the_folder_is_not_carried(tmp_path: Path) -> None:
     ],
 )
 def test_a_listing_of_no_known_place_is_told(code: str, told: bool) -> None:
-    found = list(listings_unknown([(node, "cell 0") for node in ast.parse(code).body]))
+    found = list(listings_unknown(program_of(code)))
     assert len(found) == told
     assert all("cell 0, line 1: files that " in text and "--include" in text for text in found)
