@@ -47,6 +47,7 @@ from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import BuildRequest, Push, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.registry import keychain
@@ -57,9 +58,6 @@ from buildr_jupyter.secretscan.redact import masked_logger
 __all__ = ["DockerBuilder"]
 
 logger = masked_logger(logging.getLogger(__name__))
-
-CONTENT_LABEL = "io.buildr.content-digest"
-"""Images that carry it with the same value were made from the same content."""
 
 
 class DockerBuilder(SeedMethods):

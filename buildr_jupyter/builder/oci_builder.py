@@ -400,23 +400,24 @@ class OciBuilder(SeedMethods):
     # -- registries
 
     def _open_registry(self, location: str, timeout_s: float | None) -> Registry:
+        retries = 1 if timeout_s and timeout_s <= 2 else self._retries
+        return self._connect(location, self._login(location), retries, timeout_s)
+
+    def _connect(
+        self, location: str, login: keychain.Login | None, retries: int, timeout_s: float | None = None
+    ) -> Registry:
         from buildr_jupyter.registry.client import connect
         from buildr_jupyter.registry.transport import RetryPolicy
 
-        host = location.partition("/")[0]
-        patience = RetryPolicy(1 if timeout_s and timeout_s <= 2 else self._retries, sleep=self._sleep)
-        return connect(host, self._login(location), timeout_s=timeout_s, patience=patience)
+        patience = RetryPolicy(retries, sleep=self._sleep)
+        return connect(location.partition("/")[0], login, timeout_s=timeout_s, patience=patience)
 
     def registry(self, location: str) -> Registry:
         """Return a client for a repository's registry, the same one for each push with the same login."""
-        from buildr_jupyter.registry.client import connect
-        from buildr_jupyter.registry.transport import RetryPolicy
-
         host = location.partition("/")[0]
         login = self._login(location)
         if (host, login) not in self._registries:
-            patience = RetryPolicy(self._retries, sleep=self._sleep)
-            self._registries[host, login] = connect(host, login, patience=patience)
+            self._registries[host, login] = self._connect(location, login, self._retries)
         return self._registries[host, login]
 
     def _login(self, location: str) -> keychain.Login | None:

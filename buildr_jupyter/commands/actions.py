@@ -19,6 +19,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.oci.store import Store
@@ -111,7 +112,7 @@ def remove_image(name: str) -> list[str]:
     with contextlib.closing(client), translate(client):
         if _in_engine(client, ref):
             about = client.inspect_image(ref)
-            if "io.buildr.content-digest" not in ((about.get("Config") or {}).get("Labels") or {}):
+            if CONTENT_LABEL not in ((about.get("Config") or {}).get("Labels") or {}):
                 raise OptionError(f"buildr rm {name}: buildr did not make it", hint=f"docker rmi {ref} removes it")
             tags = [str(tag) for tag in about.get("RepoTags") or () if tag != ref]
             internal = tags if all(map(is_internal, tags)) else []

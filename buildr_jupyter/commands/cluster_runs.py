@@ -20,7 +20,7 @@ from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import private_folder
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 from buildr_jupyter.runner.sweep import KEY_LABEL
-from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.sanitize import clean_text, show_count
 from buildr_jupyter.ui.table import render_table, show_age
 
 __all__ = ["cancel", "collect", "find", "prune", "render", "show_log", "to_json"]
@@ -102,7 +102,7 @@ def prune(runner: KubernetesRunner, say: Callable[[str], object], *, older_than_
     for job in idle:
         place.remove(job)
     daemons = f", and {len(idle)} buildkitd" if idle else ""
-    say(f"removed {len(gone)} run{'s' if len(gone) != 1 else ''} from the cluster{daemons}\n")
+    say(f"removed {show_count(len(gone), 'run')} from the cluster{daemons}\n")
 
 
 def _key(group: RunGroup) -> str:

@@ -20,6 +20,7 @@ from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import INTERFACE_LABEL, Interface
 from buildr_jupyter.model.json_object import JsonObject
+from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
@@ -57,7 +58,7 @@ def list_images(store: Store | None = None) -> list[JsonObject]:
     try:
         client = connect()
         with translate(client):
-            found = client.images(filters={"label": "io.buildr.content-digest"})
+            found = client.images(filters={"label": CONTENT_LABEL})
     except EngineError:
         if not kept:
             raise
@@ -210,7 +211,7 @@ def _settings(config: JsonObject) -> JsonObject:
 
 
 def _interface(labels: dict[str, str]) -> JsonObject:
-    """Return what an image takes and gives back, as its label says; empty where that is none of ours."""
+    """Return what an image takes and gives back, as its label says; empty where it has no label that says it."""
     try:
         found = Interface.from_label(labels.get(INTERFACE_LABEL) or "{}").to_json()
     except ValueError:
@@ -223,7 +224,7 @@ def _made_of(labels: dict[str, str]) -> JsonObject:
 
     An image does not say why something is in it; the folder that it was made of does, and is known by the content.
     """
-    plan = kept_plan(labels.get("io.buildr.content-digest"))
+    plan = kept_plan(labels.get(CONTENT_LABEL))
     if plan is None:
         return {}
     found = plan.to_json()

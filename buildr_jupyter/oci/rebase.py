@@ -9,14 +9,13 @@ import json
 from collections.abc import Sequence
 
 from buildr_jupyter.model.json_object import JsonObject
-from buildr_jupyter.model.plan import VENV, canonical_json
+from buildr_jupyter.model.plan import CONTENT_LABEL, VENV, canonical_json
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import DEFAULT_PATH, Image, digest_of, make_image
 
 __all__ = ["rebase"]
 
 _NAME, _DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
-_CONTENT = "io.buildr.content-digest"
 _OURS = ("User", "WorkingDir", "Entrypoint")
 _NOT_INHERITED = ("Entrypoint", "Cmd", "Image", "Hostname", "Domainname", "ArgsEscaped", "OnBuild", "Healthcheck")
 
@@ -35,8 +34,8 @@ def rebase(image: Image, old: Base, new: Base) -> Image:
     own = image.layers[len(old.layers) :]
     labels = _over(settings.get("Labels"), before.get("Labels"), after.get("Labels"))
     labels |= {_NAME: new.name, _DIGEST: new.digest}
-    if content := labels.get(_CONTENT):
-        labels[_CONTENT] = digest_of(canonical_json(["rebased", content, new.digest]))
+    if content := labels.get(CONTENT_LABEL):
+        labels[CONTENT_LABEL] = digest_of(canonical_json(["rebased", content, new.digest]))
     ports = _over(settings.get("ExposedPorts"), before.get("ExposedPorts"), after.get("ExposedPorts"))
     config = {
         **after,

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from buildr_jupyter.model.plan import canonical_json
+from buildr_jupyter.model.plan import CONTENT_LABEL, canonical_json
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import MANIFEST, Image, digest_of
 
@@ -35,7 +35,7 @@ def make_sbom(name: str, image: Image, base: Base, packages: Iterable[tuple[str,
     No time is in it; the serial number comes from the content digest and the digest of the image.
     """
     labels = (json.loads(image.config).get("config") or {}).get("Labels") or {}
-    content = labels.get("io.buildr.content-digest", "")
+    content = labels.get(CONTENT_LABEL, "")
     libraries: list[dict[str, str]] = []
     for package, version in sorted(set(packages)):
         url = purl(package, version)

@@ -28,7 +28,7 @@ _OF_CONTENT = re.compile(r":c-[0-9a-f]{12}$")
 def known_images() -> list[str]:
     """Return the names of the images that the engine and the store have, sorted, at most 200.
 
-    Where they do not answer within a second, there are none: somebody waits at the keyboard.
+    Where they do not answer within a second, there are none: a person waits at the keyboard.
     """
     found: list[str] = []
     asked = threading.Thread(target=lambda: found.extend(_images_here()), name="buildr completes", daemon=True)

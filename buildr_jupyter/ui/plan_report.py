@@ -7,7 +7,7 @@ import json
 from buildr_jupyter.context.dockerfile import render_dockerfile
 from buildr_jupyter.model.interface import Input
 from buildr_jupyter.pipeline.planner import Assembly
-from buildr_jupyter.ui.sanitize import clean_text, show_size
+from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size
 
 __all__ = ["render_explanation"]
 
@@ -37,4 +37,4 @@ def _table(title: str, rows: list[tuple[str, ...]]) -> list[str]:
         return [f"no {title}s", ""]
     widths = [min(60, max(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [f"{len(rows)} {title}{'s' if len(rows) != 1 else ''}", *(f"  {line}" for line in lines), ""]
+    return [show_count(len(rows), title), *(f"  {line}" for line in lines), ""]

@@ -240,7 +240,7 @@ class View {
   inputs(s) {
     const form = this.n.fields, inputs = s.can.values && s.result ? s.result.inputs : [], key = JSON.stringify(inputs);
     form.hidden = !inputs.length;
-    if (form.key === key || !inputs.length) return;  // what somebody is typing stays
+    if (form.key === key || !inputs.length) return;  // what is being typed stays
     form.key = key;
     form.replaceChildren(...inputs.map(input => {
       const said = {"data-name": input.name, title: [input.type, input.description].filter(Boolean).join(": ")};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from buildr_jupyter.ui.pane.view_model import ResultView, RunRow, RunsView, View, WentIn
+from buildr_jupyter.ui.sanitize import show_count
 
 __all__ = ["render_record_html", "render_record_text"]
 
@@ -63,7 +64,7 @@ def _step_lines(view: View) -> list[str]:
 def _count(runs: RunsView) -> str:
     counts = ", ".join(f"{count} {phase}" for phase, count in runs["counts"].items())
     more = f"; {len(runs['rows'])} of them are shown" if len(runs["rows"]) < runs["total"] else ""
-    return f"{runs['total']} run{'s' if runs['total'] != 1 else ''}: {counts}{more}"
+    return f"{show_count(runs['total'], 'run')}: {counts}{more}"
 
 
 def _run_cells(row: RunRow, names: list[str]) -> list[str]:
@@ -143,10 +144,8 @@ def render_record_html(view: View, mark: str = "") -> str:
         parts.append(_runs_html(runs))
     if steps := _step_lines(view):
         block = f"<pre {_PRE}>{html.escape(chr(10).join(steps))}</pre>"
-        count = len(view["steps"]) + view["more_steps"]
-        parts.append(
-            f"<details><summary>{count} step{'s' if count != 1 else ''}</summary>{block}</details>" if result else block
-        )
+        count = show_count(len(view["steps"]) + view["more_steps"], "step")
+        parts.append(f"<details><summary>{count}</summary>{block}</details>" if result else block)
     if error and error["tail"]:
         parts.append(f"<pre {_PRE}>{html.escape(chr(10).join(error['tail']))}</pre>")
     if any(view.get("output", [])):

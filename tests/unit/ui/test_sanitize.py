@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildr_jupyter.ui.sanitize import clean_text, show_size, show_title
+from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size, show_title
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,7 @@ def test_a_title_is_one_short_line() -> None:
     assert show_title("RUN  a \\\n\t&& \x1b[1mb") == "RUN a \\ && b"
     assert show_title("x" * 120) == "x" * 120
     assert show_title("x" * 121) == "x" * 119 + "…"
+
+
+def test_a_number_of_things_has_its_plural() -> None:
+    assert [show_count(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
