@@ -7,6 +7,7 @@ import re
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
@@ -55,6 +56,7 @@ def file_token(path: str | None) -> str:
     return "@file:*" if path is None else f"@file:{path.removeprefix('./')}"
 
 
+@lru_cache(maxsize=4096)
 def acts_on_world(path: str) -> bool:
     """Tell whether a module's function draws from a global generator, or reads or writes files."""
     if path.rpartition(".")[2][:1].isupper() or path in known.RNG_CONSTRUCTORS:
