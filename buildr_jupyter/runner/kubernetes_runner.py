@@ -328,6 +328,7 @@ class KubernetesRunner:
         if not pods:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])
+        _refuse_uncollected(pods[-1], run)
         deadline = time.monotonic() + _FRAME_S
         while True:
             frame = None
@@ -426,15 +427,28 @@ class KubernetesRunner:
 
 def _refuse_lost_sidecar(asked: JsonObject, made: JsonObject) -> None:
     """Raise RunError where the cluster dropped what makes a container a sidecar: the program would wait for its end."""
-    kept = [
-        [one.get("restartPolicy") for one in job["spec"]["template"]["spec"].get("initContainers") or ()]
+    policies = [
+        [
+            one.get("restartPolicy")
+            for one in job["spec"]["template"]["spec"].get("initContainers") or ()
+            if one["name"] == COLLECTOR  # a cluster's own webhooks may add others
+        ]
         for job in (asked, made)
     ]
-    if kept[0] != kept[1]:
+    if policies[0] != policies[1]:
         raise RunError(
             f"{asked['metadata']['name']}: this cluster has no sidecar containers, which bring the output files back",
             hint="ask for Kubernetes 1.29 or later",
         )
+
+
+def _refuse_uncollected(pod: JsonObject, run: str) -> None:
+    """Raise ReturnError where the program failed and its collector, which runs after it, never began."""
+    before = [one["name"] for one in pod["spec"].get("initContainers") or ()]
+    if PROGRAM in before and (pod.get("status") or {}).get("phase") == "Failed":
+        known = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one["name"] == COLLECTOR]
+        if not any("terminated" in (one.get("state") or {}) and one.get("containerID") for one in known):
+            raise ReturnError(f"{run} failed, and of an image that is not buildr's own no files come back then")
 
 
 def _check(spec: RunSpec) -> None:

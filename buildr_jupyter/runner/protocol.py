@@ -49,7 +49,7 @@ class GridRunner(Protocol):
     def collect_point(
         self, group: RunGroup, index: int, into: Path, cancel: CancelToken
     ) -> Generator[Event, None, tuple[Path, ...]]:
-        """Write the output files of a point that ended with status 0 below ``into`` and return their paths, sorted."""
+        """Write the output files of a point that ended below ``into`` and return their paths, sorted."""
         ...
 
     def remove(self, group: RunGroup) -> None:

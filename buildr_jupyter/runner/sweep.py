@@ -30,6 +30,7 @@ from buildr_jupyter.errors import (
     EngineUnavailable,
     JournalError,
     ReturnError,
+    RunError,
     RunLost,
 )
 from buildr_jupyter.events.cancel import CancelToken
@@ -243,10 +244,12 @@ class Sweep:
         """Return the result of a point that ended, its files collected where it is done."""
         assert told.result is not None
         result = self._described(task, told.result)
+        collect = functools.partial(runner.collect_point, group, told.index)
         if result.state != "done":
+            if result.exit_code > 0:  # else it has no end of its own: its pod was taken away
+                result = self._with_remains(task, result, collect, cancel)
             return replace(result, reason=told.reason or result.reason)
         try:
-            collect = functools.partial(runner.collect_point, group, told.index)
             return self._described(task, self._stored(task, told.result, collect, cancel))
         except RunLost as error:
             return replace(self._cancelled(task), state="lost", reason=str(error))
@@ -312,9 +315,12 @@ class Sweep:
             began = self.clock()
             say(self._update(task, total, "running", began=began))
             ended = drain(runner.follow(group, cancel), _warnings(say))[0]
+            say(self._update(task, total, "collecting", began=began))
+            collect = functools.partial(runner.collect, group.runs[0])
             if ended.exit_code == 0:
-                say(self._update(task, total, "collecting", began=began))
-                ended = self._collected(task, ended, runner, group, cancel)
+                ended = self._stored(task, ended, collect, cancel)
+            else:
+                ended = self._with_remains(task, ended, collect, cancel)
             result = self._described(task, ended)
         except Cancelled:
             result = self._cancelled(task)
@@ -335,28 +341,42 @@ class Sweep:
             runner.remove(group)
         return result
 
-    def _collected(
-        self, task: Task, ended: RunResult, runner: Runner, group: RunGroup, cancel: CancelToken
-    ) -> RunResult:
-        return self._stored(task, ended, functools.partial(runner.collect, group.runs[0]), cancel)
+    def _with_remains(self, task: Task, ended: RunResult, collect: Collect, cancel: CancelToken) -> RunResult:
+        """Return the result of a run that failed with the files that it left, where they can be had.
+
+        They are beside those of a run of this key that is done, and go after a day.
+        """
+        place = place_of(self.folder, f"{task.key}.failed")
+        try:
+            self._put(place, (), collect, cancel)
+        except (ReturnError, RunError, JournalError):
+            return ended  # how the program failed is what has to be told
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        if not files:
+            shutil.rmtree(place, ignore_errors=True)
+        return replace(ended, outputs=outputs_of(place, files))
 
     def _stored(self, task: Task, ended: RunResult, collect: Collect, cancel: CancelToken) -> RunResult:
-        """Copy the run's files beside their place, check them, and put them there by one rename."""
         place = place_of(self.folder, task.key)
+        self._put(place, self.returns, collect, cancel)
+        shutil.rmtree(place_of(self.folder, f"{task.key}.failed"), ignore_errors=True)
+        return self._with_files(ended, place)
+
+    def _put(self, place: Path, returns: Sequence[str], collect: Collect, cancel: CancelToken) -> None:
+        """Copy the run's files beside their place, check them, and put them there by one rename."""
         private_folder(place.parent)
         half = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
         try:
             half.mkdir(mode=0o700)
             written = drain(collect(half, cancel))
-            if self.returns:
-                check_returned(half, self.returns, written)
+            if returns:
+                check_returned(half, returns, written)
             shutil.rmtree(place, ignore_errors=True)
             half.rename(place)
         except OSError as error:
             raise ReturnError(f"the files of a run cannot be kept in {place.parent}: {error.strerror}") from error
         finally:
             shutil.rmtree(half, ignore_errors=True)
-        return self._with_files(ended, place)
 
     def _with_files(self, ended: RunResult, place: Path) -> RunResult:
         """Return the result with what is kept of its files, checked anew."""

@@ -81,6 +81,8 @@ class Faults:
     """(verb, resource) that this user may not do."""
     no_sidecars: bool = False
     """The cluster is too old to keep an init container's restartPolicy."""
+    injected: tuple[JsonObject, ...] = ()
+    """Init containers that a webhook of the cluster adds to each Job."""
     refused: str = ""
     """Why admission takes no pod of a Job, which an event tells."""
     cut_input: int | None = None
@@ -139,6 +141,9 @@ class FakeCluster:
                 if self.faults.no_sidecars and kind == "Job":
                     for one in made["spec"]["template"]["spec"].get("initContainers") or ():
                         one.pop("restartPolicy", None)
+                if self.faults.injected and kind == "Job":
+                    pod = made["spec"]["template"]["spec"]
+                    pod["initContainers"] = [*copy.deepcopy(self.faults.injected), *(pod.get("initContainers") or ())]
                 made["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "creationTimestamp": self._now()}
             else:
                 made = copy.deepcopy(self.objects[key])

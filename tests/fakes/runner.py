@@ -30,6 +30,8 @@ class Backend:
     groups: dict[str, tuple[RunGroup, RunSpec]] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    failed: dict[str, str] = field(default_factory=dict)
+    """What each program that failed has said; it leaves that as a file, too."""
     most: int = 0
     """The most that were there at once."""
 
@@ -73,6 +75,7 @@ class FakeRunner:
         try:
             self._values(group.runs[0])
         except Exception as error:  # noqa: BLE001 - the program's own
+            self.backend.failed[group.runs[0]] = str(error)
             return [RunResult(1, log_tail=(str(error),))]
         return [RunResult(0, duration_s=0.5)]
 
@@ -81,6 +84,9 @@ class FakeRunner:
         return self.backend.program(json.loads(dict(spec.environment)[parameters.ALL]))
 
     def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+        if run in self.backend.failed:
+            (into / "why").write_text(self.backend.failed[run])
+            return (into / "why",)
         values = self._values(run)
         returns.write(values, tuple(values), str(into))
         yield RunOutput("stdout", "")
@@ -95,3 +101,4 @@ class FakeRunner:
     def remove(self, group: RunGroup) -> None:
         with self.backend.lock:
             self.backend.groups.pop(group.runs[0], None)
+            self.backend.failed.pop(group.runs[0], None)

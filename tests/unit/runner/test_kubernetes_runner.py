@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import ClusterForbidden, OptionError, RunError, RunLost
+from buildr_jupyter.errors import ClusterForbidden, OptionError, ReturnError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, Mount, PortBinding, RunSpec, Standing
+from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
 from buildr_jupyter.runner.selection import select
+from buildr_jupyter.runner.sweep import Sweep, Task
 from tests.fakes.cluster import FakeCluster, FakeImage, until
 from tests.runner_contract import RunnerContract, Subject, collected, text_of
 
@@ -39,6 +42,16 @@ def subject(cluster: FakeCluster) -> Subject:
 
 class TestContract(RunnerContract):
     pass
+
+
+def ours(cluster: FakeCluster, place: Path, code: str, **options: Any) -> RunSpec:
+    """Return how a program is run of an image that buildr made."""
+    folder = place / "image"
+    folder.mkdir(exist_ok=True)
+    (folder / "main.py").write_text(code)
+    cluster.images[IMAGE] = FakeImage((), folder)
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    return RunSpec(IMAGE, "ours", program=program, **options)
 
 
 # -- what breaks on the way
@@ -210,6 +223,40 @@ def test_a_collector_that_fails_does_not_hide_how_the_program_failed(
     assert (ended.exit_code, ended.outputs) == (1, ())
     (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
     assert said.startswith("the run's output files came damaged")
+
+
+def test_a_webhook_may_add_containers_of_its_own(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
+    spec = ours(cluster, tmp_path, "print(open('/dev/null').read() + 'up')")
+    cluster.faults.injected = ({"name": "mesh", "image": IMAGE, "command": ["python", "-c", "pass"]},)
+    events, ended = collected(subject.make().stream_run(spec, CancelToken()))
+    assert (text_of(events), ended.exit_code) == ("up\n", 0)
+    group = drain(subject.make().start_grid([spec], ["a" * 64], 1, CancelToken()))
+    subject.make().remove(group)
+
+
+def test_a_program_that_failed_without_a_collector_beside_it_is_told_at_once(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    runner = subject.make()
+    group = drain(runner.start(subject.spec("raise SystemExit(3)"), CancelToken()))
+    assert drain(runner.follow(group, CancelToken()))[0].exit_code == 3
+    with pytest.raises(ReturnError, match="no files come back"):
+        drain(runner.collect(group.runs[0], tmp_path, CancelToken()))
+    runner.remove(group)
+
+
+def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
+    code = "import json, os, sys; n = json.loads(os.environ['BUILDR_PARAMS'])['n']\n"
+    code += "open('output/log', 'w').write(str(n)); sys.exit(n)"
+    given = [Point({"n": n}, {"n": n}, ()) for n in range(3)]
+    tasks = []
+    for n, point in enumerate(given):
+        spec = ours(cluster, tmp_path, code, environment=(("BUILDR_PARAMS", json.dumps({"n": n})),))
+        tasks.append(Task(n, point, str(n) * 64, True, "", {}, spec))
+    sweep = Sweep(subject.make, tmp_path / "data", None, IMAGE, IMAGE, jobs=2)
+    results = drain(sweep.stream_grid(KubernetesRunner(client=cluster), tasks, 3, CancelToken()))
+    assert [(one.state, one.exit_code) for one in results] == [("done", 0), ("failed", 1), ("failed", 2)]
+    assert [[path.read_text() for path in one.outputs] for one in results] == [["0"], ["1"], ["2"]]
 
 
 def test_a_cluster_without_sidecars_is_told_and_keeps_nothing(

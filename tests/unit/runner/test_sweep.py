@@ -124,6 +124,27 @@ def test_a_run_that_fails_is_a_result_and_is_tried_again(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+def test_what_a_run_that_fails_has_written_is_kept_beside_what_is_done(tmp_path: Path) -> None:
+    fails: list[bool] = [False]
+
+    def program(given: dict[str, Any]) -> dict[str, Any]:
+        if fails[0]:
+            raise ValueError("so far")
+        return double(given)
+
+    backend = Backend(program)
+    run(sweep(tmp_path, backend), tasks(range(1)))
+    fails[0] = True
+    _, (failed,) = run(sweep(tmp_path, backend, again=True), tasks(range(1)))
+    assert (failed.state, failed.returned) == ("failed", ())
+    assert [path.read_text() for path in failed.outputs] == ["so far"]
+    _, (kept,) = run(sweep(tmp_path, backend), tasks(range(1)))  # the run that was done is still what it was
+    assert (kept.reused, values([kept])) == (True, [0])
+    fails[0] = False
+    run(sweep(tmp_path, backend, again=True), tasks(range(1)))
+    assert not failed.outputs[0].exists()
+
+
 def test_fail_fast_leaves_the_rest(tmp_path: Path) -> None:
     def never(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("no")
