@@ -1,16 +1,26 @@
-"""Collector: the files of an output folder as lines of a container's log, for a cluster without shared storage.
+"""Collector: the files that a program made as lines of a container's log, for a cluster without shared storage.
 
-It is given to ``python -c`` with the folder, and runs after the program, in a container of its own. With the path of a
-file beside it, it runs beside the program, and first waits for that file or for SIGTERM. Standard library only, on any
-Python from 3.8. A frame is
+It is given to ``python -c`` with a plan as JSON, and runs after the program, in a container of its own of the same
+image. With the path of a file beside the plan, it runs beside the program, and first waits for that file or for
+SIGTERM. Standard library only, on any Python from 3.8. The plan:
 
-    buildr-output 1
-    SHA256-AND-SIZE-OF-WHAT-WAS-LEFT-OUT as one line of JSON
-    lines of base64: a tar with the folder's name in front of each file
+    places    [[SHOWN, PLACE], …]: folders as the program knows them, and where they are in this container
+    image     where this container has the image's own files of the first place; null where that is no copy
+    folders   [WORK, PROGRAM, OUTPUT] as shown: what the program may write below, where it works, its output folder
+    patterns  regular expressions of the paths that come back; empty for all
+    nothing   true where none do, but what our own code wrote
+    anywhere  true where files beside WORK and OUTPUT come back, too
+
+A frame is
+
+    buildr-output 2
+    WHAT-WAS-LEFT-OUT, and the folders, as one line of JSON
+    lines of base64: a tar of the files, by their paths as the program knows them
     buildr-output end BYTES SHA256
 
-where BYTES and SHA256 are the tar's. Over the limit only ``.buildr`` is in it, what the program returns; over the limit
-by that alone, nothing is. It ends with status 0 whatever it finds, so that the run's end is the program's.
+where BYTES and SHA256 are the tar's. What the program returns, in ``.buildr``, comes first, all of it or nothing; then
+each file that still fits below the limit. It ends with status 0 whatever it finds, so that the run's end is the
+program's.
 """
 
 from __future__ import annotations
@@ -20,57 +30,105 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
+import stat
 import sys
 import tarfile
 
 LIMIT = 4 << 20
-BEGIN, END = "buildr-output 1", "buildr-output end"
+BEGIN, END = "buildr-output 2", "buildr-output end"
 OWN = ".buildr"
 _LINE = 9000  # of bytes in a line: the base64 of it is below the 16 KiB at which a node cuts lines
 
 
-def find(folder):
-    """Return the regular files below a folder, sorted, as (name, bytes); links are named apart."""
-    files, others = [], []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in names:
-            path = os.path.join(place, name)
-            shown = os.path.relpath(path, folder)
-            if os.path.isfile(path) and not os.path.islink(path):
-                files.append((shown, os.path.getsize(path)))
-            else:
-                others.append(shown)
-    return sorted(files), sorted(others)
+def below(path, folder):
+    """Tell whether a path is below a folder."""
+    return path.startswith(folder.rstrip("/") + "/")
 
 
-def choose(files, limit=LIMIT):
-    """Return the files that fit: all, else those that the program returns, else none; and what was left out."""
-    own = [(name, size) for name, size in files if name.split("/")[0] == OWN]
-    for chosen in (files, own):
-        if sum(1024 + size for name, size in chosen) <= limit:
-            return chosen, [entry for entry in files if entry not in chosen]
-    return [], files
+def wanted(path, plan):
+    """Tell whether the file that the program knows by this path comes back."""
+    work, _, output = plan["folders"]
+    if below(path, output + "/" + OWN):
+        return True
+    if plan["nothing"]:
+        return False
+    own = (below(path, output) or below(path, work)) and "__pycache__" not in path.split("/")
+    if not own and not plan["anywhere"]:
+        return False
+    return not plan["patterns"] or any(re.fullmatch(one, path, re.DOTALL) for one in plan["patterns"])
 
 
-def pack(folder, files):
-    """Return a tar of the files, each below ``output/``."""
+def unchanged(first, second):
+    """Tell whether a file of the program's folder is the one of the image: its copy has kept its time and size."""
+    try:
+        one, other = os.lstat(first), os.lstat(second)
+    except OSError:
+        return False
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+        return False
+    if stat.S_ISLNK(one.st_mode):
+        return os.readlink(first) == os.readlink(second)
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def find(plan):
+    """Return the files that come back, sorted, as (path, place, bytes); what is no regular file is named apart."""
+    files, others = {}, set()
+    for number, (shown, root) in enumerate(plan["places"]):
+        for place, folders, names in os.walk(root):
+            folders.sort()
+            linked = [name for name in folders if os.path.islink(os.path.join(place, name))]
+            for name in names + linked:
+                here = os.path.join(place, name)
+                inside = os.path.relpath(here, root)
+                path = shown.rstrip("/") + "/" + inside
+                if path in files or not wanted(path, plan):
+                    continue
+                if number == 0 and plan["image"] and unchanged(here, os.path.join(plan["image"], inside)):
+                    continue
+                if os.path.isfile(here) and not os.path.islink(here):
+                    files[path] = (path, here, os.path.getsize(here))
+                else:
+                    others.add(path)
+    return sorted(files.values()), sorted(others)
+
+
+def choose(files, plan, limit=LIMIT):
+    """Return the files that fit, those first that the program returns; and what was left out."""
+    own = [one for one in files if below(one[0], plan["folders"][2] + "/" + OWN)]
+    chosen, room = [], limit
+    if sum(1024 + size for _, _, size in own) <= room:
+        chosen = own
+        room -= sum(1024 + size for _, _, size in own)
+        for one in files:
+            if one not in own and 1024 + one[2] <= room:
+                chosen.append(one)
+                room -= 1024 + one[2]
+    taken = set(chosen)
+    return sorted(chosen), [one for one in files if one not in taken]
+
+
+def pack(files):
+    """Return a tar of the files."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, _ in files:
-            tar.add(os.path.join(folder, name), arcname="output/" + name, recursive=False)
+        for path, place, _ in files:
+            tar.add(place, arcname=path.lstrip("/"), recursive=False)
     return packed.getvalue()
 
 
-def write(folder, out, limit=LIMIT):
+def write(plan, out, limit=LIMIT):
     """Write the frame."""
-    files, others = find(folder)
-    chosen, left = choose(files, limit)
-    packed = pack(folder, chosen)
+    files, others = find(plan)
+    chosen, left = choose(files, plan, limit)
+    packed = pack(chosen)
     about = {
-        "left_out": [name for name, _ in left][:100],
-        "left_out_bytes": sum(size for _, size in left),
+        "folders": plan["folders"],
+        "left_out": [path for path, _, _ in left][:100],
+        "left_out_count": len(left),
+        "left_out_bytes": sum(size for _, _, size in left),
         "others": others[:100],
         "limit": limit,
     }
@@ -93,6 +151,6 @@ if __name__ == "__main__":
     try:
         if len(sys.argv) > 2:
             wait(sys.argv[2])
-        write(sys.argv[1], sys.stdout)
+        write(json.loads(sys.argv[1]), sys.stdout)
     except Exception as error:  # noqa: BLE001 - said, and the status of the run stays the program's
         sys.stdout.write("buildr-output failed {!r}\n".format(error))

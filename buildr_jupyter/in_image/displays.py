@@ -6,7 +6,8 @@ program prints it. A notebook that runs the image sets it, takes the frames out 
 the object as a kernel would.
 
 A frame is ``ESC ] buildr ; BASE64 BEL``, the text form, ``ESC ] buildr ; BEL``: terminals show the text alone. Its
-base64 holds JSON: MIME type to data, binary data in base64 once more.
+base64 holds JSON: MIME type to data, binary data in base64 once more. A long one comes in pieces, each on a line of its
+own, ``ESC ] buildr ; ~ BASE64 BEL``, and the last as above: a cluster keeps lines whole, however many write at once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from typing import Any
 
 BEGIN, END = "\x1b]buildr;", "\x07"
 VARIABLE = "BUILDR_DISPLAYS"
+PIECE = "~"
+"""Before the base64 of a piece that is not the last."""
+_PIECE = 12000
+"""Characters of a piece: below the 16 KiB at which a node cuts lines."""
 _LIMIT = 16 << 20
 """Bytes of a bundle; of a larger one the text is shown alone."""
 _METHODS = {
@@ -50,6 +55,9 @@ def install(stdout: int, shell: bool = False) -> Any:
             sys.stderr.write("buildr: a display of {} MB is shown as its text\n".format(len(code) >> 20))
             print_text()
             return
+        while len(code) > _PIECE:
+            sys.stdout.write(BEGIN + PIECE + code[:_PIECE] + END + "\n")
+            code = code[_PIECE:]
         sys.stdout.write(BEGIN + code + END)
         try:
             print_text()

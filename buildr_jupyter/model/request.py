@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import (
@@ -182,22 +182,48 @@ class Collection:
     limit_bytes: int = 1 << 30
     """A larger file stays there, but where a pattern names it."""
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether files beside the program's own folder and its output folder are wanted, too."""
+        return any(pattern.startswith("/") for pattern in self.patterns)
+
     def takes(self, path: str, folder: str) -> bool:
         """Tell whether a file is wanted; ``path`` and the program's ``folder`` are absolute paths in the container."""
         if self.nothing:
             return False
-        return not self.patterns or any(_matches(path, folder, pattern) for pattern in self.patterns)
+        wanted = self.expressions(folder)
+        return not wanted or any(re.fullmatch(one, path, re.DOTALL) for one in wanted)
+
+    def expressions(self, folder: str) -> tuple[str, ...]:
+        """Return a regular expression of absolute paths for each pattern, as Python 3.8 reads it, too."""
+        return tuple(_expression(folder, pattern) for pattern in self.patterns)
 
 
-def _matches(path: str, folder: str, pattern: str) -> bool:
-    """Tell whether a pattern names the file; one that ends in a slash names all below a folder."""
+_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def _expression(folder: str, pattern: str) -> str:
+    """Return what a pattern matches: one that ends in a slash names all below a folder, one without a slash names."""
     pattern = pattern.removeprefix("./") + ("**" if pattern.endswith("/") else "")
-    if "/" not in pattern:
-        return PurePosixPath(path).match(pattern)
-    absolute = pattern if pattern.startswith("/") else posixpath.normpath(posixpath.join(folder, pattern))
-    parts = ("(?:.*/)?" if one == "**/" else ".*" if one == "**" else "[^/]*" if one == "*" else "[^/]" if one == "?"
-             else re.escape(one) for one in re.findall(r"\*\*/|\*\*|.", absolute, re.DOTALL))  # fmt: skip
-    return re.fullmatch("".join(parts), path, re.DOTALL) is not None
+    if "/" in pattern:
+        absolute = pattern if pattern.startswith("/") else posixpath.normpath(posixpath.join(folder, pattern))
+        words = re.findall(r"\*\*/|\*\*|.", absolute, re.DOTALL)
+        return "".join(_WILD.get(one) or re.escape(one) for one in words)
+    words = re.findall(r"\[!?\]?[^\]]*\]|.", pattern.replace("**", "*"), re.DOTALL)
+    return "(?:.*/)?" + "".join(_WILD.get(one) or _name_part(one) for one in words)
+
+
+def _name_part(word: str) -> str:
+    """Return the expression of ``[abc]`` or ``[!abc]``, any other character as itself."""
+    if len(word) == 1:
+        return re.escape(word)
+    inner = word[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+    inner = f"^{inner[1:]}" if inner.startswith("!") else f"\\{inner}" if inner.startswith("^") else inner
+    try:
+        re.compile(f"[{inner}]")
+    except re.error:  # [z-a]
+        return re.escape(word)
+    return f"[{inner}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +264,9 @@ class RunSpec:
     args: tuple[str, ...] = ()
     """Given to the entrypoint: parameters of the program."""
     environment: tuple[tuple[str, str], ...] = ()
+    """What the user gives the program; it may be secret."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Variables beside them that our own code in the image reads."""
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
     memory_bytes: int | None = None

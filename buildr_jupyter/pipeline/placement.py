@@ -10,7 +10,7 @@ from buildr_jupyter import runner as runners
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import CONTENT_LABEL, ImagePlan
-from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, RunSpec
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.job import BuildOrder
 from buildr_jupyter.runner.grid import Point
@@ -43,11 +43,6 @@ def check(job: BuildOrder) -> None:
         raise OptionError(
             f"--mount {options.mounts[0].source}: a cluster does not see a file or folder of this machine",
             hint="let the image carry it: --include PATH",
-        )
-    if options.collect != Collection():
-        raise OptionError(
-            f"--on {job.runs_on}: a cluster gives back all of a run's output folder, and nothing else",
-            hint="leave --collect and --no-collect out",
         )
 
 

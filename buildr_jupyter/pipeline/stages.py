@@ -411,7 +411,7 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
             (point,) = sweeps.check_grid(options, interface, job.folder)
             spec = sweeps.with_inputs(spec, point)
         try:
-            if job.shows_objects and able.in_engine:
+            if job.shows_objects:
                 run = frames.stream_unframed(make_runner().stream_run(frames.asking(spec), cancel))
             else:
                 run = make_runner().stream_run(spec, cancel)

@@ -59,12 +59,11 @@ def changed_files(changes: Iterable[Mapping[str, object]], folders: Folders, wan
     paths = sorted(str(change["Path"]) for change in changes if change["Kind"] != _DELETED)
     parents = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
     parents |= {str(PurePosixPath(str(change["Path"])).parent) for change in changes if change["Kind"] == _DELETED}
-    anywhere = any(pattern.startswith("/") for pattern in wanted.patterns)
     return tuple(
         path
         for path in paths
         if path not in parents
-        and (folders.is_ours(path) or ((folders.own(path) or anywhere) and wanted.takes(path, folders.program)))
+        and (folders.is_ours(path) or ((folders.own(path) or wanted.anywhere) and wanted.takes(path, folders.program)))
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from buildr_jupyter.errors import ReturnError
 from buildr_jupyter.in_image.collector import BEGIN, END, LIMIT
 from buildr_jupyter.model.json_object import parse_object
+from buildr_jupyter.runner._outputs import Folders, local_names
 
 __all__ = ["Collected", "read_frame"]
 
@@ -22,9 +26,12 @@ class Collected:
     """What a collector sent."""
 
     tar: bytes
-    """Each file below a folder ``output``; the tar's size and digest were checked."""
+    """The files by their paths in the container, without the first slash; the tar's size and digest were checked."""
+    names: Mapping[str, PurePosixPath]
+    """What each of them is called here, relative to the folder of the run."""
     left_out: tuple[str, ...] = ()
     """Files that did not fit: at most the first hundred."""
+    left_out_count: int = 0
     left_out_bytes: int = 0
     others: tuple[str, ...] = ()
     """What is no regular file and stays where it is."""
@@ -67,10 +74,25 @@ def read_frame(lines: Iterable[bytes]) -> Collected | None:
 def _whole(packed: bytes, said: list[str], about: dict[str, object]) -> Collected:
     if said != [str(len(packed)), hashlib.sha256(packed).hexdigest()]:
         raise ReturnError("the run's output files came damaged: they are not what their collector sent")
-    left, others, size = about.get("left_out"), about.get("others"), about.get("left_out_bytes")
+    left, others, folders = about.get("left_out"), about.get("others"), about.get("folders")
+    count, size = about.get("left_out_count"), about.get("left_out_bytes")
+    if not isinstance(folders, list) or len(folders) != 3:
+        raise ReturnError("the run's output files came damaged: their folders are not named")
     return Collected(
         packed,
+        _names(packed, Folders(*map(str, folders))),
         tuple(map(str, left)) if isinstance(left, list) else (),
+        count if isinstance(count, int) else 0,
         size if isinstance(size, int) else 0,
         tuple(map(str, others)) if isinstance(others, list) else (),
     )
+
+
+def _names(packed: bytes, folders: Folders) -> dict[str, PurePosixPath]:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            paths = tar.getnames()
+    except tarfile.TarError as error:
+        raise ReturnError(f"the run's output files came damaged: {error}") from error
+    named = local_names([f"/{path}" for path in paths], folders)
+    return {path: named[f"/{path}"] for path in paths}

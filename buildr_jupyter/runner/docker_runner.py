@@ -306,7 +306,7 @@ class DockerRunner:
             spec.image,
             command=list(spec.args) or None,
             name=spec.name,
-            environment=[f"{name}={value}" for name, value in spec.environment],
+            environment=[f"{name}={value}" for name, value in (*spec.environment, *spec.settings)],
             labels={**dict(spec.labels), **marks},
             ports=[(port.container, port.protocol) for port in spec.ports],
             host_config=_host_config(client, spec),

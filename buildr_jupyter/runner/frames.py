@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput
-from buildr_jupyter.in_image.displays import BEGIN, END, VARIABLE
+from buildr_jupyter.in_image.displays import BEGIN, END, PIECE, VARIABLE
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 
@@ -20,7 +20,7 @@ _MAX_FRAME = 32 << 20
 
 def asking(spec: RunSpec) -> RunSpec:
     """Return how a container is run that frames what its program shows."""
-    return replace(spec, environment=(*spec.environment, (VARIABLE, "1")))
+    return replace(spec, settings=(*spec.settings, (VARIABLE, "1")))
 
 
 @dataclass(slots=True)
@@ -32,12 +32,18 @@ class Frames:
     """JSON of the frame that is open."""
     _text: list[str] = field(default_factory=list)
     """The text in it so far."""
+    _pieces: list[str] = field(default_factory=list)
+    """What came of a long frame so far, as it came."""
+    _ends_line: bool = False
+    """The end of a piece's line has not come yet."""
 
     def feed(self, text: str) -> list[RunOutput]:
         """Return what is whole now that this text came."""
         self._rest += text
         found: list[RunOutput] = []
         while True:
+            if self._ends_line and self._rest:
+                self._rest, self._ends_line = self._rest.removeprefix("\n"), False
             start = self._rest.find(BEGIN)
             if start < 0:
                 keep = next((n for n in range(len(BEGIN) - 1, 0, -1) if self._rest.endswith(BEGIN[:n])), 0)
@@ -59,10 +65,16 @@ class Frames:
     def finish(self) -> list[RunOutput]:
         """Return what is left at the end of the output."""
         found: list[RunOutput] = []
+        self._give_up(found)
         self._say(found, self._rest)
         self._rest = ""
         self._close(found, whole=False)
         return found
+
+    def _give_up(self, found: list[RunOutput]) -> None:
+        """Say the pieces of a frame whose end did not come as the text that they are."""
+        pieces, self._pieces = self._pieces, []
+        self._say(found, "".join(pieces))
 
     def _say(self, found: list[RunOutput], text: str) -> None:
         if not text:
@@ -74,13 +86,23 @@ class Frames:
 
     def _mark(self, found: list[RunOutput], frame: str) -> None:
         code = frame[len(BEGIN) : -len(END)]
+        if code.startswith(PIECE):
+            self._pieces.append(f"{frame}\n")
+            self._ends_line = True
+            if sum(map(len, self._pieces)) > _MAX_FRAME:
+                self._give_up(found)
+            return
         if not code:
+            self._give_up(found)
             self._close(found, whole=True)
             return
-        bundle = _decoded(code)
+        before = "".join(one[len(BEGIN + PIECE) : -len(f"{END}\n")] for one in self._pieces)
+        bundle = _decoded(before + code)
         if bundle is None:
+            self._give_up(found)
             self._say(found, frame)
             return
+        self._pieces.clear()
         self._close(found, whole=False)  # one that was not ended: its program died in between
         self._bundle = bundle
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -50,6 +51,8 @@ PROGRAM, COLLECTOR = "program", "collector"
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
 _ENDED = f"{WORK}/ended"
+_VOLUMES = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
+"""The pod's own volumes, which are all that a program may write to, and where they are."""
 _INPUTS = "/buildr-inputs"
 GRID = "grid"
 """Component of a Job whose indexes are the points of a grid."""
@@ -74,11 +77,7 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_S,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "volumes": [
-            {"name": "work", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
-            {"name": "home", "emptyDir": {}},
-        ],
+        "volumes": [{"name": volume, "emptyDir": {}} for volume in _VOLUMES],
     }
     if collects and has_sidecar(spec):
         pod |= {"initContainers": [_sidecar(spec)], "containers": [program]}
@@ -293,6 +292,7 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     known = spec.program
     own = dict(spec.environment)
     before = [(key, value) for key, value in known.environment if key not in own] if known else []
+    before += spec.settings
     if known is None and "BUILDR_OUTPUT_DIR" not in own:
         before.append(("BUILDR_OUTPUT_DIR", WORK))
     environment: list[JsonObject] = [{"name": key, "value": value} for key, value in before]
@@ -320,21 +320,36 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
 
 
 def _collector(spec: RunSpec) -> JsonObject:
-    folder = WORK
-    if spec.program is not None:
-        folder = f"{WORK}/app{spec.program.output[len(spec.program.folder) :]}"
-    if chosen := dict(spec.environment).get("BUILDR_OUTPUT_DIR"):
-        folder = chosen
-        if spec.program is not None and f"{chosen}/".startswith(f"{spec.program.folder}/"):
-            folder = f"{WORK}/app{chosen[len(spec.program.folder) :]}"
     small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,
         "image": spec.image,
-        "command": [_interpreter(spec), "-c", _unexpanded(_source("collector")), folder],
+        "command": [_interpreter(spec), "-c", *map(_unexpanded, (_source("collector"), json.dumps(_plan(spec))))],
         "securityContext": _security(read_only=True),
         "volumeMounts": _mounts(),
         "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
+    }
+
+
+def _plan(spec: RunSpec) -> JsonObject:
+    """Return what the collector is given: where the program's files are, and which of them come back."""
+    known = spec.program
+    chosen = dict(spec.environment).get("BUILDR_OUTPUT_DIR")
+    work, made = (known.folder, known.output) if known else (WORK, WORK)
+    program = posixpath.dirname(made) if made.startswith(f"{work}/") else work
+    output = posixpath.normpath(posixpath.join(work, chosen)) if chosen else made
+    places = [[work, f"{WORK}/app" if known else WORK]]
+    if not f"{output}/".startswith(f"{work}/"):
+        places.append([output, output])
+    if spec.collect.anywhere:
+        places += [[place, place] for place in _VOLUMES.values() if place not in (output, WORK)]
+    return {
+        "places": places,
+        "image": work if known else None,
+        "folders": [work, program, output],
+        "patterns": list(spec.collect.expressions(program)),
+        "nothing": spec.collect.nothing,
+        "anywhere": spec.collect.anywhere,
     }
 
 
@@ -377,8 +392,7 @@ def _security(*, read_only: bool) -> JsonObject:
 
 
 def _mounts() -> list[JsonObject]:
-    places = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
-    return [{"name": name, "mountPath": place} for name, place in places.items()]
+    return [{"name": name, "mountPath": place} for name, place in _VOLUMES.items()]
 
 
 def _limits(spec: RunSpec) -> dict[str, str]:

@@ -346,13 +346,14 @@ class KubernetesRunner:
                 )
         if frame.left_out:
             yield BuildWarning(
-                f"{len(frame.left_out)} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
+                f"{frame.left_out_count} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
                 f"go with the run: more than 4 MiB do not come through a log ({', '.join(frame.left_out[:3])})",
                 "let the program write less, or send it where it is kept",
             )
         for other in frame.others:
             yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
-        return (yield from extract_outputs([frame.tar], into))
+        names = frame.names
+        return (yield from extract_outputs([frame.tar], into, name=lambda path: names.get(str(path))))
 
     def stop(self, group: RunGroup) -> None:
         """Delete the group's Jobs, and wait until their pods have ended."""

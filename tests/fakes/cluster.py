@@ -512,6 +512,10 @@ class FakeCluster:
         inputs = self._inputs(pod)
 
         def here(text: str) -> str:
+            if text.startswith('{"places"'):
+                plan = json.loads(text)
+                plan["places"] = [[shown, here(place)] for shown, place in plan["places"]]
+                return json.dumps({**plan, "image": plan["image"] and here(plan["image"])})
             for inside, outside in (("/buildr", work), ("/buildr-inputs", inputs), (image.workdir, image.folder)):
                 if outside is not None and (text == inside or text.startswith(f"{inside}/")):
                     return f"{outside}{text[len(inside) :]}"

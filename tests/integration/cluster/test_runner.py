@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from buildr_jupyter.errors import Cancelled, ClusterForbidden, RunError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
+from buildr_jupyter.in_image import displays
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, RunSpec
 from buildr_jupyter.model.result import RunResult
+from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 from tests.engines.kubernetes import Cluster
 from tests.integration.cluster.bare import Bare
@@ -208,3 +211,25 @@ def test_what_a_program_that_fails_has_written_comes_back(
     assert (result.exit_code, text_of(events)) == (status, "begins\n")
     assert [path.name for path in result.outputs] == ["log.txt"]
     assert (tmp_path / "out" / "log.txt").read_text() == "so far"
+
+
+def test_what_comes_back_is_what_the_line_names_and_objects_are_framed(
+    runner: KubernetesRunner, program_image: str, tmp_path: Path
+) -> None:
+    code = (
+        "import os, runpy, sys\nfor n in ('a.csv', 'b.txt', '/tmp/c.csv'): open(n, 'w').write(n)\n"
+        f"exec({Path(displays.__file__).read_text()!r})\ninstall(os.dup(1))\n"
+        "class Wide:\n    def __repr__(self): return 'wide'\n    def _repr_html_(self): return 'x' * 200_000\n"
+        "for n in range(20): print('noise', file=sys.stderr, flush=True)\n"
+        "sys.displayhook(Wide())\n"
+        "for n in range(20): print('noise', file=sys.stderr, flush=True)\n"
+    )
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    spec = spec_of(program_image, code, program=program, output_dir=tmp_path)
+    spec = asking(replace(spec, collect=Collection(("*.csv", "/tmp/*"))))
+    events, result = collected(stream_unframed(runner.stream_run(spec, CancelToken())))
+    assert [str(path.relative_to(tmp_path)) for path in result.outputs] == ["a.csv", "tmp/c.csv"]
+    (shown,) = [event for event in events if isinstance(event, RunOutput) and event.shown]
+    assert json.loads(shown.shown) == {"text/html": "x" * 200_000}
+    assert text_of(events).count("noise\n") == 40
+    assert "x" * 100 not in text_of(events)

@@ -3,43 +3,104 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from buildr_jupyter.in_image import collector
-from buildr_jupyter.runner.collected import read_frame
+from buildr_jupyter.model.request import Collection
+from buildr_jupyter.runner.collected import Collected, read_frame
 
 
-def frame_of(folder: Path, limit: int = collector.LIMIT) -> tuple[str, list[str]]:
+def plan_of(folder: Path, **more: Any) -> dict[str, Any]:
+    """Return a plan whose program works in /app, which is a copy in ``folder``."""
+    known = {"places": [["/app", str(folder)]], "image": None, "folders": ["/app", "/app", "/app/output"]}
+    return {**known, "patterns": [], "nothing": False, "anywhere": False, **more}
+
+
+def frame_of(plan: dict[str, Any], limit: int = collector.LIMIT) -> Collected:
     out = io.StringIO()
-    collector.write(str(folder), out, limit)
+    collector.write(plan, out, limit)
     found = read_frame(line.encode() for line in out.getvalue().splitlines())
     assert found is not None
-    with tarfile.open(fileobj=io.BytesIO(found.tar)) as tar:
-        return ",".join(sorted(found.left_out)), sorted(tar.getnames())
+    return found
+
+
+def came(found: Collected) -> list[str]:
+    return sorted(map(str, found.names.values()))
+
+
+def put(folder: Path, *names: str, text: str = "1") -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
 
 
 def test_what_fits_is_in_it_and_what_is_returned_comes_first(tmp_path: Path) -> None:
-    (tmp_path / ".buildr" / "returns").mkdir(parents=True)
-    (tmp_path / ".buildr" / "returns" / "n.json").write_text("1")
-    (tmp_path / "large").write_bytes(bytes(5000))
-    assert frame_of(tmp_path) == ("", ["output/.buildr/returns/n.json", "output/large"])
-    assert frame_of(tmp_path, 4000) == ("large", ["output/.buildr/returns/n.json"])
-    assert frame_of(tmp_path, 100) == (".buildr/returns/n.json,large", [])
+    put(tmp_path, "output/.buildr/returns/n.json", "output/small")
+    put(tmp_path, "output/large", text="x" * 5000)
+    plan = plan_of(tmp_path)
+    everything = [".buildr/returns/n.json", "large", "small"]
+    assert came(frame_of(plan)) == everything
+    found = frame_of(plan, 4000)
+    assert (came(found), found.left_out, found.left_out_count, found.left_out_bytes) == (
+        [".buildr/returns/n.json", "small"], ("/app/output/large",), 1, 5000,
+    )  # fmt: skip
+    found = frame_of(plan, 100)
+    assert (came(found), found.left_out_count) == ([], 3)
+
+
+def test_what_the_program_made_or_changed_comes_wherever_it_works(tmp_path: Path) -> None:
+    image, copy = tmp_path / "image", tmp_path / "copy"
+    put(image, "main.py", "data.csv", "nb/kept.txt")
+    (image / "link").symlink_to("main.py")
+    shutil.copytree(image, copy, symlinks=True)
+    put(copy, "data.csv", text="2")
+    put(copy, "nb/made.txt", "nb/output/o.txt", "nb/__pycache__/x.pyc")
+    (copy / "new-link").symlink_to("/etc")
+    plan = plan_of(copy, image=str(image), folders=["/app", "/app/nb", "/app/nb/output"])
+    found = frame_of(plan)
+    assert came(found) == ["data.csv", "made.txt", "o.txt"]
+    assert found.others == ("/app/new-link",)
+    assert came(frame_of({**plan, "nothing": True})) == []
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (("*.csv",), [".buildr/r.json", "a.csv", "deep/b.csv"]),
+        (("deep/",), [".buildr/r.json", "deep/b.csv", "deep/c.txt"]),
+        (("output/*.txt",), [".buildr/r.json", "o.txt"]),
+        (("/tmp/*",), [".buildr/r.json", "tmp/t.csv"]),
+        (("[ab].csv",), [".buildr/r.json", "a.csv", "deep/b.csv"]),
+        (("[!a].csv", "none"), [".buildr/r.json", "deep/b.csv"]),
+    ],
+)
+def test_patterns(tmp_path: Path, patterns: tuple[str, ...], expected: list[str]) -> None:
+    app, tmp = tmp_path / "app", tmp_path / "tmp"
+    put(app, "a.csv", "deep/b.csv", "deep/c.txt", "output/o.txt", "output/.buildr/r.json")
+    put(tmp, "t.csv", "sub/u.csv")
+    wanted = Collection(patterns)
+    places = [["/app", str(app)], *([["/tmp", str(tmp)]] if wanted.anywhere else [])]
+    plan = plan_of(app, places=places, patterns=wanted.expressions("/app"), anywhere=wanted.anywhere)
+    assert came(frame_of(plan)) == expected
 
 
 def test_it_ends_well_whatever_it_finds(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     source = Path(collector.__file__).read_text()
     for folder in (tmp_path, tmp_path / "absent"):
-        done = subprocess.run([sys.executable, "-c", source, folder], capture_output=True, check=True)
+        plan = json.dumps(plan_of(folder))
+        done = subprocess.run([sys.executable, "-c", source, plan], capture_output=True, check=True)
         found = read_frame(done.stdout.splitlines())
         assert found is not None
-        assert found.others == (("link",) if folder == tmp_path else ())
+        assert found.others == (("/app/link",) if folder == tmp_path else ())
     assert max(map(len, done.stdout.splitlines())) < 16384
     failed = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True)
     assert failed.stdout.startswith(b"buildr-output failed IndexError")
@@ -47,11 +108,13 @@ def test_it_ends_well_whatever_it_finds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", ["file", "signal", "both"])
 def test_beside_a_program_it_waits_for_the_end(tmp_path: Path, by: str) -> None:
-    folder, ended = tmp_path / "output", tmp_path / "ended"
+    folder, ended = tmp_path / "output", tmp_path.with_name(f"{tmp_path.name}.ended")
     folder.mkdir()
     source = f"print('up', flush=True)\n{Path(collector.__file__).read_text().partition('from __future__ import annotations')[2]}"
     source = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})\n{source}"
-    with subprocess.Popen([sys.executable, "-c", source, folder, ended], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", source, json.dumps(plan_of(tmp_path)), ended], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         (folder / "late").write_text("1")
@@ -63,4 +126,4 @@ def test_beside_a_program_it_waits_for_the_end(tmp_path: Path, by: str) -> None:
     assert process.returncode == 0
     assert found is not None
     with tarfile.open(fileobj=io.BytesIO(found.tar)) as tar:
-        assert tar.getnames() == ["output/late"]
+        assert tar.getnames() == ["app/output/late"]

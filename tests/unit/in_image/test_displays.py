@@ -47,6 +47,20 @@ def test_frames_stand_only_where_they_are_asked_for(wanted: bool) -> None:
     assert shown == [("a table\n", {"text/html": "<table></table>"})] * 2
 
 
+def test_a_long_frame_has_short_lines() -> None:
+    code = (
+        f"import os, runpy, sys\nrunpy.run_path({displays.__file__!r})['install'](os.dup(1))\n"
+        "class Wide:\n    def __repr__(self): return 'wide'\n    def _repr_html_(self): return 'x' * 50000\n"
+        "sys.displayhook(Wide())"
+    )
+    environment = {**os.environ, displays.VARIABLE: "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert max(map(len, ended.stdout.splitlines())) < 16384
+    frames = Frames()
+    found = [*frames.feed(ended.stdout), *frames.finish()]
+    assert [(one.text, json.loads(one.shown)) for one in found] == [("wide\n", {"text/html": "x" * 50000})]
+
+
 class Rich:
     def _repr_mimebundle_(self) -> object:
         return {"text/plain": "x", "image/png": b"png", "application/x": object(), "text/markdown": "**b**"}, {}

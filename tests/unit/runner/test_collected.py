@@ -13,7 +13,8 @@ from buildr_jupyter.runner.collected import read_frame
 
 def lines(tmp_path: object) -> list[bytes]:
     out = io.StringIO()
-    collector.write(str(tmp_path), out)
+    known = {"places": [["/app", str(tmp_path)]], "image": None, "folders": ["/app", "/app", "/app/output"]}
+    collector.write({**known, "patterns": [], "nothing": False, "anywhere": False}, out)
     return [f"{line}\n".encode() for line in out.getvalue().splitlines()]
 
 
@@ -26,7 +27,7 @@ def test_a_frame_that_is_not_whole_yet(tmp_path: object) -> None:
 
 def test_what_is_damaged_is_refused(tmp_path: object) -> None:
     sent = lines(tmp_path)
-    for number, wrong in ((2, b"QUJD\n"), (2, b"%%%\n"), (1, b"[]\n")):
+    for number, wrong in ((2, b"QUJD\n"), (2, b"%%%\n"), (1, b"[]\n"), (1, b"{}\n")):
         with pytest.raises(ReturnError, match="damaged"):
             read_frame([*sent[:number], wrong, *sent[number + 1 :]])
     with pytest.raises(ReturnError, match="could not be collected: OSError"):

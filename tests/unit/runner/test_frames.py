@@ -9,7 +9,7 @@ from collections.abc import Generator
 import pytest
 
 from buildr_jupyter.events.event import Event, RunOutput
-from buildr_jupyter.in_image.displays import BEGIN, END, VARIABLE
+from buildr_jupyter.in_image.displays import BEGIN, END, PIECE, VARIABLE
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.frames import Frames, asking, stream_unframed
@@ -60,6 +60,31 @@ def test_a_frame_whose_program_died_is_its_text() -> None:
     assert said([f"{BEGIN}{END}end"]) == [("end", "")]
 
 
+def in_pieces(text: str, size: int, between: str = "", **bundle: object) -> str:
+    code = base64.b64encode(json.dumps(bundle).encode()).decode()
+    *first, last = [code[start : start + size] for start in range(0, len(code), size)]
+    return "".join(f"{BEGIN}{PIECE}{one}{END}\n{between}" for one in first) + f"{BEGIN}{last}{END}{text}{BEGIN}{END}"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_long_frame_comes_in_pieces_and_other_lines_may_be_between_them(size: int) -> None:
+    whole = f"one\n{in_pieces('table', 4, html='<b>long')}two"
+    expected = [("one\n", ""), ("table", '{"html": "<b>long"}'), ("two", "")]
+    assert said([whole[start : start + size] for start in range(0, len(whole), size)]) == expected
+    whole = in_pieces("table", 12, "a warning\n", html="<b>long")
+    lines = (whole.count(PIECE), whole.count("\n"))
+    found = said([whole[start : start + size] for start in range(0, len(whole), size)])
+    assert lines[0] > 1
+    assert "".join(text for text, shown in found if not shown) == "a warning\n" * lines[0]
+    assert found[-1] == ("table", '{"html": "<b>long"}')
+
+
+def test_pieces_without_an_end_are_the_text_that_they_are() -> None:
+    piece = f"{BEGIN}{PIECE}abc{END}\n"
+    assert said([f"x{piece}{piece}y"]) == [(f"xy{piece}{piece}", "")]
+    assert said([f"{piece}{BEGIN}no{END}x"]) == [(f"{piece}{BEGIN}no{END}x", "")]
+
+
 def test_a_run_and_its_tail_have_no_frames() -> None:
     def run() -> Generator[Event, None, RunResult]:
         yield RunOutput("stdout", WHOLE[:30])
@@ -77,4 +102,4 @@ def test_a_run_and_its_tail_have_no_frames() -> None:
     assert result.stdout_tail == "one\ntabletwo\x1b[31mred"
     assert "".join(one.text for one in events if one.stream == "stdout") == result.stdout_tail
     assert [one.text for one in events if one.stream == "stderr"] == ["wrong"]
-    assert asking(RunSpec("i", "n")).environment == ((VARIABLE, "1"),)
+    assert asking(RunSpec("i", "n")).settings == ((VARIABLE, "1"),)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, PortBinding, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, PortBinding, RunSpec
 from buildr_jupyter.runner.job_manifest import make_environment_secret, make_job, make_pull_secret, safe_label, slug
 
 SPEC = RunSpec(
@@ -41,7 +41,10 @@ def test_what_it_says() -> None:
     assert program["resources"]["limits"] == {"cpu": "1500m", "memory": str(1 << 30), "nvidia.com/gpu": "2"}
     assert program["command"][3:] == ["/app", "/buildr/app", "python", "main.py"]
     (collector,) = job["spec"]["template"]["spec"]["initContainers"]
-    assert collector["command"][-2:] == ["/buildr/app/nb/output", "/buildr/ended"]
+    assert collector["command"][-1] == "/buildr/ended"
+    plan = json.loads(collector["command"][-2])
+    assert (plan["places"], plan["image"]) == ([["/app", "/buildr/app"]], "/app")
+    assert plan["folders"] == ["/app", "/app/nb", "/app/nb/output"]
     assert collector["restartPolicy"] == "Always"
     assert "nvidia.com/gpu" not in collector["resources"]["limits"]
 
@@ -53,6 +56,18 @@ def test_a_collector_that_may_not_begin_comes_after_the_program(program: ImagePr
     pod = make_job(replace(SPEC, program=program), "train-1", owner="me")["spec"]["template"]["spec"]
     assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["program", "collector"]
     assert "restartPolicy" not in pod["initContainers"][0]
+
+
+def test_what_comes_back_is_said_to_the_collector() -> None:
+    spec = replace(SPEC, collect=Collection(("*.csv", "/tmp/$(x)")), environment=(("BUILDR_OUTPUT_DIR", "/data/o"),))
+    (collector,) = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]["initContainers"]
+    assert "$(x)" not in collector["command"][-2].replace("$$(", "")
+    plan = json.loads(collector["command"][-2].replace("$$(", "$("))
+    assert [place for place, _ in plan["places"]] == ["/app", "/data/o", "/tmp", "/home/app"]
+    assert (plan["anywhere"], plan["nothing"], len(plan["patterns"])) == (True, False, 2)
+    foreign = make_job(replace(spec, program=None, environment=()), "train-1", owner="me")
+    (collector,) = foreign["spec"]["template"]["spec"]["containers"]
+    assert json.loads(collector["command"][-1].replace("$$(", "$("))["folders"] == ["/buildr"] * 3
 
 
 def test_without_a_collector_the_program_is_all() -> None:

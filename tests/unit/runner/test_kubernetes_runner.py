@@ -16,7 +16,16 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, Mount, PortBinding, RunSpec, Standing
+from buildr_jupyter.model.request import (
+    ClusterPlacement,
+    Collection,
+    ImageProgram,
+    Mount,
+    PortBinding,
+    RunSpec,
+    Standing,
+)
+from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
 from buildr_jupyter.runner.selection import select
@@ -190,7 +199,7 @@ def test_a_program_of_ours_works_in_a_copy_of_its_folder(
     events, ended = collected(KubernetesRunner(client=cluster).stream_run(spec, CancelToken()))
     assert text_of(events) == "['main.py', 'new', 'output']\nTrue a\nb\n"
     assert (tmp_path / "out" / "x").read_text() == "2"
-    assert ended.outputs == (tmp_path / "out" / "x",)
+    assert ended.outputs == (tmp_path / "out" / "new", tmp_path / "out" / "x")
     assert sorted(path.name for path in folder.iterdir()) == ["main.py", "output"]
 
 
@@ -243,6 +252,30 @@ def test_a_program_that_failed_without_a_collector_beside_it_is_told_at_once(
     with pytest.raises(ReturnError, match="no files come back"):
         drain(runner.collect(group.runs[0], tmp_path, CancelToken()))
     runner.remove(group)
+
+
+def test_what_comes_back_is_what_the_line_names(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
+    code = "import os; os.mkdir('plots')\nfor n in ('a.csv', 'plots/b.png', 'output/c.csv'): open(n, 'w').close()"
+    wanted = {Collection(): ["a.csv", "c.csv", "plots/b.png"], Collection(("*.csv",)): ["a.csv", "c.csv"]}
+    wanted |= {Collection(("plots/",)): ["plots/b.png"], Collection(nothing=True): []}
+    for number, (collect, expected) in enumerate(wanted.items()):
+        place = tmp_path / str(number)
+        spec = ours(cluster, tmp_path, code, collect=collect, output_dir=place)
+        _, ended = collected(subject.make().stream_run(spec, CancelToken()))
+        assert [str(path.relative_to(place)) for path in ended.outputs] == expected
+
+
+def test_a_program_that_shows_objects_frames_them_without_a_secret(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    code = "import os, base64, json; print(os.environ['BUILDR_DISPLAYS'])\n"
+    code += "code = base64.b64encode(json.dumps({'text/html': '<b>'}).encode()).decode()\n"
+    code += "print('\\x1b]buildr;' + code + '\\x07bold\\x1b]buildr;\\x07')"
+    spec = asking(ours(cluster, tmp_path, code))
+    events, ended = collected(stream_unframed(subject.make().stream_run(spec, CancelToken())))
+    shown = [(event.text, event.shown) for event in events if isinstance(event, RunOutput)]
+    assert (shown, ended.stdout_tail) == ([("1\n", ""), ("bold", '{"text/html": "<b>"}'), ("\n", "")], "1\nbold\n")
+    assert "patch secrets" not in cluster.requests
 
 
 def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
