@@ -63,6 +63,7 @@ def run_image(
                 environment=tuple(environment),
                 ports=options.ports,
                 mounts=options.mounts,
+                claims=options.claims,
                 memory_bytes=options.memory_bytes,
                 cpus=options.cpus,
                 gpus=options.gpus,

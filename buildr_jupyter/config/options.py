@@ -26,7 +26,7 @@ from buildr_jupyter.config.parse import (
     parse_count,
     parse_label,
     parse_map,
-    parse_mount,
+    parse_mounts,
     parse_name,
     parse_number,
     parse_param,
@@ -45,7 +45,7 @@ from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Said
-from buildr_jupyter.model.request import ClusterPlacement, Collection, Mount, PortBinding, Secret, Standing
+from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collection, Mount, PortBinding, Secret, Standing
 
 __all__ = [
     "OPTIONS",
@@ -165,7 +165,12 @@ OPTIONS: tuple[Option, ...] = (
         "list",
         metavar="[HOST:]PORT",
     ),
-    Option("mount", "show a folder to the running container; may be repeated", "list", metavar="SRC:DST[:ro]"),
+    Option(
+        "mount",
+        "show a folder to the running container, or in a cluster a volume, pvc:NAME:DST; may be repeated",
+        "list",
+        metavar="SRC:DST[:ro]",
+    ),
     Option(
         "set",
         "another value of an input for this run alone, by the same image; may be repeated",
@@ -442,6 +447,8 @@ class Options:
     run_environment: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    claims: tuple[ClaimMount, ...] = ()
+    """Volumes of the cluster that the run sees."""
     sets: tuple[tuple[str, str], ...] = ()
     collect: Collection = field(default_factory=Collection)
     memory_bytes: int | None = None
@@ -519,6 +526,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         raise OptionError(
             f"the image has two names: {get('image')!r} and --name {get('name')!r}", hint="give one of them"
         )
+    mounts, claims = parse_mounts(parse_strings(get("mount")), base_folder)
     maps = tuple(parse_map(text) for text in parse_strings(get("map")))
     return Options(
         name=name,
@@ -550,7 +558,8 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         environment=tuple(parse_assignment("--env", text) for text in parse_strings(get("env"))),
         run_environment=tuple(parse_run_variable(text) for text in parse_strings(get("run_env"))),
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
-        mounts=tuple(parse_mount(text, base_folder) for text in parse_strings(get("mount"))),
+        mounts=mounts,
+        claims=claims,
         sets=_sets(get("set"), run=bool(get("run") or maps or get("map_from") or get("map_file"))),
         collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model.request import Mount, PortBinding, Secret
+from buildr_jupyter.model.request import ClaimMount, Mount, PortBinding, Secret
 
 __all__ = [
     "parse_age",
@@ -23,6 +23,7 @@ __all__ = [
     "parse_label",
     "parse_map",
     "parse_mount",
+    "parse_mounts",
     "parse_name",
     "parse_number",
     "parse_param",
@@ -188,6 +189,16 @@ def parse_port(text: str) -> PortBinding:
     if not good or not 0 < int(number) < 65536 or int(host or 0) > 65535:
         raise OptionError(f"--port: {text!r} is not a port", hint="write PORT, HOSTPORT:PORT or ADDRESS:HOSTPORT:PORT")
     return PortBinding(int(number), int(host) if host else None, address, protocol or "tcp")
+
+
+_CLAIM = re.compile(r"pvc:(?P<claim>[^/:]+):(?P<target>/[^:]*)(?::(?P<mode>ro|rw))?")
+
+
+def parse_mounts(texts: Iterable[str], base_folder: Path) -> tuple[tuple[Mount, ...], tuple[ClaimMount, ...]]:
+    """Return the folders of this machine and the volumes of a cluster, ``pvc:NAME:DST[:ro]``, each in their order."""
+    said = [(text, _CLAIM.fullmatch(text)) for text in texts]
+    claims = tuple(ClaimMount(one["claim"], one["target"], one["mode"] == "ro") for _, one in said if one is not None)
+    return tuple(parse_mount(text, base_folder) for text, one in said if one is None), claims
 
 
 def parse_mount(text: str, base_folder: Path) -> Mount:

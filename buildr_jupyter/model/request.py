@@ -16,6 +16,7 @@ from buildr_jupyter.model.plan import (
 __all__ = [
     "Archive",
     "BuildRequest",
+    "ClaimMount",
     "ClusterPlacement",
     "Collection",
     "EngineLoad",
@@ -157,6 +158,16 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimMount:
+    """A volume of a cluster seen in the container."""
+
+    claim: str
+    """The PersistentVolumeClaim of the run's namespace."""
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageProgram:
     """What is known of the program in an image that buildr made, for those who start it without its entrypoint."""
 
@@ -269,6 +280,7 @@ class RunSpec:
     """Variables beside them that our own code in the image reads."""
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    claims: tuple[ClaimMount, ...] = ()
     memory_bytes: int | None = None
     cpus: float | None = None
     gpus: str | None = None

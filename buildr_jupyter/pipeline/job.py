@@ -155,6 +155,7 @@ class BuildOrder:
             environment=self.run_environment,
             ports=options.ports,
             mounts=options.mounts,
+            claims=options.claims,
             collect=options.collect,
             memory_bytes=options.memory_bytes,
             cpus=options.cpus,

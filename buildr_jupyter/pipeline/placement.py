@@ -33,6 +33,11 @@ def check(job: BuildOrder) -> None:
                 f"--on {job.runs_on}: the line says where in a cluster the run goes, and an engine has no such places",
                 hint="say --on kubernetes, or leave the options of a cluster out",
             )
+        if options.claims:
+            raise OptionError(
+                f"--mount pvc:{options.claims[0].claim}: an engine has no volumes of a cluster",
+                hint="say --on kubernetes, or mount a folder of this machine: --mount SRC:DST",
+            )
         return
     if not options.publish:
         raise OptionError(
@@ -42,7 +47,7 @@ def check(job: BuildOrder) -> None:
     if options.mounts:
         raise OptionError(
             f"--mount {options.mounts[0].source}: a cluster does not see a file or folder of this machine",
-            hint="let the image carry it: --include PATH",
+            hint="let the image carry it, --include PATH, or show it a volume, --mount pvc:NAME:DST",
         )
 
 

@@ -100,6 +100,7 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
         zipped=options.map_zip,
         limit=options.map_limit,
         folder=folder,
+        volumes=[one.target for one in options.claims],
     )
 
 
@@ -208,7 +209,7 @@ def _task(
 def _more(job: BuildOrder, folder: Path) -> list[str] | None:
     """Return what else makes a run what it is; None where some of it cannot be hashed."""
     options = job.options
-    if options.ports or options.gpus:
+    if options.ports or options.gpus or options.claims:
         return None
     found = [f"env {name} {_hashed(folder, text)}" for name, text in job.run_environment]
     for mount in options.mounts:

@@ -301,6 +301,11 @@ class DockerRunner:
             raise
 
     def _create(self, client: EngineClient, spec: RunSpec, marks: dict[str, str]) -> str:
+        if spec.claims:
+            raise OptionError(
+                f"--mount pvc:{spec.claims[0].claim}: an engine has no volumes of a cluster",
+                hint="mount a folder of this machine: --mount SRC:DST",
+            )
         self._clear_name(client, spec.name)
         made = client.create_container(
             spec.image,

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.in_image import parameters as reader
@@ -98,13 +98,14 @@ def make_grid(
     zipped: bool,
     limit: int,
     folder: Path,
+    volumes: Sequence[str] = (),
     origin: str = "--map ",
 ) -> list[Point]:
     """Return the points of ``rows`` times ``maps`` in their order, the last map fastest; ``zipped`` pairs the maps.
 
-    Relative paths are taken from ``folder``; an error about an input says ``origin`` before its name. Raises
-    OptionError where there is no point, where there are more than ``limit``, and for a value that is none of its
-    input: each is looked at before any run starts.
+    Relative paths are taken from ``folder``; those below ``volumes`` are in the container as they are. An error about
+    an input says ``origin`` before its name. Raises OptionError where there is no point, where there are more than
+    ``limit``, and for a value that is none of its input: each is looked at before any run starts.
     """
     inputs = {one.name: one for one in interface.inputs}
     axes = [[{name: said} for said in split_values(name, text, limit)] for name, text in maps]
@@ -129,7 +130,7 @@ def make_grid(
     points = []
     for parts in itertools.product(*axes):
         said = {name: value for part in parts for name, value in part.items()}
-        points.append(_point(inputs, said, folder, digests, origin))
+        points.append(_point(inputs, said, folder, volumes, digests, origin))
     return points
 
 
@@ -137,6 +138,7 @@ def _point(
     inputs: Mapping[str, Input],
     said: Mapping[str, Said],
     folder: Path,
+    volumes: Sequence[str],
     digests: dict[Path, str | None],
     origin: str,
 ) -> Point:
@@ -157,7 +159,9 @@ def _point(
     shown, identity, mounts = dict(given), dict(whole), []
     hashed = True
     for name in given:
-        if inputs[name].type == "Path":
+        if inputs[name].type == "Path" and any(PurePosixPath(str(given[name])).is_relative_to(one) for one in volumes):
+            hashed = False
+        elif inputs[name].type == "Path":
             mount, digest = _mounted(name, folder / Path(str(given[name])).expanduser(), digests, origin)
             mounts.append(mount)
             shown[name], identity[name] = mount.target, {"content": digest}

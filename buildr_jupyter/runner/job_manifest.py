@@ -77,7 +77,7 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_S,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "volumes": [{"name": volume, "emptyDir": {}} for volume in _VOLUMES],
+        "volumes": [*({"name": volume, "emptyDir": {}} for volume in _VOLUMES), *_claimed(spec)],
     }
     if collects and has_sidecar(spec):
         pod |= {"initContainers": [_sidecar(spec)], "containers": [program]}
@@ -301,7 +301,7 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
         "name": PROGRAM,
         "image": spec.image,
         "securityContext": _security(read_only=known is not None),
-        "volumeMounts": _mounts(),
+        "volumeMounts": [*_mounts(), *_claims(spec)],
     }
     if environment:
         container["env"] = environment
@@ -326,7 +326,7 @@ def _collector(spec: RunSpec) -> JsonObject:
         "image": spec.image,
         "command": [_interpreter(spec), "-c", *map(_unexpanded, (_source("collector"), json.dumps(_plan(spec))))],
         "securityContext": _security(read_only=True),
-        "volumeMounts": _mounts(),
+        "volumeMounts": [*_mounts(), *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec))],
         "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
     }
 
@@ -342,6 +342,7 @@ def _plan(spec: RunSpec) -> JsonObject:
     if not f"{output}/".startswith(f"{work}/"):
         places.append([output, output])
     if spec.collect.anywhere:
+        places += [[one.target, one.target] for one in spec.claims]
         places += [[place, place] for place in _VOLUMES.values() if place not in (output, WORK)]
     return {
         "places": places,
@@ -393,6 +394,27 @@ def _security(*, read_only: bool) -> JsonObject:
 
 def _mounts() -> list[JsonObject]:
     return [{"name": name, "mountPath": place} for name, place in _VOLUMES.items()]
+
+
+def _claimed(spec: RunSpec) -> list[JsonObject]:
+    """Return a volume for each claim; several mounts of one claim are one volume."""
+    names = list(dict.fromkeys(one.claim for one in spec.claims))
+    return [{"name": f"claim-{n}", "persistentVolumeClaim": {"claimName": name}} for n, name in enumerate(names)]
+
+
+def _claims(spec: RunSpec) -> list[JsonObject]:
+    names = list(dict.fromkeys(one.claim for one in spec.claims))
+    found: list[JsonObject] = []
+    for one in spec.claims:
+        mount: JsonObject = {"name": f"claim-{names.index(one.claim)}", "mountPath": one.target}
+        found.append({**mount, "readOnly": True} if one.read_only else mount)
+    return found
+
+
+def _looks_there(mount: JsonObject, spec: RunSpec) -> bool:
+    """Tell whether the collector reads what is in a volume: the output folder is there, or a pattern may name it."""
+    output = f"{_plan(spec)['folders'][2]}/"
+    return spec.collect.anywhere or output.startswith(f"{str(mount['mountPath']).rstrip('/')}/")
 
 
 def _limits(spec: RunSpec) -> dict[str, str]:

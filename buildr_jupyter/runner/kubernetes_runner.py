@@ -457,7 +457,7 @@ def _check(spec: RunSpec) -> None:
     if spec.mounts:
         raise OptionError(
             f"{spec.mounts[0].source} is a file or folder of this machine, and the cluster does not see it",
-            hint="let the image carry it: --include PATH",
+            hint="let the image carry it, --include PATH, or show it a volume, --mount pvc:NAME:DST",
         )
     reference = ImageRef.parse(spec.image)
     if reference.registry is None or reference.digest is None:

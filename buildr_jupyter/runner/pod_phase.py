@@ -132,6 +132,8 @@ def _unschedulable(message: str) -> tuple[str, str]:
             f"no node has enough {' and '.join(resources)}: {message}"[:SHOWN],
             f"ask for less with {less}, or wait for a node",
         )
+    if "persistentvolumeclaim" in message:
+        return f"its volume is not there: {message}"[:SHOWN], "name a PersistentVolumeClaim of the namespace"
     if "taint" in message:
         return f"no node takes it: {message}"[:SHOWN], "tolerate the taint with --toleration KEY[=VALUE][:EFFECT]"
     if "selector" in message or "affinity" in message:

@@ -16,7 +16,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.in_image import displays
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, RunSpec
+from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collection, ImageProgram, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
@@ -134,6 +134,30 @@ def test_a_run_is_found_again_by_another_process(
     other.remove(found)
     assert other.list() == []
     other.remove(found)
+
+
+def test_a_volume_is_seen(runner: KubernetesRunner, program_image: str, bare: Bare, tmp_path: Path) -> None:
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "in").write_text("from the volume")
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    claim = {"kind": "PersistentVolumeClaim", "namespace": bare.namespace, "name": "data"}
+    size = {"storage": "1Mi"}
+    about = {"metadata": {"name": bare.namespace}}
+    volume = {**common, "capacity": size, "hostPath": {"path": str(folder)}, "claimRef": claim}
+    bare.core.create_persistent_volume({**about, "spec": volume})
+    try:
+        wanted = {**common, "resources": {"requests": size}, "volumeName": bare.namespace}
+        bare.core.create_namespaced_persistent_volume_claim(
+            bare.namespace, {"metadata": {"name": "data"}, "spec": wanted}
+        )
+        code = "print(open('/data/in').read()); open('/data/out', 'w').write('made')"
+        events, result = run(runner, program_image, code, claims=(ClaimMount("data", "/data"),))
+        assert (text_of(events), result.exit_code) == ("from the volume\n", 0)
+        assert (folder / "out").read_text() == "made"
+    finally:
+        bare.core.delete_persistent_volume(bare.namespace)
 
 
 def test_out_of_memory_names_the_limit(runner: KubernetesRunner, program_image: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from buildr_jupyter.config import parse
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model.request import Mount, PortBinding, Secret
+from buildr_jupyter.model.request import ClaimMount, Mount, PortBinding, Secret
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,15 @@ def test_port(text: str, binding: PortBinding) -> None:
 def test_no_port(text: str) -> None:
     with pytest.raises(OptionError, match=re.escape(f"--port: {text!r} is not a port")):
         parse.parse_port(text)
+
+
+def test_a_volume_of_a_cluster_is_no_folder_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "pvc").mkdir()
+    mounts, claims = parse.parse_mounts(["pvc:data:/data", "pvc:/here", "pvc:models:/m:ro"], tmp_path)
+    assert mounts == (Mount(tmp_path / "pvc", "/here"),)
+    assert claims == (ClaimMount("data", "/data"), ClaimMount("models", "/m", read_only=True))
+    with pytest.raises(OptionError, match=r"is not SRC:DST"):
+        parse.parse_mounts(["pvc:data:data"], tmp_path)
 
 
 def test_mount(tmp_path: Path) -> None:

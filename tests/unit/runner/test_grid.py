@@ -129,6 +129,14 @@ def test_the_key_is_of_image_and_all_inputs_and_content_of_paths(tmp_path: Path)
         keys(paths, ("data", "none.csv"))
 
 
+def test_a_path_in_a_volume_is_what_it_is_and_is_not_hashed(tmp_path: Path) -> None:
+    (point,) = make_grid(
+        Interface((Input("data", "Path"),)), [], [("data", "/v/sub/x")],
+        zipped=False, limit=1, folder=tmp_path, volumes=["/v"],
+    )  # fmt: skip
+    assert (point.given, point.mounts, point.identity) == ({"data": "/v/sub/x"}, (), None)
+
+
 def test_the_content_of_a_folder_is_names_and_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

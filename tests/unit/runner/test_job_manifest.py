@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model.request import ClusterPlacement, Collection, ImageProgram, PortBinding, RunSpec
+from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collection, ImageProgram, PortBinding, RunSpec
 from buildr_jupyter.runner.job_manifest import make_environment_secret, make_job, make_pull_secret, safe_label, slug
 
 SPEC = RunSpec(
@@ -68,6 +68,21 @@ def test_what_comes_back_is_said_to_the_collector() -> None:
     foreign = make_job(replace(spec, program=None, environment=()), "train-1", owner="me")
     (collector,) = foreign["spec"]["template"]["spec"]["containers"]
     assert json.loads(collector["command"][-1].replace("$$(", "$("))["folders"] == ["/buildr"] * 3
+
+
+def test_volumes_of_the_cluster() -> None:
+    claims = (ClaimMount("data", "/data"), ClaimMount("data", "/again", read_only=True), ClaimMount("models", "/m"))
+    spec = replace(SPEC, claims=claims, environment=(("BUILDR_OUTPUT_DIR", "/m/out"),))
+    pod = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]
+    assert pod["volumes"][3:] == [
+        {"name": "claim-0", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "claim-1", "persistentVolumeClaim": {"claimName": "models"}},
+    ]
+    assert pod["containers"][0]["volumeMounts"][3:] == [
+        {"name": "claim-0", "mountPath": "/data"}, {"name": "claim-0", "mountPath": "/again", "readOnly": True},
+        {"name": "claim-1", "mountPath": "/m"},
+    ]  # fmt: skip
+    assert pod["initContainers"][0]["volumeMounts"][3:] == [{"name": "claim-1", "mountPath": "/m", "readOnly": True}]
 
 
 def test_without_a_collector_the_program_is_all() -> None:
