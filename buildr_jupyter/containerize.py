@@ -69,13 +69,17 @@ class Containerize:
         self.package = PackageOptions.load(package)
         self.runtime = RuntimeOptions.load(runtime or {})
         self.builder = builder.select(self.package.builder)
-        runner.select(self.runtime.executor)
-        for name in ("replicas", "shardSpec", "jobSpec"):
+        in_engine = runner.select(self.runtime.executor).capabilities().in_engine
+        for name in ("replicas", "shardSpec", "jobSpec") if in_engine else ("jobSpec",):
             if getattr(self.runtime, name):
                 logger.warning("runtime: %s has no effect: executor %r runs one container", name, self.runtime.executor)
+        if (self.runtime.shardSpec or {}).get("shardExpression") and not in_engine:
+            logger.warning("runtime: shardExpression has no effect: a request goes to the shard that it names")
         if not self.package.name and not self.package.repository:
             raise OptionError("package: neither name nor repository is given", hint="add 'name': 'myapp'")
-        self._options = make_options(package_values(self.package, self.runtime), base_folder=Path.cwd())
+        self._options = make_options(
+            package_values(self.package, self.runtime, in_engine=in_engine), base_folder=Path.cwd()
+        )
         self._options.check_publish(by_docker_rules=True)
         self.image = str(self._options.refs(Path.cwd().name.lower() or "app")[0])
 

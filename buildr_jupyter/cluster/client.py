@@ -15,7 +15,7 @@ __all__ = ["FIELD_MANAGER", "KINDS", "Change", "ClusterClient", "Kind", "Listed"
 FIELD_MANAGER = "buildr"
 """Owner of the fields that are applied."""
 
-Kind = Literal["Job", "CronJob", "ConfigMap", "Secret", "Pod", "Service", "Deployment", "Event"]
+Kind = Literal["Job", "CronJob", "ConfigMap", "Secret", "Pod", "Service", "Deployment", "StatefulSet", "Event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ KINDS: Mapping[Kind, Resource] = {
     "Pod": Resource("", "v1", "pods"),
     "Service": Resource("", "v1", "services"),
     "Deployment": Resource("apps", "v1", "deployments"),
+    "StatefulSet": Resource("apps", "v1", "statefulsets"),
     "Event": Resource("", "v1", "events"),
 }
 

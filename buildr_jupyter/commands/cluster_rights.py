@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from buildr_jupyter.cluster.client import KINDS, ClusterClient, Kind
 from buildr_jupyter.errors import BuildrError
 
-__all__ = ["NEEDED", "Right", "iter_rights"]
+__all__ = ["NEEDED", "STANDING", "Right", "iter_rights"]
 
 NEEDED: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     ("Job", "", ("create", "get", "list", "patch", "delete")),
@@ -18,6 +18,14 @@ NEEDED: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     ("Pod", "log", ("get",)),
 )
 """What runs use: kind, subresource, verbs. Secrets are for those with variables, and ConfigMaps for grids."""
+
+STANDING: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+    ("--replicas", ("Deployment", "Service")),
+    ("--shards", ("StatefulSet", "Service")),
+    ("--schedule", ("CronJob",)),
+)
+"""What stays in a cluster, and of which kinds it is; who has no right to make those needs none for runs."""
+_MADE = ("create", "get", "list", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +50,12 @@ def iter_rights(client: ClusterClient) -> Iterator[Right]:
             advice = f"ask for a Role that allows {', '.join(missing)} on {resource} there" if missing else None
             found = f"you may not {', '.join(missing)}" if missing else f"you may {', '.join(verbs)}"
             yield Right(resource, not missing, found, advice)
+        for option, kinds in STANDING:
+            lacks = [
+                f"{', '.join(missing)} {KINDS[kind].plural}"
+                for kind in kinds
+                if (missing := [verb for verb in _MADE if not client.allowed(verb, kind)])
+            ]
+            yield Right(option, True, f"you may not {' and '.join(lacks)}" if lacks else "you may")
     except BuildrError as error:
         yield Right("cluster", False, str(error), error.hint)

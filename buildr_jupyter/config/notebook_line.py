@@ -141,6 +141,7 @@ RULES: Mapping[str, Rule] = {
     "gpus": _NO,
     "on": _NO,
     "replicas": _NO,
+    "shards": _NO,
     "public": _NO,
     "schedule": _NO,
     "timezone": _NO,

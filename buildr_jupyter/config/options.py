@@ -179,7 +179,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "collect",
-        "bring back only files that match: *.csv, plots/, /tmp/*; all that the program makes if none; may be repeated",
+        "bring back only files that match: *.csv, plots/, /tmp/*; all that the program makes if none; registry: from a "
+        "cluster through the image's registry; may be repeated",
         "list",
         metavar="PATTERN",
     ),
@@ -193,6 +194,11 @@ OPTIONS: tuple[Option, ...] = (
         metavar="RUNNER[=CONTEXT[/NAMESPACE]]",
     ),
     Option("replicas", "keep the program running in the cluster as a service of so many pods", metavar="N"),
+    Option(
+        "shards",
+        "keep so many pods in the cluster that know SHARD_INDEX and SHARD_COUNT, each under an address of its own",
+        metavar="N",
+    ),
     Option("public", "give the service an address outside of the cluster", "flag"),
     Option("schedule", 'run the program in the cluster by a cron expression: "0 6 * * *"', metavar="CRON"),
     Option("timezone", "the schedule's time zone: Europe/Berlin", metavar="ZONE"),
@@ -288,6 +294,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "on a cluster": (
         "on",
         "replicas",
+        "shards",
         "public",
         "schedule",
         "timezone",
@@ -603,30 +610,34 @@ def _sets(said: Any, *, run: bool) -> tuple[tuple[str, str], ...]:
 def _collection(patterns: tuple[str, ...], *, nothing: bool) -> Collection:
     if patterns and nothing:
         raise OptionError("--collect and --no-collect were both given", hint="give one of them")
-    return Collection(patterns, nothing)
+    if by_registry := "registry" in patterns:
+        patterns = tuple(one for one in patterns if one != "registry")
+    return Collection(patterns, nothing, registry=by_registry)
 
 
 def _standing(get: Callable[[str], Any]) -> Standing | None:
     replicas = parse_count("--replicas", get("replicas"), 0)
+    shards = parse_count("--shards", get("shards"), 0)
     schedule = parse_schedule(get("schedule"))
-    asked = [f"--{name}" for name in ("replicas", "schedule", "public", "timezone") if get(name)]
+    asked = [f"--{name}" for name in ("replicas", "shards", "schedule", "public", "timezone") if get(name)]
     if not asked:
         return None
     if not get("on"):
         raise OptionError(f"{asked[0]}: only a cluster keeps what stays", hint="say which: --on kubernetes")
-    if bool(replicas) == bool(schedule):
+    if bool(replicas) + bool(shards) + bool(schedule) != 1:
         raise OptionError(
-            f"{' '.join(asked)}: it is either a service or a schedule", hint="give --replicas N, or --schedule CRON"
+            f"{' '.join(asked)}: it is one of a service, shards and a schedule",
+            hint="give --replicas N, or --schedule CRON",
         )
     if get("timezone") and not schedule:
         raise OptionError("--timezone: a service has no times", hint="it belongs to --schedule CRON")
-    if replicas and not get("port"):
-        raise OptionError("--replicas: a service has a port, and none is named", hint="add --port PORT")
+    if not schedule and not get("port"):
+        raise OptionError(f"{asked[0]}: a service has a port, and none is named", hint="add --port PORT")
     if get("return") or get("map") or get("map_from") or get("map_file"):
         raise OptionError(
             f"{asked[0]}: nobody waits for values of what stays in the cluster", hint="leave --return and --map out"
         )
-    return Standing(replicas, bool(get("public")), schedule, get("timezone"))
+    return Standing(replicas, shards, bool(get("public")), schedule, get("timezone"))
 
 
 def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement:
@@ -729,11 +740,11 @@ def _load(kind: type[_Loaded], values: Mapping[str, object], what: str) -> _Load
     return kind(**clean)
 
 
-def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str, object]:
-    """Return the seed's options as raw values for ``make_options``; a jobSpec or replicas wait for a cluster."""
+def package_values(package: PackageOptions, runtime: RuntimeOptions, *, in_engine: bool = True) -> dict[str, object]:
+    """Return the seed's options as raw values for ``make_options``; replicas and shards are for a cluster alone."""
     if not set(runtime.ports) and runtime.public:
         raise OptionError("runtime: public asks for ports to be open, but there are none", hint="add 'ports': [8080]")
-    address = "0.0.0.0:" if runtime.public else ""
+    address = "0.0.0.0:" if runtime.public and in_engine else ""
     ports = [f"{address}{port}:{port}" if address or isinstance(port, int) else str(port) for port in runtime.ports]
     return {
         "name": package.name,
@@ -755,4 +766,16 @@ def package_values(package: PackageOptions, runtime: RuntimeOptions) -> dict[str
         "pull": package.pull,
         "port": ports,
         "run_env": [f"{k}={v}" for k, v in runtime.env.items()],
+        **({} if in_engine else _standing_values(runtime)),
     }
+
+
+def _standing_values(runtime: RuntimeOptions) -> dict[str, object]:
+    found: dict[str, object] = {"on": runtime.executor, "public": runtime.public}
+    if runtime.replicas:
+        found["replicas"] = str(runtime.replicas)
+    if runtime.shardSpec:
+        if "shards" not in runtime.shardSpec:
+            raise OptionError("runtime: shardSpec does not say how many shards", hint="add 'shards': 3")
+        found["shards"] = str(runtime.shardSpec["shards"])
+    return found

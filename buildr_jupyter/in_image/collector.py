@@ -10,6 +10,8 @@ SIGTERM. Standard library only, on any Python from 3.8. The plan:
     patterns  regular expressions of the paths that come back; empty for all
     nothing   true where none do, but what our own code wrote
     anywhere  true where files beside WORK and OUTPUT come back, too
+    registry  null, or [BASE, REPOSITORY, SOURCE]: where the files are pushed to, by the Python text that does it; the
+              login is in the variable BUILDR_OUTPUT_LOGIN
 
 A frame is
 
@@ -18,7 +20,8 @@ A frame is
     lines of base64: a tar of the files, by their paths as the program knows them
     buildr-output end BYTES SHA256
 
-where BYTES and SHA256 are the tar's. What the program returns, in ``.buildr``, comes first, all of it or nothing; then
+where BYTES and SHA256 are the tar's. Files that were pushed are not in it, and the line of JSON has the digest of their
+artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then
 each file that still fits below the limit. It ends with status 0 whatever it finds, so that the run's end is the
 program's.
 """
@@ -119,12 +122,29 @@ def pack(files):
     return packed.getvalue()
 
 
+def push(registry, files):
+    """Push the files to the registry, and return the digest of the artifact that they are."""
+    base, repository, source = registry
+    known = {"__name__": "upload"}
+    exec(compile(source, "upload", "exec"), known)  # noqa: S102 - our own text, which the plan brings
+    login = json.loads(os.environ.get("BUILDR_OUTPUT_LOGIN") or "{}")
+    return known["push"](base, repository, login, "run-" + os.uname()[1], files)  # type: ignore[operator]
+
+
 def write(plan, out, limit=LIMIT):
     """Write the frame."""
     files, others = find(plan)
-    chosen, left = choose(files, plan, limit)
+    artifact, why = None, ""
+    if plan.get("registry") and files:
+        try:
+            artifact = push(plan["registry"], files)
+        except Exception as error:  # noqa: BLE001 - said, and what fits comes by the log
+            why = "{}: {}".format(type(error).__name__, error)[:500]
+    chosen, left = ([], []) if artifact else choose(files, plan, limit)
     packed = pack(chosen)
     about = {
+        "artifact": artifact,
+        "not_pushed": why,
         "folders": plan["folders"],
         "left_out": [path for path, _, _ in left][:100],
         "left_out_count": len(left),

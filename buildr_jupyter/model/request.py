@@ -192,6 +192,8 @@ class Collection:
     """No file of the program comes back; what our own code writes does all the same."""
     limit_bytes: int = 1 << 30
     """A larger file stays there, but where a pattern names it."""
+    registry: bool = False
+    """They come from a cluster by the registry that the image is in, whatever they weigh."""
 
     @property
     def anywhere(self) -> bool:
@@ -255,9 +257,11 @@ class ClusterPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stays in a cluster: a service with so many replicas, or a schedule."""
+    """What stays in a cluster: a service with so many replicas or shards, or a schedule."""
 
     replicas: int = 0
+    shards: int = 0
+    """Replicas that are told apart: each knows ``SHARD_INDEX`` and ``SHARD_COUNT``, and keeps its address."""
     public: bool = False
     """The service gets an address outside of the cluster."""
     schedule: str | None = None
@@ -288,6 +292,8 @@ class RunSpec:
     output_dir: Path | None = None
     """Where the files that the run made or changed are copied to afterwards."""
     collect: Collection = field(default_factory=Collection)
+    outputs_to: str | None = None
+    """``HOST/REPOSITORY``, as it is called here, of a collection by a registry; None: where the image is."""
     labels: tuple[tuple[str, str], ...] = ()
     program: ImageProgram | None = None
     """None for an image that is not known to be ours."""

@@ -33,6 +33,11 @@ def check(job: BuildOrder) -> None:
                 f"--on {job.runs_on}: the line says where in a cluster the run goes, and an engine has no such places",
                 hint="say --on kubernetes, or leave the options of a cluster out",
             )
+        if options.collect.registry:
+            raise OptionError(
+                f"--on {job.runs_on}: an engine gives files back by itself, and --collect registry is for a cluster",
+                hint="say --on kubernetes, or --collect ./registry for a file of that name",
+            )
         if options.claims:
             raise OptionError(
                 f"--mount pvc:{options.claims[0].claim}: an engine has no volumes of a cluster",
@@ -83,7 +88,10 @@ def spec_for_cluster(job: BuildOrder, result: BuildResult, name: str, plan: Imag
         plan = ImagePlan.from_folder(result.context)
     labels = ((CONTENT_LABEL, result.content_digest),) if result.content_digest else ()
     return replace(
-        job.run_spec(str(image), name), program=program_of(plan) if plan is not None else None, labels=labels
+        job.run_spec(str(image), name),
+        program=program_of(plan) if plan is not None else None,
+        labels=labels,
+        outputs_to=f"{reference.registry_host}/{reference.registry_path}" if job.options.collect.registry else None,
     )
 
 

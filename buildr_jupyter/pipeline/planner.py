@@ -281,7 +281,7 @@ def _program_of(
         snapshots=options.snapshots,
         recompute=options.recompute,
         include=(*options.include, *widening.files),
-        mounts=tuple(mount.target for mount in (*options.mounts, *options.claims)),
+        mounts=(*(one.target for one in options.mounts), *(one.target for one in options.claims)),
         snapshot_limit_bytes=options.snapshot_limit_bytes,
         root=find_root(source.folder, options.root, home=Path.home()),
         widening=widening,

@@ -29,10 +29,15 @@ class Collected:
     """The files by their paths in the container, without the first slash; the tar's size and digest were checked."""
     names: Mapping[str, PurePosixPath]
     """What each of them is called here, relative to the folder of the run."""
+    folders: Folders
     left_out: tuple[str, ...] = ()
     """Files that did not fit: at most the first hundred."""
     left_out_count: int = 0
     left_out_bytes: int = 0
+    artifact: str | None = None
+    """Digest of the artifact that the files are, where they were pushed to a registry."""
+    not_pushed: str = ""
+    """Why they were not, though that was wanted."""
     others: tuple[str, ...] = ()
     """What is no regular file and stays where it is."""
 
@@ -78,12 +83,16 @@ def _whole(packed: bytes, said: list[str], about: dict[str, object]) -> Collecte
     count, size = about.get("left_out_count"), about.get("left_out_bytes")
     if not isinstance(folders, list) or len(folders) != 3:
         raise ReturnError("the run's output files came damaged: their folders are not named")
+    known, artifact = Folders(*map(str, folders)), about.get("artifact")
     return Collected(
         packed,
-        _names(packed, Folders(*map(str, folders))),
+        _names(packed, known),
+        known,
         tuple(map(str, left)) if isinstance(left, list) else (),
         count if isinstance(count, int) else 0,
         size if isinstance(size, int) else 0,
+        artifact if isinstance(artifact, str) else None,
+        str(about.get("not_pushed") or "")[:500],
         tuple(map(str, others)) if isinstance(others, list) else (),
     )
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
-from buildr_jupyter.cluster.client import ClusterClient
+from buildr_jupyter.cluster.client import ClusterClient, Kind
 from buildr_jupyter.cluster.logs import iter_lines, read_tail
 from buildr_jupyter.cluster.watching import iter_changes
 from buildr_jupyter.errors import BuildrError, Cancelled, ClusterError, ClusterNotFound, RunError, RunLost
@@ -77,14 +77,14 @@ def iter_grid(
     return _Following(client, job, cancel, clock).indexes(points)
 
 
-def stream_ready(client: ClusterClient, name: str, cancel: CancelToken) -> Generator[Event, None, None]:
-    """Wait until all replicas of a Deployment are ready; warn of what holds them up.
+def stream_ready(client: ClusterClient, kind: Kind, name: str, cancel: CancelToken) -> Generator[Event, None, None]:
+    """Wait until all replicas of a Deployment or StatefulSet are ready; warn of what holds them up.
 
     Raises Cancelled, RunError where a pod cannot begin, ClusterError.
     """
     told = ""
     while True:
-        found = client.get("Deployment", name)
+        found = client.get(kind, name)
         status, wanted = found.get("status") or {}, found["spec"]["replicas"]
         current = int(status.get("observedGeneration", 0)) >= int(found["metadata"].get("generation", 1))
         if current and {status.get(one) for one in ("replicas", "updatedReplicas", "readyReplicas")} == {wanted}:

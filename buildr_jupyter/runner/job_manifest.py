@@ -19,6 +19,7 @@ from buildr_jupyter.cluster.jobs import make_owned_secret
 from buildr_jupyter.cluster.labels import GROUP, KEPT_S, MANAGED, OWNER, owner_of, safe_label, slug
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.in_image.launch import INPUTS, PARAMS
+from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import ClusterPlacement, RunSpec
 
@@ -28,11 +29,14 @@ __all__ = [
     "GROUP",
     "KEPT_S",
     "MANAGED",
+    "OUTPUTS",
     "OWNER",
     "PROGRAM",
+    "SHARDS",
     "at_rest",
     "common",
     "has_sidecar",
+    "make_collect_secret",
     "make_cron_job",
     "make_environment_secret",
     "make_grid_job",
@@ -43,6 +47,7 @@ __all__ = [
     "make_pull_secret",
     "make_service",
     "owner_of",
+    "repository_of",
     "safe_label",
     "slug",
 ]
@@ -56,14 +61,30 @@ _VOLUMES = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - th
 _INPUTS = "/buildr-inputs"
 GRID = "grid"
 """Component of a Job whose indexes are the points of a grid."""
+SHARDS = "-shards"
+"""Ends the name of the Service that gives each shard its address."""
 _KEYS = 10_000
-_GRACE_S = 5
+_GRACE_S, _UPLOAD_S = 5, 600
+"""So long a pod may take to end; what is pushed to a registry takes its time after the program's end."""
+_LOGIN = "BUILDR_OUTPUT_LOGIN"
+OUTPUTS = "io.buildr.outputs"
+"""Annotation: the repository, as it is called outside, that the output files are pushed to."""
 _SECRET_BYTES = 1_000_000
 _QUEUE = "kueue.x-k8s.io/queue-name"
 
 
-def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, collects: bool = True) -> JsonObject:
+def make_job(
+    spec: RunSpec,
+    name: str,
+    *,
+    owner: str,
+    suspended: bool = False,
+    collects: bool = True,
+    registry: str | None = None,
+) -> JsonObject:
     """Return the Job of a run under the name ``name``, whose environment is in the Secret of that name.
+
+    ``registry``: the base URL of the registry that the output files are pushed to, with the login in another Secret.
 
     ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container. An empty
     ``owner`` is nobody, so that no run of anybody's is found in it.
@@ -75,14 +96,14 @@ def make_job(spec: RunSpec, name: str, *, owner: str, suspended: bool = False, c
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE_S,
+        "terminationGracePeriodSeconds": _UPLOAD_S if collects and registry else _GRACE_S,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "volumes": [*({"name": volume, "emptyDir": {}} for volume in _VOLUMES), *_claimed(spec)],
     }
     if collects and has_sidecar(spec):
-        pod |= {"initContainers": [_sidecar(spec)], "containers": [program]}
+        pod |= {"initContainers": [_sidecar(spec, name, registry)], "containers": [program]}
     elif collects:
-        pod |= {"initContainers": [program], "containers": [_collector(spec)]}
+        pod |= {"initContainers": [program], "containers": [_collector(spec, name, registry)]}
     else:
         pod["containers"] = [program]
     pod |= _placement(spec.placement, name)
@@ -107,13 +128,15 @@ def has_sidecar(spec: RunSpec) -> bool:
     return spec.program is not None and bool(spec.program.command) and _is_python(spec.program.command[0])
 
 
-def make_grid_job(specs: Sequence[RunSpec], name: str, *, owner: str, jobs: int) -> JsonObject:
+def make_grid_job(
+    specs: Sequence[RunSpec], name: str, *, owner: str, jobs: int, registry: str | None = None
+) -> JsonObject:
     """Return the suspended Indexed Job of the runs of a grid, which differ in their inputs alone.
 
     An index that fails is no reason to stop the others, and is not tried again by the cluster. The inputs are in the
     Secrets that ``make_input_secrets`` gives; the variables that all have are in the Secret of the Job's name.
     """
-    job = make_job(common(specs[0]), name, owner=owner, suspended=True)
+    job = make_job(common(specs[0]), name, owner=owner, suspended=True, registry=registry)
     body = job["spec"]
     body.pop("backoffLimit")
     body |= {"completionMode": "Indexed", "completions": len(specs), "parallelism": jobs, "backoffLimitPerIndex": 0}
@@ -188,8 +211,10 @@ def make_cron_job(spec: RunSpec, name: str, *, owner: str) -> JsonObject:
     return {**job, "kind": "CronJob", "spec": body}
 
 
-def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") -> tuple[JsonObject, JsonObject]:
+def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") -> tuple[JsonObject, ...]:
     """Return the Deployment of ``spec.standing`` and the Service in front of it, which opens the program's ports.
+
+    Shards are a StatefulSet, with another Service, ``NAME-shards``, that gives each an address of its own.
 
     ``deployed`` is another text each time; where the run has variables, its pods are made anew then.
     """
@@ -202,11 +227,19 @@ def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") ->
     (program,) = template["spec"]["containers"]
     program["readinessProbe"] = {"tcpSocket": {"port": spec.ports[0].container}, "periodSeconds": 1}
     chosen = {"app.kubernetes.io/instance": name, MANAGED: "buildr"}
-    deployment = {
+    shards = spec.standing.shards
+    body: JsonObject = {"replicas": shards or spec.standing.replicas, "selector": {"matchLabels": chosen}}
+    if shards:
+        field: JsonObject = {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+        known: list[JsonObject] = [{"name": "SHARD_INDEX", "valueFrom": field}]
+        known.append({"name": "SHARD_COUNT", "value": str(shards)})
+        program["env"] = [*program.get("env", ()), *known]
+        body |= {"serviceName": f"{name}{SHARDS}", "podManagementPolicy": "Parallel"}
+    kept = {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "kind": "StatefulSet" if shards else "Deployment",
         "metadata": about,
-        "spec": {"replicas": spec.standing.replicas, "selector": {"matchLabels": chosen}, "template": template},
+        "spec": {**body, "template": template},
     }
     ports = [
         {
@@ -224,11 +257,18 @@ def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") ->
         "metadata": {"name": name, "labels": about["labels"], "annotations": about["annotations"]},
         "spec": {"type": kind, "selector": chosen, "ports": ports},
     }
-    return deployment, service
+    if not shards:
+        return kept, service
+    of_each: JsonObject = {**service, "metadata": {**service["metadata"], "name": f"{name}{SHARDS}"}}
+    of_each["spec"] = {
+        "type": "ClusterIP", "clusterIP": "None", "selector": chosen, "publishNotReadyAddresses": True,
+        "ports": [{**port, "port": port["targetPort"]} for port in ports],
+    }  # fmt: skip
+    return kept, service, of_each
 
 
 def at_rest(manifest: JsonObject) -> JsonObject:
-    """Return a CronJob or Deployment that begins nothing yet: its Secrets are made once it is there to own them."""
+    """Return what stays so that it begins nothing yet: its Secrets are made once it is there to own them."""
     waiting = {"suspend": True} if manifest["kind"] == "CronJob" else {"replicas": 0}
     return {**manifest, "spec": {**manifest["spec"], **waiting}}
 
@@ -243,7 +283,7 @@ def make_objects(spec: RunSpec, name: str) -> tuple[JsonObject, ...]:
 
 
 def make_environment_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
-    """Return the Secret with the run's variables, which goes with its Job, CronJob or Deployment.
+    """Return the Secret with the run's variables, which goes with its Job or with what stays.
 
     Raises OptionError where it is too large.
     """
@@ -263,6 +303,18 @@ def make_pull_secret(name: str, job: JsonObject, registry: str, username: str, p
     auths = {"auths": {registry: {"username": username, "password": password, "auth": both}}}
     data = {".dockerconfigjson": base64.b64encode(json.dumps(auths).encode()).decode()}
     return _secret(f"{name}-pull", job, "kubernetes.io/dockerconfigjson", data)
+
+
+def make_collect_secret(name: str, job: JsonObject, login: Mapping[str, str]) -> JsonObject:
+    """Return the Secret with the login that the collector alone pushes output files with; it goes with the Job."""
+    data = {_LOGIN: base64.b64encode(json.dumps(login).encode()).decode()}
+    return _secret(f"{name}-collect", job, "Opaque", data)
+
+
+def repository_of(spec: RunSpec) -> str:
+    """Return ``HOST/REPOSITORY``, as it is called here, that a run's output files are pushed to."""
+    reference = ImageRef.parse(spec.image)
+    return spec.outputs_to or f"{reference.registry_host}/{reference.registry_path}"
 
 
 def _secret(name: str, job: JsonObject, kind: str, data: Mapping[str, str]) -> JsonObject:
@@ -285,6 +337,8 @@ def _labels(spec: RunSpec, name: str, owner: str) -> dict[str, str]:
 
 def _annotations(spec: RunSpec, owner: str) -> dict[str, str]:
     found = {GROUP: spec.name, "io.buildr.image": spec.image, **dict(spec.labels)}
+    if spec.collect.registry:
+        found[OUTPUTS] = repository_of(spec)
     return {OWNER: owner, **found} if owner else found
 
 
@@ -319,15 +373,23 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     return container
 
 
-def _collector(spec: RunSpec) -> JsonObject:
+def _collector(spec: RunSpec, name: str, registry: str | None) -> JsonObject:
+    plan = _plan(spec)
+    login: JsonObject = {}
+    if registry is not None:
+        inside = ImageRef.parse(spec.image)
+        base = f"{registry.partition('://')[0]}://{inside.registry_host}"
+        plan["registry"] = [base, repository_of(spec).partition("/")[2], _source("upload")]
+        login = {"env": [{"name": _LOGIN, "valueFrom": {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}}]}
     small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,
         "image": spec.image,
-        "command": [_interpreter(spec), "-c", *map(_unexpanded, (_source("collector"), json.dumps(_plan(spec))))],
+        "command": [_interpreter(spec), "-c", *map(_unexpanded, (_source("collector"), json.dumps(plan)))],
         "securityContext": _security(read_only=True),
         "volumeMounts": [*_mounts(), *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec))],
         "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
+        **login,
     }
 
 
@@ -354,13 +416,13 @@ def _plan(spec: RunSpec) -> JsonObject:
     }
 
 
-def _sidecar(spec: RunSpec) -> JsonObject:
+def _sidecar(spec: RunSpec, name: str, registry: str | None) -> JsonObject:
     """Return the collector as a container that ends when it is told to.
 
     The first process of a container gets no signal that it has no handler for yet, so that one may be lost where the
     program ends at once; the hook, which the cluster runs before it sends the signal, leaves a file as well.
     """
-    collector = _collector(spec)
+    collector = _collector(spec, name, registry)
     hook = {"exec": {"command": [_interpreter(spec), "-c", "import sys; open(sys.argv[1], 'w').close()", _ENDED]}}
     collector["command"] = [*collector["command"], _ENDED]
     return {**collector, "restartPolicy": "Always", "lifecycle": {"preStop": hook}}

@@ -44,11 +44,14 @@ from buildr_jupyter.runner.job_manifest import (
     GRID,
     GROUP,
     MANAGED,
+    OUTPUTS,
     OWNER,
     PROGRAM,
+    SHARDS,
     at_rest,
     common,
     has_sidecar,
+    make_collect_secret,
     make_cron_job,
     make_environment_secret,
     make_grid_job,
@@ -58,6 +61,7 @@ from buildr_jupyter.runner.job_manifest import (
     make_pull_secret,
     make_service,
     owner_of,
+    repository_of,
     safe_label,
     slug,
 )
@@ -73,7 +77,8 @@ _TAIL_LINES = 20
 _GONE_S, _LOOK_S = 60.0, 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
-_STANDING: tuple[Kind, ...] = ("Deployment", "CronJob")
+_STANDING: tuple[Kind, ...] = ("Deployment", "StatefulSet", "CronJob")
+_SERVES = frozenset(("Deployment", "StatefulSet"))
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.*?)(?:/(?P<namespace>[a-z0-9-]+))?)?")
 
 
@@ -155,8 +160,9 @@ class KubernetesRunner:
                 self.remove(older)
         name = f"{slug(spec.name, 46)}-{secrets.token_hex(4)}"
         pulls = spec.placement.pull_secret == "login"  # noqa: S105 - no password
-        suspended = bool(spec.environment) or pulls
-        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended)
+        registry = _base_of(spec) if spec.collect.registry else None
+        suspended = bool(spec.environment) or pulls or registry is not None
+        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended, registry=registry)
         if spec.placement.pod_template is not None:
             template = read_template(spec.placement.pod_template)
             job, conflicts = merge_template(job, template)
@@ -168,6 +174,8 @@ class KubernetesRunner:
                 client.apply(make_environment_secret(spec, name, made))
             if pulls:
                 client.apply(_pull_secret(spec, name, made))
+            if registry is not None:
+                client.apply(make_collect_secret(name, made, _login_of(repository_of(spec))))
             if suspended and not spec.placement.queue:  # a queue resumes what it admits by itself
                 client.patch("Job", name, {"spec": {"suspend": False}})
         except BaseException:
@@ -192,7 +200,7 @@ class KubernetesRunner:
             objects: tuple[JsonObject, ...] = (make_cron_job(spec, name, owner=owner),)
         else:
             objects = make_service(spec, name, owner=owner, deployed=secrets.token_hex(4))
-        known = [_refuse_others(client, one["kind"], name, owner_of(owner)) for one in objects]
+        known = [_refuse_others(client, one["kind"], one["metadata"]["name"], owner_of(owner)) for one in objects]
         group = RunGroup(spec.name, (f"{objects[0]['kind']}/{name}",), dict(spec.labels), "running", spec.image)
         first = objects[0]
         if spec.placement.pod_template is not None:
@@ -209,8 +217,9 @@ class KubernetesRunner:
                 client.apply(_pull_secret(spec, name, owned))
             for one in (first, *objects[1:]):
                 client.apply(one)
-            if kind == "Deployment":
-                yield from stream_ready(client, name, cancel)
+            if kind in _SERVES:
+                yield from stream_ready(client, kind, name, cancel)
+                _remove_other(client, kind, name, owner_of(owner))
         except BaseException:
             if not any(known):
                 with contextlib.suppress(ClusterError):
@@ -230,7 +239,8 @@ class KubernetesRunner:
             _check(spec)
         first, client = specs[0], self._client()
         name = f"{slug(first.name, 40)}-{secrets.token_hex(4)}"
-        job = make_grid_job(specs, name, owner=self._owner_name(), jobs=jobs)
+        registry = _base_of(first) if first.collect.registry else None
+        job = make_grid_job(specs, name, owner=self._owner_name(), jobs=jobs, registry=registry)
         if first.placement.pod_template is not None:
             job, conflicts = merge_template(job, read_template(first.placement.pod_template))
             yield from (BuildWarning(text) for text in conflicts)
@@ -241,6 +251,8 @@ class KubernetesRunner:
             parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
             if shared.environment:
                 parts.append(make_environment_secret(shared, name, made))
+            if registry is not None:
+                parts.append(make_collect_secret(name, made, _login_of(repository_of(first))))
             if first.placement.pull_secret == "login":  # noqa: S105 - no password
                 parts.append(_pull_secret(first, name, made))
             for part in parts:
@@ -348,10 +360,20 @@ class KubernetesRunner:
             yield BuildWarning(
                 f"{frame.left_out_count} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
                 f"go with the run: more than 4 MiB do not come through a log ({', '.join(frame.left_out[:3])})",
-                "let the program write less, or send it where it is kept",
+                "let the registry bring it: --collect registry; or keep it in a volume: --mount pvc:NAME:DST",
+            )
+        if frame.not_pushed:
+            yield BuildWarning(
+                f"the output files of {run} were not pushed, and come through its log: {frame.not_pushed}",
+                "let the pods reach the registry, under the name that --registry-alias OUTSIDE=INSIDE gives",
             )
         for other in frame.others:
             yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
+        if frame.artifact is not None:
+            from buildr_jupyter.runner.artifact import stream_artifact  # imports requests
+
+            location = str((pods[-1]["metadata"].get("annotations") or {}).get(OUTPUTS) or "")
+            return (yield from stream_artifact(location, frame.artifact, frame.folders, into, cancel))
         names = frame.names
         return (yield from extract_outputs([frame.tar], into, name=lambda path: names.get(str(path))))
 
@@ -373,8 +395,10 @@ class KubernetesRunner:
         for run in group.runs:
             kind, name = _kind_of(run)
             client.delete(kind, name)
-            if kind == "Deployment":
+            if kind in _SERVES:
                 client.delete("Service", name)
+            if kind == "StatefulSet":
+                client.delete("Service", f"{name}{SHARDS}")
         await_gone(client, map(_kind_of, group.runs), RunError)
 
     def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
@@ -467,6 +491,21 @@ def _check(spec: RunSpec) -> None:
         )
 
 
+def _base_of(spec: RunSpec) -> str:
+    """Return the base URL of the registry that output files are pushed to, under its name here."""
+    from buildr_jupyter.registry.client import connect as connect_registry  # imports requests
+
+    with contextlib.closing(connect_registry(repository_of(spec).partition("/")[0])) as registry:
+        return registry.base
+
+
+def _login_of(location: str) -> dict[str, str]:
+    login = keychain.find(location)
+    if login is None:
+        return {}
+    return {"user": login.user, "password": login.password, "identity_token": login.identity_token}
+
+
 def _pull_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
     reference = ImageRef.parse(spec.image)
     login = keychain.find(reference.location)
@@ -515,10 +554,25 @@ def _refuse_others(client: ClusterClient, kind: Kind, name: str, owner: str) -> 
     return True
 
 
+def _remove_other(client: ClusterClient, kind: Kind, name: str, owner: str) -> None:
+    """Remove what served under the name so far, where it was of another kind: replicas that are shards now."""
+    for other in _STANDING:
+        if other == kind or other not in _SERVES:
+            continue
+        with contextlib.suppress(ClusterForbidden, RunError):  # who may not see them has made none
+            if _refuse_others(client, other, name, owner):
+                client.delete(other, name)
+                if other == "StatefulSet":
+                    client.delete("Service", f"{name}{SHARDS}")
+
+
 def _address(spec: RunSpec, name: str, client: ClusterClient) -> str:
     assert spec.standing is not None
     if spec.standing.schedule:
         zone = f" {spec.standing.timezone}" if spec.standing.timezone else ""
         return f"{name} runs at {spec.standing.schedule}{zone} in {client.namespace} of {client.context}"
     ports = ", ".join(f"{name}.{client.namespace}.svc:{port.host or port.container}" for port in spec.ports)
+    if shards := spec.standing.shards:
+        own = ", ".join(f"{name}-N.{name}{SHARDS}.{client.namespace}.svc:{port.container}" for port in spec.ports)
+        return f"{shards} shards are ready at {own}, and any of them at {ports}"
     return f"{spec.standing.replicas} replicas are ready at {ports}"

@@ -151,7 +151,7 @@ class FakeCluster:
                     raise ClusterRefused("spec.template: field is immutable")
                 made |= {part: copy.deepcopy(manifest[part]) for part in ("spec", "data") if part in manifest}
             self._put("MODIFIED" if key in self.objects else "ADDED", made)
-            if kind == "Deployment":
+            if kind in ("Deployment", "StatefulSet"):
                 self._roll_out(made)
         self._reconcile(about["name"])
         return copy.deepcopy(self.objects[key])
@@ -421,7 +421,7 @@ class FakeCluster:
             made["status"]["observedGeneration"] = 1
         else:
             state = {"waiting": {"reason": "ImagePullBackOff", "message": f"{image}: not found"}}
-            owner = {"kind": "Deployment", "name": name, "uid": found["metadata"]["uid"]}
+            owner = {"kind": found["kind"], "name": name, "uid": found["metadata"]["uid"]}
             about = {"name": f"{name}-x", "uid": f"uid-{next(self._numbers)}", "ownerReferences": [owner]}
             about["labels"] = template["metadata"]["labels"]
             status = {"phase": "Pending", "containerStatuses": [{"name": "program", "state": state}]}

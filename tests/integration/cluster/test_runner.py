@@ -20,7 +20,8 @@ from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collectio
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
-from tests.engines.kubernetes import Cluster
+from tests.engines.kubernetes import NODE_IP, Cluster
+from tests.engines.registry import Registry
 from tests.integration.cluster.bare import Bare
 from tests.runner_contract import RunnerContract, Subject, collected, text_of
 
@@ -134,6 +135,22 @@ def test_a_run_is_found_again_by_another_process(
     other.remove(found)
     assert other.list() == []
     other.remove(found)
+
+
+def test_what_is_larger_than_a_log_comes_through_the_registry(
+    runner: KubernetesRunner, program_image: str, registry_http: Registry, bare: Bare, tmp_path: Path
+) -> None:
+    port = registry_http.host.rpartition(":")[2]
+    path = program_image.partition("/")[2]
+    code = "import os; open('output/large', 'wb').write(os.urandom(9 << 20)); print(1); raise SystemExit(3)"
+    events, result = run(
+        runner, f"{NODE_IP}:{port}/{path}", code, output_dir=tmp_path, collect=Collection(registry=True),
+        program=ImageProgram(("python", "main.py"), "/app", "/app/output"),
+        outputs_to=f"{registry_http.host}/{path.partition('@')[0]}",
+    )  # fmt: skip
+    assert warned(events) == []
+    assert (text_of(events), result.exit_code) == ("1\n", 3)
+    assert [one.stat().st_size for one in result.outputs] == [9 << 20]
 
 
 def test_a_volume_is_seen(runner: KubernetesRunner, program_image: str, bare: Bare, tmp_path: Path) -> None:

@@ -41,6 +41,25 @@ def test_a_service_answers_and_is_changed_in_place(runner: KubernetesRunner, pro
     assert runner.list() == []
 
 
+def test_each_shard_knows_which_it_is(runner: KubernetesRunner, program_image: str, bare: Bare) -> None:
+    server = SERVER.replace("os.environ['SAID']", 'f\'{os.environ["SHARD_INDEX"]} of {os.environ["SHARD_COUNT"]}\'')
+    spec = RunSpec(
+        program_image, "buildr-web", (server,), ports=(PortBinding(8080, 80),), standing=Standing(shards=2)
+    )  # fmt: skip
+    group = drain(runner.deploy(spec, CancelToken()))
+    answers = set()
+
+    def look() -> bool:
+        answers.add(asked(bare))
+        return answers >= {"0 of 2", "1 of 2"}
+
+    bare.until(look)
+    assert [one.runs for one in runner.list()] == [("StatefulSet/buildr-web",)]
+    runner.remove(group)
+    assert runner.list() == []
+    assert bare.list(bare.core.list_namespaced_service) == []
+
+
 def asked(bare: Bare) -> str:
     """Return what the service says, through the API server's proxy; nothing while that knows no pod of it."""
     try:

@@ -25,6 +25,15 @@ def test_missing_rights_are_named(tmp_path: Path) -> None:
     }
 
 
+def test_what_stays_needs_rights_that_runs_do_not(tmp_path: Path) -> None:
+    cluster = FakeCluster(tmp_path)
+    cluster.faults.denied = {("create", "statefulsets"), ("delete", "services")}
+    found = {one.name: (one.ok, one.found) for one in iter_rights(cluster)}
+    assert found["--shards"] == (True, "you may not create statefulsets and delete services")
+    assert found["--replicas"] == (True, "you may not delete services")
+    assert found["--schedule"] == (True, "you may")
+
+
 def test_a_cluster_that_does_not_answer_is_a_finding(capsys, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     cli.main(["doctor", "--on", "kubernetes", "--json"])

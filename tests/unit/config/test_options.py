@@ -17,7 +17,7 @@ from buildr_jupyter.config.options import (
     split_line,
 )
 from buildr_jupyter.errors import ImageRefError, OptionError
-from buildr_jupyter.model.request import Mount, PortBinding, Secret
+from buildr_jupyter.model.request import Mount, PortBinding, Secret, Standing
 
 
 def parse(line: str, folder: Path = Path("/")) -> Options:
@@ -129,6 +129,22 @@ def test_the_seeds_defaults() -> None:
     assert (package.quiet, package.fallback_local) == (False, False)
     assert (runtime.executor, runtime.replicas, runtime.ports, runtime.public) == ("docker", 0, (), False)
     assert (runtime.shardSpec, runtime.jobSpec) == (None, None)
+
+
+def test_the_decorators_options_on_a_cluster(tmp_path: Path) -> None:
+    package = PackageOptions.load({"name": "a", "repository": "r.example/me", "publish": True})
+
+    def made(**runtime: object) -> Options:
+        given = RuntimeOptions.load({"executor": "metaparticle", "ports": [8080], **runtime})
+        return make_options(package_values(package, given, in_engine=False), base_folder=tmp_path)
+
+    assert made(shardSpec={"shards": 3}).standing == Standing(shards=3)
+    options = made(replicas=2, public=True)
+    assert (options.standing, options.on) == (Standing(replicas=2, public=True), "metaparticle")
+    assert options.ports == (PortBinding(8080, 8080),)
+    assert made().standing is None
+    with pytest.raises(OptionError, match="does not say how many shards"):
+        made(shardSpec={"shardExpression": ".*"})
 
 
 @pytest.mark.parametrize(

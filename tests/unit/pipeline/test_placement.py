@@ -55,6 +55,9 @@ def test_what_a_cluster_cannot_have_is_refused_at_once(tmp_path: Path) -> None:
         check(job(tmp_path, **there, **more).order())
     check(job(tmp_path, on="docker").order())
     check(job(tmp_path, **there, mount=["pvc:data:/data"]).order())
+    check(job(tmp_path, **there, collect=["registry", "*.csv"]).order())
+    with pytest.raises(OptionError, match="an engine gives files back by itself"):
+        check(job(tmp_path, on="docker", collect=["registry"]).order())
     with pytest.raises(OptionError, match="an engine has no volumes of a cluster"):
         check(job(tmp_path, on="docker", mount=["pvc:data:/data"]).order())
     for more in ({"queue": "q"}, {"node_selector": ["a=b"]}, {"service_account": "s"}):

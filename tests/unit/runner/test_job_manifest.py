@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 
@@ -9,7 +10,14 @@ import pytest
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collection, ImageProgram, PortBinding, RunSpec
-from buildr_jupyter.runner.job_manifest import make_environment_secret, make_job, make_pull_secret, safe_label, slug
+from buildr_jupyter.runner.job_manifest import (
+    make_collect_secret,
+    make_environment_secret,
+    make_job,
+    make_pull_secret,
+    safe_label,
+    slug,
+)
 
 SPEC = RunSpec(
     f"r.example/a@sha256:{'b' * 64}", "Train_it", environment=(("A", "sesame"),), memory_bytes=1 << 30, cpus=1.5, gpus="2",
@@ -68,6 +76,23 @@ def test_what_comes_back_is_said_to_the_collector() -> None:
     foreign = make_job(replace(spec, program=None, environment=()), "train-1", owner="me")
     (collector,) = foreign["spec"]["template"]["spec"]["containers"]
     assert json.loads(collector["command"][-1].replace("$$(", "$("))["folders"] == ["/buildr"] * 3
+
+
+def test_the_login_of_a_registry_is_for_the_collector_alone() -> None:
+    spec = replace(SPEC, collect=Collection(registry=True), outputs_to="outside:5000/team/app")
+    job = make_job(spec, "train-1", owner="me", registry="https://outside:5000/v2/")
+    pod = job["spec"]["template"]["spec"]
+    (collector,) = pod["initContainers"]
+    assert collector["env"][0]["valueFrom"] == {
+        "secretKeyRef": {"name": "train-1-collect", "key": "BUILDR_OUTPUT_LOGIN"}
+    }
+    assert "BUILDR_OUTPUT_LOGIN" not in json.dumps(pod["containers"])
+    assert json.loads(collector["command"][-2])["registry"][:2] == ["https://r.example", "team/app"]
+    assert job["metadata"]["annotations"]["io.buildr.outputs"] == "outside:5000/team/app"
+    assert max(map(len, collector["command"])) < 100_000  # a word of a command has at most 128 KiB
+    job["metadata"]["uid"] = "u"
+    secret = make_collect_secret("train-1", job, {"user": "u", "password": "sesame"})
+    assert json.loads(base64.b64decode(secret["data"]["BUILDR_OUTPUT_LOGIN"])) == {"user": "u", "password": "sesame"}
 
 
 def test_volumes_of_the_cluster() -> None:

@@ -28,9 +28,11 @@ from buildr_jupyter.model.request import (
 from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
+from buildr_jupyter.runner.protocol import PointEnd
 from buildr_jupyter.runner.selection import select
 from buildr_jupyter.runner.sweep import Sweep, Task
 from tests.fakes.cluster import FakeCluster, FakeImage, until
+from tests.fakes.registry import FakeRegistry
 from tests.runner_contract import RunnerContract, Subject, collected, text_of
 
 IMAGE = f"registry.example/app@sha256:{'a' * 64}"
@@ -278,6 +280,51 @@ def test_a_program_that_shows_objects_frames_them_without_a_secret(
     assert "patch secrets" not in cluster.requests
 
 
+def through(registry: FakeRegistry, cluster: FakeCluster) -> str:
+    """Return an image of that registry which the cluster has."""
+    image = f"{registry.host}/team/app@sha256:{'b' * 64}"
+    cluster.images[image] = cluster.images[IMAGE]
+    return image
+
+
+LARGE = "open('output/large', 'wb').write(bytes(6 << 20)); open('output/small', 'w').close()"
+
+
+def test_what_is_larger_than_a_log_comes_through_the_registry(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    with FakeRegistry() as registry:
+        spec = ours(cluster, tmp_path, LARGE, collect=Collection(registry=True), output_dir=tmp_path / "out")
+        spec = replace(spec, image=through(registry, cluster))
+        events, ended = collected(subject.make().stream_run(spec, CancelToken()))
+        assert [path.name for path in ended.outputs] == ["large", "small"]
+        assert ended.outputs[0].read_bytes() == bytes(6 << 20)
+        assert ["from" in event.title for event in events if isinstance(event, StepUpdate)][-2] is True
+        assert not [event for event in events if isinstance(event, BuildWarning)]
+        specs = [replace(spec, environment=(("BUILDR_PARAMS", "{}"),))]
+        runner = subject.make()
+        group = drain(runner.start_grid(specs, ["a" * 64], 1, CancelToken()))
+        assert [told.phase for told in runner.follow_grid(group, 1, CancelToken()) if isinstance(told, PointEnd)][
+            -1
+        ] == "done"
+        written = drain(runner.collect_point(group, 0, tmp_path / "0", CancelToken()))
+        assert [path.name for path in written] == ["large", "small"]
+        runner.remove(group)
+
+
+def test_where_the_registry_takes_nothing_the_log_brings_what_fits(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    with FakeRegistry(denied="write") as registry:
+        spec = ours(cluster, tmp_path, LARGE, collect=Collection(registry=True), output_dir=tmp_path / "out")
+        spec = replace(spec, image=through(registry, cluster))
+        events, ended = collected(subject.make().stream_run(spec, CancelToken()))
+    assert [path.name for path in ended.outputs] == ["small"]
+    said = [event.text for event in events if isinstance(event, BuildWarning)]
+    assert "6,291,456 bytes stay in the cluster" in said[0]
+    assert "were not pushed, and come through its log: Refused" in said[1]
+
+
 def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
     code = "import json, os, sys; n = json.loads(os.environ['BUILDR_PARAMS'])['n']\n"
     code += "open('output/log', 'w').write(str(n)); sys.exit(n)"
@@ -389,6 +436,32 @@ def test_a_service_is_ready_when_it_is_told(subject: Subject, cluster: FakeClust
     assert cluster.get("Service", "buildr-web")["spec"]["type"] == "LoadBalancer"
     assert subject.make().list() == [group]
     runner.remove(group)
+    assert not cluster.objects
+
+
+def test_shards_know_which_they_are(subject: Subject, cluster: FakeCluster) -> None:
+    runner = subject.make()
+    spec = standing(subject, standing=Standing(shards=3))
+    events, group = collected(runner.deploy(spec, CancelToken()))
+    assert [event.title for event in events if isinstance(event, StepUpdate)][-1] == (
+        "3 shards are ready at buildr-web-N.buildr-web-shards.default.svc:80, "
+        "buildr-web-N.buildr-web-shards.default.svc:90, and any of them at buildr-web.default.svc:80, "
+        "buildr-web.default.svc:91"
+    )
+    made = cluster.get("StatefulSet", "buildr-web")["spec"]
+    (program,) = made["template"]["spec"]["containers"]
+    assert (made["replicas"], made["serviceName"]) == (3, "buildr-web-shards")
+    index, count = program["env"][-2:]
+    assert index["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert count == {"name": "SHARD_COUNT", "value": "3"}
+    assert cluster.get("Service", "buildr-web-shards")["spec"]["clusterIP"] == "None"
+    assert runner.list() == [group]
+    replicas = drain(runner.deploy(replace(spec, standing=Standing(replicas=1)), CancelToken()))
+    assert [kind for kind, _ in cluster.objects] == ["Service", "Deployment"]
+    shards = drain(runner.deploy(spec, CancelToken()))
+    assert runner.list() == [shards]
+    assert replicas != shards
+    runner.remove(shards)
     assert not cluster.objects
 
 
