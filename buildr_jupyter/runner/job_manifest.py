@@ -251,7 +251,7 @@ def make_service(spec: RunSpec, name: str, *, owner: str, deployed: str = "") ->
         for port in spec.ports
     ]
     kind = "LoadBalancer" if spec.standing.public else "ClusterIP"
-    service = {
+    service: JsonObject = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "labels": about["labels"], "annotations": about["annotations"]},
