@@ -110,6 +110,13 @@ class ClusterClient(Protocol):
         """Return the objects whose labels and fields the selectors select."""
         ...
 
+    def nodes(self, most: int) -> tuple[JsonObject, ...] | None:
+        """Return the cluster's nodes; None where there are more than ``most``.
+
+        Raises ClusterForbidden for who may not list them, as most who have a namespace alone.
+        """
+        ...
+
     def watch(self, kind: Kind, selector: str, version: str, cancel: CancelToken) -> Iterator[Change]:
         """Yield what changes after ``version`` until the server or the token ends it, which is no error.
 

@@ -116,6 +116,11 @@ class KubeClient:
             if not more:
                 return Listed(tuple(items), version)
 
+    def nodes(self, most: int) -> tuple[JsonObject, ...] | None:
+        page = self._object(Request("list", None, self.namespace), "GET", "/api/v1/nodes", query={"limit": str(most)})
+        more = (page.get("metadata") or {}).get("continue")
+        return None if more else tuple(page.get("items") or ())
+
     def delete(self, kind: Kind, name: str, *, propagation: str = "Foreground", grace_s: int | None = None) -> None:
         body: dict[str, object] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_s is not None:

@@ -14,6 +14,7 @@ from buildr_jupyter.model.request import ClusterPlacement, ImageProgram, RunSpec
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline.job import BuildOrder
 from buildr_jupyter.runner.grid import Point
+from buildr_jupyter.runner.nodes import ARCHITECTURE
 
 __all__ = ["check", "check_inputs", "program_of", "spec_for_cluster"]
 
@@ -87,12 +88,22 @@ def spec_for_cluster(job: BuildOrder, result: BuildResult, name: str, plan: Imag
     if plan is None and result.context:
         plan = ImagePlan.from_folder(result.context)
     labels = ((CONTENT_LABEL, result.content_digest),) if result.content_digest else ()
+    spec = job.run_spec(str(image), name)
     return replace(
-        job.run_spec(str(image), name),
+        spec,
+        placement=_on_platform(spec.placement, job.options.platforms),
         program=program_of(plan) if plan is not None else None,
         labels=labels,
         outputs_to=f"{reference.registry_host}/{reference.registry_path}" if job.options.collect.registry else None,
     )
+
+
+def _on_platform(placement: ClusterPlacement, platforms: Sequence[str]) -> ClusterPlacement:
+    """Return the placement on nodes of the one platform that the image is for, where the line says which."""
+    if len(platforms) != 1 or ARCHITECTURE in dict(placement.node_selector):
+        return placement
+    architecture = platforms[0].split("/")[1]
+    return replace(placement, node_selector=(*placement.node_selector, (ARCHITECTURE, architecture)))
 
 
 def program_of(plan: ImagePlan) -> ImageProgram | None:

@@ -28,7 +28,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import placement, push_notice, sweeps, values
+from buildr_jupyter.pipeline import nodes, placement, push_notice, sweeps, values
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
 from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
@@ -140,6 +140,8 @@ def stream_rest(
     if job.options.publish:
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
+    with _stage("build"):
+        yield from nodes.stream_check(job, assembly.plan)
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
         assembly = proof.assembly

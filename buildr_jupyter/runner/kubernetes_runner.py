@@ -32,7 +32,7 @@ from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.registry import keychain
@@ -65,6 +65,7 @@ from buildr_jupyter.runner.job_manifest import (
     safe_label,
     slug,
 )
+from buildr_jupyter.runner.nodes import NodeFacts, read_nodes
 from buildr_jupyter.runner.pod_template import merge_template, read_template
 from buildr_jupyter.runner.protocol import PointEnd
 
@@ -74,6 +75,8 @@ __all__ = ["COLLECTED_S", "KubernetesRunner"]
 COLLECTED_S = 3600
 """How long a Job is kept once its outputs were collected."""
 _TAIL_LINES = 20
+_NODES = 200
+"""So many nodes are looked at, and no larger cluster."""
 _GONE_S, _LOOK_S = 60.0, 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
@@ -410,6 +413,11 @@ class KubernetesRunner:
                 hint=f"kubectl logs --selector app.kubernetes.io/instance={name} shows its pods",
             )
         yield from stream_job(self._client(), run, cancel, log=True)
+
+    def nodes(self, placement: ClusterPlacement) -> NodeFacts | None:
+        """Return what the nodes of a run say of themselves; see the protocol. Raises ClusterError."""
+        found = self._client().nodes(_NODES)
+        return None if found is None else read_nodes(found, placement)
 
     def connected(self) -> ClusterClient:
         """Return the client of its cluster; it has sent nothing yet. Raises as ``cluster.connection.connect``."""

@@ -10,9 +10,10 @@ from typing import Protocol
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Phase
 from buildr_jupyter.model.capabilities import RunnerCapabilities
-from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
+from buildr_jupyter.runner.nodes import NodeFacts
 
 __all__ = ["GridRunner", "PointEnd", "Runner"]
 
@@ -50,6 +51,13 @@ class GridRunner(Protocol):
         self, group: RunGroup, index: int, into: Path, cancel: CancelToken
     ) -> Generator[Event, None, tuple[Path, ...]]:
         """Write the output files of a point that ended below ``into`` and return their paths, sorted."""
+        ...
+
+    def nodes(self, placement: ClusterPlacement) -> NodeFacts | None:
+        """Return what is known of the nodes that a run may be on; None where they are too many to look at.
+
+        Raises ClusterForbidden for who may not see them, ClusterError.
+        """
         ...
 
     def remove(self, group: RunGroup) -> None:

@@ -111,6 +111,7 @@ class FakeCluster:
         self._changes: list[tuple[int, str, str, JsonObject]] = []
         self._logs: dict[tuple[str, str], _Container] = {}
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self.known_nodes: list[JsonObject] = []
         self.listening: dict[int, int] = {}
         """Port of a pod to the port of this machine that stands for it."""
         self._begun: set[str] = set()
@@ -174,6 +175,10 @@ class FakeCluster:
         with self._moved:
             items = [one for (one_kind, _), one in self.objects.items() if one_kind == kind and _selects(selector, one)]
             return Listed(tuple(copy.deepcopy(items)), str(self._version))
+
+    def nodes(self, most: int) -> tuple[JsonObject, ...] | None:
+        self._ask("list", "nodes")
+        return tuple(self.known_nodes) if len(self.known_nodes) <= most else None
 
     def watch(self, kind: Kind, selector: str, version: str, cancel: CancelToken) -> Iterator[Change]:
         self._ask("watch", KINDS[kind].plural, kind)

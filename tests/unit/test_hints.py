@@ -866,6 +866,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("cluster.watching", ""): "needs a cluster that is away: tests/unit/cluster/test_watching.py",
     ("commands.cluster_runs", ""): "needs a cluster: tests/unit/commands/test_cluster_runs.py",
     ("commands.manifest", ""): "needs a registry: tests/unit/commands/test_manifest.py",
+    ("pipeline.nodes", ""): "needs a cluster: tests/unit/pipeline/test_nodes.py",
     ("pipeline.placement", ""): "needs a registry and a cluster: tests/integration/cluster/test_hub.py",
     ("runner.following", ""): "needs a cluster: tests/unit/runner/test_following.py",
     ("runner.job_manifest", ""): "needs a cluster: tests/unit/runner/test_job_manifest.py",

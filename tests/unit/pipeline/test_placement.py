@@ -36,6 +36,18 @@ def job(folder: Path, **values: object) -> ExportRequest:
     return ExportRequest(CellSource((run,), run, folder), options, Interpreter.current(), {})
 
 
+def test_an_image_for_one_platform_goes_to_its_nodes(tmp_path: Path) -> None:
+    result = BuildResult("r.example/me/app:1", digest=DIGEST, pushed=("r.example/me/app:1",))
+
+    def chosen(**values: object) -> object:
+        return spec_for_cluster(job(tmp_path, on="kubernetes", **values).order(), result, "n").placement.node_selector
+
+    assert chosen(platform="linux/arm64") == (("kubernetes.io/arch", "arm64"),)
+    assert chosen(platform="linux/arm64,linux/amd64") == chosen() == ()
+    own = ["kubernetes.io/arch=other"]
+    assert chosen(platform="linux/arm64", node_selector=own) == (("kubernetes.io/arch", "other"),)
+
+
 def test_on_implies_a_run(tmp_path: Path) -> None:
     assert job(tmp_path, on="kubernetes=here/team").options.run
     assert job(tmp_path, on="kubernetes").order().runs_on == "kubernetes"
