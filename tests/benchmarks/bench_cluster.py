@@ -1,6 +1,6 @@
 """Runs in a cluster against the bare client's: the first line, a sweep, and many indexes followed.
 
-Run: ``python -m tests.benchmarks.bench_cluster [ROW …]``. It starts the cluster and the registry that it needs. The
+Run: ``python -m tests.benchmarks.bench_cluster [ROW[=COUNT] …]``, with fewer indexes where ``COUNT`` says so. It starts the cluster and the registry that it needs. The
 bounds are ratios of medians of interleaved rounds of one run:
 
     line     from the accepted image to the first line of the log: at most 1.15 times the same program in a Job that
@@ -18,6 +18,7 @@ import gc
 import json
 import os
 import secrets
+import signal
 import statistics
 import subprocess
 import sys
@@ -243,27 +244,26 @@ def ratio(name: str, bound: float, bare: list[float], ours: list[float]) -> bool
     return good
 
 
-def row_line(world: World) -> bool:
-    rounds = [(bare_line(world), our_line(world)) for _ in range(ROUNDS + 1)][1:]
+def row_line(world: World, count: int) -> bool:
+    rounds = [(bare_line(world), our_line(world)) for _ in range(count + 1)][1:]
     return ratio("first line", LINE, [one for one, _ in rounds], [one for _, one in rounds])
 
 
-def row_sweep(world: World) -> bool:
-    rounds = [(bare_sweep(world, 100), our_sweep(world, 100)) for _ in range(SWEEP_ROUNDS)]
-    return ratio("sweep of 100", SWEEP, [one for one, _ in rounds], [one for _, one in rounds])
+def row_sweep(world: World, count: int) -> bool:
+    rounds = [(bare_sweep(world, count), our_sweep(world, count)) for _ in range(SWEEP_ROUNDS)]
+    return ratio(f"sweep of {count}", SWEEP, [one for one, _ in rounds], [one for _, one in rounds])
 
 
-def row_indexes(world: World) -> bool:
+def row_indexes(world: World, count: int) -> bool:
     runner = world.runner()
     counted = Counted(runner.connected())
-    code = f"import os, time; time.sleep({REST_S} if os.environ['JOB_COMPLETION_INDEX'] == '499' else 0)"
-    with grid(world, runner, 500, code) as group:
-        return report("500 real indexes", followed(counted, group.runs[0], 500))
+    code = f"import os, time; time.sleep({REST_S} if os.environ['JOB_COMPLETION_INDEX'] == '{count - 1}' else 0)"
+    with grid(world, runner, count, code) as group:
+        return report(f"{count} real indexes", followed(counted, group.runs[0], count))
 
 
-def row_fake(_: object = None) -> bool:
+def row_fake(count: int) -> bool:
     """Pods of a fake cluster, as the API has them; none of them runs."""
-    count = 5000
     with tempfile.TemporaryDirectory() as folder:
         cluster = FakeCluster(Path(folder))
         about = {"name": "grid", "uid": "u"}
@@ -296,22 +296,25 @@ def row_fake(_: object = None) -> bool:
 
         threading.Thread(target=end, args=pods[:-1]).start()
         found = followed(Counted(cluster), "grid", count, lambda: end(pods[-1]))
-        return report("5,000 indexes (fake)", found)
+        return report(f"{count:,} indexes (fake)", found)
 
 
-ROWS: dict[str, Callable[[World], bool]] = {
-    "line": row_line, "sweep": row_sweep, "indexes": row_indexes, "fake": row_fake,
+ROWS: dict[str, tuple[Callable[[World, int], bool], int]] = {
+    "line": (row_line, ROUNDS), "sweep": (row_sweep, 100), "indexes": (row_indexes, 500),
 }  # fmt: skip
+FAKE = 5000
 
 
-def main(wanted: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Print the rows; return 1 where a bound is broken, or a row is none."""
-    if wrong := [name for name in wanted if name not in ROWS]:
-        print(f"no such row: {wrong[0]}; there are {', '.join(ROWS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is taken down
+    wanted = {name: int(count or 0) for name, _, count in (word.partition("=") for word in words)}
+    if wrong := [name for name in wanted if name not in (*ROWS, "fake")]:
+        print(f"no such row: {wrong[0]}; there are {', '.join((*ROWS, 'fake'))}")
         return 1
-    names = wanted or list(ROWS)
-    good = row_fake() if "fake" in names else True
-    real = [name for name in names if name != "fake"]
+    wanted = wanted or dict.fromkeys((*ROWS, "fake"), 0)
+    good = row_fake(wanted["fake"] or FAKE) if "fake" in wanted else True
+    real = [name for name in ROWS if name in wanted]
     if not real:
         return 0 if good else 1
     with Engines() as engines, tempfile.TemporaryDirectory() as folder:
@@ -321,7 +324,8 @@ def main(wanted: list[str]) -> int:
             print(f"left out: {', '.join(real)}: {error}")
             return 0 if good else 1
         for name in real:
-            good = ROWS[name](world) and good
+            row, usual = ROWS[name]
+            good = row(world, wanted[name] or usual) and good
     return 0 if good else 1
 
 
