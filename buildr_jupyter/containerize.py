@@ -70,8 +70,8 @@ class Containerize:
         self.runtime = RuntimeOptions.load(runtime or {})
         self.builder = builder.select(self.package.builder)
         in_engine = runner.select(self.runtime.executor).capabilities().in_engine
-        for name in ("replicas", "shardSpec", "jobSpec") if in_engine else ("jobSpec",):
-            if getattr(self.runtime, name):
+        for name in ("replicas", "shardSpec"):
+            if in_engine and getattr(self.runtime, name):
                 logger.warning("runtime: %s has no effect: executor %r runs one container", name, self.runtime.executor)
         if (self.runtime.shardSpec or {}).get("shardExpression") and not in_engine:
             logger.warning("runtime: shardExpression has no effect: a request goes to the shard that it names")

@@ -110,6 +110,7 @@ RULES: Mapping[str, Rule] = {
     "map_file": _NO,
     "map_zip": _NO,
     "map_limit": _NO,
+    "iterations": _NO,
     "jobs": _NO,
     "retries": _NO,
     "fail_fast": _NO,

@@ -150,6 +150,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("map-file", "run it once for each row of FILE.csv or FILE.jsonl", metavar="FILE"),
     Option("map-zip", "pair the values of several --map instead of taking each with each", "flag"),
     Option("map-limit", "how many runs a grid may have: 10000 if none", metavar="N", setting=True),
+    Option(
+        "iterations", "run each point of the grid, or the program, so many times; never taken from before", metavar="N"
+    ),
     Option("jobs", "how many runs at a time: 2 if none", metavar="N", setting=True),
     Option("retries", "how often a run that failed is tried again", metavar="N"),
     Option("fail-fast", "stop the other runs when one has failed", "flag"),
@@ -312,6 +315,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "map-from",
         "map-file",
         "map-limit",
+        "iterations",
         "jobs",
         "retries",
         "fail-fast",
@@ -441,6 +445,8 @@ class Options:
     map_file: Path | None = None
     map_zip: bool = False
     map_limit: int = 10_000
+    iterations: int = 0
+    """So often each point of the grid is run; 0: once, and a run that is done counts."""
     rows: tuple[Mapping[str, Said], ...] = field(default=(), repr=False)
     """Rows of ``map_file`` and ``map_from``, once they were read."""
     jobs: int = 2
@@ -490,7 +496,7 @@ class Options:
     @property
     def sweeps(self) -> bool:
         """Whether the image is run once for each point of a grid."""
-        return bool(self.maps or self.map_from or self.map_file or self.rows)
+        return bool(self.maps or self.map_from or self.map_file or self.rows or self.iterations)
 
     def refs(self, default_name: str) -> tuple[ImageRef, ...]:
         """Return the references of the image, the main one first; raises ImageRefError."""
@@ -540,7 +546,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         repository=get("repository"),
         tags=parse_strings(get("tag")),
         publish=parse_boolean("publish", get("publish")),
-        run=bool(get("run") or get("on") or maps or get("map_from") or get("map_file")),
+        run=bool(get("run") or get("on") or maps or get("map_from") or get("map_file") or get("iterations")),
         here=bool(get("here")),
         builder=get("builder") or "auto",
         base=parse_base(get("base")),
@@ -557,6 +563,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         map_from=get("map_from"),
         map_file=base_folder / Path(str(get("map_file"))).expanduser() if get("map_file") else None,
         map_limit=parse_count("--map-limit", get("map_limit"), 10_000, least=1),
+        iterations=parse_count("--iterations", get("iterations"), 0),
         jobs=parse_count("--jobs", get("jobs"), 2, least=1),
         retries=parse_count("--retries", get("retries"), 0),
         snapshots=parse_strings(get("snapshot")),
@@ -633,7 +640,7 @@ def _standing(get: Callable[[str], Any]) -> Standing | None:
         raise OptionError("--timezone: a service has no times", hint="it belongs to --schedule CRON")
     if not schedule and not get("port"):
         raise OptionError(f"{asked[0]}: a service has a port, and none is named", hint="add --port PORT")
-    if get("return") or get("map") or get("map_from") or get("map_file"):
+    if get("return") or get("map") or get("map_from") or get("map_file") or get("iterations"):
         raise OptionError(
             f"{asked[0]}: nobody waits for values of what stays in the cluster", hint="leave --return and --map out"
         )
@@ -766,8 +773,17 @@ def package_values(package: PackageOptions, runtime: RuntimeOptions, *, in_engin
         "pull": package.pull,
         "port": ports,
         "run_env": [f"{k}={v}" for k, v in runtime.env.items()],
+        "iterations": _iterations(runtime),
         **({} if in_engine else _standing_values(runtime)),
     }
+
+
+def _iterations(runtime: RuntimeOptions) -> str | None:
+    if not runtime.jobSpec:
+        return None
+    if "iterations" not in runtime.jobSpec:
+        raise OptionError("runtime: jobSpec does not say how many iterations", hint="add 'iterations': 4")
+    return str(runtime.jobSpec["iterations"])
 
 
 def _standing_values(runtime: RuntimeOptions) -> dict[str, object]:

@@ -92,8 +92,8 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
     Files that it names are taken from ``folder``.
     """
     fixed = {name: Said(text) for name, text in options.sets}
-    rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed else [])
-    return make_grid(
+    rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed or options.iterations else [])
+    points = make_grid(
         interface,
         rows,
         options.maps,
@@ -102,6 +102,13 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
         folder=folder,
         volumes=[one.target for one in options.claims],
     )
+    if len(points) * options.iterations > options.map_limit:
+        raise OptionError(
+            f"--iterations {options.iterations}: that is {len(points) * options.iterations:,} runs, "
+            f"more than {options.map_limit:,}",
+            hint="raise the limit with --map-limit N, if you mean it",
+        )
+    return [point for point in points for _ in range(options.iterations or 1)]
 
 
 def with_inputs(spec: RunSpec, point: Point) -> RunSpec:
@@ -209,7 +216,7 @@ def _task(
 def _more(job: BuildOrder, folder: Path) -> list[str] | None:
     """Return what else makes a run what it is; None where some of it cannot be hashed."""
     options = job.options
-    if options.ports or options.gpus or options.claims:
+    if options.ports or options.gpus or options.claims or options.iterations:
         return None
     found = [f"env {name} {_hashed(folder, text)}" for name, text in job.run_environment]
     for mount in options.mounts:

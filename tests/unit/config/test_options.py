@@ -142,7 +142,10 @@ def test_the_decorators_options_on_a_cluster(tmp_path: Path) -> None:
     options = made(replicas=2, public=True)
     assert (options.standing, options.on) == (Standing(replicas=2, public=True), "metaparticle")
     assert options.ports == (PortBinding(8080, 8080),)
-    assert made().standing is None
+    assert (made().standing, made().iterations) == (None, 0)
+    assert made(jobSpec={"iterations": 4}).iterations == 4
+    with pytest.raises(OptionError, match="does not say how many iterations"):
+        made(jobSpec={"replicas": 4})
     with pytest.raises(OptionError, match="does not say how many shards"):
         made(shardSpec={"shardExpression": ".*"})
 

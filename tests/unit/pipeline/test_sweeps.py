@@ -114,6 +114,21 @@ def test_duplicates_run_once_and_a_later_sweep_knows_them(tmp_path: Path) -> Non
     assert [one.reused for one in again] == [True, False]
 
 
+def test_iterations_are_runs_of_their_own(tmp_path: Path) -> None:
+    backend = Backend(double)
+    asked = job(tmp_path, options("--iterations", "3"))
+    assert asked.options.run
+    _, found = swept(asked, backend)
+    assert [run.inputs["n"] for run in found] == [1, 1, 1]
+    assert len({run.key for run in found}) == len(backend.started) == 3
+    swept(asked, backend)
+    assert len(backend.started) == 6
+    _, found = swept(job(tmp_path, options("--iterations", "2", "--map", "n=1,2")), backend)
+    assert [run.inputs["n"] for run in found] == [1, 1, 2, 2]
+    with pytest.raises(OptionError, match="that is 6 runs, more than 5"):
+        check_grid(options("--iterations", "3", "--map", "n=1,2", "--map-limit", "5"), INTERFACE, tmp_path)
+
+
 def test_what_cannot_be_hashed_is_never_taken_for_another(tmp_path: Path) -> None:
     backend = Backend(double)
     port = options("--map", "n=1", "--port", "8080")
