@@ -9,11 +9,21 @@ from dataclasses import replace
 import pytest
 
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.model.request import ClaimMount, ClusterPlacement, Collection, ImageProgram, PortBinding, RunSpec
+from buildr_jupyter.model.request import (
+    ClaimMount,
+    ClusterPlacement,
+    Collection,
+    ImageProgram,
+    PortBinding,
+    RunSpec,
+    Standing,
+)
 from buildr_jupyter.runner.job_manifest import (
+    at_rest,
     make_collect_secret,
     make_environment_secret,
     make_job,
+    make_objects,
     make_pull_secret,
     safe_label,
     slug,
@@ -93,6 +103,18 @@ def test_the_login_of_a_registry_is_for_the_collector_alone() -> None:
     job["metadata"]["uid"] = "u"
     secret = make_collect_secret("train-1", job, {"user": "u", "password": "sesame"})
     assert json.loads(base64.b64decode(secret["data"]["BUILDR_OUTPUT_LOGIN"])) == {"user": "u", "password": "sesame"}
+
+
+def test_all_that_stays_is_for_another_person_to_apply() -> None:
+    spec = replace(SPEC, standing=Standing(shards=2, public=True))
+    made = make_objects(spec, "web")
+    assert [(one["kind"], one["metadata"]["name"]) for one in made] == [
+        ("StatefulSet", "web"), ("Service", "web"), ("Service", "web-shards"),
+    ]  # fmt: skip
+    assert made[1]["spec"]["type"] == "LoadBalancer"
+    assert made[0]["spec"]["serviceName"] == made[2]["metadata"]["name"]
+    assert all("io.buildr.owner" not in one["metadata"]["labels"] for one in made)
+    assert at_rest(made[0])["spec"]["replicas"] == 0
 
 
 def test_volumes_of_the_cluster() -> None:

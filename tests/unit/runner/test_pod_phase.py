@@ -49,6 +49,8 @@ def ended(code: int, reason: str) -> dict[str, Any]:
         (unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: }."), "waiting", "taint", "--toleration"),
         (unscheduled("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."), "waiting",
          "selector", "--node-selector"),
+        (unscheduled('0/1 nodes are available: persistentvolumeclaim "data" not found.'), "waiting", '"data" not found',
+         "PersistentVolumeClaim"),
     ],
 )  # fmt: skip
 def test_phases(found: dict[str, Any], phase: str, reason: str, hint: str | None) -> None:
