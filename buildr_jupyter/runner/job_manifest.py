@@ -64,7 +64,7 @@ GRID = "grid"
 SHARDS = "-shards"
 """Ends the name of the Service that gives each shard its address."""
 _KEYS = 10_000
-_GRACE_S, _UPLOAD_S = 5, 600
+_GRACE_S, _UPLOAD_S = 5, 300
 """So long a pod may take to end; what is pushed to a registry takes its time after the program's end."""
 _LOGIN = "BUILDR_OUTPUT_LOGIN"
 OUTPUTS = "io.buildr.outputs"
