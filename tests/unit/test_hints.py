@@ -580,6 +580,14 @@ def try_limit(world: World) -> None:
         world.works("build", nb, *grid, *option(hint.replace(" N,", " 50000"), "--map-limit"), "--dry-run")
 
 
+@trial("pipeline.sweeps", "raise the limit with --map-limit N")
+def try_limit_of_iterations(world: World) -> None:
+    nb = world.notebook("n = 1", "%%containerize x\nprint(n)")
+    asked = ("--iterations", "20000", "--dry-run")
+    hint = world.hint_of_command("build", nb, *asked)
+    world.works("build", nb, *asked, *option(hint.replace(" N,", " 50000"), "--map-limit"))
+
+
 @trial("pipeline.sweeps", "--map NAME=1,2,3 names values on the line")
 def try_no_rows(world: World) -> None:
     nb = world.notebook("NAME = 1", "%%containerize x\nprint(NAME)")
