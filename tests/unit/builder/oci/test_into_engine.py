@@ -98,12 +98,12 @@ def test_what_cannot_is_the_engines_and_said_once(fails: str, titles: list[str])
 
 
 def test_an_error_of_the_engine_is_raised() -> None:
-    mine, theirs = BuildError("mine"), BuildError("theirs")
-    subject = IntoEngine(Made("oci", "build", error=mine), Made("docker", "build", error=theirs))
+    mine, its_own = BuildError("mine"), BuildError("theirs")
+    subject = IntoEngine(Made("oci", "build", error=mine), Made("docker", "build", error=its_own))
     for _ in range(2):
         with pytest.raises(BuildError) as caught:
             drain(subject.stream_build(REQUEST, CancelToken()))
-        assert caught.value is theirs
+        assert caught.value is its_own
 
 
 def test_another_error_is_no_reason_for_the_engine() -> None:
