@@ -98,7 +98,7 @@ def test_what_cannot_is_the_engines_and_said_once(fails: str, titles: list[str])
 
 
 def test_an_error_of_the_engine_is_raised() -> None:
-    mine, its_own = BuildError("mine"), BuildError("theirs")
+    mine, its_own = BuildError("mine"), BuildError("its own")
     subject = IntoEngine(Made("oci", "build", error=mine), Made("docker", "build", error=its_own))
     for _ in range(2):
         with pytest.raises(BuildError) as caught:
