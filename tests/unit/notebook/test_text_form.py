@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -10,7 +13,7 @@ import pytest
 
 from buildr_jupyter.errors import NotebookError
 from buildr_jupyter.notebook import text_form
-from buildr_jupyter.notebook.cells import Notebook, parse_notebook
+from buildr_jupyter.notebook.cells import Notebook, parse_notebook, read_notebook
 
 SOURCES = [
     "n = 4",
@@ -81,3 +84,12 @@ def test_without_jupytext_and_where_nothing_says_so(
         read(text, name)
     assert str(caught.value) == f"{name} is {kind}, not a notebook file"
     assert caught.value.hint == f"convert it: jupytext --to ipynb {name}"
+
+
+def test_the_command_that_the_error_names_converts_it(tmp_path: Path) -> None:
+    (tmp_path / "a b.py").write_text("n = 4\n\nprint(n)\n")
+    with pytest.raises(NotebookError) as caught:
+        read_notebook(tmp_path / "a b.py")
+    command = shlex.split(str(caught.value.hint).removeprefix("convert it: "))
+    subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=True, capture_output=True)
+    assert [run.source for run in read_notebook(tmp_path / "a b.ipynb").runs] == ["n = 4", "print(n)"]
