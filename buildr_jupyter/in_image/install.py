@@ -247,11 +247,14 @@ def uv_settings(environment):
 
 def is_safe(address, trusted):
     """Tell whether pip takes packages from an address: not by plain http, but from this machine or a trusted host."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address: pip says so
+        return False
     host = parts.hostname or ""
     if parts.scheme != "http" or host in ("localhost", "::1") or host.startswith("127."):
         return True
-    return host in trusted or "{}:{}".format(host, parts.port) in trusted
+    return host in trusted or parts.netloc.rpartition("@")[2] in trusted
 
 
 def find_uv(environment):
@@ -354,7 +357,7 @@ def runs_here(tags):
     return False
 
 
-def install_by_uv(python, base, settings, folder):
+def install_by_uv(target, python, base, settings, folder):
     """Install by uv where it does as pip would; tell whether it did, and say why not where that is news."""
     clean = plain(base)
     own = set(packages([python, "-c", FOUND], clean)) if os.path.isdir(CACHE) else set()
@@ -371,6 +374,7 @@ def install_by_uv(python, base, settings, folder):
     status = subprocess.run(command + wanted(), env=variables, check=False).returncode
     if status != 0:
         say("uv could not do it (status {}): pip tries".format(status))
+        make_environment(target, clean)  # what it left is not for pip to go by
     return status == 0
 
 
@@ -415,8 +419,7 @@ def install(target):
     python = make_environment(target, clean)
     status = 0
     with tempfile.TemporaryDirectory() as folder:
-        if not install_by_uv(python, base, settings, folder):
-            make_environment(target, clean)  # what uv left is not for pip to go by
+        if not install_by_uv(target, python, base, settings, folder):
             status = install_by_pip(python, base, settings, folder)
     if status == 0:
         compile_modules(target, python, clean)

@@ -314,7 +314,7 @@ def test_what_is_said_to_pip_is_said_to_uv(pips: dict[str, str], uvs: dict[str, 
 @pytest.mark.parametrize(
     "pips",
     [
-        {"PIP_INDEX_URL": "http://h/s"}, {"PIP_INDEX_URL": "http://h:8/s", "PIP_TRUSTED_HOST": "h:9 i"},
+        {"PIP_INDEX_URL": "http://h/s"}, {"PIP_INDEX_URL": "http://[h/s"}, {"PIP_INDEX_URL": "http://h:x/s"}, {"PIP_INDEX_URL": "http://h:8/s", "PIP_TRUSTED_HOST": "h:9 i"},
         {"PIP_PREFER_BINARY": "1"}, {"PIP_KEYRING_PROVIDER": "subprocess"}, {"PIP_PROXY": "http://p"},
     ],
     ids=str,
