@@ -230,6 +230,7 @@ class ContainerizeMagics(Magics, Configurable):
         self, job: ExportRequest, line: str, *, detach: bool = False, keep: bool = False
     ) -> BuildResult | Build | None:
         from buildr_jupyter.pipeline import stages as pipeline
+        from buildr_jupyter.pipeline.cell_names import CellNames
         from buildr_jupyter.pipeline.driver import drive
         from buildr_jupyter.ui.json_record import make_record
         from buildr_jupyter.ui.plan_report import render_explanation
@@ -238,9 +239,14 @@ class ContainerizeMagics(Magics, Configurable):
         if options.dry_run:
             from buildr_jupyter.commands.manifest import planned_job
 
-            assembly = pipeline.prepare(job)
-            self._write(render_explanation(assembly))
-            self._write("".join(f"warning: {found.text}\n" for found in pipeline.findings(job, assembly)))
+            cells = CellNames.of(job)
+            try:
+                assembly = pipeline.prepare(job)
+            except BuildrError as error:
+                cells.error(error)
+                raise
+            self._write(cells.text(render_explanation(assembly)))
+            self._write("".join(f"warning: {cells.text(one.text)}\n" for one in pipeline.findings(job, assembly)))
             self._write(planned_job(job.order(), assembly.plan))
             if options.check:
                 from buildr_jupyter.pipeline import verify
@@ -249,7 +255,14 @@ class ContainerizeMagics(Magics, Configurable):
             return None
         self._warn_same_reference(job)
         if options.ui != "json":
-            return self.builds.start(job, line, keep=keep) if detach else self.builds.run(job, line)
+            if detach:
+                return self.builds.start(job, line, keep=keep)
+            try:
+                return self.builds.run(job, line)
+            except BuildrError as error:
+                if error.result is not None:  # made, and what came after failed
+                    self._note_made(job)
+                raise
         from buildr_jupyter.commands.login import cell_of
 
         outcome: BuildResult | BaseException
@@ -265,6 +278,7 @@ class ContainerizeMagics(Magics, Configurable):
 
     def _bind(self, job: ExportRequest, result: BuildResult) -> None:
         """Bind the values that a run gave back, all of them or none; ``_`` stays IPython's own."""
+        self._note_made(job)
         run = result.run
         if run is None or not run.returned or len(run.values) < len(run.returned):
             return
@@ -396,11 +410,14 @@ class ContainerizeMagics(Magics, Configurable):
         if not result.success:
             raise ExportError("the cell failed, as shown above; nothing was built from it", hint="correct the cell")
 
+    def _note_made(self, job: ExportRequest) -> None:
+        if (cell := job.source.target.id) is not None:  # type: ignore[union-attr]
+            self._built[str(job.refs[0])] = cell
+
     def _warn_same_reference(self, job: ExportRequest) -> None:
-        reference, cell = str(job.refs[0]), str(job.source.target.id)  # type: ignore[union-attr]
-        if self._built.get(reference, cell) != cell:
+        reference, cell = str(job.refs[0]), job.source.target.id  # type: ignore[union-attr]
+        if cell is not None and self._built.get(reference, cell) != cell:
             self._write(f"warning: {reference} was made by another cell before; this cell takes its name over\n")
-        self._built[reference] = cell
 
     def show_result(self, result: BuildResult) -> None:
         """Show nothing where a pane has just shown this result; NotImplementedError asks for the usual."""

@@ -1,14 +1,19 @@
 """Automatic choice of a builder: the engine where one answers, else the one that needs none; another where that one
-cannot build what is asked and the other can."""
+cannot build what is asked and the other can.
+
+What needs no command run is made without the engine and brought into it, which is sooner there: where the base is at
+hand, and the engine is on this machine and takes layers one by one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from buildr_jupyter.builder.protocol import Builder, Probed
+from buildr_jupyter.builder.oci.into_engine import IntoEngine
+from buildr_jupyter.builder.protocol import Builder, Probed, Ready
 from buildr_jupyter.builder.selection import select
-from buildr_jupyter.engine.client import OnEngine, OpenEngine
-from buildr_jupyter.engine.connection import connect
+from buildr_jupyter.engine.client import EngineClient, OnEngine, OpenEngine
+from buildr_jupyter.engine.connection import address_of, connect, describe
 from buildr_jupyter.errors import BuildrError, EnginePermission, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
@@ -30,6 +35,7 @@ class AutoBuilder:
     def __init__(self, *, open_engine: OpenEngine = connect) -> None:
         self._open_engine = open_engine
         self._chosen: Builder | None = None
+        self._client: EngineClient | None = None
         self._why = ""
         self.name = "auto"
 
@@ -45,7 +51,7 @@ class AutoBuilder:
                 self.name, self._why = "oci", "no engine answers"
                 self._chosen = select("oci")
             else:
-                self.name = "docker"
+                self.name, self._client = "docker", client
                 self._chosen = select("docker")
                 if isinstance(self._chosen, OnEngine):
                     self._chosen.docker_client = client
@@ -59,6 +65,7 @@ class AutoBuilder:
         what it can do. Raises as ``chosen``.
         """
         if not (lacks := self.chosen.unsupported(request_for(self.chosen))):
+            self._take_short_way(request_for)
             return
         for name in _OTHERS:
             other = select(name)
@@ -72,6 +79,16 @@ class AutoBuilder:
                 self._why = f"{self.name} cannot build {', '.join(one.what for one in lacks)}"
                 self.name, self._chosen = name, other
                 return
+
+    def _take_short_way(self, request_for: Callable[[Builder], BuildRequest]) -> None:
+        """Let the image be made without the engine and brought into it, where all that needs is at hand."""
+        if self._client is None or self.name != "docker" or not takes_layers(self._client):
+            return
+        maker = select("oci")
+        into_engine = IntoEngine(maker, self.chosen)
+        if isinstance(maker, Ready) and maker.ready_for(request_for(into_engine), self._client):
+            self._why = "it needs no command run, and goes into the engine"
+            self.name, self._chosen = maker.name, into_engine
 
     def capabilities(self) -> Capabilities:
         """Return what the chosen one does by itself."""
@@ -94,7 +111,9 @@ class AutoBuilder:
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Build with the chosen one."""
-        return (yield from self.chosen.stream_build(request, cancel))
+        result = yield from self.chosen.stream_build(request, cancel)
+        self.name = self.chosen.name
+        return result
 
     def stream_push(self, ref: ImageRef, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Push with the chosen one."""
@@ -114,3 +133,15 @@ def suited(builder: Builder, request_for: Callable[[Builder], BuildRequest]) -> 
     if isinstance(builder, AutoBuilder):
         builder.suit(request_for)
     return builder
+
+
+def takes_layers(client: EngineClient) -> bool:
+    """Tell whether an engine is on this machine and loads an image without the layers that it has."""
+    address = address_of(client)
+    if address is None or not address.url.startswith(("unix://", "npipe://")):
+        return False
+    try:
+        info = describe(client)
+    except BuildrError:
+        return False
+    return not info.podman and not info.by_containerd

@@ -19,7 +19,7 @@ from buildr_jupyter.builder.oci.log import logged
 from buildr_jupyter.builder.oci.rebase import rebased
 from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.dependencies import uv as wheels
-from buildr_jupyter.engine.client import OpenEngine
+from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
 from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events.cancel import CancelToken
@@ -127,6 +127,18 @@ class OciBuilder(SeedMethods):
             if wheels.uv_platform(platform) is None
         ]
         return found
+
+    def ready_for(self, request: BuildRequest, client: EngineClient) -> bool:
+        """Tell whether nothing is to be run for it, and the base is known or its registry answers, for one platform.
+
+        An engine's own image of the base's name must be the same one. Bytecode must be what can be made here, so that
+        the image starts as fast as one that was made in the engine.
+        """
+        plan = request.plan
+        if plan is None or self.unsupported(request) or not bytecode.key(plan.python):
+            return False
+        platforms = request.platforms or plan.platforms or (default_platform(),)
+        return platforms == (default_platform(),) and self.bases.at_hand(plan.base, platforms[0], client)
 
     def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Find the base; ``kernel`` is this interpreter, which also serves where nobody named a base and none is found.

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.events.streams import drain
@@ -14,7 +15,7 @@ from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.request import BuildRequest, EngineLoad, Output, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
-__all__ = ["Builder", "Probed", "SeedMethods", "drain"]
+__all__ = ["Builder", "Probed", "Ready", "SeedMethods", "drain"]
 
 
 @runtime_checkable
@@ -59,6 +60,15 @@ class Probed(Protocol):
 
     def probe(self) -> str:
         """Return what builds, in words. Raises BuildrError where nothing would."""
+        ...
+
+
+@runtime_checkable
+class Ready(Protocol):
+    """A builder that knows whether it has at hand what an image in this engine needs."""
+
+    def ready_for(self, request: BuildRequest, client: EngineClient) -> bool:
+        """Tell whether the image can be made and brought into the engine without anything that it or we lack."""
         ...
 
 

@@ -87,6 +87,8 @@ class EngineInfo:
     """Name of the storage driver."""
     free_bytes: int | None = None
     """Free space where it keeps images; None for an engine on another machine."""
+    by_containerd: bool = False
+    """Whether containerd keeps its images: an image is then loaded with all layers, those that it has, too."""
 
 
 def find_address(environment: Mapping[str, str] | None = None) -> Address:
@@ -271,6 +273,7 @@ def describe(client: EngineClient) -> EngineInfo:
         podman=podman,
         storage=info.get("Driver"),
         free_bytes=_free_bytes(address, info.get("DockerRootDir")),
+        by_containerd="io.containerd" in str(info.get("DriverStatus")),
     )
 
 

@@ -21,6 +21,7 @@ from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.notebook.observed import Observed
 from buildr_jupyter.notebook.outputs import is_text
 from buildr_jupyter.notebook.parse_cache import collector_paused, parses
+from buildr_jupyter.notebook.text_form import read_text_form
 
 __all__ = [
     "CellRun",
@@ -151,7 +152,7 @@ def transform(source: str) -> str | None:
 
 
 def read_notebook(path: Path | str) -> Notebook:
-    """Return the notebook in the file ``path``: nbformat 3 to 4.5, in Python; nothing of it is executed.
+    """Return the notebook in the file ``path``: nbformat 3 to 4.5, or jupytext's text, in Python; nothing of it is run.
 
     What decides about the program (cells and their text) must be as the format says; other parts that are not are
     taken as absent. Raises NotebookError, which names the file and says what is wrong with it.
@@ -281,9 +282,8 @@ def _parse_json(content: bytes, name: str) -> object:
     except UnicodeDecodeError as error:
         raise NotebookError(f"{name}: the file is not UTF-8: {error.reason} at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
-        if converted := _text_form(content, name):
-            kind, command = converted
-            raise NotebookError(f"{name} is {kind}, not a notebook file", hint=f"convert it: {command}") from error
+        if (converted := read_text_form(content.decode("utf-8-sig"), name)) is not None:
+            return converted
         marker = re.search(rb"^(?:<{7}|>{7}|={7})(?: |\r?$)", content, re.MULTILINE)
         if marker is not None:
             line = content.count(b"\n", 0, marker.start()) + 1
@@ -293,18 +293,6 @@ def _parse_json(content: bytes, name: str) -> object:
             ) from error
         why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise NotebookError(f"{name}: not a notebook, for it is not JSON: {why}") from error
-
-
-def _text_form(content: bytes, name: str) -> tuple[str, str] | None:
-    """Return what a notebook as text is, and the command that converts it; None for another text."""
-    quoted, stem = shlex.quote(name), shlex.quote(Path(name).stem + ".ipynb")
-    if name.endswith(".qmd"):
-        return "a Quarto document", f"quarto convert {quoted}"
-    if name.endswith(".py") and re.search(rb"^import marimo\b", content, re.MULTILINE):
-        return "a marimo notebook", f"marimo export ipynb {quoted} -o {stem}"
-    if name.endswith((".py", ".md", ".Rmd")):
-        return "a jupytext file, or another text", f"jupytext --to ipynb {quoted}"
-    return None
 
 
 def _failure(outputs: Sequence[Mapping[str, object]]) -> tuple[bool, int | None]:

@@ -32,6 +32,7 @@ from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.pipeline import stages as pipeline
 from buildr_jupyter.pipeline import values
+from buildr_jupyter.pipeline.cell_names import CellNames
 from buildr_jupyter.pipeline.driver import drive_events
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly
@@ -143,7 +144,7 @@ def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Bu
         finally:
             undo()
 
-    return (yield from masked_events(work(), job.environ))
+    return (yield from masked_events(CellNames.of(job).stream(work()), job.environ))
 
 
 def _start(order: BuildOrder, assembly: Assembly, proof: Proof | None) -> tuple[DetachedBuild, subprocess.Popen[bytes]]:

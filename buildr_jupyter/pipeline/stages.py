@@ -29,6 +29,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import nodes, placement, push_notice, sweeps, values
+from buildr_jupyter.pipeline.cell_names import CellNames
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
 from buildr_jupyter.pipeline.planner import Assembly, assemble
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
@@ -106,7 +107,7 @@ def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Bu
         with Proving(job, assembly, cancel) as proving:
             return (yield from stream_rest(job.order(), assembly, cancel, started, proving))
 
-    return (yield from masked_events(work(), job.environ))
+    return (yield from masked_events(CellNames.of(job).stream(work()), job.environ))
 
 
 def stream_prepared(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Assembly]:

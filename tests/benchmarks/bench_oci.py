@@ -11,6 +11,7 @@ says its first line no later than one of the engine's image (a tenth of noise al
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -31,6 +32,7 @@ from buildr_jupyter.dependencies import index_config
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileEntry, ImagePlan, Requirement
@@ -47,8 +49,12 @@ PINS = ("numpy", "pandas", "python-dateutil", "six", "tzdata")
 MORE = ("scikit-learn", "scipy", "joblib", "threadpoolctl")
 
 
+@functools.cache
 def pinned(names: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return pins at the versions installed here; a name that is not installed is left out."""
+    """Return pins at the versions installed here; a name that is not installed is left out.
+
+    They are read once: to read the metadata of nine packages takes longer than an edit, and no builder does it.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
@@ -75,7 +81,7 @@ class Ours:
     def __init__(self, folder: Path, repository: str, names: tuple[str, ...], args: dict[str, str]) -> None:
         self.builder = OciBuilder(store=Store(folder / "store"))
         self.folder, self.ref, self.names, self.args = folder, ImageRef.parse(f"{repository}:1"), names, args
-        self.digest = _value(self.builder.resolve_base(BaseRequest(base.NAME), CancelToken())).digest
+        self.digest = drain(self.builder.resolve_base(BaseRequest(base.NAME), CancelToken())).digest
         self.sent_bytes, self.whole_s = 0, 0.0
 
     def run(self, nonce: str) -> float:
@@ -153,14 +159,6 @@ def _give_base(program: list[str], storage: Path, registry: str, docker: str, en
     tag = [*program, "tag", pulled.stdout.strip(), f"localhost/{base.NAME}"]
     subprocess.run(tag, check=True, env=environment)
     saved.unlink()
-
-
-def _value(stream: object) -> str | None:
-    while True:
-        try:
-            next(stream)  # type: ignore[call-overload]
-        except StopIteration as end:
-            return str(end.value)
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -8,14 +8,18 @@ from tests.e2e.conftest import Lab
 from tests.e2e.lab import run_cell
 from tests.e2e.test_pane import check_geometry, pane_of
 
+LONG = "share_of_the_rows_that_are_held_back_for_the_test"
+"""A name that is wider than a narrow pane."""
 Shots = Callable[[str], str]
 
 
 def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots) -> None:
-    image = f"%%containerize fields:1 --base {base_image} --param n --param fast --param title"
-    name = lab.write(
-        "fields.ipynb", ["n: int = 3  # how many\nfast = False\ntitle = 'a'", f"{image}\nprint(title, n * 2, fast)"]
-    )
+    image = f"%%containerize fields:1 --base {base_image} --param n --param fast --param title --param {LONG}"
+    cells = [
+        f"n: int = 3  # how many\nfast = False\ntitle = 'a'\n{LONG} = 1.5",
+        f"{image}\nprint(title, n * 2, fast, {LONG})",
+    ]
+    name = lab.write("fields.ipynb", cells)
     with lab.open(name, height=1200) as page:
         for index in (0, 1):
             run_cell(page, index)
@@ -28,7 +32,7 @@ def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots
         number.press("Enter")
         pane.get_by_text("exit code 0").wait_for(timeout=60_000)
         log = pane.get_by_role("log", name="Build log")
-        log.get_by_text("a 42 True").wait_for()
+        log.get_by_text("a 42 True 1.5").wait_for()
         number.fill("many")
         pane.get_by_role("button", name="Run", exact=True).click()
         alert = pane.get_by_role("alert")
@@ -37,7 +41,21 @@ def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots
         pane.screenshot(path=shots("fields-refused"))
         number.fill("")
         pane.get_by_role("button", name="Run", exact=True).click()
-        log.get_by_text("a 6 True").wait_for(timeout=60_000)
+        log.get_by_text("a 6 True 1.5").wait_for(timeout=60_000)
         alert.wait_for(state="hidden")
         check_geometry(pane)
         pane.screenshot(path=shots("fields"))
+        page.set_viewport_size({"width": 700, "height": 1200})  # with Lab's side bar, the pane is below 400 px
+        page.wait_for_function("pane => pane.getBoundingClientRect().width < 400", arg=pane.element_handle())
+        check_geometry(pane)
+        within = pane.bounding_box()
+        for role, label in (("textbox", "n"), ("textbox", LONG), ("combobox", "fast")):
+            field = pane.get_by_role(role, name=label, exact=True)
+            place = field.bounding_box()
+            assert within["x"] <= place["x"]
+            assert place["x"] + place["width"] <= within["x"] + within["width"], label
+            assert place["width"] >= 60, "wide enough to read a value in"
+        number.fill("5")
+        pane.get_by_role("button", name="Run", exact=True).click()
+        log.get_by_text("a 10 True 1.5").wait_for(timeout=60_000)
+        pane.screenshot(path=shots("fields-narrow"))

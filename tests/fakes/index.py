@@ -1,4 +1,4 @@
-"""A package index over TLS that asks for a login: enough of PEP 503 for pip."""
+"""A package index over TLS that asks for a login: enough of PEP 503 for pip and uv."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.server
 import ssl
+import sysconfig
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ def wheel(name: str, version: str, code: str) -> tuple[str, bytes]:
     return f"{name}-{version}-py3-none-any.whl", buffer.getvalue()
 
 
+def uv_wheel(program: bytes) -> tuple[str, bytes]:
+    """Return file name and bytes of a wheel of uv for this machine, with this program as its own."""
+    machine = sysconfig.get_platform().rpartition("-")[2]
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("uv-0.13.9.data/scripts/uv", program)
+    return f"uv-0.13.9-py3-none-manylinux_2_5_{machine}.musllinux_1_1_{machine}.whl", buffer.getvalue()
+
+
 @contextmanager
 def serving(
     wheels: dict[str, bytes], user: str, password: str, certificate: Path, key: Path
@@ -43,7 +53,8 @@ def serving(
             if self.headers.get("Authorization") != expected:
                 self._answer(401, b"", {"WWW-Authenticate": 'Basic realm="index"'})
                 return
-            asked.append(self.path)
+            if self.command == "GET":
+                asked.append(self.path)
             name = self.path.rsplit("/", 1)[-1]
             if name in wheels:
                 headers = {"Content-Type": "application/octet-stream", "Cache-Control": "max-age=600"}
@@ -57,12 +68,16 @@ def serving(
             ]
             self._answer(200 if links else 404, "\n".join(links).encode(), {"Content-Type": "text/html"})
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             for header, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(header, value)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

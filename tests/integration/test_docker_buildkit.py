@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from docker import APIClient
+from uv import find_uv_bin
 
 from buildr_jupyter import builder
 from buildr_jupyter.builder.docker import buildkit
@@ -259,32 +260,40 @@ class TestContext:
 
 
 class TestOurOwnDockerfile:
+    @pytest.mark.parametrize("by", ["uv", "pip"])
     def test_settings_as_a_secret_and_downloads_kept(
-        self, subject: DockerBuilder, tmp_path: Path, client: APIClient, base_image: str
+        self, subject: DockerBuilder, tmp_path: Path, client: APIClient, base_image: str, by: str
     ) -> None:
         """Another requirement asks the index for its own file alone; the index' login is nowhere."""
+        version, asked_for = {"uv": "1.5", "pip": "1.6"}[by], []
         made = certificates.make(tmp_path / "certs")
-        wheels = dict(index.wheel(name, "1.5", f"VALUE = {secrets.token_hex(4)!r}\n") for name in ("one", "two"))
+        wheels = dict(index.wheel(name, version, f"VALUE = {secrets.token_hex(4)!r}\n") for name in ("one", "two"))
+        wheels |= dict([index.uv_wheel(Path(find_uv_bin()).read_bytes())]) if by == "uv" else {}
         with index.serving(wheels, "reader", "pa55word", made.certificate, made.key) as (port, asked):
             settings = IndexSettings(
                 {"PIP_INDEX_URL": f"https://reader:pa55word@127.0.0.1:{port}/simple"}, made.ca.read_text()
             )
             for nonce, names in (("1", ["one"]), ("2", ["one", "two"])):
                 plan = ImagePlan(
-                    base=base_image, python="3.11", requirements=tuple(Requirement(f"{n}==1.5") for n in names),
+                    base=base_image, python="3.11", requirements=tuple(Requirement(f"{n}=={version}") for n in names),
                     files=(FileEntry.from_bytes("app/main.py", b"import one"),),
                 )  # fmt: skip
                 request = BuildRequest(
                     context.write_folder(plan, tmp_path / nonce), (ImageRef.parse(f"bk-pip:{nonce}"),), plan=plan,
                     build_args=settings.build_args(), network="host",
                 )  # fmt: skip
+                asked.clear()
                 events, result = build(subject, request)
+                paths = [path.removeprefix("/files/") for path in asked if path.endswith(".whl")]
+                asked_for.append({path.partition("-")[0] for path in paths})
                 told = str(client.history(str(result.image_id))) + str(client.inspect_image(str(result.image_id)))
                 told += "".join(lines_of(events))
                 assert "pa55word" not in told
                 assert "buildr:eJ" not in told
+                assert ("buildr: uv cannot be had" in told) is (by == "pip")
+                assert ("Prepared 1 package" in told) is (by == "uv")
                 client.remove_image(f"bk-pip:{nonce}", force=True)
-        assert sorted(path[7:10] for path in asked if path.endswith(".whl")) == ["one", "two"]
+        assert asked_for == [{"one", *(["uv"] if by == "uv" else [])}, {"two"}]
 
 
 class TestOutput:

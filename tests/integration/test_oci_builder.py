@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from buildr_jupyter import builder
+from buildr_jupyter.builder.auto_builder import suited
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, EngineUnavailable, PublishError
 from buildr_jupyter.events.cancel import CancelToken
@@ -173,6 +175,37 @@ def test_into_the_engine_without_what_it_has(
         assert run(client, f"t-{nonce}:1")[0] == 0
     finally:
         client.remove_image(f"t-{nonce}:1", force=True)
+
+
+def test_the_automatic_choice_brings_it_into_the_engine(
+    client: APIClient, base_image: str, registry_http: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base is in a registry that answers: the same labels and settings as the engine's own build, told once."""
+    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "store"))
+    nonce, base = secrets.token_hex(6), f"{registry_http.host}/base/auto"
+    client.tag(base_image, base, tag="1")
+    assert not [line for line in client.push(base, tag="1", stream=True, decode=True) if "error" in line]
+    seen, said_by = {}, {}
+    for spec in ("auto", "docker=buildkit"):
+        subject, name = builder.select(spec), f"t-{spec[:4]}-{nonce}:1"
+        plan = make_plan(nonce, base=f"{base}:1", ports=("8080/tcp",), environment=(("A", "b c"),))
+        suited(subject, lambda _one, plan=plan, name=name: request_for(plan, tmp_path, EngineLoad(), name=name))
+        told, found = collect(subject.resolve_base(BaseRequest(plan.base), CancelToken()))
+        plan = replace(plan, base_digest=found.digest)
+        events, result = build(subject, request_for(plan, tmp_path, EngineLoad(), name=name))
+        said_by[subject.name] = [e.title for e in [*told, *events] if "builder:" in getattr(e, "title", "")]
+        try:
+            image = client.inspect_image(name)
+            assert run(client, name) == (0, f"{nonce} 1.17.0 True\n")
+        finally:
+            client.remove_image(name, force=True)
+        wanted = ("Labels", "Env", "Entrypoint", "Cmd", "User", "WorkingDir", "ExposedPorts")
+        seen[result.builder] = {key: image["Config"].get(key) for key in wanted} | {"content": result.content_digest}
+    client.remove_image(f"{base}:1", force=True)
+    assert said_by == {"oci": ["builder: oci, as it needs no command run, and goes into the engine"], "docker": []}
+    for one in seen.values():
+        one["Env"], one["Cmd"] = sorted(one["Env"]), one["Cmd"] or None
+    assert seen["oci"] == seen["docker"]
 
 
 def test_without_an_engine(oci: OciBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

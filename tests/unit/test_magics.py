@@ -12,7 +12,16 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import buildr_jupyter
 from buildr_jupyter.config.options import OPTIONS
-from buildr_jupyter.errors import BuildrError, CellSyntaxError, EngineUnavailable, LeakError, RunError, UnboundName
+from buildr_jupyter.errors import (
+    BuildError,
+    BuildrError,
+    CellSyntaxError,
+    EngineUnavailable,
+    LeakError,
+    RunError,
+    UnboundName,
+)
+from buildr_jupyter.model.result import BuildResult
 from tests.fakes.credentials import fakes
 from tests.shells import loaded_shell, run
 
@@ -285,3 +294,43 @@ def test_an_alias_of_the_magic_exports_the_text_below_it(shell: Any, tmp_path: P
     lines = program.splitlines()
     assert lines.index("n = 20") < lines.index("print(n + 1)")
     assert "run_cell_magic" not in program
+
+
+def test_another_cell_made_it_is_said_only_where_it_did(
+    shell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of one that was refused or that failed, of the same cell after an edit, or where no ids are known."""
+
+    def build(self: Any, job: Any, line: str) -> None:
+        if "fails" in job.source.target.body:
+            raise BuildError("Image build failed")
+        self._bind(job, BuildResult(image=str(job.refs[0])))
+        if "unrun" in job.source.target.body:
+            error = RunError("it ended with status 1")
+            error.result = BuildResult(image=str(job.refs[0]))
+            raise error
+
+    monkeypatch.setattr("buildr_jupyter.ui.sessions.Builds.run", build)
+    told = []
+    for cell, body in [
+        ("a", "print('fails')"), ("b", "print(1)"), ("b", "print(2)"), ("a", "print('fails')"), ("b", "print(3)"),
+        ("c", "print('unrun')"), ("c", "print(4)"), (None, "print(5)"), (None, "print(6)"), ("c", "print(7)"), ("b", "print(8)"),
+    ]:  # fmt: skip
+        shell.run_cell(f"%%containerize app\n{body}", store_history=True, cell_id=cell)
+        told.append("was made by another cell before" in capsys.readouterr().out)
+    assert told == [False, False, False, True, False, True, False, False, False, False, True]
+
+
+def test_cells_are_named_as_the_notebook_shows_them(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a message and in a dry run; the plan has the id, which stays when the notebook is run again."""
+    shell.user_ns["__vsc_ipynb_file__"] = "nb.ipynb"
+    shell.run_cell("n = 3", store_history=True, cell_id="4a1b-77")
+    number = shell.execution_count - 1
+    shell.run_cell("%%containerize app --dry-run\nprint(n)", store_history=True, cell_id="last")
+    out = capsys.readouterr().out
+    assert f"nb.ipynb, cell [{number}], line 1" in out
+    assert "4a1b-77" not in out.partition("Dockerfile")[0]
+    shell.run_cell("%%containerize app --dry-run\nprint(nowhere)", store_history=True, cell_id="last")
+    out = capsys.readouterr().out
+    assert f"cell [{shell.execution_count - 1}]" in out
+    assert "cell last" not in out

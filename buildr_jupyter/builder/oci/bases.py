@@ -70,6 +70,29 @@ class Bases:
         self.store.note(["base", name, base.platform], base.to_json())
         return base
 
+    def at_hand(self, name: str, platform: str, client: EngineClient) -> bool:
+        """Tell whether a base is known or its registry gives it now, and no other one of its name is in the engine.
+
+        A registry that did not answer is not asked again for ten minutes, by other processes neither.
+        """
+        if name == "kernel" or bases.is_file(name) is not None:
+            return False
+        ref = ImageRef.parse(name).tagged()
+        base = self.known(name, platform)
+        if base is None or not base.registry:
+            note = ["silent", ref.registry_host]
+            since = self.store.record(note)
+            if isinstance(since, float) and 0 <= time.time() - since < _FORGET_S:
+                return False
+            try:
+                base = self._keep(name, self._ask_registry(ref, platform, CancelToken()))
+            except (PublishError, BuildError) as error:
+                if isinstance(error, RegistryUnreachable):
+                    self.store.note(note, time.time())
+                return False
+        found = _layers_in(client, name)
+        return found is None or found == [layer.diff_id for layer in base.layers]
+
     def find(
         self, name: str, platform: str, *, python: str, pull: bool, cancel: CancelToken
     ) -> Generator[Event, None, Base]:
@@ -180,9 +203,9 @@ class Bases:
             check = cancel.check
             return bases.fetch(registry.until(cancel), base, layer, self.store, progress=lambda _done: check())
 
-    def fetch_all(self, base: Base, cancel: CancelToken) -> Generator[Event, None, None]:
-        """Have all layers of the base in the store."""
-        missing = [x for x in base.layers if not self.store.has(x.digest, x.size_bytes)]
+    def fetch_all(self, base: Base, cancel: CancelToken, *, without: int = 0) -> Generator[Event, None, None]:
+        """Have all layers of the base in the store, those after the first ``without``."""
+        missing = [x for x in base.layers[without:] if not self.store.has(x.digest, x.size_bytes)]
         if not missing or base.registry is None:
             return
         check = cancel.check
@@ -202,3 +225,13 @@ class Bases:
                 yield from in_parallel([partial(one, layer) for layer in missing], cancel)
             except PublishError as error:
                 raise bases.explain(error, base.name) from error
+
+
+def _layers_in(client: EngineClient, name: str) -> list[str] | None:
+    """Return the diff ids of an image in the engine, None where it has none of the name."""
+    from docker.errors import DockerException
+
+    try:
+        return list((client.inspect_image(name).get("RootFS") or {}).get("Layers") or [])
+    except (DockerException, OSError):
+        return None

@@ -39,7 +39,7 @@ from buildr_jupyter.secretscan.redact import masked_logger
 if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
-__all__ = ["Outputs"]
+__all__ = ["Outputs", "common_layers"]
 
 logger = masked_logger(logging.getLogger("buildr_jupyter.builder.oci_builder"))
 
@@ -72,18 +72,18 @@ class Outputs:
             ref = output.ref.tagged()
             yield from self.push(made, bases, ref, cancel, ask_first=result.cached)
             return replace(result, digest=made.digest, pushed=(*result.pushed, str(ref)))
-        for base in bases:
-            yield from self._bases.fetch_all(base, cancel)
         check = cancel.check
         names = [str(ref) for ref in refs]
         if isinstance(output, (Archive, Layout)):
+            for base in bases:
+                yield from self._bases.fetch_all(base, cancel)
             step = StepUpdate("output", f"write {output.path.name}")
             yield step
             write = write_archive if isinstance(output, Archive) else write_layout
             write(made, names, self._store.sound, output.path, check=check)
             yield replace(step, status="done")
             return replace(result, digest=made.digest, archive=output.path)
-        yield from self._load(made, names, cancel)
+        yield from self._load(made, bases, names, cancel)
         return result
 
     # -- a registry
@@ -180,14 +180,17 @@ class Outputs:
 
     # -- an engine
 
-    def _load(self, made: Published, names: Sequence[str], cancel: CancelToken) -> Generator[Event, None, None]:
-        """Load the image into the engine, without the layers that it has.
+    def _load(
+        self, made: Published, bases: Sequence[Base], names: Sequence[str], cancel: CancelToken
+    ) -> Generator[Event, None, None]:
+        """Load the image into the engine, without the layers that it has; of its base they are not even fetched.
 
         Raises EngineError where none answers, BuildError where it does not take the image.
         """
         image = made.images[0]
         with contextlib.closing(self._open_engine()) as client, translate(client):
-            has = _common(client, [layer.diff_id for layer in image.layers])
+            has = common_layers(client, [layer.diff_id for layer in image.layers])
+            yield from self._bases.fetch_all(bases[0], cancel, without=has)
             step = StepUpdate("load", "load into the engine")
             yield step
             with self._store.scratch() as scratch:
@@ -238,7 +241,7 @@ def _of_base(bases: Bases, base: Base, layer: Layer, cancel: CancelToken) -> Cal
     return local
 
 
-def _common(client: EngineClient, diff_ids: Sequence[str]) -> int:
+def common_layers(client: EngineClient, diff_ids: Sequence[str]) -> int:
     """Return how many of the first layers an engine has in one chain; moby's load reads no layer that is there.
 
     Source: moby ``image/tarexport/load.go``: a layer whose chain is known is taken as it is. Podman reads them all.

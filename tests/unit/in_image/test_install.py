@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.server
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from buildr_jupyter.builder.engine_errors import build_error
 from buildr_jupyter.in_image import install
+from buildr_jupyter.oci import bytecode
+from tests.engines import certificates
+from tests.fakes import index
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)
 SCRIPT = Path(install.__file__)
@@ -185,3 +194,187 @@ def test_what_it_says_is_the_builds_error() -> None:
     error = build_error("process did not complete: exit code: 1", step="RUN", exit_code=1, tail=tail)
     assert str(error) == "Image build failed: base reg:5000/b:1 has no pip"
     assert error.hint == "take one with pip, or --base python:3.11-slim"
+
+
+# -- uv, where a builder lends a folder
+
+LENT = """
+import json, sys
+sys.path.insert(0, {place!r})
+import install
+install.CACHE = {cache!r}
+install.INSTALLERS = set(install.packages([sys.executable, "-c", install.FOUND], install.plain(dict(install.os.environ))))
+sys.exit(install.main({venv!r}, "b:1"))
+"""
+"""The step as in a builder that lends a folder, on a base that has nothing but what installs."""
+REAL_UV = f'#!/bin/sh\nexec {find_uv_bin()} "$@"\n'.encode()
+
+
+@contextmanager
+def lent(
+    step: Path, wheels: dict[str, bytes]
+) -> Iterator[Callable[[], tuple[subprocess.CompletedProcess[str], list[str]]]]:
+    """Give what runs the step with a lent folder and an index behind a login, and tells what was asked so far."""
+    made = certificates.make(step / "certs")
+    (step / "lent").mkdir()
+    code = LENT.format(place=str(SCRIPT.parent), cache=str(step / "lent"), venv=str(step / "venv"))
+    with index.serving(wheels, "reader", "pa55word", made.certificate, made.key) as (port, asked):
+        address = f"https://reader:pa55word@127.0.0.1:{port}/simple"
+        settings = {"environment": {"PIP_INDEX_URL": address}, "certificates": made.ca.read_text()}
+        packed = "buildr:" + base64.b64encode(zlib.compress(json.dumps(settings).encode())).decode()
+        environment = {"PATH": os.environ["PATH"], "HOME": str(step / "home"), "FTP_PROXY": packed}
+
+        def run_it() -> tuple[subprocess.CompletedProcess[str], list[str]]:
+            asked.clear()
+            done = subprocess.run(
+                [PYTHON, "-c", code], cwd=step, env=environment, capture_output=True, text=True, check=False
+            )
+            return done, list(asked)
+
+        yield run_it
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> dict[str, bytes]:
+    """What an index has: two packages, one with a test and a file that does not compile."""
+    (tmp_path / "requirements.txt").write_text("one==1.5\ntwo==1.5\n")
+    (tmp_path / "home").mkdir()
+    name, content = index.wheel("one", "1.5", "VALUE = 1\n")
+    again = io.BytesIO(content)
+    with zipfile.ZipFile(again, "a") as archive:
+        archive.writestr("more/tests/test_it.py", "assert True\n")
+        archive.writestr("more/trap.py", "def (:\n")
+        archive.writestr("more/good.py", "X = 1\n")
+    return dict([(name, again.getvalue()), index.wheel("two", "1.5", "VALUE = 2\n")])
+
+
+def compiled(step: Path) -> set[str]:
+    return {path.name.partition(".")[0] for path in (step / "venv/lib").rglob("*.pyc")}
+
+
+def test_uv_of_the_index_installs_where_a_folder_is_lent(tmp_path: Path, shelf: dict[str, bytes]) -> None:
+    """It is fetched once, the login goes to its host alone and stays nowhere; the bytecode is there, as oci makes it."""
+    wheels = {**shelf, **dict([index.uv_wheel(REAL_UV)])}
+    with lent(tmp_path, wheels) as run_it:
+        for number in range(2):
+            done, asked = run_it()
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "Installed 2 packages" in done.stderr
+            assert "buildr:" not in done.stdout
+            fetched = sorted({path.rpartition("/")[2].partition("-")[0] for path in asked if path.endswith(".whl")})
+            assert fetched == (["one", "two", "uv"] if number == 0 else []), "the second time all is in the lent folder"
+    assert compiled(tmp_path) == {"one", "two", "good"}
+    kept = [path for path in tmp_path.glob("lent/**/*") if path.is_file()]
+    assert kept
+    told = done.stdout.encode() + done.stderr.encode() + b"".join(path.read_bytes() for path in kept)
+    assert b"pa55word" not in told
+    assert base64.b64encode(b"reader:pa55word") not in told
+    pyc = next((tmp_path / "venv/lib").rglob("one.*.pyc")).read_bytes()
+    assert pyc[4:8] == (1).to_bytes(4, "little"), "unchecked hash (PEP 552)"
+
+
+def test_pip_installs_where_uv_fails(tmp_path: Path, shelf: dict[str, bytes]) -> None:
+    with lent(tmp_path, {**shelf, **dict([index.uv_wheel(b'#!/bin/sh\n[ "$1" = --version ]\n')])}) as run_it:
+        done, _ = run_it()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "buildr: uv could not do it (status 1): pip tries" in done.stdout.splitlines()
+    assert "Successfully installed one-1.5 two-1.5" in done.stdout
+    assert compiled(tmp_path) == {"one", "two", "good"}
+    assert "pa55word" not in done.stdout + done.stderr
+
+
+def test_what_is_nowhere_fails_in_pips_words(tmp_path: Path, shelf: dict[str, bytes]) -> None:
+    (tmp_path / "requirements.txt").write_text("one==9\n")
+    with lent(tmp_path, {**shelf, **dict([index.uv_wheel(REAL_UV)])}) as run_it:
+        done, _ = run_it()
+    assert done.returncode == 1
+    assert "ERROR: No matching distribution found for one==9" in done.stderr
+    assert "pa55word" not in done.stdout + done.stderr
+
+
+PIPS = [
+    ({}, {}, []),
+    ({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "https://a/x https://b/y"}, {"UV_FIND_LINKS": "https://a/x,https://b/y"}, ["--no-index"]),
+    ({"PIP_INDEX_URL": "http://127.0.0.1:1/s", "PIP_RETRIES": "1"}, {"UV_DEFAULT_INDEX": "http://127.0.0.1:1/s", "UV_HTTP_RETRIES": "1"}, []),
+    ({"PIP_EXTRA_INDEX_URL": "http://h:8/s", "PIP_TRUSTED_HOST": "h"}, {"UV_INDEX": "http://h:8/s", "UV_INSECURE_HOST": "h"}, []),
+    ({"PIP_INDEX_URL": "http://h:8/s", "PIP_TRUSTED_HOST": "h:8"}, {"UV_DEFAULT_INDEX": "http://h:8/s"}, []),
+    ({"REQUESTS_CA_BUNDLE": "/r"}, {"SSL_CERT_FILE": "/r"}, []),
+    ({"REQUESTS_CA_BUNDLE": "/r", "PIP_CERT": "/c"}, {"SSL_CERT_FILE": "/c"}, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pips", "uvs", "arguments"), PIPS, ids=str)
+def test_what_is_said_to_pip_is_said_to_uv(pips: dict[str, str], uvs: dict[str, str], arguments: list[str]) -> None:
+    found, added = install.uv_settings({"PATH": "/bin", "PIP_CACHE_DIR": "/c", **pips})
+    assert (uvs.items() <= found.items(), added) == (True, arguments)
+    assert not [name for name in found if name.startswith("PIP_")]
+    assert found["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize(
+    "pips",
+    [
+        {"PIP_INDEX_URL": "http://h/s"}, {"PIP_INDEX_URL": "http://[h/s"}, {"PIP_INDEX_URL": "http://h:x/s"}, {"PIP_INDEX_URL": "http://h:8/s", "PIP_TRUSTED_HOST": "h:9 i"},
+        {"PIP_PREFER_BINARY": "1"}, {"PIP_KEYRING_PROVIDER": "subprocess"}, {"PIP_PROXY": "http://p"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_uv_has_not_is_left_to_pip(pips: dict[str, str]) -> None:
+    assert install.uv_settings(pips) is None
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (json.dumps({"files": [
+            {"filename": "uv-1.whl", "url": "../f/uv-1.whl", "hashes": {"sha256": "ab"}},
+            {"filename": "uv-2.whl", "url": "x", "hashes": {}, "yanked": "broken"},
+            {"filename": "uv-3.whl", "url": "/uv-3.whl", "hashes": {}, "yanked": False},
+        ]}), "application/vnd.pypi.simple.v1+json"),
+        ('<a href="../f/uv-1.whl#sha256=ab" data-x="y">uv</a><a data-yanked="" href="x">u</a>\n<a\nhref=\'/uv-3.whl#md5=1\'>', "text/html"),
+    ],
+    ids=["json", "html"],
+)  # fmt: skip
+def test_both_kinds_of_an_indexs_page(page: str, kind: str) -> None:
+    assert install.page_files(page.encode(), kind) == [
+        ("uv-1.whl", "../f/uv-1.whl", "ab"),
+        ("uv-3.whl", "/uv-3.whl", None),
+    ]
+
+
+def test_the_login_follows_to_no_other_host(tmp_path: Path) -> None:
+    """Neither to one that the index names for its files, nor by a redirect; both answer all the same."""
+    heard: list[tuple[str, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append((self.path, self.headers.get("Authorization")))
+            if self.path == "/away":
+                self.send_response(302)
+                self.send_header("Location", f"http://localhost:{server.server_port}/there")
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        port = server.server_port
+        index_url = f"http://me:p%40ss@127.0.0.1:{port}/simple"
+        for address in (f"{index_url}/uv/", f"http://localhost:{port}/file", f"http://127.0.0.1:{port}/away"):
+            install.get(address, index_url, None)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    login = "Basic " + base64.b64encode(b"me:p@ss").decode()
+    assert heard == [("/simple/uv/", login), ("/file", None), ("/away", login), ("/there", None)]
+
+
+def test_bytecode_is_left_out_where_oci_leaves_it_out() -> None:
+    assert bytecode._TESTS.pattern == install.TESTS

@@ -98,7 +98,7 @@ def test_accidents_are_told_as_what_they_are(content: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "command"),
     [
-        ("a b.py", "# %%\nprint(1)\n", "jupytext --to ipynb 'a b.py'"),
+        ("a b.py", "print(1)\n", "jupytext --to ipynb 'a b.py'"),
         ("x.md", "# Title\n", "jupytext --to ipynb x.md"),
         ("x.qmd", "---\ntitle: x\n---\n", "quarto convert x.qmd"),
         ("x.py", "import marimo\napp = marimo.App()\n", "marimo export ipynb x.py -o x.ipynb"),
