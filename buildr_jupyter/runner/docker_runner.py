@@ -54,6 +54,8 @@ GROUP_LABEL = "io.buildr.group"
 _TAIL_LINES = 20
 _WAIT_S = 1.0
 _SIGKILLED = 128 + 9
+_NEVER = "0001-01-01T"
+"""How engines write the time of what did not happen."""
 _MORE_MEMORY = "give it more with --memory"
 _GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
 """Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
@@ -333,9 +335,14 @@ class DockerRunner:
         self._remove(client, found["Id"])
 
     def _wait(self, client: EngineClient, container: str, cancel: CancelToken) -> JsonObject:
-        """Return the State of the container once it has ended; its output has ended before, as a rule."""
+        """Return the State of the container once it has ended; its output has ended before, as a rule.
+
+        Raises RunLost for one that never started: its maker was killed before, and its status is that of no program.
+        """
         while True:
             state = state_within(client, container, _WAIT_S)
+            if str(state.get("StartedAt", "")).startswith(_NEVER):
+                raise RunLost(f"container {container[:12]} was made, and never started")
             if not state.get("Running"):
                 return state
             cancel.check("the run")

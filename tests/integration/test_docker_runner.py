@@ -363,3 +363,16 @@ def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(
     runner.stop(group)
     assert time.monotonic() - began < 10
     runner.remove(group)
+
+
+def test_what_was_made_and_never_started_is_lost_and_has_no_status(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # between the two calls
+        killed.setattr(DockerRunner, "_begin", lambda *_: None)
+        collect(DockerRunner().start(subject.spec("print(1)"), CancelToken()))  # type: ignore[arg-type]
+    later = subject.make()
+    (group,) = later.list()
+    with pytest.raises(RunLost, match="was made, and never started"):
+        collect(later.follow(group, CancelToken()))  # type: ignore[arg-type]
+    later.remove(group)

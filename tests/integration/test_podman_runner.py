@@ -10,6 +10,9 @@ import pytest
 
 from buildr_jupyter.builder.podman.service import own
 from buildr_jupyter.builder.podman_builder import PodmanBuilder
+from buildr_jupyter.errors import RunLost
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from tests.engines import Engines, containers
@@ -70,3 +73,16 @@ def test_out_of_memory(subject: Subject, tmp_path: Path, monkeypatch: pytest.Mon
     assert ended.exit_code == 137
     assert [event.hint for event in events if isinstance(event, BuildWarning)] == ["give it more with --memory"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_made_and_never_started_is_lost_and_has_no_status(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # between the two calls
+        killed.setattr(DockerRunner, "_begin", lambda *_: None)
+        drain(subject.make().start(subject.spec("print(1)"), CancelToken()))
+    later = subject.make()
+    (group,) = later.list()
+    with pytest.raises(RunLost, match="was made, and never started"):
+        drain(later.follow(group, CancelToken()))
+    later.remove(group)

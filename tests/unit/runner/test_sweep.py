@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import Cancelled, EngineUnavailable
+from buildr_jupyter.errors import Cancelled, EngineUnavailable, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunUpdate
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.in_image import parameters
 from buildr_jupyter.journal.journal import Journal
 from buildr_jupyter.model.request import RunSpec
@@ -223,6 +224,22 @@ def test_an_engine_that_goes_away_is_an_error_and_the_runs_stay_in_it(tmp_path: 
     assert len(backend.groups) == 1
     assert values(run(sweep(tmp_path, backend), tasks(range(1)))[1]) == [0]
     assert len(backend.started) == 1
+
+
+def test_what_was_left_and_is_lost_is_run_anew(tmp_path: Path) -> None:
+    class Lost(FakeRunner):
+        def follow(self, group: Any, cancel: CancelToken) -> Any:
+            if len(self.backend.started) == 1:
+                raise RunLost("it was made, and never started")
+            return (yield from super().follow(group, cancel))
+
+    backend = Backend(double)
+    (left,) = tasks(range(1))
+    drain(FakeRunner(backend).start(left.spec, CancelToken()))
+    how = replace(sweep(tmp_path, backend), runner=lambda: Lost(backend))
+    assert values(run(how, [left])[1]) == [0]
+    assert backend.groups == {}
+    assert [row.state for row in Journal(tmp_path).rows()] == ["done", "lost"]
 
 
 def test_a_value_that_is_missing_is_a_failed_run_and_leaves_no_files(tmp_path: Path) -> None:
