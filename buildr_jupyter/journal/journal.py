@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +98,18 @@ class Journal:
                 if version < _VERSION:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.executescript(_SCHEMA)
+                self._stay_open()
         except OSError as error:
             raise JournalError(
                 f"the journal {self.path} cannot be used: {error.strerror}",
                 hint="name a folder that you may write to: BUILDR_DATA=DIR",
             ) from error
+
+    def _stay_open(self) -> None:
+        """Keep a connection that nothing is asked of: where the last one closes, all of the WAL is written back."""
+        idle = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, idle.close)
+        idle.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # not before is the file open
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

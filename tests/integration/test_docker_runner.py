@@ -207,8 +207,13 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert sorted(event.text.split("'")[1] for event in events if isinstance(event, BuildWarning)) == ["fifo", "link"]
 
 
-def test_all_that_the_program_makes_comes_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["by its folder", "by the engine"])
+def test_all_that_the_program_makes_comes_back(
+    runner: DockerRunner, image: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """New and changed files of its own folder, no others; a large one only where it is named."""
+    if told == "by the engine":  # as where that folder holds much
+        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.read_small", lambda _: None)
     code = (
         "import os; open('report.txt', 'w').write('1'); os.makedirs('plots/deep'); open('plots/deep/a', 'w').write('2')\n"
         "open('output/report.txt', 'w').write('3'); open('/tmp/scratch', 'w').write('4'); os.mkdir('empty')\n"
