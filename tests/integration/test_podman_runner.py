@@ -10,11 +10,13 @@ import pytest
 
 from buildr_jupyter.builder.podman.service import own
 from buildr_jupyter.builder.podman_builder import PodmanBuilder
-from buildr_jupyter.errors import RunLost
+from buildr_jupyter.commands import runs
+from buildr_jupyter.errors import OptionError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.docker_runner import DockerRunner
+from buildr_jupyter.runner.sweep import KEY_LABEL
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
@@ -86,3 +88,16 @@ def test_what_was_made_and_never_started_is_lost_and_has_no_status(
     with pytest.raises(RunLost, match="was made, and never started"):
         drain(later.follow(group, CancelToken()))
     later.remove(group)
+
+
+def test_a_run_of_podman_is_cancelled_by_its_key(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path))
+    key, said = "ab" * 32, []
+    drain(subject.make().start(subject.spec("import time; time.sleep(600)", labels=((KEY_LABEL, key),)), CancelToken()))
+    with pytest.raises(OptionError, match="nothing runs under 'cd'"):
+        runs.cancel("cd", said.append)
+    runs.cancel(key[:6], said.append)
+    assert said == [f"cancelled {key[:12]}\n"]
+    assert subject.make().list() == []
