@@ -67,14 +67,14 @@ def loop(scratch: Path) -> bool:
     """A sweep against a shell loop, round for round."""
     build(scratch / "small", "n = 1", SMALL)
     shell = f"seq {RUNS // 2} | xargs -P {JOBS} -I{{}} docker run --rm -e BUILDR_PARAM_N={{}} small >/dev/null"
-    ours, theirs = [], []
+    ours, others = [], []
     for number in range(2):
-        theirs.append(seconds(lambda: subprocess.run(shell, shell=True, check=True)))
+        others.append(seconds(lambda: subprocess.run(shell, shell=True, check=True)))
         ours.append(seconds(lambda first=number * RUNS // 2: swept(RUNS // 2, first)))  # type: ignore[misc]
-    taken, bare = sum(ours), sum(theirs)
+    taken, other = sum(ours), sum(others)
     return row(
-        f"{RUNS} runs, {JOBS} at a time; a shell loop (s)", f"{taken:.1f}", f"{bare:.1f}", f"{bare * FACTOR:.1f}",
-        over=taken > bare * FACTOR,
+        f"{RUNS} runs, {JOBS} at a time; a shell loop (s)", f"{taken:.1f}", f"{other:.1f}", f"{other * FACTOR:.1f}",
+        over=taken > other * FACTOR,
     )  # fmt: skip
 
 
