@@ -198,7 +198,9 @@ class Journal:
     def _select(self, rest: str, values: tuple[object, ...]) -> list[Row]:
         with self._connection() as connection:
             found = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
-        return [_row(one) for one in found]
+        inputs = json.loads(f"[{','.join(one[4] for one in found)}]")  # all at once: half the time of a long list
+        tails = json.loads(f"[{','.join(one[9] or '[]' for one in found)}]")
+        return [_row(one, *read) for one, *read in zip(found, inputs, tails, strict=True)]
 
     # -- images
 
@@ -213,24 +215,9 @@ class Journal:
             return connection.execute("SELECT 1 FROM images WHERE image_id = ?", (image_id,)).fetchone() is not None
 
 
-def _row(values: tuple[Any, ...]) -> Row:
-    (
-        number,
-        key,
-        image,
-        image_id,
-        inputs,
-        state,
-        attempt,
-        exit_code,
-        reason,
-        tail,
-        duration,
-        started,
-        ended,
-        folder,
-    ) = values
+def _row(values: tuple[Any, ...], inputs: dict[str, object], tail: list[str]) -> Row:
+    number, key, image, image_id, _, state, attempt, exit_code, reason, _, duration, started, ended, folder = values
     return Row(
-        number, key, image, image_id, json.loads(inputs), state, attempt, exit_code, reason,
-        tuple(json.loads(tail)) if tail else (), duration, started, ended, Path(folder) if folder else None,
+        number, key, image, image_id, inputs, state, attempt, exit_code, reason, tuple(tail), duration, started, ended,
+        Path(folder) if folder else None,
     )  # fmt: skip
