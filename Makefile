@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults proofs fuzz load minimum audit lint \
+.PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults crash proofs fuzz load minimum audit lint \
 	docs dist lock clean
 
 help:  ## List these targets
@@ -65,6 +65,11 @@ FAULTS_ARGS ?=
 faults: $(VENV)/.installed  ## Bring every fault into every stage of every builder
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+# The tests have a small one, for docker and for podman: make crash CRASH_ARGS="--runs 20 --kills 5 --seed 1".
+CRASH_ARGS ?=
+crash: $(VENV)/.installed  ## Kill one sweep of 100 runs thirty times, and see that each is done once
+	$(BIN)/python -m tests.faults.crash $(CRASH_ARGS)
 
 # Statements taken out of exported programs, one at a time, and whether the proof notices: two hundred programs (the
 # tests have twenty of them); make proofs PROOFS_ARGS="--slices 1000 --first 200" goes on.

@@ -6,13 +6,16 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from buildr_jupyter.errors import BuildrError, OptionError
+from buildr_jupyter.builder.podman_builder import PodmanBuilder
+from buildr_jupyter.errors import BuildrError, EngineError, OptionError
 from buildr_jupyter.journal.journal import Journal, Row, data_folder
 from buildr_jupyter.journal.limits import keep_within, limits_of
+from buildr_jupyter.model.sweep import RunGroup
+from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.selection import select
 from buildr_jupyter.runner.sweep import KEY_LABEL
 from buildr_jupyter.ui.table import render_table, show_age
@@ -61,10 +64,12 @@ def render_rows(rows: Sequence[Row], now: float) -> str:
 
 
 def cancel(prefix: str, say: Callable[[str], object]) -> None:
-    """Stop and remove what the engine runs under a key; raises OptionError where nothing does."""
-    runner = select("docker")
-    groups = [group for group in runner.list() if group.labels.get(KEY_LABEL, "").startswith(prefix)]
-    if not groups:
+    """Stop and remove what an engine runs under a key; raises OptionError where none does, EngineError."""
+    found = (
+        (runner, [one for one in held if one.labels.get(KEY_LABEL, "").startswith(prefix)]) for runner, held in _held()
+    )
+    runner, groups = next(((runner, groups) for runner, groups in found if groups), (None, []))
+    if runner is None:
         raise OptionError(f"buildr runs: nothing runs under {prefix!r}", hint="buildr runs list shows what there is")
     journal = Journal(data_folder())
     for group in groups:
@@ -74,6 +79,33 @@ def cancel(prefix: str, say: Callable[[str], object]) -> None:
         for row in journal.unfinished(key):
             journal.end(row.id, "cancelled", now=time.time(), reason="it was cancelled")
         say(f"cancelled {key[:12]}\n")
+
+
+def _held() -> Iterator[tuple[Runner, list[RunGroup]]]:
+    """Give what each engine holds that answers here, Docker's before podman's; raises EngineError where none does."""
+    refused: list[EngineError] = []
+    for make in (_on_docker, _on_podman):
+        try:
+            runner = make()
+            groups = runner.list()
+        except EngineError as error:
+            refused.append(error)
+            continue
+        yield runner, groups
+    if len(refused) > 1:
+        raise refused[0]
+
+
+def _on_docker() -> Runner:
+    return select("docker")
+
+
+def _on_podman() -> Runner:
+    runner: Any = select("docker")
+    if connected := PodmanBuilder().capabilities().engine:
+        runner.docker_client = connected()
+    found: Runner = runner
+    return found
 
 
 def prune(say: Callable[[str], object], *, older_than_s: float | None = None) -> None:
@@ -88,10 +120,10 @@ def prune(say: Callable[[str], object], *, older_than_s: float | None = None) ->
     )
     removed = 0
     with contextlib.suppress(BuildrError):  # no engine: it holds no run
-        runner = select("docker")
-        for group in runner.list():
-            if group.labels.get(KEY_LABEL) in gone:
-                runner.remove(group)
-                removed += 1
+        for runner, groups in _held():
+            for group in groups:
+                if group.labels.get(KEY_LABEL) in gone:
+                    runner.remove(group)
+                    removed += 1
     containers = f", removed {removed} container{'' if removed == 1 else 's'}" if removed else ""
     say(f"forgot {len(gone)} run{'' if len(gone) == 1 else 's'}{containers}\n")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +98,18 @@ class Journal:
                 if version < _VERSION:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.executescript(_SCHEMA)
+                self._stay_open()
         except OSError as error:
             raise JournalError(
                 f"the journal {self.path} cannot be used: {error.strerror}",
                 hint="name a folder that you may write to: BUILDR_DATA=DIR",
             ) from error
+
+    def _stay_open(self) -> None:
+        """Keep a connection that nothing is asked of: where the last one closes, all of the WAL is written back."""
+        idle = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, idle.close)
+        idle.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # not before is the file open
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -190,7 +198,9 @@ class Journal:
     def _select(self, rest: str, values: tuple[object, ...]) -> list[Row]:
         with self._connection() as connection:
             found = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
-        return [_row(one) for one in found]
+        inputs = json.loads(f"[{','.join(one[4] for one in found)}]")  # all at once: half the time of a long list
+        tails = json.loads(f"[{','.join(one[9] or '[]' for one in found)}]")
+        return [_row(one, *read) for one, *read in zip(found, inputs, tails, strict=True)]
 
     # -- images
 
@@ -205,24 +215,9 @@ class Journal:
             return connection.execute("SELECT 1 FROM images WHERE image_id = ?", (image_id,)).fetchone() is not None
 
 
-def _row(values: tuple[Any, ...]) -> Row:
-    (
-        number,
-        key,
-        image,
-        image_id,
-        inputs,
-        state,
-        attempt,
-        exit_code,
-        reason,
-        tail,
-        duration,
-        started,
-        ended,
-        folder,
-    ) = values
+def _row(values: tuple[Any, ...], inputs: dict[str, object], tail: list[str]) -> Row:
+    number, key, image, image_id, _, state, attempt, exit_code, reason, _, duration, started, ended, folder = values
     return Row(
-        number, key, image, image_id, json.loads(inputs), state, attempt, exit_code, reason,
-        tuple(json.loads(tail)) if tail else (), duration, started, ended, Path(folder) if folder else None,
+        number, key, image, image_id, inputs, state, attempt, exit_code, reason, tuple(tail), duration, started, ended,
+        Path(folder) if folder else None,
     )  # fmt: skip

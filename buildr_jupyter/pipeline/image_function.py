@@ -33,7 +33,7 @@ from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline import stages, sweeps
 from buildr_jupyter.pipeline.driver import drive_events
 from buildr_jupyter.pipeline.job import BuildOrder
-from buildr_jupyter.runner.grid import Point, make_grid
+from buildr_jupyter.runner.grid import make_grid
 
 __all__ = ["ImageFunction", "image"]
 
@@ -90,7 +90,8 @@ class ImageFunction:
         for values that are not as they should be, EngineError, and KeyboardInterrupt once the container was stopped.
         """
         self._check_unmoved()
-        point = self._grid([self.__signature__.bind(*args, **inputs).arguments])[0]
+        rows = _said([self.__signature__.bind(*args, **inputs).arguments])
+        (point,) = make_grid(self.interface, rows, (), zipped=False, limit=1, folder=Path.cwd(), origin=self._origin)
         order = self._order(run_environment=((reader.ALL, json.dumps(dict(point.given))),), mounts=point.mounts)
         run = self._driven(lambda cancel: stages.stream_run(order, self._built(), cancel)).run
         return dict(run.values) if run is not None else {}
@@ -104,7 +105,8 @@ class ImageFunction:
         it so often once more. Raises OptionError for rows that are none, before any run starts; EngineError.
         """
         self._check_unmoved()
-        self._grid(rows)  # a value that is none is told with the image's name
+        if not len(rows):
+            raise OptionError(f"{self.name}: the grid has no runs: there are no rows")
         order = self._order(rows=_said(rows), jobs=jobs, retries=retries, again=again)
         found = self._driven(lambda cancel: stages.stream_run(order, self._built(), cancel)).sweep
         assert isinstance(found, SweepResult)
@@ -115,10 +117,9 @@ class ImageFunction:
 
     # -- what it is made of
 
-    def _grid(self, rows: Sequence[Mapping[str, object]]) -> list[Point]:
-        return make_grid(
-            self.interface, _said(rows), (), zipped=False, limit=_LIMIT, folder=Path.cwd(), origin=f"{self.name}: "
-        )
+    @property
+    def _origin(self) -> str:
+        return f"{self.name}: "
 
     def _order(self, **options: Any) -> BuildOrder:
         return BuildOrder(
@@ -126,6 +127,7 @@ class ImageFunction:
             refs=(ImageRef.parse(self.name),),
             context=Path.cwd(),
             folder=Path.cwd(),
+            origin=self._origin,
             environ={},
             builder=_builder(self._client),
             namespace=vars(sys.modules["__main__"]),  # a pickle may need the classes of the notebook that runs

@@ -113,6 +113,8 @@ class BuildOrder:
     """The context folder is the user's own, and is built as it stands."""
     shows_objects: bool = False
     """Whether the program is asked to frame what its objects look like, for a notebook that shows it."""
+    origin: str = "--map "
+    """What an error about an input says before its name."""
     reads_values: bool = True
     """Whether returned files become values in this process."""
     environ: Mapping[str, str] = field(repr=False)

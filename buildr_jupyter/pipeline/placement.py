@@ -16,7 +16,7 @@ from buildr_jupyter.pipeline.job import BuildOrder
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.nodes import ARCHITECTURE
 
-__all__ = ["check", "check_inputs", "program_of", "spec_for_cluster"]
+__all__ = ["check", "check_inputs", "program_of", "spec_for_cluster", "spec_of"]
 
 
 def check(job: BuildOrder) -> None:
@@ -68,6 +68,18 @@ def check_inputs(job: BuildOrder, points: Sequence[Point]) -> None:
             f"input {name!r} is {mounts[0].source}, and a cluster does not see a file or folder of this machine",
             hint=f"carry it with --include PATH, and let the cell, not the line, give {name} that path",
         )
+
+
+def spec_of(job: BuildOrder, result: BuildResult, name: str, *, lasting: bool = False) -> RunSpec:
+    """Return how the image of a result is run where the job runs it: an engine knows it by name, a cluster by digest.
+
+    ``lasting`` names it in an engine by its content tag, where it has one: no later build takes that away. Raises
+    OptionError where a cluster cannot have it.
+    """
+    if not runners.select(job.runs_on).capabilities().in_engine:
+        return spec_for_cluster(job, result, name)
+    content = [tag for tag in result.tags if lasting and tag.rpartition(":")[2].startswith("c-")]
+    return job.run_spec(content[0] if content else result.image, name)
 
 
 def spec_for_cluster(job: BuildOrder, result: BuildResult, name: str, plan: ImagePlan | None = None) -> RunSpec:

@@ -392,14 +392,14 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     if options.standing is not None:
         where = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")
         try:
-            yield from make_runner().deploy(placement.spec_for_cluster(job, result, where), cancel)
+            yield from make_runner().deploy(placement.spec_of(job, result, where), cancel)
         except BuildrError as error:
             raise _with(result, error) from error.__cause__
         yield StageUpdate("run", "done")
         return result
     if options.sweeps:
         try:
-            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel, in_engine=able.in_engine)
+            result = yield from sweeps.stream_sweep(job, result, make_runner, cancel)
         except BuildrError as error:
             raise _with(result, error) from error.__cause__
         yield StageUpdate("run", "failed" if any(run.state != "done" for run in result.sweep or ()) else "done")
@@ -407,8 +407,7 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     path = ImageRef.parse(result.image).path
     with run_folder(job.folder / "output" / path.rpartition("/")[2]) as output:
         name = f"buildr-{path.replace('/', '-')}"
-        made = job.run_spec(result.image, name) if able.in_engine else placement.spec_for_cluster(job, result, name)
-        spec = replace(made, output_dir=output)
+        spec = replace(placement.spec_of(job, result, name), output_dir=output)
         if options.sets:
             interface = Interface.from_label(result.interface) if result.interface else Interface()
             (point,) = sweeps.check_grid(options, interface, job.folder)

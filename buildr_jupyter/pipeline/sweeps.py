@@ -29,7 +29,7 @@ from buildr_jupyter.model.request import Mount, RunSpec
 from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.model.sweep import SweepResult
 from buildr_jupyter.pipeline.job import BuildOrder
-from buildr_jupyter.pipeline.placement import spec_for_cluster
+from buildr_jupyter.pipeline.placement import spec_of
 from buildr_jupyter.pipeline.values import LazyValues, is_trusted
 from buildr_jupyter.process.locks import private_folder, write_private
 from buildr_jupyter.process.tempfiles import Scratch
@@ -86,10 +86,10 @@ def plain(name: str, value: object) -> object:
     return plain_value(name, value)[0]
 
 
-def check_grid(options: Options, interface: Interface, folder: Path) -> list[Point]:
+def check_grid(options: Options, interface: Interface, folder: Path, origin: str = "--map ") -> list[Point]:
     """Return the points of the grid, in order; raises OptionError for any value that is none, before a build begins.
 
-    Files that it names are taken from ``folder``.
+    Files that it names are taken from ``folder``; an error about an input says ``origin`` before its name.
     """
     fixed = {name: Said(text) for name, text in options.sets}
     rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed or options.iterations else [])
@@ -101,6 +101,7 @@ def check_grid(options: Options, interface: Interface, folder: Path) -> list[Poi
         limit=options.map_limit,
         folder=folder,
         volumes=[one.target for one in options.claims],
+        origin=origin,
     )
     if len(points) * options.iterations > options.map_limit:
         raise OptionError(
@@ -122,8 +123,6 @@ def stream_sweep(
     result: BuildResult,
     make_runner: Callable[[], Runner],
     cancel: CancelToken,
-    *,
-    in_engine: bool = True,
 ) -> Generator[Event, None, BuildResult]:
     """Run the image once for each point of the grid and return the result with its ``sweep``.
 
@@ -131,7 +130,7 @@ def stream_sweep(
     Cancelled, EngineError.
     """
     interface = Interface.from_label(result.interface) if result.interface else Interface()
-    points = check_grid(job.options, interface, job.folder)
+    points = check_grid(job.options, interface, job.folder, job.origin)
     folder, journal = yield from _stream_data()
     image_id = result.image_id or result.content_digest or ""
     tasks: dict[str, Task] = {}
@@ -142,7 +141,7 @@ def stream_sweep(
         key = found or secrets.token_hex(32)
         keys.append(key)
         if key not in tasks:
-            spec = _spec(job, result, f"buildr-{key[:24]}", in_engine=in_engine)
+            spec = spec_of(job, result, f"buildr-{key[:24]}", lasting=True)
             tasks[key] = _task(spec, number, point, key, folder, reusable=found is not None)
     sweep = Sweep(
         make_runner,
@@ -183,13 +182,6 @@ def _stream_data() -> Generator[Event, None, tuple[Path, Journal | None]]:
     scratch = Scratch(large=True)
     atexit.register(scratch.close)  # the values are read from it as long as this process is there
     return scratch.path, None
-
-
-def _spec(job: BuildOrder, result: BuildResult, name: str, *, in_engine: bool) -> RunSpec:
-    if not in_engine:
-        return spec_for_cluster(job, result, name)
-    content = [tag for tag in result.tags if tag.rpartition(":")[2].startswith("c-")]
-    return job.run_spec(content[0] if content else result.image, name)
 
 
 def _task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections import Counter
@@ -16,13 +17,28 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Collection
 from buildr_jupyter.process.tempfiles import atomic_write
 
-__all__ = ["OURS", "Folders", "changed_files", "extract_outputs", "fetches", "kept_back", "local_names"]
+__all__ = [
+    "OURS",
+    "Folders",
+    "Listing",
+    "changed_files",
+    "differences",
+    "extract_outputs",
+    "fetches",
+    "kept_back",
+    "listing",
+    "local_names",
+    "read_small",
+]
 
 OURS = ".buildr"
 """Below the output folder: what our own code in the image writes there."""
 _SINGLE = 64
 """So many files of one folder are asked for one by one; more of them come with their whole folder."""
-_ADDED, _DELETED = 1, 2
+_CHANGED, _ADDED, _DELETED = 0, 1, 2
+_SMALL_BYTES = 16 << 20
+Listing = Mapping[str, tuple[object, ...]]
+"""Absolute path of a container to all that a tar says of it, its content as sha256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,49 @@ def fetches(files: Sequence[str], changes: Iterable[Mapping[str, object]]) -> li
         else:
             asked.extend((path, (path,)) for path in members)
     return asked
+
+
+def read_small(chunks: Iterable[bytes]) -> bytes | None:
+    """Return a tar that is no larger than 16 MiB; None for another one, of which no more than that is read."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > _SMALL_BYTES:
+            return None
+    return bytes(whole)
+
+
+def listing(data: bytes, folder: str) -> Listing | None:
+    """Return what the tar of a container's ``folder`` holds; None where it is no folder, or no whole tar."""
+    found: dict[str, tuple[object, ...]] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for member in tar:
+                parts = PurePosixPath(member.name).parts
+                if len(parts) <= 1:
+                    if not member.isdir():
+                        return None
+                    continue
+                content = tar.extractfile(member) if member.isfile() else None
+                digest = hashlib.sha256(content.read()).hexdigest() if content else ""
+                place = str(PurePosixPath(folder, *parts[1:]))
+                about = (member.type, member.mode, member.uid, member.gid, member.linkname, member.size, digest)
+                found[place] = about if member.isdir() else (*about, member.mtime)
+    except (tarfile.TarError, EOFError):
+        return None
+    return found
+
+
+def differences(before: Listing, after: Listing) -> list[dict[str, object]] | None:
+    """Return what was changed, added and deleted, as an engine says it of a container's layer (``changed_files``).
+
+    None where a new file is a second name of another one, whose content a tar may hold in one of them alone.
+    """
+    kinds = {path: _CHANGED if path in before else _ADDED for path in after if before.get(path) != after[path]}
+    if any(after[path][0] == tarfile.LNKTYPE for path in kinds):
+        return None
+    kinds |= dict.fromkeys(before.keys() - after.keys(), _DELETED)
+    return [{"Path": path, "Kind": kind} for path, kind in sorted(kinds.items())]
 
 
 def local_names(files: Iterable[str], folders: Folders) -> dict[str, PurePosixPath]:

@@ -12,7 +12,7 @@ import posixpath
 import re
 import shlex
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -35,11 +35,15 @@ from buildr_jupyter.process.watchdog import Watchdog
 from buildr_jupyter.runner._outputs import (
     OURS,
     Folders,
+    Listing,
     changed_files,
+    differences,
     extract_outputs,
     fetches,
     kept_back,
+    listing,
     local_names,
+    read_small,
 )
 from buildr_jupyter.secretscan.redact import masked_logger
 
@@ -55,6 +59,8 @@ GROUP_LABEL = "io.buildr.group"
 _TAIL_LINES = 20
 _WAIT_S = 1.0
 _SIGKILLED = 128 + 9
+_NEVER = "0001-01-01T"
+"""How engines write the time of what did not happen."""
 _MORE_MEMORY = "give it more with --memory"
 _GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
 """Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
@@ -62,6 +68,8 @@ COLLECT_LABEL = "io.buildr.collect"
 """Label of a container that stays when its process leaves: which of its files come back, as JSON."""
 _LISTEN_AGAIN = 5
 """So often is listened again to a container that runs on; one may have closed its output for good."""
+Changes = Sequence[Mapping[str, object]]
+"""What an engine says of a container's layer."""
 _PORT_TAKEN = re.compile(
     r"(?:Bind for|listen \w+) (\S+?):(\d+)(?: failed)?: (?:port is already allocated|bind: .*in use)"
 )
@@ -78,6 +86,10 @@ class DockerRunner:
         self.docker_client: EngineClient | None = None
         self._clock = clock
         self._owner = owner or this_user()
+        self._images: dict[str, Listing | None] = {}
+        """What the program's folder of an image holds, by the image's id; None where that is much."""
+        self._made: dict[str, JsonObject] = {}
+        """What the engine says of the containers that were made here and are there; but for their state it stays."""
 
     # -- the protocol
 
@@ -171,7 +183,7 @@ class DockerRunner:
         client = self._client()
         spec = RunSpec("", run[:12], output_dir=into)
         with self._failures(client, spec, cancel):
-            said = ((client.inspect_container(run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
+            said = ((self._about(client, run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
             spec = dataclasses.replace(spec, collect=_collection(said))
             return tuple((yield from self._outputs(client, run, spec)))
 
@@ -318,7 +330,46 @@ class DockerRunner:
         )
         for warning in made.get("Warnings") or ():
             logger.warning("%s", warning)
-        return str(made["Id"])
+        container = str(made["Id"])
+        try:
+            self._look_at(client, container)
+        except BaseException:
+            self._remove(client, container)
+            raise
+        return container
+
+    def _look_at(self, client: EngineClient, container: str) -> None:
+        """Remember what the program's folder holds before anything runs, once for each image.
+
+        An engine tells what a container changed by a comparison of all files of its image (Docker 28 does for each
+        storage driver); the folder of the program is as a rule a few of them.
+        """
+        from docker.errors import APIError
+
+        about = self._made[container] = client.inspect_container(container)
+        image, work = str(about.get("Image")), _folders(about.get("Config") or {}, RunSpec("", "")).work
+        if image not in self._images and not _is_mounted(about, work):
+            self._images[image] = None
+            with contextlib.suppress(APIError):
+                archive = self._archive(client, container, work)
+                self._images[image] = archive[1] if archive else None
+
+    def _about(self, client: EngineClient, container: str) -> JsonObject:
+        """Return what the engine says of a container, without its state of now."""
+        return self._made.get(container) or client.inspect_container(container)
+
+    def _archive(self, client: EngineClient, container: str, folder: str) -> tuple[bytes, Listing] | None:
+        """Return the tar of a container's folder, and what it holds; None where that is much, or no folder."""
+        from docker.errors import NotFound
+
+        try:
+            chunks, _ = client.get_archive(container, folder)
+        except NotFound:
+            return None
+        with contextlib.closing(chunks):
+            data = read_small(chunks)
+        found = listing(data, folder) if data is not None else None
+        return (data, found) if data is not None and found is not None else None
 
     def _clear_name(self, client: EngineClient, name: str) -> None:
         """Remove our own container of that name; raise RunError where another process owns it."""
@@ -338,9 +389,14 @@ class DockerRunner:
         self._remove(client, found["Id"])
 
     def _wait(self, client: EngineClient, container: str, cancel: CancelToken) -> JsonObject:
-        """Return the State of the container once it has ended; its output has ended before, as a rule."""
+        """Return the State of the container once it has ended; its output has ended before, as a rule.
+
+        Raises RunLost for one that never started: its maker was killed before, and its status is that of no program.
+        """
         while True:
             state = state_within(client, container, _WAIT_S)
+            if all(str(state.get(name)).startswith(_NEVER) for name in ("StartedAt", "FinishedAt")):
+                raise RunLost(f"container {container[:12]} was made, and never started")
             if not state.get("Running"):
                 return state
             cancel.check("the run")
@@ -351,10 +407,12 @@ class DockerRunner:
 
         if spec.output_dir is None:
             return ()
-        about = client.inspect_container(container)
+        about = self._about(client, container)
         folders = _folders(about.get("Config") or {}, spec)
         mounts = [str(mount.get("Destination", "")) for mount in about.get("Mounts") or ()]
         apart = any(folders.output == mount or folders.output.startswith(f"{mount}/") for mount in mounts)
+        if not apart and (small := self._known(client, container, about, folders, spec.collect)):
+            return (yield from self._taken(*small, folders, spec))
         try:
             changes = client.diff(container) or []
         except APIError as error:
@@ -381,6 +439,19 @@ class DockerRunner:
             written += yield from self._fetch(client, container, path, spec, name, only_file=members == (path,))
         return tuple(sorted(dict.fromkeys(written)))
 
+    def _known(
+        self, client: EngineClient, container: str, about: JsonObject, folders: Folders, collect: Collection
+    ) -> tuple[bytes, Changes] | None:
+        """Return the tar of the program's folder and what of it was changed; None where only the engine tells that."""
+        before = self._images.get(str(about.get("Image")))
+        anywhere = any(pattern.startswith("/") for pattern in collect.patterns)
+        outside = not folders.output.startswith(f"{folders.work}/")
+        if before is None or anywhere or outside or _is_mounted(about, folders.work):
+            return None
+        archive = self._archive(client, container, folders.work)
+        changes = differences(before, archive[1]) if archive else None
+        return (archive[0], changes) if archive and changes is not None else None
+
     def _fetch(
         self,
         client: EngineClient,
@@ -400,13 +471,7 @@ class DockerRunner:
         except NotFound:
             return ()
         large: list[tuple[PurePosixPath, int]] = []
-
-        def takes(place: PurePosixPath, size: int) -> bool:
-            if size > spec.collect.limit_bytes and not spec.collect.patterns and place.parts[0] != OURS:
-                large.append((place, size))
-                return False
-            return True
-
+        takes = functools.partial(_takes, spec.collect, large)
         with contextlib.closing(chunks):  # an engine answers nothing about a container whose archive it still gives
             mode = int(about.get("mode", 0))
             if only_file and mode & _GO_LINK:  # podman's archive holds what it leads to
@@ -419,11 +484,25 @@ class DockerRunner:
                 found: tuple[Path, ...] = ()
             else:
                 found = yield from extract_outputs(chunks, spec.output_dir, name=name, takes=takes)
-        for place, size in large:
-            yield BuildWarning(
-                f"{place} has {size / 1e9:.1f} GB and is left in the container, which is removed",
-                hint=f"--collect {shlex.quote(place.name)} takes it all the same; a folder of --mount keeps it here",
-            )
+        yield from _left(large)
+        return found
+
+    def _taken(
+        self, data: bytes, changes: Changes, folders: Folders, spec: RunSpec
+    ) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write what comes back out of the tar of the program's folder."""
+        assert spec.output_dir is not None
+        files = changed_files(changes, folders, spec.collect)
+        parent = PurePosixPath(folders.work).parent
+        names = {PurePosixPath(path): name for path, name in local_names(files, folders).items()}
+        large: list[tuple[PurePosixPath, int]] = []
+        found = yield from extract_outputs(
+            [data],
+            spec.output_dir,
+            name=functools.partial(_wanted_name, parent, names),
+            takes=functools.partial(_takes, spec.collect, large),
+        )
+        yield from _left(large)
         return found
 
     def _killed(self, client: EngineClient, container: str, name: str, state: JsonObject) -> Iterator[BuildWarning]:
@@ -450,6 +529,7 @@ class DockerRunner:
     def _remove(self, client: EngineClient, container: str) -> None:
         from docker.errors import APIError, NotFound
 
+        self._made.pop(container, None)
         try:
             client.remove_container(container, v=True, force=True)
         except NotFound:
@@ -585,6 +665,28 @@ def _collection(label: str | None) -> Collection:
         return Collection(tuple(map(str, said["patterns"])), bool(said["nothing"]), int(said["limit_bytes"]))
     except (ValueError, TypeError, KeyError):
         return Collection()
+
+
+def _is_mounted(container: JsonObject, folder: str) -> bool:
+    """Tell whether something is mounted on a folder, below it or above it."""
+    mounts = [str(mount.get("Destination", "")).rstrip("/") for mount in container.get("Mounts") or ()]
+    return any(f"{one}/".startswith(f"{folder}/") or folder.startswith(f"{one}/") for one in mounts)
+
+
+def _takes(collect: Collection, large: list[tuple[PurePosixPath, int]], place: PurePosixPath, size: int) -> bool:
+    """Tell whether a file of so many bytes is copied; note it in ``large`` where it is not."""
+    if size > collect.limit_bytes and not collect.patterns and place.parts[0] != OURS:
+        large.append((place, size))
+        return False
+    return True
+
+
+def _left(large: Iterable[tuple[PurePosixPath, int]]) -> Iterator[BuildWarning]:
+    for place, size in large:
+        yield BuildWarning(
+            f"{place} has {size / 1e9:.1f} GB and is left in the container, which is removed",
+            hint=f"--collect {shlex.quote(place.name)} takes it all the same; a folder of --mount keeps it here",
+        )
 
 
 def _wanted_name(

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ class Sweep:
     fail_fast: bool = False
     again: bool = False
     clock: Callable[[], float] = time.time
+    _forgotten: list[JournalError] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Why the journal did not take what it was told."""
 
     def stream(self, tasks: Sequence[Task], total: int, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Do the tasks and return how each ended, in their order; a ``RunUpdate`` tells each change.
@@ -139,6 +141,7 @@ class Sweep:
         finally:
             undo()
         thread.join()
+        yield from self._said_forgotten()
         failures = [error for error in errors if not isinstance(error, Cancelled)]
         if failures:
             raise failures[0]
@@ -186,6 +189,7 @@ class Sweep:
                 ended = known or self._cancelled(task)
                 said = self._update(task, total, ended.state, ended=True, reason=ended.reason)
                 yield replace(said, log_tail=ended.log_tail)
+        yield from self._said_forgotten()
         if cancel.is_set():
             raise Cancelled("the sweep was cancelled; what was done stays done")
         return [results.get(task.number) or self._cancelled(task) for task in tasks]
@@ -418,7 +422,7 @@ class Sweep:
     def _begin(self, task: Task, attempt: int, now: float, *, adopted: bool) -> int | None:
         if self.journal is None:
             return None
-        with contextlib.suppress(JournalError):
+        try:
             rows = self.journal.unfinished(task.key)
             for row in rows[:-1] if adopted else rows:  # nobody saw them end, and the backend has them no more
                 self.journal.end(row.id, "lost", now=now, reason="its process was gone")
@@ -427,12 +431,14 @@ class Sweep:
             return self.journal.begin(
                 task.key, image=self.image, image_id=self.image_id, inputs=task.stored, attempt=attempt, now=now
             )
+        except JournalError as error:
+            self._forgotten.append(error)
         return None
 
     def _end(self, row: int | None, result: RunResult) -> None:
         if self.journal is None or row is None:
             return
-        with contextlib.suppress(JournalError):
+        try:
             self.journal.end(
                 row,
                 result.state,
@@ -443,6 +449,15 @@ class Sweep:
                 duration_s=result.duration_s,
                 folder=place_of(self.folder, result.key) if result.state == "done" else None,
             )
+        except JournalError as error:
+            self._forgotten.append(error)
+
+    def _said_forgotten(self) -> Iterator[BuildWarning]:
+        """Say once that a later sweep does not know of all that was done here."""
+        if self._forgotten:
+            error = self._forgotten[0]
+            yield BuildWarning(f"{error}: a later sweep does not know of all runs of this one", error.hint)
+            self._forgotten.clear()
 
     def _update(
         self,

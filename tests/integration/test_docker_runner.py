@@ -210,8 +210,13 @@ def test_output_files_come_back(runner: DockerRunner, image: str, tmp_path: Path
     assert sorted(event.text.split("'")[1] for event in events if isinstance(event, BuildWarning)) == ["fifo", "link"]
 
 
-def test_all_that_the_program_makes_comes_back(runner: DockerRunner, image: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["by its folder", "by the engine"])
+def test_all_that_the_program_makes_comes_back(
+    runner: DockerRunner, image: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """New and changed files of its own folder, no others; a large one only where it is named."""
+    if told == "by the engine":  # as where that folder holds much
+        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.read_small", lambda _: None)
     code = (
         "import os; open('report.txt', 'w').write('1'); os.makedirs('plots/deep'); open('plots/deep/a', 'w').write('2')\n"
         "open('output/report.txt', 'w').write('3'); open('/tmp/scratch', 'w').write('4'); os.mkdir('empty')\n"
@@ -366,3 +371,16 @@ def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(
     runner.stop(group)
     assert time.monotonic() - began < 10
     runner.remove(group)
+
+
+def test_what_was_made_and_never_started_is_lost_and_has_no_status(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # between the two calls
+        killed.setattr(DockerRunner, "_begin", lambda *_: None)
+        collect(DockerRunner().start(subject.spec("print(1)"), CancelToken()))  # type: ignore[arg-type]
+    later = subject.make()
+    (group,) = later.list()
+    with pytest.raises(RunLost, match="was made, and never started"):
+        collect(later.follow(group, CancelToken()))  # type: ignore[arg-type]
+    later.remove(group)

@@ -10,8 +10,13 @@ import pytest
 
 from buildr_jupyter.builder.podman.service import own
 from buildr_jupyter.builder.podman_builder import PodmanBuilder
+from buildr_jupyter.commands import runs
+from buildr_jupyter.errors import OptionError, RunLost
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.docker_runner import DockerRunner
+from buildr_jupyter.runner.sweep import KEY_LABEL
 from tests.engines import Engines, containers
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
@@ -65,3 +70,29 @@ def test_out_of_memory(subject: Subject, tmp_path: Path, monkeypatch: pytest.Mon
     assert ended.exit_code == 137
     assert [event.hint for event in events if isinstance(event, BuildWarning)] == ["give it more with --memory"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_made_and_never_started_is_lost_and_has_no_status(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # between the two calls
+        killed.setattr(DockerRunner, "_begin", lambda *_: None)
+        drain(subject.make().start(subject.spec("print(1)"), CancelToken()))
+    later = subject.make()
+    (group,) = later.list()
+    with pytest.raises(RunLost, match="was made, and never started"):
+        drain(later.follow(group, CancelToken()))
+    later.remove(group)
+
+
+def test_a_run_of_podman_is_cancelled_by_its_key(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDR_DATA", str(tmp_path))
+    key, said = "ab" * 32, []
+    drain(subject.make().start(subject.spec("import time; time.sleep(600)", labels=((KEY_LABEL, key),)), CancelToken()))
+    with pytest.raises(OptionError, match="nothing runs under 'cd'"):
+        runs.cancel("cd", said.append)
+    runs.cancel(key[:6], said.append)
+    assert said == [f"cancelled {key[:12]}\n"]
+    assert subject.make().list() == []

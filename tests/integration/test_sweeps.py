@@ -5,46 +5,61 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import random
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 import pytest
-from docker import APIClient
 from IPython.core.error import UsageError
 
 from buildr_jupyter import cli
-from buildr_jupyter.journal.journal import Journal
+from buildr_jupyter.runner.sweep import KEY_LABEL
+from tests.engines import base, containers
+from tests.engines.fixtures import _or_skip
+from tests.faults.crash import CELL, command, crash, write_notebook
+from tests.integration.builders import World
+from tests.integration.test_builder_contract import world
 from tests.shells import loaded_shell, run
 
+__all__ = ["world"]
 
-@pytest.fixture(autouse=True)
-def places(client: APIClient, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+
+@pytest.fixture(params=["docker", "podman"], autouse=True)
+def builder(
+    request: pytest.FixtureRequest, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Name of a builder whose engine runs what it built; what a sweep left in it is an error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("BUILDR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("BUILDR_BASE", base_image)
-    yield
-    assert client.containers(all=True) == []
+    if request.param == "docker":
+        monkeypatch.setenv("DOCKER_HOST", world.engines.docker().host)
+        monkeypatch.setenv("BUILDR_BASE", base.NAME)
+        yield "docker"
+        assert world.client.containers(all=True) == []
+        return
+    store = _or_skip("podman", world.engines.containers)
+    registries = containers.registries(tmp_path / "registries.conf", insecure=[world.open.host])
+    settings = {"CONTAINERS_REGISTRIES_CONF": str(registries), "HOME": str(tmp_path), "BUILDR_BASE": world.base}
+    for name, value in {**store.environment, **settings, "DOCKER_HOST": "unix:///not/there.sock"}.items():
+        monkeypatch.setenv(name, value)
+    yield "podman"
+    listing = ["podman", "ps", "--all", "--quiet", "--filter", f"label={KEY_LABEL}"]
+    left = subprocess.run(listing, check=True, capture_output=True, text=True)
+    assert left.stdout == ""
 
 
 @pytest.fixture
-def shell() -> Iterator[Any]:
+def shell(builder: str) -> Iterator[Any]:
     with loaded_shell() as made:
         yield made
 
 
-def test_a_cell_over_a_grid(shell: Any, tmp_path: Path) -> None:
+def test_a_cell_over_a_grid(shell: Any, builder: str) -> None:
     run(shell, "n = 1\nscale: float = 1.0\nimport sys")
-    cell = "%%containerize sweep --map n=1..3 --map scale=1,10 --return out --return _ --jobs 2\n"
+    cell = f"%%containerize sweep --builder {builder} --map n=1..3 --map scale=1,10 --return out --return _ --jobs 2\n"
     cell += "if n == 3 and scale > 5: sys.exit('too much')\nout = n * scale\n{n}"
     found = run(shell, cell)
     assert len(found) == 6
@@ -67,17 +82,11 @@ def test_a_cell_over_a_grid(shell: Any, tmp_path: Path) -> None:
         run(shell, cell.replace("n=1..3", "n=x"))
 
 
-def notebook(folder: Path, *cells: str) -> str:
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    nbformat.write(made, folder / "nb.ipynb")
-    return str(folder / "nb.ipynb")
-
-
-def test_the_command_line_prints_a_line_for_each_run(tmp_path: Path) -> None:
-    nb = notebook(tmp_path, "n = 1", "%%containerize many --return out\nout = 10 // n")
+def test_the_command_line_prints_a_line_for_each_run(builder: str, tmp_path: Path) -> None:
+    nb = write_notebook(tmp_path, "n = 1", "%%containerize many --return out\nout = 10 // n")
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main(["build", nb, "--map", "n=[0, 5, 5]", "--json"])
+        status = cli.main(["build", str(nb), "--builder", builder, "--map", "n=[0, 5, 5]", "--json"])
     assert status == 1, err.getvalue()
     *runs, whole = [json.loads(line) for line in out.getvalue().splitlines()]
     assert sorted((one["run"]["number"], one["run"]["state"]) for one in runs) == [(0, "failed"), (1, "done")]
@@ -92,24 +101,9 @@ def test_the_command_line_prints_a_line_for_each_run(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in out.getvalue()
 
 
-def test_a_sweep_that_is_killed_again_and_again_does_each_run_once(tmp_path: Path) -> None:
-    nb = notebook(tmp_path, "n = 1", "%%containerize crash --return out\nout = n * n")
-    command = [sys.executable, "-m", "buildr_jupyter", "build", nb, "--map", "n=1..12", "--jobs", "2", "--json"]
-    chance = random.Random(7)
-    subprocess.run([*command[:5], "--map", "n=1", "--json"], check=True, capture_output=True)
-    for _ in range(6):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(chance.uniform(1.5, 4.5))
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    whole = json.loads(done.stdout.splitlines()[-1])
-    assert (whole["sweep"]["runs"], whole["sweep"]["done"]) == (12, 12)
-    rows = Journal(tmp_path / "data").rows()
-    finished = [row.inputs["n"] for row in rows if row.state == "done"]
-    assert sorted(finished) == list(range(1, 13)), "each exactly once"
-    for row in rows:
-        if row.state == "done" and row.folder:
-            value = (row.folder / ".buildr" / "returns" / "out.json").read_text()
-            assert int(value) == row.inputs["n"] ** 2
+def test_a_sweep_that_is_killed_again_and_again_does_each_run_once(builder: str, tmp_path: Path) -> None:
+    options = ("--builder", builder)
+    subprocess.run(command(write_notebook(tmp_path, "n = 1", CELL), 1, *options), check=True, capture_output=True)
+    runs, kills = (6, 3) if builder == "docker" else (4, 2)  # podman's service begins anew each time
+    _, wrong = crash(tmp_path, runs=runs, kills=kills, seed=7, options=options)
+    assert wrong == []

@@ -22,6 +22,7 @@ KEYS = ("a" * 64, "b" * 64)
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     monkeypatch.setenv("BUILDR_DATA", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/no-podman.sock")
     made = Journal(tmp_path)
     for key, state, ended in zip(KEYS, ("done", "failed"), (time.time() - 40 * 86400, time.time()), strict=True):
         row = made.begin(key, image="x:1", image_id="i", inputs={"n": 1}, attempt=1, now=ended - 1)

@@ -175,6 +175,123 @@ def test_arrow_is_taken_where_it_gives_the_value_back_exactly(value: Any, form: 
         pd.testing.assert_frame_equal(back, value, check_exact=True)
 
 
+FLOATS = st.sampled_from([0.0, -0.0, 1.5, math.nan, math.inf, -math.inf])
+WORDS = st.sampled_from(["", "a", "ü", "\U0001f600", "a\nb"])
+WHOLE, TIMES = st.integers(0, 100), st.datetimes(pd.Timestamp(1970, 1, 2), pd.Timestamp(2100, 1, 1))
+
+
+def made_of(values: st.SearchStrategy[Any], *dtypes: str) -> list[tuple[st.SearchStrategy[Any], Any]]:
+    return [(values, dtype) for dtype in dtypes]
+
+
+COLUMNS: list[tuple[st.SearchStrategy[Any], Any]] = [
+    *made_of(WHOLE, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "datetime64[s]"),
+    *made_of(FLOATS, "float16", "float32", "float64", "complex64", "complex128", "longdouble"),
+    *made_of(st.booleans(), "bool", "Sparse[bool]"),
+    *made_of(
+        st.none() | WHOLE, "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "int64[pyarrow]"
+    ),
+    *made_of(st.none() | st.floats(0, 1), "Float32", "Float64", "double[pyarrow]", "Sparse[float]"),
+    *made_of(st.none() | st.booleans(), "boolean", "bool[pyarrow]"),
+    *made_of(st.none() | WORDS, "string", "string[pyarrow]", "str", "category"),
+    *made_of(st.none() | FLOATS, "category"),
+    *made_of(TIMES, "datetime64[ns]", "datetime64[us]", "datetime64[ms]", "datetime64[ns, Europe/Berlin]"),
+    *made_of(TIMES, "datetime64[us, UTC]", "datetime64[ns, UTC+02:00]", "category", "timestamp[us][pyarrow]"),
+    *made_of(st.none() | st.timedeltas(pd.Timedelta(0), pd.Timedelta(days=9)), "timedelta64[ns]", "timedelta64[us]"),
+    *made_of(WHOLE.map(lambda number: pd.Period(ordinal=number, freq="M")), "period[M]", "object"),
+    *made_of(WHOLE.map(lambda number: pd.Interval(number, number + 1)), "interval[int64, right]"),
+    (st.none() | WORDS, pd.CategoricalDtype(["", "b", "a", "ü", "\U0001f600", "a\nb"], ordered=True)),
+    *made_of(st.none() | FLOATS | WORDS | st.booleans() | WHOLE | st.tuples(WHOLE) | st.just(pd.NA), "object"),
+]
+"""What the values of a column are drawn from, and its dtype."""
+
+
+@st.composite
+def series(draw: st.DrawFn, length: int) -> pd.Series:
+    values, dtype = draw(st.sampled_from(COLUMNS))
+    drawn = draw(st.lists(values, min_size=length, max_size=length))
+    if isinstance(dtype, str) and ", " in dtype and dtype.startswith("datetime64"):
+        unit, _, zone = dtype[len("datetime64[") : -1].partition(", ")
+        plain = pd.Series(drawn, dtype=f"datetime64[{unit}]").dt
+        return plain.tz_localize(zone, ambiguous=False, nonexistent="shift_forward")
+    if str(dtype).startswith("interval") and not length:
+        return pd.Series(pd.arrays.IntervalArray.from_tuples([], dtype=dtype))
+    return pd.Series(drawn, dtype=dtype)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    length = draw(st.integers(0, 4))
+    columns = draw(st.lists(series(length), max_size=3))
+    names = draw(st.sampled_from([["a", "b", "c"], ["", "ü", "x"], [0, 1, 2], [5, "a", 2.5], [("a", 1), ("a", 2), ("b", 1)],
+                                  ["a", "a", "a"], [None, "b", "c"], [pd.Timestamp(2024, 1, 1), 1, 2]]))  # fmt: skip
+    frame = pd.DataFrame(dict(enumerate(columns)), index=range(length) if not columns else None)
+    frame.columns = pd.Index(names[: len(columns)], tupleize_cols=draw(st.booleans()))
+    levels = draw(st.lists(series(length), max_size=2))
+    called = draw(st.sampled_from([None, "key", "ü", 3, ("a", 1)]))
+    if len(levels) == 1:
+        frame.index = pd.Index(levels[0].array, name=called)
+    elif levels:
+        frame.index = pd.MultiIndex.from_arrays([level.array for level in levels], names=[called, None])
+    frame.attrs.update(draw(st.sampled_from([{}, {"a": 1}, {"a": (1, 2)}, {1: None}])))
+    return frame
+
+
+def plainly(values: Any) -> list[tuple[Any, ...]]:
+    """Return each element as what tells it from all others: its class and its text, which tells -0.0 from 0.0."""
+    return [(type(one), str(one)) for one in values]
+
+
+def assert_same_index(one: pd.Index, other: pd.Index) -> None:
+    pd.testing.assert_index_equal(one, other, exact=True, check_exact=True)
+    assert (type(one), plainly(one), plainly(one.names)) == (type(other), plainly(other), plainly(other.names))
+    assert getattr(one, "freq", None) == getattr(other, "freq", None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(frame=tables())
+def test_any_frame_comes_back(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "frames"
+    folder.mkdir(exist_ok=True)
+    _, back = there_and_back(frame, folder)
+    assert type(back) is pd.DataFrame
+    assert_same_index(back.index, frame.index)
+    assert_same_index(back.columns, frame.columns)
+    assert (back.attrs, list(map(type, back.attrs.values()))) == (frame.attrs, list(map(type, frame.attrs.values())))
+    for place in range(len(frame.columns)):
+        there, here = back.iloc[:, place], frame.iloc[:, place]
+        assert (there.dtype, type(there.array), plainly(there)) == (here.dtype, type(here.array), plainly(here))
+    assert_same_index(there_and_back(frame.index, folder)[1], frame.index)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_series_comes_back(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "series"
+    folder.mkdir(exist_ok=True)
+    value = data.draw(series(data.draw(st.integers(0, 4)))).rename(data.draw(st.sampled_from([None, "a", 1, ("a", 1)])))
+    _, back = there_and_back(value, folder)
+    assert (type(back), type(back.name), back.name) == (pd.Series, type(value.name), value.name)
+    assert (back.dtype, type(back.array), plainly(back)) == (value.dtype, type(value.array), plainly(value))
+    assert_same_index(back.index, value.index)
+
+
+@pytest.mark.parametrize("code", sorted(set(np.typecodes["All"])))
+def test_an_array_of_each_kind_of_numpy_comes_back(code: str, tmp_path: Path) -> None:
+    odd = {
+        "M": np.array(["2024-01-01", "NaT"], "M8[ns]"), "m": np.array([5, "NaT"], "m8[us]"), "S": np.array([b"", b"ab"]),
+        "U": np.array(["", "\U0001f600"]), "V": np.array([b"ab", b"cd"], "V2"), "O": np.array([None, "x"]),
+    }  # fmt: skip
+    made = odd[code] if code in odd else np.array([0, 1], code)
+    for value in (made, made[:0], made[:1].reshape(()), made.reshape(2, 1).T, made[::-1]):
+        _, back = there_and_back(value, tmp_path)
+        assert type(back) is np.ndarray
+        assert (back.dtype, back.shape, str(back.tolist())) == (value.dtype, value.shape, str(value.tolist()))
+    if code not in "qQ":  # neither a file nor a pickle of numpy tells long long from long where both have eight bytes
+        _, back = there_and_back(made[1], tmp_path)
+        assert plainly([back]) == plainly([made[1]])
+
+
 def test_an_arrow_table_keeps_its_schema_and_metadata(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([1, None], pa.int8())}).replace_schema_metadata({b"k": b"v"})
     form, back = there_and_back(table, tmp_path)

@@ -65,8 +65,12 @@ def test_the_interface_is_its_signature_and_its_words(monkeypatch: pytest.Monkey
         (lambda train: train.map([]), (OptionError, "the grid has no runs")),
         (lambda train: train.map([{"rows": [1]}, {"rate": 2}]), (OptionError, "input 'rows' has no value")),
         (lambda train: train.map([{"rows": [1], "deep": 2}]), (OptionError, "'deep' is no input of the image")),
+        (
+            lambda train: train.map([{"rows": [1]}, {"rows": [1], "rate": "x"}]),
+            (OptionError, '^reg.example/me/train-it:1: rate: "x"'),
+        ),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_no_input_starts_no_run(
     call: Any, says: tuple[type[Exception], str], monkeypatch: pytest.MonkeyPatch

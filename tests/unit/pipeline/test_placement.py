@@ -20,7 +20,7 @@ from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline import driver
 from buildr_jupyter.pipeline.job import ExportRequest
-from buildr_jupyter.pipeline.placement import check, program_of, spec_for_cluster
+from buildr_jupyter.pipeline.placement import check, program_of, spec_for_cluster, spec_of
 from buildr_jupyter.pipeline.planner import CellSource
 from buildr_jupyter.runner import kubernetes_runner
 from tests.fakes.cluster import FakeCluster, FakeImage
@@ -77,6 +77,15 @@ def test_what_a_cluster_cannot_have_is_refused_at_once(tmp_path: Path) -> None:
             check(job(tmp_path, run=True, **more).order())
         check(job(tmp_path, **there, **more).order())
     check(job(tmp_path, on="kubernetes", publish=True, repository="r.example/me").order())
+
+
+def test_where_the_job_runs_decides_by_what_name_the_image_is_run(tmp_path: Path) -> None:
+    result = BuildResult("app:1", tags=("app:1", "app:c-0123456789ab"), digest=DIGEST, pushed=("x",))
+    here = job(tmp_path).order()
+    assert [spec_of(here, result, "run", lasting=one).image for one in (False, True)] == ["app:1", "app:c-0123456789ab"]
+    assert spec_of(here, replace(result, tags=()), "run", lasting=True).image == "app:1"
+    there = job(tmp_path, on="kubernetes", publish=True, repository="r.example/me").order()
+    assert spec_of(there, result, "run", lasting=True).image.endswith(f"app@{DIGEST}")
 
 
 def test_the_image_is_named_by_its_digest_and_as_the_cluster_knows_it(tmp_path: Path) -> None:

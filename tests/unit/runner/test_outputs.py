@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,17 @@ import pytest
 from buildr_jupyter.errors import RunError
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Collection, RunSpec
-from buildr_jupyter.runner._outputs import Folders, changed_files, extract_outputs, fetches, local_names
+from buildr_jupyter.runner._outputs import (
+    Folders,
+    Listing,
+    changed_files,
+    differences,
+    extract_outputs,
+    fetches,
+    listing,
+    local_names,
+    read_small,
+)
 from buildr_jupyter.runner.docker_runner import _collection, _folders
 
 
@@ -184,6 +195,56 @@ def test_no_two_files_have_one_name_here() -> None:
     assert names["/tmp/t"] == "tmp/t"
     assert (names["/app/daily/a.csv"], names["/app/a.csv"]) == ("a.csv", "app/a.csv")
     assert names["/app/daily/output/a.csv"] == "output/a.csv"
+
+
+def listed(*members: tuple[str, bytes, str]) -> Listing:
+    found = listing(b"".join(tar(("app", tarfile.DIRTYPE, ""), *members)), "/app")
+    assert found is not None
+    return found
+
+
+def test_two_tars_of_a_folder_tell_what_was_changed_between_them() -> None:
+    kind, link = tarfile.REGTYPE, tarfile.SYMTYPE
+    before = listed(("app/a", kind, "1"), ("app/b", kind, "1"), ("app/c", kind, "1"), ("app/l", link, "a"))
+    after = listed(
+        ("app/a", kind, "1"), ("app/b", kind, "2"), ("app/l", link, "b"), ("app/new", tarfile.DIRTYPE, ""),
+        ("app/new/d", kind, ""),
+    )  # fmt: skip
+    assert differences(before, after) == changes("C /app/b", "D /app/c", "C /app/l", "A /app/new", "A /app/new/d")
+    assert differences(before, before) == []
+
+
+def test_a_file_that_was_written_again_with_its_old_content_was_changed() -> None:
+    before = listed(("app/a", tarfile.REGTYPE, "1"))
+    touched = io.BytesIO()
+    with tarfile.open(fileobj=touched, mode="w") as archive:
+        folder, member = tarfile.TarInfo("app"), tarfile.TarInfo("app/a")
+        folder.type, member.mode, member.size, member.mtime = tarfile.DIRTYPE, 0o4777, 1, 5
+        archive.addfile(folder)
+        archive.addfile(member, io.BytesIO(b"1"))
+    after = listing(touched.getvalue(), "/app")
+    assert after is not None
+    assert differences(before, after) == changes("C /app/a")
+
+
+def test_what_two_tars_do_not_tell_is_asked_of_the_engine() -> None:
+    before = listed(("app/a", tarfile.REGTYPE, "1"))
+    assert differences(before, listed(("app/a", tarfile.REGTYPE, "1"), ("app/b", tarfile.LNKTYPE, "app/a"))) is None
+    assert listing(b"".join(tar(("app", tarfile.SYMTYPE, "/other"))), "/app") is None
+    assert (
+        listing(b"".join(tar(("app", tarfile.DIRTYPE, ""), ("app/a", tarfile.REGTYPE, "x" * 900)))[:1500], "/app")
+        is None
+    )
+    assert read_small([b"ab", b"c"]) == b"abc"
+    asked: list[int] = []
+
+    def much() -> Iterator[bytes]:
+        for number in range(100):
+            asked.append(number)
+            yield bytes(1 << 20)
+
+    assert read_small(much()) is None
+    assert len(asked) == 17
 
 
 def test_a_label_says_what_comes_back() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import Cancelled, EngineUnavailable
+from buildr_jupyter.errors import Cancelled, EngineUnavailable, RunLost
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.events.event import RunUpdate
+from buildr_jupyter.events.event import RunOutput, RunUpdate
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.in_image import parameters
 from buildr_jupyter.journal.journal import Journal
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.grid import Point, run_key
@@ -43,7 +49,9 @@ def sweep(folder: Path, backend: Backend, **changes: Any) -> Sweep:
     return Sweep(lambda: FakeRunner(backend), folder, journal, "x:1", "sha256:1", ("double",), **changes)
 
 
-def run(how: Sweep, work: list[Task], cancel: CancelToken | None = None) -> tuple[list[RunUpdate], list[RunResult]]:
+def run(
+    how: Sweep, work: list[Task], cancel: CancelToken | None = None, warnings: list[str] | None = None
+) -> tuple[list[RunUpdate], list[RunResult]]:
     stream = how.stream(work, len(work), cancel or CancelToken())
     events: list[RunUpdate] = []
     while True:
@@ -51,6 +59,9 @@ def run(how: Sweep, work: list[Task], cancel: CancelToken | None = None) -> tupl
             event = next(stream)
         except StopIteration as stop:
             return events, stop.value
+        if isinstance(event, BuildWarning) and warnings is not None:
+            warnings.append(event.text)
+            continue
         assert isinstance(event, RunUpdate)
         events.append(event)
 
@@ -246,7 +257,79 @@ def test_an_engine_that_goes_away_is_an_error_and_the_runs_stay_in_it(tmp_path: 
     assert len(backend.started) == 1
 
 
+def test_what_was_left_and_is_lost_is_run_anew(tmp_path: Path) -> None:
+    class Lost(FakeRunner):
+        def follow(self, group: Any, cancel: CancelToken) -> Any:
+            if len(self.backend.started) == 1:
+                raise RunLost("it was made, and never started")
+            return (yield from super().follow(group, cancel))
+
+    backend = Backend(double)
+    (left,) = tasks(range(1))
+    drain(FakeRunner(backend).start(left.spec, CancelToken()))
+    how = replace(sweep(tmp_path, backend), runner=lambda: Lost(backend))
+    assert values(run(how, [left])[1]) == [0]
+    assert backend.groups == {}
+    assert [row.state for row in Journal(tmp_path).rows()] == ["done", "lost"]
+
+
 def test_a_value_that_is_missing_is_a_failed_run_and_leaves_no_files(tmp_path: Path) -> None:
     _, results = run(sweep(tmp_path, Backend(lambda given: {"other": 1})), tasks(range(1)))
     assert (results[0].state, results[0].reason) == ("failed", "the manifest names other values than double: ['other']")
     assert list((tmp_path / "values").iterdir()) == []
+
+
+def test_a_program_that_is_killed_while_it_writes_its_values_gives_none(tmp_path: Path) -> None:
+    class Killed(FakeRunner):
+        def follow(self, group: Any, cancel: CancelToken) -> Any:
+            yield RunOutput("stdout", "")
+            return [RunResult(137, log_tail=("half",))]
+
+        def collect(self, run: str, into: Path, cancel: CancelToken) -> Any:
+            raise AssertionError("nothing is read of it")
+            yield
+
+    how = replace(sweep(tmp_path, Backend(double)), runner=lambda: Killed(Backend(double)))
+    _, (ended,) = run(how, tasks(range(1)))
+    assert (ended.state, ended.reason, ended.returned) == ("failed", "the program ended with status 137", ())
+    assert not (tmp_path / "values").exists()
+
+
+def test_a_disk_that_fills_leaves_no_half_of_a_run(tmp_path: Path) -> None:
+    class Full(FakeRunner):
+        def collect(self, run: str, into: Path, cancel: CancelToken) -> Any:
+            (into / "half").write_text("h")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+
+    backend = Backend(double)
+    _, (ended,) = run(replace(sweep(tmp_path, backend), runner=lambda: Full(backend)), tasks(range(1)))
+    assert ended.state == "failed"
+    assert ended.reason.endswith("No space left on device")
+    assert list((tmp_path / "values").iterdir()) == []
+    assert values(run(sweep(tmp_path, backend), tasks(range(1)))[1]) == [0]
+
+
+def test_a_journal_that_another_process_holds_stops_no_run_and_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildr_jupyter.journal.journal._WAIT_S", 0.0)
+    how, told = sweep(tmp_path, Backend(double)), []
+    with contextlib.closing(sqlite3.connect(how.journal.path, isolation_level=None)) as held:  # type: ignore[union-attr]
+        held.execute("BEGIN EXCLUSIVE")
+        assert values(run(how, tasks(range(3)), warnings=told)[1]) == [0, 2, 4]
+    assert [
+        text.endswith("database is locked: a later sweep does not know of all runs of this one") for text in told
+    ] == [True]
+    told.clear()
+    assert values(run(how, tasks(range(3)), warnings=told)[1]) == [0, 2, 4]
+    assert (told, [row.state for row in Journal(tmp_path).rows()]) == ([], ["done"] * 3)
+
+
+def test_a_journal_that_was_damaged_meanwhile_stops_no_run(tmp_path: Path) -> None:
+    how, told = sweep(tmp_path, Backend(double)), []
+    for path in tmp_path.glob("journal.sqlite*"):
+        path.unlink()
+    (tmp_path / "journal.sqlite").write_bytes(b"this is no database at all" * 100)
+    assert values(run(how, tasks(range(2)), warnings=told)[1]) == [0, 2]
+    assert [("not a database" in text) for text in told] == [True]
