@@ -79,7 +79,7 @@ class Calls(Library):
             return args, keywords
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
-            if keyword.arg in ("inplace", "copy") and _says_nothing(keyword):
+            if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
@@ -584,7 +584,7 @@ class Calls(Library):
             self.change_deep(objs)
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
-        if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
+        if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
             self.draw_by_object(objs, name)
         if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
             self.draw("rng:numpy")
@@ -680,8 +680,12 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
 
 
 def _says_nothing(keyword: ast.keyword) -> bool:
-    """Tell whether ``inplace=False`` or ``copy=True`` is written, so that nothing is changed in place."""
-    return isinstance(keyword.value, ast.Constant) and bool(keyword.value.value) is (keyword.arg == "copy")
+    """Tell whether a keyword is as good as none: ``inplace=False``, ``copy=True``, ``random_state=None``."""
+    if not isinstance(keyword.value, ast.Constant):
+        return False
+    if keyword.arg in ("random_state", "seed"):
+        return keyword.value.value is None
+    return keyword.arg in ("inplace", "copy") and bool(keyword.value.value) is (keyword.arg == "copy")
 
 
 def _same(info: FunctionInfo, found: Effects, before: Effects | None) -> bool:

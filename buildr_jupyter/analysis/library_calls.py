@@ -21,7 +21,7 @@ from buildr_jupyter.analysis.names_in_text import (
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World
+from buildr_jupyter.analysis.side_effects import CACHES, World, makes_random
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
@@ -186,6 +186,9 @@ class Library(Expressions, World):
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
+        if root in ("sklearn", "copy") and makes_random(path, args, keywords):
+            made = self._library_result(path, name, base, args, given)
+            return made._replace(objs=made.objs | {self.new(info="random", edges=made.objs, life=self.lives(made))})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
@@ -201,14 +204,14 @@ class Library(Expressions, World):
     ) -> AbstractValue:
         if "." not in path:
             return self._builtin_result(path, args, given)
-        life = base.objs
+        life = base.objs if path not in ("copy.copy", "copy.deepcopy") else frozenset(self.lives(*args))
         if path in known.RNG_CONSTRUCTORS:
             return self.fresh(typ="rng", opaque=True, life=life)
         if path in known.ITERATOR_FUNCTIONS:
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=life),)))
         if path == "copy.copy":
             inside = {inner for obj in objs_of(args) for inner in obj.edges}
-            return self.fresh(edges=inside, opaque=opaque(objs_of(args)))
+            return self.fresh(edges=inside, opaque=opaque(objs_of(args)), life=life)
         if path in _CHOOSERS:
             inner = {obj for value in given for obj in self.element(value).objs} | objs_of(given)
             return AbstractValue(frozenset(inner | {self.new(edges=inner)}))

@@ -11,10 +11,11 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj
-from buildr_jupyter.analysis.value_origins import origins_of_call
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.random_tables import may_draw
+from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
-__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "file_token"]
+__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "file_token", "makes_random"]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -23,7 +24,6 @@ _SETTERS = re.compile(
 )
 _ALWAYS = ("os.chdir", "os.putenv", "sys.setrecursionlimit", "locale.setlocale", "sys.path", "os.environ", "os.umask")
 _GLOBAL_DRAWS = re.compile(r"(?:random|numpy\.random)\.[a-z]")
-_RANDOM_CLASS = re.compile("|".join(known.RANDOM_CLASSES))
 _FAMILY = {
     "pandas": ("numpy",),
     "scipy": ("numpy",),
@@ -62,6 +62,27 @@ def acts_on_world(path: str) -> bool:
     if path.rpartition(".")[2][:1].isupper() or path in known.RNG_CONSTRUCTORS:
         return False
     return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
+
+
+def holds_random(objs: Iterable[Obj], *, unknown: bool = False) -> bool:
+    """Tell whether an estimator or a splitter that draws is among these objects and what they hold.
+
+    What a function is given may be one, where ``unknown`` says so.
+    """
+    found = frozenset(objs)
+    return (unknown and any(obj.kind == "param" for obj in found)) or any(obj.info == "random" for obj in reach(found))
+
+
+def makes_random(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
+    """Tell whether what a function of scikit-learn gives may draw when it is fitted or split."""
+    if path.rpartition(".")[2][:1].isupper():
+        return _draws(path, args, keywords)
+    return holds_random(obj for value in (*args, *keywords.values()) for obj in value.objs)
+
+
+def _draws(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
+    given = (obj for value in (*args, *keywords.values()) for obj in value.objs)
+    return may_draw(path, keywords, holds=holds_random(given, unknown=True))
 
 
 class World:
@@ -124,7 +145,9 @@ class World:
     def draw(self, token: str) -> None:
         """Note a draw from a global generator: it matters once that was seeded."""
         self.facts.origins.add(token.removeprefix("rng:"))
-        token = f"@{token}"
+        self._move_on(f"@{token}")
+
+    def _move_on(self, token: str) -> None:
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
         if token in self.env:
@@ -132,16 +155,21 @@ class World:
             self.facts.mutates.update(self.env[token].objs)
 
     def may_draw(self, roots: Iterable[object]) -> None:
-        """Note that functions and objects of packages may draw from the global generators, as all may do."""
+        """Note that functions and objects of packages may draw from the global generators, as all may do.
+
+        That matters for the generator that the notebook seeded; of a value nothing is said by it.
+        """
         if ("@rng:numpy" in self.env or "@rng:random" in self.env or self.building) and any(
             root not in _NO_DRAWS for root in roots
         ):
-            self.draw("rng:numpy")
-            self.draw("rng:random")
+            for generator in GENERATORS:
+                self._move_on(f"@rng:{generator}")
+                if f"@rng:{generator}" in self.env:
+                    self.facts.origins.add(generator)
 
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
         """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
-        if name == "sample" or any(obj.info == "random" for obj in objs):
+        if name == "sample" or ((name == "split" or name not in known.PURE_METHODS) and holds_random(objs)):
             self.draw("rng:numpy")
 
     # -- files
@@ -237,13 +265,12 @@ class World:
         root = path.partition(".")[0]
         if root in ("random", "numpy") and _GLOBAL_DRAWS.match(path):
             self._random(path, root, name)
-        elif root == "sklearn" and _RANDOM_CLASS.search(name) and "random_state" not in keywords:
-            if not name[:1].isupper():
+        elif root in ("sklearn", "scipy"):
+            # What a class makes draws when it is fitted.
+            if not name[:1].isupper() and _draws(path, args, keywords):
                 self.draw("rng:numpy")
         elif root not in _NO_DRAWS:
             self.may_draw((root,))
-        elif root == "scipy" and (name == "rvs" or path.startswith("scipy.stats.")) and "random_state" not in keywords:
-            self.draw("rng:numpy")
         if path in known.FILE_READERS and path not in ("open", "io.open"):
             # A folder holds what was written under any name.
             folder = root in ("os", "glob", "shutil")

@@ -155,6 +155,63 @@ def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
     )
 
 
+FITTING = "import numpy as np, copy, sklearn, scipy\nfrom sklearn.ensemble import RandomForestClassifier\nX = y = 0\n"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "RandomForestClassifier().fit(X, y)",
+        "m = RandomForestClassifier(random_state=None)\nm.fit(X, y)",
+        "sklearn.pipeline.make_pipeline(RandomForestClassifier()).fit(X, y)",
+        "sklearn.pipeline.Pipeline([('a', RandomForestClassifier())]).fit(X, y)",
+        "sklearn.model_selection.GridSearchCV(RandomForestClassifier(), {}).fit(X, y)",
+        "sklearn.model_selection.cross_val_score(RandomForestClassifier(), X, y)",
+        "sklearn.model_selection.cross_val_score(1, X, y, cv=sklearn.model_selection.KFold(shuffle=True))",
+        "sklearn.base.clone(RandomForestClassifier()).fit(X, y)",
+        "copy.deepcopy(RandomForestClassifier()).fit(X, y)",
+        "copy.copy(RandomForestClassifier()).fit(X, y)",
+        "def go(model):\n    model.fit(X, y)\ngo(RandomForestClassifier())",
+        "def go(model):\n    sklearn.model_selection.cross_val_score(model, X, y)\ngo(RandomForestClassifier())",
+        "for m in [RandomForestClassifier()]:\n    m.fit(X, y)",
+        "models = {'a': RandomForestClassifier()}\nmodels['a'].fit(X, y)",
+        "next(sklearn.model_selection.ShuffleSplit().split(X))",
+        "sklearn.svm.SVR().fit(X, y)",
+        "sklearn.newer.Unknown().fit(X, y)",
+        "sklearn.neighbors.KernelDensity().fit(X).sample(2)",
+        "sklearn.linear_model.LogisticRegression(solver='saga').fit(X, y)",
+        "scipy.optimize.differential_evolution(len, [(0, 1)])",
+    ],
+)
+def test_what_is_fitted_draws_from_the_seeded_generator(draw: str) -> None:
+    found = kept(FITTING, "np.random.seed(1)", draw, "print(np.random.rand())")
+    assert "np.random.seed(1)" in found
+    assert ast.unparse(ast.parse(draw).body[-1]) in found
+    assert "np.random.seed(1)" in kept(FITTING, "np.random.seed(1)", draw), "the cell that draws needs the seed"
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "RandomForestClassifier(random_state=1).fit(X, y)",
+        "RandomForestClassifier().predict(X)",
+        "sklearn.linear_model.LinearRegression().fit(X, y)",
+        "sklearn.linear_model.LogisticRegression().fit(X, y)",
+        "sklearn.preprocessing.StandardScaler().fit_transform(X)",
+        "sklearn.pipeline.make_pipeline(sklearn.linear_model.LinearRegression()).fit(X, y)",
+        "sklearn.model_selection.cross_val_score(sklearn.linear_model.LinearRegression(), X, y)",
+        "sklearn.metrics.accuracy_score(X, RandomForestClassifier().predict(X))",
+        "next(sklearn.model_selection.KFold().split(X))",
+        "sklearn.model_selection.train_test_split(X, y, random_state=0)",
+        "scipy.optimize.minimize(len, 1)",
+    ],
+)
+def test_what_draws_nothing_is_left_out(quiet: str) -> None:
+    found = kept(FITTING, "np.random.seed(1)", quiet, "print(np.random.rand())")
+    assert "np.random.seed(1)" in found
+    assert ast.unparse(ast.parse(quiet).body[-1]) not in found
+
+
 FRAME = "import io, sqlite3, pandas as pd\ndf = pd.DataFrame({'a': [1]})\n"
 
 
