@@ -21,7 +21,7 @@ from buildr_jupyter.analysis.names_in_text import (
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World, makes_random
+from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
@@ -186,9 +186,9 @@ class Library(Expressions, World):
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
-        if root in ("sklearn", "copy") and makes_random(path, args, keywords):
+        if root in ("sklearn", "copy") and (draw := draw_made(path, args, keywords)):
             made = self._library_result(path, name, base, args, given)
-            return made._replace(objs=made.objs | {self.new(info="random", edges=made.objs, life=self.lives(made))})
+            return made._replace(objs=made.objs | {self.new(info=draw, edges=made.objs, life=self.lives(made))})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.

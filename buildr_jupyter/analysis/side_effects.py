@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
-from buildr_jupyter.analysis.random_tables import may_draw
+from buildr_jupyter.analysis.random_tables import Draw, draw_of
 from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
-__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "file_token", "makes_random"]
+__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "draw_made", "file_token"]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -64,25 +64,26 @@ def acts_on_world(path: str) -> bool:
     return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
 
 
-def holds_random(objs: Iterable[Obj], *, unknown: bool = False) -> bool:
-    """Tell whether an estimator or a splitter that draws is among these objects and what they hold.
+def held(objs: Iterable[Obj], *, unknown: Draw = Draw.NOT) -> Draw:
+    """Return whether an estimator or a splitter that draws is among these objects and what they hold.
 
-    What a function is given may be one, where ``unknown`` says so.
+    What a function is given may be one: then it is ``unknown``.
     """
     found = frozenset(objs)
-    return (unknown and any(obj.kind == "param" for obj in found)) or any(obj.info == "random" for obj in reach(found))
+    most = max([obj.info for obj in reach(found) if isinstance(obj.info, Draw)], default=Draw.NOT)
+    return max(most, unknown) if any(obj.kind == "param" for obj in found) else most
 
 
-def makes_random(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
-    """Tell whether what a function of scikit-learn gives may draw when it is fitted or split."""
+def draw_made(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
+    """Return whether what a function of scikit-learn gives draws when it is fitted or split."""
     if path.rpartition(".")[2][:1].isupper():
-        return _draws(path, args, keywords)
-    return holds_random(obj for value in (*args, *keywords.values()) for obj in value.objs)
+        return _draw_of(path, args, keywords)
+    return held(obj for value in (*args, *keywords.values()) for obj in value.objs)
 
 
-def _draws(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
+def _draw_of(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
     given = (obj for value in (*args, *keywords.values()) for obj in value.objs)
-    return may_draw(path, keywords, holds=holds_random(given, unknown=True))
+    return draw_of(path, keywords, held(given, unknown=Draw.MAY))
 
 
 class World:
@@ -169,8 +170,17 @@ class World:
 
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
         """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
-        if name == "sample" or ((name == "split" or name not in known.PURE_METHODS) and holds_random(objs)):
+        if name == "sample":
+            self.draw_as(Draw.DOES)
+        elif name == "split" or name not in known.PURE_METHODS:
+            self.draw_as(held(objs))
+
+    def draw_as(self, draw: Draw) -> None:
+        """Note a draw from numpy's generator, or that there may be one: then nothing is said of the value by it."""
+        if draw is Draw.DOES:
             self.draw("rng:numpy")
+        elif draw is Draw.MAY:
+            self._move_on("@rng:numpy")
 
     # -- files
 
@@ -267,8 +277,7 @@ class World:
             self._random(path, root, name)
         elif root in ("sklearn", "scipy"):
             # What a class makes draws when it is fitted.
-            if not name[:1].isupper() and _draws(path, args, keywords):
-                self.draw("rng:numpy")
+            self.draw_as(Draw.NOT if name[:1].isupper() else _draw_of(path, args, keywords))
         elif root not in _NO_DRAWS:
             self.may_draw((root,))
         if path in known.FILE_READERS and path not in ("open", "io.open"):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from buildr_jupyter.analysis import random_tables
-from buildr_jupyter.analysis.random_tables import FITTERS, QUIET, QUIET_WITHOUT, may_draw
+from buildr_jupyter.analysis.random_tables import DRAWS, FITTERS, QUIET, QUIET_WITHOUT, Draw, draw_of
 
 np = pytest.importorskip("numpy")
 sklearn = pytest.importorskip("sklearn")
@@ -66,7 +66,7 @@ def _draws_with(make: Any, **keywords: Any) -> bool:
             try:
                 list(call(*arguments)) if inspect.isgeneratorfunction(call) else call(*arguments)
                 break
-            except Exception:  # noqa: BLE001, S112 - these arguments are not for it
+            except Exception:  # noqa: BLE001 - these arguments are not for it
                 continue
     after = np.random.get_state()
     np.random.set_state(kept)
@@ -88,7 +88,7 @@ def test_what_is_called_quiet_draws_nothing(public: dict[str, Any]) -> None:
         parameters = inspect.signature(one).parameters
         if "random_state" in parameters:
             wrong.append(name)
-        elif not (inspect.isclass(one) and any(p.default is p.empty and p.kind < 2 for p in parameters.values())):
+        elif not inspect.isclass(one) or _is_made_of_nothing(one):
             called += 1
             wrong.extend([name] if _draws(one) else [])
     assert wrong == []
@@ -99,10 +99,25 @@ def test_what_is_called_quiet_draws_nothing(public: dict[str, Any]) -> None:
 def test_what_is_quiet_without_a_keyword_is(public: dict[str, Any], name: str) -> None:
     one = public[name]
     assert not _draws(one)
-    assert not may_draw(f"sklearn.x.{name}", (), holds=False)
+    assert not draw_of(f"sklearn.x.{name}", (), Draw.NOT)
     for keyword in QUIET_WITHOUT[name]:
         assert keyword in inspect.signature(one).parameters
-        assert may_draw(f"sklearn.x.{name}", (keyword,), holds=False)
+        assert draw_of(f"sklearn.x.{name}", (keyword,), Draw.NOT)
+
+
+def test_what_is_said_to_draw_does(public: dict[str, Any]) -> None:
+    named = [public[name] for name in sorted(DRAWS) if name in public]
+    assert len(named) > 60
+    assert [one.__name__ for one in named if "random_state" not in inspect.signature(one).parameters] == []
+    assert [one.__name__ for one in named if hasattr(one, "fit") and _is_made_of_nothing(one) and not _draws(one)] == []
+    assert draw_of("sklearn.cluster.KMeans", (), Draw.NOT) is Draw.DOES
+    assert draw_of("sklearn.svm.SVC", (), Draw.NOT) is Draw.MAY
+    assert draw_of("sklearn.ensemble.AdaBoostClassifier", ("random_state",), Draw.DOES) is Draw.MAY
+
+
+def _is_made_of_nothing(one: Any) -> bool:
+    parameters = inspect.signature(one).parameters.values()
+    return all(parameter.default is not parameter.empty or parameter.kind > 1 for parameter in parameters)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +133,8 @@ def test_what_is_quiet_without_a_keyword_is(public: dict[str, Any], name: str) -
 )
 def test_what_draws_is_said_to(public: dict[str, Any], name: str, keywords: dict[str, Any]) -> None:
     assert _draws_with(public[name], **keywords)
-    assert may_draw(f"sklearn.x.{name}", keywords, holds=False)
-    assert not may_draw(f"sklearn.x.{name}", (*keywords, "random_state"), holds=False)
+    assert draw_of(f"sklearn.x.{name}", keywords, Draw.NOT)
+    assert not draw_of(f"sklearn.x.{name}", (*keywords, "random_state"), Draw.NOT)
 
 
 def test_every_estimator_that_draws_is_said_to(public: dict[str, Any]) -> None:
@@ -128,9 +143,7 @@ def test_every_estimator_that_draws_is_said_to(public: dict[str, Any]) -> None:
     for name, one in sorted(public.items()):
         if not inspect.isclass(one) or not hasattr(one, "fit") or name in FITTERS:
             continue
-        if any(p.default is p.empty and p.kind < 2 for p in inspect.signature(one).parameters.values()):
-            continue
-        if not may_draw(f"sklearn.x.{name}", (), holds=False) and _draws(one):
+        if _is_made_of_nothing(one) and not draw_of(f"sklearn.x.{name}", (), Draw.NOT) and _draws(one):
             wrong.append(name)
     assert wrong == []
 
@@ -139,8 +152,8 @@ def test_what_fits_what_it_is_given_takes_no_seed(public: dict[str, Any]) -> Non
     named = [name for name in sorted(FITTERS) if name in public]
     assert len(named) > 25
     assert [name for name in named if "random_state" in inspect.signature(public[name]).parameters] == []
-    assert may_draw("sklearn.model_selection.cross_val_score", ("cv",), holds=True)
-    assert not may_draw("sklearn.model_selection.cross_val_score", ("cv",), holds=False)
+    assert draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.DOES)
+    assert not draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.NOT)
 
 
 def test_functions_of_scipy_that_draw_take_a_seed() -> None:
@@ -151,7 +164,7 @@ def test_functions_of_scipy_that_draw_take_a_seed() -> None:
         if found is None:
             continue  # it came with a later version, or left with one
         assert random_tables._SEEDS & set(inspect.signature(found).parameters), path
-        assert may_draw(f"scipy.{path}", (), holds=False)
-        assert not may_draw(f"scipy.{path}", ("rng",), holds=False)
-    assert may_draw("scipy.stats.norm.rvs", (), holds=False)
-    assert not may_draw("scipy.optimize.minimize", (), holds=False)
+        assert draw_of(f"scipy.{path}", (), Draw.NOT)
+        assert not draw_of(f"scipy.{path}", ("rng",), Draw.NOT)
+    assert draw_of("scipy.stats.norm.rvs", (), Draw.NOT)
+    assert not draw_of("scipy.optimize.minimize", (), Draw.NOT)
