@@ -21,6 +21,7 @@ from buildr_jupyter.analysis.abstract_values import (
     reach,
 )
 from buildr_jupyter.analysis.library_calls import (
+    BOUND_CALLS,
     CALLS,
     COPIES,
     DEPTH,
@@ -164,7 +165,16 @@ class Calls(Library):
         """Return what calling a method may give that was taken from its object before."""
         assert isinstance(method.info, str)
         receiver = AbstractValue(frozenset(method.edges), typ=method.typ)
-        return self.method(receiver, method.info, args, keywords)
+        if method in self.bound_calls or len(self.bound_calls) >= BOUND_CALLS:
+            # Methods that are given each other call each other without end: what they reach may change.
+            reached = receiver.objs | objs_of([*args, *keywords.values()])
+            self.change_deep(reached)
+            return self.fresh(opaque=True, edges=reached)
+        self.bound_calls.append(method)
+        try:
+            return self.method(receiver, method.info, args, keywords)
+        finally:
+            self.bound_calls.pop()
 
     def _unknown_call(
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]

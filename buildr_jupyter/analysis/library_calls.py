@@ -24,7 +24,7 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
+__all__ = ["BOUND_CALLS", "CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -32,6 +32,8 @@ WORK = 200_000
 """How many objects the calls of one statement may make before all that came earlier is kept."""
 CALLS = 8_000
 """How many calls of one statement are followed before all that came earlier is kept."""
+BOUND_CALLS = 3
+"""How many methods that were taken from their objects are followed one inside the other."""
 COPIES = 32
 """How many objects that one call makes are told apart."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])

@@ -155,6 +155,22 @@ def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
     )
 
 
+@pytest.mark.parametrize("show", ["print(df.shape)", "x = df.shape\nprint(x)", "print(sorted(df.shape))"])
+def test_methods_that_hold_each_other_come_to_an_end(show: str) -> None:
+    """What an unknown object gives, and what is put into it, may call each other without end."""
+    cells = "import tools", "df = tools.make()", "df.columns = df.columns.map(len)", show
+    assert kept(*cells) == [line for cell in cells for line in map(ast.unparse, ast.parse(cell).body)]
+    cells = (
+        "import tools",
+        "log = []",
+        "df = tools.make(log)",
+        "df.columns = df.columns.map(log)",
+        "df.go()",
+        "print(log)",
+    )
+    assert kept(*cells) == list(cells)
+
+
 FITTING = "import numpy as np, copy, sklearn, scipy\nfrom sklearn.ensemble import RandomForestClassifier\nX = y = 0\n"
 
 
