@@ -571,6 +571,10 @@ class Calls(Library):
         if name in ("query", "eval") and args:
             read_query(self, args[0])
         self._parts_called(objs)
+        if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
+            self.draw_by_object(objs, name)
+        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
+            self.draw("rng:numpy")
         if not _is_in_tables(receiver):
             return self._unknown_method(receiver, name, args, given)
         changes = (
@@ -594,10 +598,6 @@ class Calls(Library):
             self.change_deep(objs)
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
-        if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
-            self.draw_by_object(objs, name)
-        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
-            self.draw("rng:numpy")
         return self._method_result(receiver, name, given)
 
     def _unknown_method(
@@ -676,7 +676,10 @@ class Calls(Library):
 
 
 def _is_of(objs: Iterable[Obj], package: str) -> bool:
-    return any(one.kind == "mod" and one.info == package for obj in objs for one in obj.life)
+    """Tell whether an object is a package's: made by it, of a class that stems from one of it, or a part of it."""
+    owners = [one for obj in objs for one in (obj, *obj.life)]
+    owners += [one for owner in owners if owner.kind == "class" for one in owner.life]
+    return any(owner.kind == "mod" and owner.info == package for owner in owners)
 
 
 def _is_in_tables(receiver: AbstractValue) -> bool:

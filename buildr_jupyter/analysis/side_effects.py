@@ -61,6 +61,8 @@ def acts_on_world(path: str) -> bool:
     """Tell whether a module's function draws from a global generator, or reads or writes files."""
     if path.rpartition(".")[2][:1].isupper() or path in known.RNG_CONSTRUCTORS:
         return False
+    if path.startswith(("scipy.", "sklearn.")) and draw_of(path, (), Draw.NOT) is Draw.DOES:
+        return True
     return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
 
 
@@ -75,10 +77,12 @@ def held(objs: Iterable[Obj], *, unknown: Draw = Draw.NOT) -> Draw:
 
 
 def draw_made(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
-    """Return whether what a function of scikit-learn gives draws when it is fitted or split."""
+    """Return whether what a function of scikit-learn gives draws when it is fitted, split or asked."""
+    draw = _draw_of(path, args, keywords) if path.startswith("sklearn.") else Draw.NOT
     if path.rpartition(".")[2][:1].isupper():
-        return _draw_of(path, args, keywords)
-    return held(obj for value in (*args, *keywords.values()) for obj in value.objs)
+        return draw
+    given = held(obj for value in (*args, *keywords.values()) for obj in value.objs)
+    return max(given, Draw(draw is Draw.MAY))  # one that no table knows may give the generator itself
 
 
 def _draw_of(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:

@@ -197,6 +197,15 @@ FITTING = "import numpy as np, copy, sklearn, scipy\nfrom sklearn.ensemble impor
         "sklearn.neighbors.KernelDensity().fit(X).sample(2)",
         "sklearn.linear_model.LogisticRegression(solver='saga').fit(X, y)",
         "scipy.optimize.differential_evolution(len, [(0, 1)])",
+        "for d in [scipy.stats.norm, scipy.stats.expon]:\n    d.rvs(3)",
+        "for n in ['norm']:\n    getattr(scipy.stats, n).rvs(3)",
+        "def f(d):\n    return d.rvs(3)\nx = f(scipy.stats.norm)",
+        "D = {'a': scipy.stats.norm}\nD['a'].rvs(3)",
+        "list(map(scipy.stats.norm.rvs, [1, 2]))",
+        "D = [scipy.stats.norm.rvs]\nD[0](3)",
+        "class M(scipy.stats.rv_continuous):\n    pass\nM().rvs(3)",
+        "sklearn.utils.check_random_state(None).rand(3)",
+        "list(map(sklearn.utils.shuffle, [X]))",
     ],
 )
 def test_what_is_fitted_draws_from_the_seeded_generator(draw: str) -> None:
