@@ -12,6 +12,7 @@ import pytest
 
 from tests.engines import EngineStartError, dockerd, network
 
+pytest.register_assert_rewrite("tests.runner_contract")  # what failed is told there, too
 pytest_plugins = ("tests.engines.fixtures",)
 
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")

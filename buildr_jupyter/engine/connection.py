@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from buildr_jupyter.config.timeouts import read_limits
 from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
-from buildr_jupyter.model.json_object import parse_object
+from buildr_jupyter.model.json_object import JsonObject, parse_object
 
 if TYPE_CHECKING:
     from docker.errors import APIError
@@ -39,6 +39,7 @@ __all__ = [
     "connect",
     "describe",
     "find_address",
+    "is_podman",
     "still_there",
     "translate",
 ]
@@ -255,8 +256,7 @@ def describe(client: EngineClient) -> EngineInfo:
     address = _address_of(client)
     with translate(address):
         version, info = client.version(), client.info()
-    components = version.get("Components") or [{}]
-    podman = any("podman" in str(part.get("Name", "")).lower() for part in components)
+    podman = is_podman(version)
     api_version = str(version.get("ApiVersion", ""))
     system = str(version.get("Os", ""))
     return EngineInfo(
@@ -272,6 +272,11 @@ def describe(client: EngineClient) -> EngineInfo:
         storage=info.get("Driver"),
         free_bytes=_free_bytes(address, info.get("DockerRootDir")),
     )
+
+
+def is_podman(version: JsonObject) -> bool:
+    """Tell whether an engine's answer about its version is that of podman's service."""
+    return any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ())
 
 
 def _number(api_version: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect, translate
+from buildr_jupyter.engine.container_log import read_tail
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
 from buildr_jupyter.errors import Cancelled, OptionError, RunError, RunLost
@@ -157,13 +158,12 @@ class DockerRunner:
             for container in group.runs:
                 try:
                     state = self._wait(client, container, cancel)
-                    tail = b"".join(client.logs(container, stream=True, follow=False, tail=_TAIL_LINES))
+                    lines = read_tail(client, container, _TAIL_LINES)
                 except NotFound:
                     raise RunLost(f"container {group.name!r} is gone, and nothing tells how it ended") from None
-                lines = tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
-                seconds = _seconds(state)
                 yield from self._killed(client, container, group.name, state)
-                results.append(RunResult(int(state.get("ExitCode", -1)), duration_s=seconds, log_tail=lines))
+                exit_code = int(state.get("ExitCode", -1))
+                results.append(RunResult(exit_code, duration_s=_seconds(state), log_tail=lines))
         return results
 
     def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
@@ -478,7 +478,10 @@ class DockerRunner:
 
 
 def _seconds(state: JsonObject) -> float:
-    """Return how long a container ran, by its engine's own clock."""
+    """Return how long a container ran, by its engine's own clock: 0.0 where that has it end before it began.
+
+    The Docker Engine (20.10) notes the beginning once its call to start returns, when a short program is over.
+    """
     try:
         began, ended = (datetime.fromisoformat(str(state[name])) for name in ("StartedAt", "FinishedAt"))
     except (KeyError, ValueError):

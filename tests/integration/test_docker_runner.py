@@ -54,7 +54,10 @@ def image(docker_engine: Any, base_image: str, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def runner(docker_host: str, client: APIClient) -> Iterator[DockerRunner]:
     yield DockerRunner()
-    assert client.containers(all=True) == []
+    left = client.containers(all=True)
+    for container in left:  # or each test after this one fails, too
+        client.remove_container(container["Id"], force=True)
+    assert left == []
 
 
 @pytest.fixture
@@ -334,7 +337,7 @@ def test_a_run_that_outlives_its_process(runner: DockerRunner, image: str, clien
     assert found == group
     (ended,) = drained(other.follow(found, CancelToken()))
     assert (ended.exit_code, ended.log_tail) == (3, ("last words",))
-    assert 0 < ended.duration_s < 60
+    assert 0 <= ended.duration_s < 60  # by the engine, a short program may end before it began
     (ended,) = drained(other.follow(found, CancelToken()))  # from the beginning, once more
     assert ended.exit_code == 3
     assert drained(other.collect(found.runs[0], tmp_path / "out", CancelToken())) == (tmp_path / "out" / "a.txt",)
