@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from buildr_jupyter.analysis.random_tables import Draw
+
 __all__ = [
     "ATOM",
     "NOTHING",
@@ -42,7 +44,7 @@ class Obj:
         kind: Kind,
         serial: int,
         *,
-        info: FunctionInfo | ClassInfo | Obj | str | None = None,
+        info: FunctionInfo | ClassInfo | Obj | Draw | str | None = None,
         opaque: bool = False,
         edges: Iterable[Obj] = (),
         life: Iterable[Obj] = (),

@@ -21,6 +21,7 @@ from buildr_jupyter.analysis.abstract_values import (
     reach,
 )
 from buildr_jupyter.analysis.library_calls import (
+    BOUND_CALLS,
     CALLS,
     COPIES,
     DEPTH,
@@ -79,7 +80,7 @@ class Calls(Library):
             return args, keywords
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
-            if keyword.arg in ("inplace", "copy") and _says_nothing(keyword):
+            if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
@@ -164,7 +165,16 @@ class Calls(Library):
         """Return what calling a method may give that was taken from its object before."""
         assert isinstance(method.info, str)
         receiver = AbstractValue(frozenset(method.edges), typ=method.typ)
-        return self.method(receiver, method.info, args, keywords)
+        if method in self.bound_calls or len(self.bound_calls) >= BOUND_CALLS:
+            # Methods that are given each other call each other without end: what they reach may change.
+            reached = receiver.objs | objs_of([*args, *keywords.values()])
+            self.change_deep(reached)
+            return self.fresh(opaque=True, edges=reached)
+        self.bound_calls.append(method)
+        try:
+            return self.method(receiver, method.info, args, keywords)
+        finally:
+            self.bound_calls.pop()
 
     def _unknown_call(
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
@@ -561,6 +571,10 @@ class Calls(Library):
         if name in ("query", "eval") and args:
             read_query(self, args[0])
         self._parts_called(objs)
+        if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
+            self.draw_by_object(objs, name)
+        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
+            self.draw("rng:numpy")
         if not _is_in_tables(receiver):
             return self._unknown_method(receiver, name, args, given)
         changes = (
@@ -584,10 +598,6 @@ class Calls(Library):
             self.change_deep(objs)
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
-        if name in ("sample", "fit", "fit_transform", "fit_predict", "split") and "random_state" not in keywords:
-            self.draw_by_object(objs, name)
-        if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
-            self.draw("rng:numpy")
         return self._method_result(receiver, name, given)
 
     def _unknown_method(
@@ -666,7 +676,10 @@ class Calls(Library):
 
 
 def _is_of(objs: Iterable[Obj], package: str) -> bool:
-    return any(one.kind == "mod" and one.info == package for obj in objs for one in obj.life)
+    """Tell whether an object is a package's: made by it, of a class that stems from one of it, or a part of it."""
+    owners = [one for obj in objs for one in (obj, *obj.life)]
+    owners += [one for owner in owners if owner.kind == "class" for one in owner.life]
+    return any(owner.kind == "mod" and owner.info == package for owner in owners)
 
 
 def _is_in_tables(receiver: AbstractValue) -> bool:
@@ -680,8 +693,12 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
 
 
 def _says_nothing(keyword: ast.keyword) -> bool:
-    """Tell whether ``inplace=False`` or ``copy=True`` is written, so that nothing is changed in place."""
-    return isinstance(keyword.value, ast.Constant) and bool(keyword.value.value) is (keyword.arg == "copy")
+    """Tell whether a keyword is as good as none: ``inplace=False``, ``copy=True``, ``random_state=None``."""
+    if not isinstance(keyword.value, ast.Constant):
+        return False
+    if keyword.arg in ("random_state", "seed"):
+        return keyword.value.value is None
+    return keyword.arg in ("inplace", "copy") and bool(keyword.value.value) is (keyword.arg == "copy")
 
 
 def _same(info: FunctionInfo, found: Effects, before: Effects | None) -> bool:

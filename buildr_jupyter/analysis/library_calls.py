@@ -21,10 +21,10 @@ from buildr_jupyter.analysis.names_in_text import (
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World
+from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
+__all__ = ["BOUND_CALLS", "CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -32,6 +32,8 @@ WORK = 200_000
 """How many objects the calls of one statement may make before all that came earlier is kept."""
 CALLS = 8_000
 """How many calls of one statement are followed before all that came earlier is kept."""
+BOUND_CALLS = 3
+"""How many methods that were taken from their objects are followed one inside the other."""
 COPIES = 32
 """How many objects that one call makes are told apart."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
@@ -186,6 +188,9 @@ class Library(Expressions, World):
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
+        if root in ("sklearn", "copy") and (draw := draw_made(path, args, keywords)):
+            made = self._library_result(path, name, base, args, given)
+            return made._replace(objs=made.objs | {self.new(info=draw, edges=made.objs, life=self.lives(made))})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
@@ -201,14 +206,14 @@ class Library(Expressions, World):
     ) -> AbstractValue:
         if "." not in path:
             return self._builtin_result(path, args, given)
-        life = base.objs
+        life = base.objs if path not in ("copy.copy", "copy.deepcopy") else frozenset(self.lives(*args))
         if path in known.RNG_CONSTRUCTORS:
             return self.fresh(typ="rng", opaque=True, life=life)
         if path in known.ITERATOR_FUNCTIONS:
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=life),)))
         if path == "copy.copy":
             inside = {inner for obj in objs_of(args) for inner in obj.edges}
-            return self.fresh(edges=inside, opaque=opaque(objs_of(args)))
+            return self.fresh(edges=inside, opaque=opaque(objs_of(args)), life=life)
         if path in _CHOOSERS:
             inner = {obj for value in given for obj in self.element(value).objs} | objs_of(given)
             return AbstractValue(frozenset(inner | {self.new(edges=inner)}))

@@ -24,7 +24,6 @@ __all__ = [
     "MUTATING_METHODS_OF_ARGUMENTS",
     "PURE_METHODS",
     "QUIET_MODULES",
-    "RANDOM_CLASSES",
     "RNG_CONSTRUCTORS",
     "SHALLOW_METHODS",
     "STORING_METHODS",
@@ -145,21 +144,6 @@ QUIET_MODULES = _words(
 RNG_CONSTRUCTORS = _words(
     "numpy.random.default_rng numpy.random.RandomState numpy.random.Generator random.Random numpy.random.SeedSequence"
 )
-
-RANDOM_CLASSES = (
-    "RandomForest", "ExtraTree", "GradientBoosting", "DecisionTree", "KMeans", "MLP", "SGD", "Shuffle", "make_",
-    "train_test_split", "TSNE", "PCA", "TruncatedSVD", "SVC", "SVR", "LogisticRegression", "SearchCV", "Bagging",
-    "AdaBoost", "Perceptron", "Mixture", "IsolationForest", "RANSAC", "KFold", "resample", "shuffle", "permutation",
-    "cross_val", "learning_curve", "validation_curve", "PassiveAggressive", "Dummy", "NMF", "LatentDirichlet",
-    "FastICA",
-    "RandomizedSVD", "SparseRandom", "GaussianRandom", "MDS", "SpectralClustering", "SpectralEmbedding",
-    "GaussianProcess",
-    "KNNImputer", "IterativeImputer", "MiniBatch", "FactorAnalysis", "RBFSampler", "Nystroem", "EllipticEnvelope",
-    "MinCovDet", "BernoulliRBM", "KBinsDiscretizer", "QuantileTransformer", "Lasso", "ElasticNet", "HuberRegressor",
-    "TheilSen", "Pipeline", "pipeline", "Voting", "Stacking", "Calibrated", "OneVs", "OutputCode", "mutual_info",
-    "RFE", "SelectFromModel", "TransformedTarget", "Chain", "MultiOutput", "Ridge",
-)  # fmt: skip
-"""Parts of the names of those of scikit-learn that draw from numpy's global generator unless told a random_state."""
 
 SHALLOW_METHODS = _words(
     "append extend insert remove pop clear sort reverse update setdefault add discard popitem appendleft "

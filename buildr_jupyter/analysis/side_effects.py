@@ -11,10 +11,11 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj
-from buildr_jupyter.analysis.value_origins import origins_of_call
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.random_tables import Draw, draw_of
+from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
-__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "file_token"]
+__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "draw_made", "file_token"]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -23,7 +24,6 @@ _SETTERS = re.compile(
 )
 _ALWAYS = ("os.chdir", "os.putenv", "sys.setrecursionlimit", "locale.setlocale", "sys.path", "os.environ", "os.umask")
 _GLOBAL_DRAWS = re.compile(r"(?:random|numpy\.random)\.[a-z]")
-_RANDOM_CLASS = re.compile("|".join(known.RANDOM_CLASSES))
 _FAMILY = {
     "pandas": ("numpy",),
     "scipy": ("numpy",),
@@ -61,7 +61,33 @@ def acts_on_world(path: str) -> bool:
     """Tell whether a module's function draws from a global generator, or reads or writes files."""
     if path.rpartition(".")[2][:1].isupper() or path in known.RNG_CONSTRUCTORS:
         return False
+    if path.startswith(("scipy.", "sklearn.")) and draw_of(path, (), Draw.NOT) is Draw.DOES:
+        return True
     return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
+
+
+def held(objs: Iterable[Obj], *, unknown: Draw = Draw.NOT) -> Draw:
+    """Return whether an estimator or a splitter that draws is among these objects and what they hold.
+
+    What a function is given may be one: then it is ``unknown``.
+    """
+    found = frozenset(objs)
+    most = max([obj.info for obj in reach(found) if isinstance(obj.info, Draw)], default=Draw.NOT)
+    return max(most, unknown) if any(obj.kind == "param" for obj in found) else most
+
+
+def draw_made(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
+    """Return whether what a function of scikit-learn gives draws when it is fitted, split or asked."""
+    draw = _draw_of(path, args, keywords) if path.startswith("sklearn.") else Draw.NOT
+    if path.rpartition(".")[2][:1].isupper():
+        return draw
+    given = held(obj for value in (*args, *keywords.values()) for obj in value.objs)
+    return max(given, Draw(draw is Draw.MAY))  # one that no table knows may give the generator itself
+
+
+def _draw_of(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
+    given = (obj for value in (*args, *keywords.values()) for obj in value.objs)
+    return draw_of(path, keywords, held(given, unknown=Draw.MAY))
 
 
 class World:
@@ -124,7 +150,9 @@ class World:
     def draw(self, token: str) -> None:
         """Note a draw from a global generator: it matters once that was seeded."""
         self.facts.origins.add(token.removeprefix("rng:"))
-        token = f"@{token}"
+        self._move_on(f"@{token}")
+
+    def _move_on(self, token: str) -> None:
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
         if token in self.env:
@@ -132,17 +160,31 @@ class World:
             self.facts.mutates.update(self.env[token].objs)
 
     def may_draw(self, roots: Iterable[object]) -> None:
-        """Note that functions and objects of packages may draw from the global generators, as all may do."""
+        """Note that functions and objects of packages may draw from the global generators, as all may do.
+
+        That matters for the generator that the notebook seeded; of a value nothing is said by it.
+        """
         if ("@rng:numpy" in self.env or "@rng:random" in self.env or self.building) and any(
             root not in _NO_DRAWS for root in roots
         ):
-            self.draw("rng:numpy")
-            self.draw("rng:random")
+            for generator in GENERATORS:
+                self._move_on(f"@rng:{generator}")
+                if f"@rng:{generator}" in self.env:
+                    self.facts.origins.add(generator)
 
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
         """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
-        if name == "sample" or any(obj.info == "random" for obj in objs):
+        if name == "sample":
+            self.draw_as(Draw.DOES)
+        elif name == "split" or name not in known.PURE_METHODS:
+            self.draw_as(held(objs))
+
+    def draw_as(self, draw: Draw) -> None:
+        """Note a draw from numpy's generator, or that there may be one: then nothing is said of the value by it."""
+        if draw is Draw.DOES:
             self.draw("rng:numpy")
+        elif draw is Draw.MAY:
+            self._move_on("@rng:numpy")
 
     # -- files
 
@@ -237,13 +279,11 @@ class World:
         root = path.partition(".")[0]
         if root in ("random", "numpy") and _GLOBAL_DRAWS.match(path):
             self._random(path, root, name)
-        elif root == "sklearn" and _RANDOM_CLASS.search(name) and "random_state" not in keywords:
-            if not name[:1].isupper():
-                self.draw("rng:numpy")
+        elif root in ("sklearn", "scipy"):
+            # What a class makes draws when it is fitted.
+            self.draw_as(Draw.NOT if name[:1].isupper() else _draw_of(path, args, keywords))
         elif root not in _NO_DRAWS:
             self.may_draw((root,))
-        elif root == "scipy" and (name == "rvs" or path.startswith("scipy.stats.")) and "random_state" not in keywords:
-            self.draw("rng:numpy")
         if path in known.FILE_READERS and path not in ("open", "io.open"):
             # A folder holds what was written under any name.
             folder = root in ("os", "glob", "shutil")

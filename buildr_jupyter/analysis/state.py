@@ -82,6 +82,8 @@ class FlowState:
         """How many objects the calls of the current statement have made."""
         self.calls = 0
         """How many calls were followed for the current statement."""
+        self.bound_calls: list[Obj] = []
+        """The methods, taken from their objects, whose calls are being followed."""
         self.followed: dict[Effects, dict[Hashable, Followed]] = {}
         """What was followed for the current statement, by what notes it."""
         self.following: Effects | None = None

@@ -20,6 +20,8 @@ from buildr_jupyter.model.plan import FileEntry, ImportUse
 
 __all__ = ["check_names", "display_blocks", "shell_use"]
 
+_WITHOUT_FRAMES = frozenset(("numpy", "scipy", "matplotlib", "mpl_toolkits", "PIL"))
+"""Packages that never import pandas."""
 _DISPLAY = '''\
 def display(*objects, **_):
     """Print the text form of each object."""
@@ -91,7 +93,8 @@ def display_blocks(
     )
     tops = {use.module.partition(".")[0] for use in imports}
     others = not tops <= sys.stdlib_module_names or any("_repr_" in text for text in reading.sources.values())
-    shows = reads or "IPython" in tops or reading.shows_value()
+    # Any other package may bring pandas, which writes its frames as in a notebook then, also by print().
+    shows = reads or "IPython" in tops or reading.shows_value() or not tops <= sys.stdlib_module_names | _WITHOUT_FRAMES
     if others and shows and not (reading.captured or reading.display_captured):
         path = posixpath.relpath(DISPLAYS_PATH, f"app/{tree.inside}" if tree else "app")
         return [("display", 1, displays_block(path, shell="IPython" in tops, display=reads))], [displays_file()]

@@ -35,8 +35,11 @@ _JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
 _SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
 """Functions and methods that give the same path, seen from the folder that the program runs in."""
 _OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
-_LISTS = frozenset(("glob", "iglob", "rglob", "iterdir"))
-_LISTS_OF_OS = frozenset(("listdir", "scandir", "walk", "fwalk"))
+_LISTING = frozenset(("glob.glob", "glob.iglob", "os.listdir", "os.scandir", "os.walk", "os.fwalk"))
+"""Functions that list files, those of ``os`` in the working directory where they are given none."""
+_LISTS_OF_PATHS = frozenset(("glob", "rglob", "iterdir"))
+"""Methods by which a path lists files."""
+_LISTING_NAMES = _LISTS_OF_PATHS | {path.rpartition(".")[2] for path in _LISTING}
 _WILDCARDS = re.compile(r"[*?\[]")
 _MAX_FOUND = 10_000
 """So many files are looked at that fit a pattern."""
@@ -74,9 +77,11 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
 
     What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
     """
-    for tree, title, values in program:
+    statements = list(program)
+    imported = _imported(tree for tree, _, _ in statements)
+    for tree, title, values in statements:
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not (place := _listed(node)):
+            if not isinstance(node, ast.Call) or not (place := _listed(node, imported)):
                 continue
             known = [values.get(id(one)) for one in place]
             if None in known or known[0] in (".", "./", "*"):
@@ -86,17 +91,36 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
                 yield f"{where}: files that {shown} lists are not carried unless --include names them"
 
 
-def _listed(node: ast.Call) -> list[ast.expr] | None:
-    """Return what says where a call lists files, an empty name for nothing; None for a call that lists none."""
-    method = node.func if isinstance(node.func, ast.Attribute) else None
-    name = method.attr if method else getattr(node.func, "id", "")
+def _imported(trees: Iterable[ast.AST]) -> dict[str, str]:
+    """Return what the names stand for that the program's imports bind, as dotted names."""
+    found: dict[str, str] = {}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name == "*":
+                    found |= {path.rpartition(".")[2]: path for path in _LISTING if path.startswith(f"{node.module}.")}
+                else:
+                    found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return found
+
+
+def _listed(node: ast.Call, imported: Mapping[str, str]) -> list[ast.expr] | None:
+    """Return what says where a call lists files; None for a call that lists none."""
     given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in ("pathname", "path", "top", "pattern"))]
-    owner = getattr(method.value, "id", "") if method else ""
-    if name in _LISTS_OF_OS:
-        return (given or [ast.Constant(".")]) if not method or owner == "os" else None
-    if name not in _LISTS:
+    if isinstance(node.func, ast.Name):
+        path = imported.get(node.func.id, "")
+    elif isinstance(node.func, ast.Attribute) and node.func.attr in _LISTING_NAMES:
+        owner = getattr(node.func.value, "id", "")
+        path = f"{imported.get(owner, owner)}.{node.func.attr}"
+    else:
         return None
-    return given if not method or owner == "glob" else [node if given else method.value]
+    if path in _LISTING:
+        return given or [ast.Constant(".")]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _LISTS_OF_PATHS:
+        return [node if given else node.func.value]
+    return None
 
 
 def _keys(node: ast.expr) -> Iterator[ast.expr]:

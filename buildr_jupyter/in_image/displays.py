@@ -13,9 +13,12 @@ own, ``ESC ] buildr ; ~ BASE64 BEL``, and the last as above: a cluster keeps lin
 from __future__ import annotations
 
 import base64
+import builtins
+import importlib.machinery
 import json
 import os
 import sys
+import types
 from typing import Any
 
 BEGIN, END = "\x1b]buildr;", "\x07"
@@ -26,6 +29,7 @@ _PIECE = 12000
 """Characters of a piece: below the 16 KiB at which a node cuts lines."""
 _LIMIT = 16 << 20
 """Bytes of a bundle; of a larger one the text is shown alone."""
+_OPTIONS_OF_PANDAS = "pandas.core.config_init"
 _METHODS = {
     "text/html": "_repr_html_",
     "text/markdown": "_repr_markdown_",
@@ -38,12 +42,13 @@ _METHODS = {
 
 
 def install(stdout: int, shell: bool = False) -> Any:
-    """Let the value of the last expression be framed, and return ``display``.
+    """Let the value of the last expression be framed and pandas write as in a notebook, and return ``display``.
 
     ``stdout`` is a descriptor of the program's standard output, which others than the chosen cell do not print to.
     ``shell``: the program imports IPython, whose ``display`` frames, too.
     """
     wanted = bool(os.environ.get(VARIABLE))
+    _write_frames_as_a_kernel_does()
 
     def framed(value: Any, print_text: Any) -> None:
         found = bundle(value) if wanted and sys.stdout is sys.__stdout__ and os.path.sameopenfile(1, stdout) else {}
@@ -76,6 +81,46 @@ def install(stdout: int, shell: bool = False) -> Any:
         if shell:
             _frame_shell(framed)
     return display
+
+
+def _write_frames_as_a_kernel_does() -> None:
+    """Let pandas, once it is imported, take itself to be in a notebook and cut no columns to a terminal's width.
+
+    It asks ``get_ipython()`` while it registers its options, so that is there for as long as that takes.
+    """
+    if any(getattr(finder, "buildr", False) for finder in sys.meta_path):
+        return
+
+    class Finder:
+        buildr = True
+
+        @classmethod
+        def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+            if name != _OPTIONS_OF_PANDAS:
+                return None
+            sys.meta_path.remove(cls)
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader.exec_module = _in_a_kernel(spec.loader.exec_module)  # type: ignore[method-assign]
+            return spec
+
+    sys.meta_path.insert(0, Finder)
+
+
+def _in_a_kernel(run: Any) -> Any:
+    """Return a function that runs with a ``get_ipython`` as a kernel has one."""
+
+    def run_in_a_kernel(module: Any) -> None:
+        before = vars(builtins).get("get_ipython")
+        vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=None)
+        try:
+            run(module)
+        finally:
+            del vars(builtins)["get_ipython"]
+            if before is not None:
+                vars(builtins)["get_ipython"] = before
+
+    return run_in_a_kernel
 
 
 def _frame_shell(framed: Any) -> None:

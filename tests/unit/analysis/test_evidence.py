@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+import pytest
+
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Slice, analyze, slice_back
 from buildr_jupyter.analysis.statements import Flow
@@ -94,6 +96,13 @@ def test_draws_that_come_again_and_that_do_not() -> None:
     assert look([RANDOM, ("x = random.random()", None), ("x", None)])[0].unrepeatable == {1: {"random"}}
     quiet = ("x = random.random() if 0 else 1", seen(bound="x"))
     assert look([RANDOM, quiet, ("x", None)])[0].unrepeatable == {1: set()}
+
+
+@pytest.mark.parametrize("seed", ["", "\nnp.random.seed(1)"])
+def test_what_only_may_draw_makes_no_value_a_random_one(seed: str) -> None:
+    """A package that no table knows may draw; only of a generator that the notebook set is more made of that."""
+    start = (f"import sqlite3, numpy as np{seed}\ndef f():\n    return sqlite3.connect(':memory:')", None)
+    assert look([start, ("c = f()", None), ("d = sqlite3.connect(':memory:')", None)])[0].unrepeatable == {}
 
 
 def test_an_earlier_run_of_the_chosen_cell_tells_that_it_draws() -> None:

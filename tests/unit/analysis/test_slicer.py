@@ -155,6 +155,88 @@ def test_a_distribution_draws_from_the_global_generator(draw: str) -> None:
     )
 
 
+@pytest.mark.parametrize("show", ["print(df.shape)", "x = df.shape\nprint(x)", "print(sorted(df.shape))"])
+def test_methods_that_hold_each_other_come_to_an_end(show: str) -> None:
+    """What an unknown object gives, and what is put into it, may call each other without end."""
+    cells = "import tools", "df = tools.make()", "df.columns = df.columns.map(len)", show
+    assert kept(*cells) == [line for cell in cells for line in map(ast.unparse, ast.parse(cell).body)]
+    cells = (
+        "import tools",
+        "log = []",
+        "df = tools.make(log)",
+        "df.columns = df.columns.map(log)",
+        "df.go()",
+        "print(log)",
+    )
+    assert kept(*cells) == list(cells)
+
+
+FITTING = "import numpy as np, copy, sklearn, scipy\nfrom sklearn.ensemble import RandomForestClassifier\nX = y = 0\n"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "RandomForestClassifier().fit(X, y)",
+        "m = RandomForestClassifier(random_state=None)\nm.fit(X, y)",
+        "sklearn.pipeline.make_pipeline(RandomForestClassifier()).fit(X, y)",
+        "sklearn.pipeline.Pipeline([('a', RandomForestClassifier())]).fit(X, y)",
+        "sklearn.model_selection.GridSearchCV(RandomForestClassifier(), {}).fit(X, y)",
+        "sklearn.model_selection.cross_val_score(RandomForestClassifier(), X, y)",
+        "sklearn.model_selection.cross_val_score(1, X, y, cv=sklearn.model_selection.KFold(shuffle=True))",
+        "sklearn.base.clone(RandomForestClassifier()).fit(X, y)",
+        "copy.deepcopy(RandomForestClassifier()).fit(X, y)",
+        "copy.copy(RandomForestClassifier()).fit(X, y)",
+        "def go(model):\n    model.fit(X, y)\ngo(RandomForestClassifier())",
+        "def go(model):\n    sklearn.model_selection.cross_val_score(model, X, y)\ngo(RandomForestClassifier())",
+        "for m in [RandomForestClassifier()]:\n    m.fit(X, y)",
+        "models = {'a': RandomForestClassifier()}\nmodels['a'].fit(X, y)",
+        "next(sklearn.model_selection.ShuffleSplit().split(X))",
+        "sklearn.svm.SVR().fit(X, y)",
+        "sklearn.newer.Unknown().fit(X, y)",
+        "sklearn.neighbors.KernelDensity().fit(X).sample(2)",
+        "sklearn.linear_model.LogisticRegression(solver='saga').fit(X, y)",
+        "scipy.optimize.differential_evolution(len, [(0, 1)])",
+        "for d in [scipy.stats.norm, scipy.stats.expon]:\n    d.rvs(3)",
+        "for n in ['norm']:\n    getattr(scipy.stats, n).rvs(3)",
+        "def f(d):\n    return d.rvs(3)\nx = f(scipy.stats.norm)",
+        "D = {'a': scipy.stats.norm}\nD['a'].rvs(3)",
+        "list(map(scipy.stats.norm.rvs, [1, 2]))",
+        "D = [scipy.stats.norm.rvs]\nD[0](3)",
+        "class M(scipy.stats.rv_continuous):\n    pass\nM().rvs(3)",
+        "sklearn.utils.check_random_state(None).rand(3)",
+        "list(map(sklearn.utils.shuffle, [X]))",
+    ],
+)
+def test_what_is_fitted_draws_from_the_seeded_generator(draw: str) -> None:
+    found = kept(FITTING, "np.random.seed(1)", draw, "print(np.random.rand())")
+    assert "np.random.seed(1)" in found
+    assert ast.unparse(ast.parse(draw).body[-1]) in found
+    assert "np.random.seed(1)" in kept(FITTING, "np.random.seed(1)", draw), "the cell that draws needs the seed"
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "RandomForestClassifier(random_state=1).fit(X, y)",
+        "RandomForestClassifier().predict(X)",
+        "sklearn.linear_model.LinearRegression().fit(X, y)",
+        "sklearn.linear_model.LogisticRegression().fit(X, y)",
+        "sklearn.preprocessing.StandardScaler().fit_transform(X)",
+        "sklearn.pipeline.make_pipeline(sklearn.linear_model.LinearRegression()).fit(X, y)",
+        "sklearn.model_selection.cross_val_score(sklearn.linear_model.LinearRegression(), X, y)",
+        "sklearn.metrics.accuracy_score(X, RandomForestClassifier().predict(X))",
+        "next(sklearn.model_selection.KFold().split(X))",
+        "sklearn.model_selection.train_test_split(X, y, random_state=0)",
+        "scipy.optimize.minimize(len, 1)",
+    ],
+)
+def test_what_draws_nothing_is_left_out(quiet: str) -> None:
+    found = kept(FITTING, "np.random.seed(1)", quiet, "print(np.random.rand())")
+    assert "np.random.seed(1)" in found
+    assert ast.unparse(ast.parse(quiet).body[-1]) not in found
+
+
 FRAME = "import io, sqlite3, pandas as pd\ndf = pd.DataFrame({'a': [1]})\n"
 
 

@@ -62,9 +62,10 @@ def test_display_is_defined_where_the_kernels_own_is_read() -> None:
 def test_objects_that_look_like_something_in_a_notebook_are_framed() -> None:
     pandas = [ImportUse("pandas", "cell 1, line 1")]
     for cells, imports, framed in (
-        (["frame = made()", "frame"], pandas, True), (["frame = made()", "frame;"], pandas, False),
+        (["frame = made()", "frame"], pandas, True), (["frame = made()", "frame;"], pandas, True),
         (["class A:\n    def _repr_html_(self): return 'x'", "A()"], [], True), (["1"], [], False),
         (["%%capture\nmade()"], pandas, False), (["display(1)"], pandas, True),
+        (["print(made());"], pandas, True), (["print(made());"], [ImportUse("numpy", "cell 1, line 1")], False),
     ):  # fmt: skip
         blocks, files = display_blocks(*sliced_of(given_of(*cells)), imports, None)
         assert (bool(blocks), [file.path for file in files]) == (framed, [DISPLAYS_PATH] if framed else []), cells

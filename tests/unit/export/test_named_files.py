@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import importlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from buildr_jupyter.export import named_files
 from buildr_jupyter.export.named_files import Evaluated, carry_named, evaluate, listings_unknown, texts
 from buildr_jupyter.export.project import Tree
 
@@ -147,9 +152,80 @@ def test_a_link_out_of_the_folder_is_not_carried(tmp_path: Path) -> None:
         ("Path().rglob('*.csv')", False),
         ("D = Path('data')\nsorted(D.iterdir())", False),
         ("graph.walk(x)", False),
+        ("import glob as g; g.glob('data/*.csv')", False),
+        ("import glob as g; g.glob(where)", True),
+        ("import os as o; o.listdir()", True),
+        ("from os import listdir as ls; ls(where)", True),
+        ("from os import *; listdir(where)", True),
+        ("from glob import glob; from math import *; glob(where)", True),
+        ("from tools import walk\nwalk(where)", False),
+        ("def walk(x):\n    return x\nwalk(where)", False),
     ],
 )
 def test_a_listing_of_no_known_place_is_told(code: str, told: bool) -> None:
     found = list(listings_unknown(program_of(code)))
     assert len(found) == told
     assert all("cell 0, line 1: files that " in text and "--include" in text for text in found)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the working directory, with files in ``data``."""
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    for name in ("data/a.csv", "data/b.csv", "data/deep/c.csv"):
+        (tmp_path / name).write_text("x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", sorted(named_files._SAME))
+def test_what_gives_the_same_path_does(folder: Path, name: str) -> None:
+    method = getattr(Path("data/a.csv"), name, None)
+    function = getattr(os.path, name, None) or getattr(os, name, None) or getattr(builtins, name, None)
+    assert method or function
+    if method:
+        assert Path(method()).samefile("data/a.csv")
+        assert found(f"from pathlib import Path; read(Path('data/a.csv').{name}())") == {"data/a.csv"}
+    if function:
+        assert Path(function("data/a.csv")).samefile("data/a.csv")
+        assert found(f"read({name}('data/a.csv'))") == {"data/a.csv"}
+
+
+@pytest.mark.parametrize("name", sorted(named_files._OF_OS_PATH))
+@pytest.mark.parametrize("path", ["data/a.csv", "data", "./data//deep/../a.csv"])
+def test_parts_of_a_path_are_those_that_the_library_gives(name: str, path: str) -> None:
+    assert found(f"import os; read(os.path.{name}({path!r}))") == {path, getattr(os.path, name)(path)} - {""}
+
+
+def listed(found: Iterable[object]) -> set[str]:
+    """Return the names of the files that a listing gives, whatever it gives for each."""
+    names: set[str] = set()
+    for one in found:
+        if isinstance(one, tuple):  # what walks gives a folder, its folders and its files
+            names.update(one[2])
+        else:
+            names.add(Path(getattr(one, "name", one)).name)  # type: ignore[call-overload]
+    return {name for name in names if name.endswith(".csv")}
+
+
+@pytest.mark.parametrize("path", sorted(named_files._LISTING))
+def test_a_function_that_lists_files_does_and_they_are_carried(folder: Path, path: str) -> None:
+    module, _, name = path.partition(".")
+    given = "data/*.csv" if module == "glob" else "data"
+    names = listed(getattr(importlib.import_module(module), name)(given))
+    assert names
+    code = f"import {module}\n{path}({given!r})"
+    assert names <= {Path(one).name for one in carried(folder, code)[0]}
+    assert list(listings_unknown(program_of(code))) == []
+    assert len(list(listings_unknown(program_of(f"import {module}; {path}(where)")))) == 1
+
+
+@pytest.mark.parametrize("name", sorted(named_files._LISTS_OF_PATHS))
+def test_a_method_that_lists_files_does_and_they_are_carried(folder: Path, name: str) -> None:
+    given = ["*.csv"] if name.endswith("glob") else []
+    names = listed(getattr(Path("data"), name)(*given))
+    assert names
+    code = f"from pathlib import Path\nPath('data').{name}({', '.join(map(repr, given))})"
+    assert names <= {Path(one).name for one in carried(folder, code)[0]}
+    assert list(listings_unknown(program_of(code))) == []
+    assert len(list(listings_unknown(program_of(f"where.{name}({', '.join(map(repr, given))})")))) == 1

@@ -93,3 +93,24 @@ def test_a_display_that_is_too_large_is_its_text(
     assert "Rich object" in out
     assert displays.BEGIN not in out
     assert "a display of 0 MB is shown as its text" in err
+
+
+@pytest.mark.parametrize("shell", [False, True])
+def test_frames_are_cut_to_no_terminal_but_written_as_in_a_kernel(shell: bool) -> None:
+    """A kernel shows up to 20 columns, on several lines; in a terminal pandas leaves out those that do not fit."""
+    pytest.importorskip("pandas")
+    code = (
+        f"import os, runpy, sys; runpy.run_path({displays.__file__!r})['install'](1);"
+        f"runpy.run_path({displays.__file__!r})['install'](1)\n"
+        f"if {shell}: __builtins__.get_ipython = lambda: 'a shell'\n"
+        "import pandas\n"
+        "frame = pandas.DataFrame({f'a long name of a column {n}': [n] for n in range(20)})\n"
+        "print(frame, pandas.get_option('display.max_columns'), [one for one in sys.meta_path if hasattr(one, 'buildr')])\n"
+        "print(get_ipython() if hasattr(__builtins__, 'get_ipython') else 'none')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *text, shown = ended.stdout.splitlines()
+    assert all(f"a long name of a column {number}" in ended.stdout for number in range(20))
+    assert "..." not in ended.stdout
+    assert text[-1].endswith(" 20 []")
+    assert shown == ("a shell" if shell else "none")

@@ -1,0 +1,170 @@
+"""What the tables say of draws is true of the libraries that are installed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.analysis import random_tables
+from buildr_jupyter.analysis.random_tables import DRAWS, FITTERS, QUIET, QUIET_WITHOUT, Draw, draw_of
+
+np = pytest.importorskip("numpy")
+sklearn = pytest.importorskip("sklearn")
+
+X = np.random.RandomState(0).rand(24, 4)
+Y = (X[:, 0] > 0.5).astype(int)
+_ARGUMENTS: list[tuple[Any, ...]] = [
+    (X, Y), (X,), (X, X), (Y, Y), (Y, X[:, 0]), (X[:, 0], Y), (["a b", "b c"] * 12,), ([{"a": 1}, {"b": 2}],), (),
+    (X, Y, [0.1]), (X[:, :2], 0.1), (X @ X.T,),
+]  # fmt: skip
+
+
+def _public() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for module in pkgutil.walk_packages(sklearn.__path__, "sklearn."):
+        parts = module.name.split(".")
+        if any(part.startswith("_") or part in ("tests", "externals", "conftest") for part in parts):
+            continue
+        loaded = importlib.import_module(module.name)
+        found |= {name: getattr(loaded, name) for name in getattr(loaded, "__all__", ()) if hasattr(loaded, name)}
+    return found
+
+
+@pytest.fixture(scope="module", name="public")
+def public_fixture() -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _public()
+
+
+def _calls(made: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yield what is called with what: a function, or the fitting of a class's object."""
+    for arguments in _ARGUMENTS:
+        yield (made.fit if inspect.isclass(made) is False and hasattr(made, "fit") else made), arguments
+
+
+@functools.cache
+def _draws(make: Any) -> bool:
+    return _draws_with(make)
+
+
+def _draws_with(make: Any, **keywords: Any) -> bool:
+    """Tell whether numpy's global generator has another state once this was fitted or called with samples."""
+    kept = np.random.get_state()
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy(), np.random.get_state()[2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for call, arguments in _calls(make(**keywords) if inspect.isclass(make) else make):
+            try:
+                list(call(*arguments)) if inspect.isgeneratorfunction(call) else call(*arguments)
+                break
+            except Exception:  # noqa: BLE001 - these arguments are not for it
+                continue
+    after = np.random.get_state()
+    np.random.set_state(kept)
+    return not (before[1] == after[2] and (before[0] == after[1]).all())
+
+
+def _is_called(name: str) -> bool:
+    """Leave out what reads the network or the disk, or asks a screen."""
+    return not name.startswith(("fetch_", "dump_", "clear_", "load_svm")) and not name.endswith("Display")
+
+
+def test_what_is_called_quiet_draws_nothing(public: dict[str, Any]) -> None:
+    """In one test, since one look at the package serves all of its names."""
+    wrong, called = [], 0
+    for name in sorted(QUIET):
+        one = public.get(name)
+        if one is None or not _is_called(name):
+            continue
+        parameters = inspect.signature(one).parameters
+        if "random_state" in parameters:
+            wrong.append(name)
+        elif not inspect.isclass(one) or _is_made_of_nothing(one):
+            called += 1
+            wrong.extend([name] if _draws(one) else [])
+    assert wrong == []
+    assert called > 150
+
+
+@pytest.mark.parametrize("name", sorted(QUIET_WITHOUT))
+def test_what_is_quiet_without_a_keyword_is(public: dict[str, Any], name: str) -> None:
+    one = public[name]
+    assert not _draws(one)
+    assert not draw_of(f"sklearn.x.{name}", (), Draw.NOT)
+    for keyword in QUIET_WITHOUT[name]:
+        assert keyword in inspect.signature(one).parameters
+        assert draw_of(f"sklearn.x.{name}", (keyword,), Draw.NOT)
+
+
+def test_what_is_said_to_draw_does(public: dict[str, Any]) -> None:
+    named = [public[name] for name in sorted(DRAWS) if name in public]
+    assert len(named) > 60
+    assert [one.__name__ for one in named if "random_state" not in inspect.signature(one).parameters] == []
+    assert [one.__name__ for one in named if hasattr(one, "fit") and _is_made_of_nothing(one) and not _draws(one)] == []
+    assert draw_of("sklearn.cluster.KMeans", (), Draw.NOT) is Draw.DOES
+    assert draw_of("sklearn.svm.SVC", (), Draw.NOT) is Draw.MAY
+    assert draw_of("sklearn.ensemble.AdaBoostClassifier", ("random_state",), Draw.DOES) is Draw.MAY
+
+
+def _is_made_of_nothing(one: Any) -> bool:
+    parameters = inspect.signature(one).parameters.values()
+    return all(parameter.default is not parameter.empty or parameter.kind > 1 for parameter in parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords"),
+    [
+        ("LogisticRegression", {"solver": "liblinear"}),
+        ("RandomForestClassifier", {}),
+        ("KMeans", {}),
+        ("SVR", {}),
+        ("Lasso", {}),
+        ("train_test_split", {}),
+    ],
+)
+def test_what_draws_is_said_to(public: dict[str, Any], name: str, keywords: dict[str, Any]) -> None:
+    assert _draws_with(public[name], **keywords)
+    assert draw_of(f"sklearn.x.{name}", keywords, Draw.NOT)
+    assert not draw_of(f"sklearn.x.{name}", (*keywords, "random_state"), Draw.NOT)
+
+
+def test_every_estimator_that_draws_is_said_to(public: dict[str, Any]) -> None:
+    """The other way round: no class whose fitting was seen to draw is taken for a quiet one."""
+    wrong = []
+    for name, one in sorted(public.items()):
+        if not inspect.isclass(one) or not hasattr(one, "fit") or name in FITTERS:
+            continue
+        if _is_made_of_nothing(one) and not draw_of(f"sklearn.x.{name}", (), Draw.NOT) and _draws(one):
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_what_fits_what_it_is_given_takes_no_seed(public: dict[str, Any]) -> None:
+    named = [name for name in sorted(FITTERS) if name in public]
+    assert len(named) > 25
+    assert [name for name in named if "random_state" in inspect.signature(public[name]).parameters] == []
+    assert draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.DOES)
+    assert not draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.NOT)
+
+
+def test_functions_of_scipy_that_draw_take_a_seed() -> None:
+    pytest.importorskip("scipy")
+    for path in sorted(random_tables._OF_SCIPY):
+        module, _, name = f"scipy.{path}".rpartition(".")
+        found = getattr(importlib.import_module(module), name, None)
+        if found is None:
+            continue  # it came with a later version, or left with one
+        assert random_tables._SEEDS & set(inspect.signature(found).parameters), path
+        assert draw_of(f"scipy.{path}", (), Draw.NOT)
+        assert not draw_of(f"scipy.{path}", ("rng",), Draw.NOT)
+    assert draw_of("scipy.stats.norm.rvs", (), Draw.NOT)
+    assert not draw_of("scipy.optimize.minimize", (), Draw.NOT)
