@@ -96,7 +96,8 @@ class FakeRunner:
         pass
 
     def list(self) -> list[RunGroup]:
-        return [group for group, _ in self.backend.groups.values()]
+        with self.backend.lock:  # another thread may start one meanwhile
+            return [group for group, _ in self.backend.groups.values()]
 
     def remove(self, group: RunGroup) -> None:
         with self.backend.lock:
