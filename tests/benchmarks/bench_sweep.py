@@ -173,6 +173,7 @@ def main(words: list[str]) -> int:
             DOCKER_HOST=engines.docker().host, BUILDR_DATA=f"{name}/data", XDG_CACHE_HOME=f"{name}/cache",
             BUILDR_BASE=base.NAME,
         )  # fmt: skip
+        os.chdir(name)  # what the runs write comes back into the folder that they are started in
         print(f"{'':52} {'ours':>10} {'other':>10} {'bound':>10}")
         broken = [one for one in words or list(ROWS) if ROWS[one](Path(name))]
     return int(bool(broken))
