@@ -210,7 +210,8 @@ def _as_arrow(value):
             table = _marked(arrow.Table.from_pandas(frame), "index")
         else:
             return None
-        return table if _same(pandas, _from_arrow(table), value) else None
+        tried = table if table.num_rows else _reread(table)
+        return table if _same(pandas, _from_arrow(tried), value) else None
     except Exception:  # noqa: BLE001 - a dtype that Arrow does not have, an attribute that JSON does not have: pickle it is
         return None
 
@@ -232,9 +233,28 @@ def _marked(table, kind, name=None):
 
 
 def _save_arrow(table, sink):
+    with _arrow().PythonFile(sink, mode="w") as stream:
+        _write_table(table, stream)
+
+
+def _write_table(table, stream):
+    """Write a table: one without rows as a batch of none, for without a batch the file has no categories."""
     arrow = _arrow()
-    with arrow.PythonFile(sink, mode="w") as stream, arrow.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
+    with arrow.ipc.new_file(stream, table.schema) as writer:
+        if table.num_rows:
+            writer.write_table(table)
+        else:
+            parts = [one.chunk(0) if one.num_chunks else one.combine_chunks() for one in table.columns]
+            writer.write_batch(arrow.RecordBatch.from_arrays(parts, schema=table.schema))
+
+
+def _reread(table):
+    """Return the table as its file gives it back."""
+    arrow = _arrow()
+    stream = arrow.BufferOutputStream()
+    _write_table(table, stream)
+    with arrow.ipc.open_file(stream.getvalue()) as reader:
+        return reader.read_all()
 
 
 def _from_arrow(table):
