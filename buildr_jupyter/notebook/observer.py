@@ -15,7 +15,7 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ _MOST_S = 0.05
 _WORD = re.compile(r"[^\W\d]\w*")
 _MAX_SOURCE = 200_000
 _MAX_NAMES = 20_000
+_NO_NAMES: frozenset[str] = frozenset()
 _GENERATORS = ("random", "numpy")
 _KERNEL_NAME = re.compile(r"_+|_\d+|_i+|_i\d+|_[iod]h|In|Out|exit|quit|open|get_ipython|__\w+__|_ih")
 
@@ -156,17 +157,17 @@ class Observer:
         world = _world()
         draws = _generator_states()
         return Observed(
-            bound=frozenset(bound),
-            deleted=frozenset(self._ids.keys() - ids.keys()),
-            changed=frozenset(changed),
-            unchanged=frozenset(unchanged),
+            bound=_names(bound),
+            deleted=_names(self._ids.keys() - ids.keys()),
+            changed=_names(changed),
+            unchanged=_names(unchanged),
             shared=taken.shared,
             opened=recorder.opened(),
             imported=tuple(one for one in recorder.imported() if one.line or not self._is_kernels(one.importer)),
             processes=recorder.processes(),
             sockets=recorder.sockets(),
-            generators=frozenset(name for name, one in draws.items() if self._is_moved(name, one, draws)),
-            world=frozenset(name for name, one in world.items() if self._world.get(name) != one),
+            generators=_names({name for name, one in draws.items() if self._is_moved(name, one, draws)}),
+            world=_names({name for name, one in world.items() if self._world.get(name) != one}),
             cut=recorder.cut,
         )
 
@@ -217,6 +218,11 @@ class Observer:
     def _is_known(self, name: str) -> bool:
         known = self._prints.get(name)
         return known is not None and known.complete
+
+
+def _names(found: Set[str]) -> frozenset[str]:
+    """Return a set to keep; all that are empty are one, for each would be 200 bytes of every run's record."""
+    return frozenset(found) if found else _NO_NAMES
 
 
 def _world() -> dict[str, object]:
