@@ -11,12 +11,12 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter import runner as runners
 from buildr_jupyter.builder.auto_builder import suited
 from buildr_jupyter.context import folder as context
-from buildr_jupyter.engine.client import OnEngine
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, ExportError, RunError
 from buildr_jupyter.events.cancel import CancelToken
@@ -36,7 +36,6 @@ from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, 
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.runner import frames
-from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.values import outputs_of, run_folder
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
@@ -382,10 +381,11 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
             hint=f"start Docker or podman and run it again, or take it to one: {way}",
         ))  # fmt: skip
     options = job.options
+    able = runners.select(job.runs_on).capabilities()
 
-    def make_runner() -> Runner:
-        runner = runners.select(job.runs_on)
-        if isinstance(runner, OnEngine) and (connected := _builder(job).capabilities().engine):
+    def make_runner() -> Any:
+        runner: Any = runners.select(job.runs_on)
+        if able.in_engine and (connected := _builder(job).capabilities().engine):
             runner.docker_client = connected()
         return runner
 
