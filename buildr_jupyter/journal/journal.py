@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Journal", "Row", "data_folder", "place_of"]
 
 _VERSION = 1
 _WAIT_S = 10.0
+_PAUSE_S = 0.01
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, image TEXT NOT NULL, image_id TEXT NOT NULL, inputs TEXT NOT NULL,
@@ -77,6 +79,20 @@ def place_of(folder: Path, key: str) -> Path:
     return folder / "values" / key
 
 
+def _take_wal(connection: sqlite3.Connection) -> None:
+    """Have a journal write a WAL; SQLite does not wait by itself where another one who makes it does the same."""
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
 class Journal:
     """The rows; each call is a transaction of its own, so that any thread and any process may make it."""
 
@@ -96,7 +112,7 @@ class Journal:
                         hint="update buildr_jupyter, or name another folder: BUILDR_DATA=DIR",
                     )
                 if version < _VERSION:
-                    connection.execute("PRAGMA journal_mode = WAL")
+                    _take_wal(connection)
                     connection.executescript(_SCHEMA)
                 self._stay_open()
         except OSError as error:

@@ -6,7 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,20 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
     rows = Journal(tmp_path).rows()
     assert len({row.key for row in rows}) == len(rows) == 200
     assert {row.state for row in rows} == {"done"}
+
+
+def test_many_make_it_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(60):
+            folder, gate = tmp_path / str(number), threading.Barrier(4, timeout=60)
+
+            def make(folder: Path = folder, gate: threading.Barrier = gate) -> Journal:
+                gate.wait()
+                return Journal(folder)
+
+            made = [one.result(60) for one in [pool.submit(make) for _ in range(4)]]
+            begin(made[0])
+            assert [len(one.rows()) for one in made] == [1] * 4
 
 
 def test_what_is_no_journal_is_refused_by_name(tmp_path: Path) -> None:
