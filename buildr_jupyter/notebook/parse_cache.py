@@ -16,6 +16,9 @@ KEPT_CHARS = 1 << 16
 A tree has some hundred bytes a character. To parse a thousand cells of ten lines again takes 0.2 s.
 """
 
+_MANY = 100_000
+"""Objects: a round of the collector over so many takes some 10 ms."""
+
 _trees: dict[str, ast.Module] = {}
 
 
@@ -56,7 +59,9 @@ def collector_paused() -> Iterator[None]:
     """Keep Python's collector of cycles from running.
 
     Thousands of syntax trees come to life at once and none of them dies: each of its rounds looks at all of them in
-    vain, which takes as long as the rest of an export (measured with 1,000 cells).
+    vain, which takes as long as the rest of an export (measured with 1,000 cells). Where few came, all is as it was
+    before: what becomes old without being looked at does not count for the next round over all that is old, and what
+    dies there would stay, build after build.
     """
     running = gc.isenabled()
     gc.disable()
@@ -64,7 +69,7 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if running:
-            if not gc.get_freeze_count():
+            if gc.get_count()[0] > _MANY and not gc.get_freeze_count():
                 # Everything young becomes old without being looked at: the first round would look at all of it.
                 gc.freeze()
                 gc.unfreeze()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import export
@@ -42,3 +43,24 @@ def test_the_last_trees_are_kept() -> None:
     assert parse_cache.parsed("y = 2") is new
     assert parse_cache.parsed("x = 1") is not old
     parse_cache.forget(0)
+
+
+def test_what_dies_before_a_short_pause_is_found_soon_after() -> None:
+    class Node:
+        itself: object = None
+
+    node = Node()
+    node.itself, gone = node, weakref.ref(node)
+    del node
+    with parse_cache.collector_paused():
+        pass
+    gc.collect(1)  # the young: a round over all that is old comes late, and later the more is old
+    assert gone() is None
+
+
+def test_many_that_came_in_a_pause_are_not_looked_at() -> None:
+    gc.collect()
+    with parse_cache.collector_paused():
+        many: list[list[object]] = [[] for _ in range(2 * parse_cache._MANY)]
+    young = len(gc.get_objects(0)) + len(gc.get_objects(1))
+    assert young < len(many)
