@@ -152,7 +152,7 @@ def grown(before: Level, after: Level, builds: int) -> list[str]:
     The disk has one context folder and archive of the last build, and in the store a layer and a record of each.
     """
     wrong = []
-    if after.memory_kb - before.memory_kb > 60_000:
+    if after.memory_kb - before.memory_kb > 30_000:
         wrong.append(f"memory: {before.memory_kb} kB, then {after.memory_kb}")
     if after.threads > before.threads + 3:
         wrong.append(f"threads: {before.threads}, then {after.threads}")
