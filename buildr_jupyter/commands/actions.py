@@ -12,7 +12,7 @@ from buildr_jupyter.builder import select as select_builder
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.commands.images import is_internal
 from buildr_jupyter.config.options import Options
-from buildr_jupyter.engine.client import EngineClient, OnEngine
+from buildr_jupyter.engine.client import EngineClient
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import EngineError, OptionError, RunError
 from buildr_jupyter.events.cancel import CancelToken
@@ -51,9 +51,7 @@ def run_image(
     with contextlib.closing(client):
         if not _in_engine(client, str(ref)):
             _load(ref, say, cancel)
-        runner = select_runner("docker")
-        if isinstance(runner, OnEngine):
-            runner.docker_client = client
+        runner = select_runner("docker", engine=lambda: client)
         title = ref.path.replace("/", "-")
         with run_folder(folder / "output" / ref.path.rpartition("/")[2]) as output:
             spec = RunSpec(

@@ -101,11 +101,7 @@ def _on_docker() -> Runner:
 
 
 def _on_podman() -> Runner:
-    runner: Any = select("docker")
-    if connected := PodmanBuilder().capabilities().engine:
-        runner.docker_client = connected()
-    found: Runner = runner
-    return found
+    return select("docker", engine=PodmanBuilder().capabilities().engine)
 
 
 def prune(say: Callable[[str], object], *, older_than_s: float | None = None) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from buildr_jupyter import builder as builders
 from buildr_jupyter import runner as runners
@@ -36,6 +35,7 @@ from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, 
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
 from buildr_jupyter.runner import frames
+from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.values import outputs_of, run_folder
 from buildr_jupyter.secretscan import scan as guard
 from buildr_jupyter.secretscan.redact import masked_events
@@ -383,11 +383,8 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     options = job.options
     able = runners.select(job.runs_on).capabilities()
 
-    def make_runner() -> Any:
-        runner: Any = runners.select(job.runs_on)
-        if able.in_engine and (connected := _builder(job).capabilities().engine):
-            runner.docker_client = connected()
-        return runner
+    def make_runner() -> Runner:
+        return runners.select(job.runs_on, engine=_builder(job).capabilities().engine if able.in_engine else None)
 
     if options.standing is not None:
         where = "buildr-" + ImageRef.parse(result.image).path.replace("/", "-")

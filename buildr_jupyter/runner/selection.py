@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.runner.protocol import GridRunner, Runner
+
+if TYPE_CHECKING:
+    from buildr_jupyter.engine.client import OpenEngine
 
 __all__ = ["RUNNERS", "select", "select_grid"]
 
@@ -24,10 +27,12 @@ def select_grid(spec: str) -> GridRunner | None:
     return None if found.capabilities().in_engine else cast("GridRunner", found)
 
 
-def select(spec: str) -> Runner:
+def select(spec: str, *, engine: OpenEngine | None = None) -> Runner:
     """Return a new runner for ``NAME`` or ``NAME=WHERE``; it connects to nothing yet. Raises UnknownSpec, OptionError.
 
-    ``kubernetes=CONTEXT/NAMESPACE`` says which cluster; the seed's ``metaparticle`` is another name of it.
+    ``engine`` opens the connection that a runner of an engine works over, in place of the one that it finds;
+    a runner of a cluster has no use for it. ``kubernetes=CONTEXT/NAMESPACE`` says which cluster; the seed's
+    ``metaparticle`` is another name of it.
     """
     name, equals, where = spec.partition("=")
     name = _SEED_NAMES.get(name, name)
@@ -35,7 +40,11 @@ def select(spec: str) -> Runner:
         raise UnknownSpec(f"Unknown spec {spec}", hint=f"runners here: {', '.join(sorted(RUNNERS))}")
     module, _, attribute = RUNNERS[name].partition(":")
     make = getattr(import_module(module), attribute)
-    found: Runner = (
-        make() if name == "docker" else make(f"{name}{equals}{where}", user=os.environ.get("JUPYTERHUB_USER"))
-    )
+    if name == "docker":
+        made = make()
+        if engine is not None:
+            made.docker_client = engine()
+    else:
+        made = make(f"{name}{equals}{where}", user=os.environ.get("JUPYTERHUB_USER"))
+    found: Runner = made
     return found

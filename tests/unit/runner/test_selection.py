@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from buildr_jupyter.errors import UnknownSpec
@@ -17,6 +19,16 @@ def test_each_name_gives_a_new_runner_that_has_connected_to_nothing() -> None:
     assert first is not second
     assert isinstance(first, DockerRunner)
     assert first.docker_client is None
+
+
+def test_an_engine_s_runner_takes_a_connection_that_is_there() -> None:
+    connection: Any = object()
+    runner = select("docker", engine=lambda: connection)
+    assert isinstance(runner, DockerRunner)
+    assert runner.docker_client is connection
+    opened: list[str] = []
+    assert isinstance(select("kubernetes", engine=lambda: opened.append("opened")), KubernetesRunner)  # type: ignore[arg-type, func-returns-value]
+    assert opened == []
 
 
 @pytest.mark.parametrize("spec", ["kubernetes", "kubernetes=here", "kubernetes=here/team", "metaparticle=here"])
