@@ -136,12 +136,13 @@ def stream_sweep(
     tasks: dict[str, Task] = {}
     keys = []
     more = _more(job, folder)
+    shared = spec_of(job, result, "sweep", lasting=True)
     for number, point in enumerate(points):
         found = run_key(image_id, point, more) if more is not None else None
         key = found or secrets.token_hex(32)
         keys.append(key)
         if key not in tasks:
-            spec = spec_of(job, result, f"buildr-{key[:24]}", lasting=True)
+            spec = replace(shared, name=f"buildr-{key[:24]}")
             tasks[key] = _task(spec, number, point, key, folder, reusable=found is not None)
     sweep = Sweep(
         make_runner,
