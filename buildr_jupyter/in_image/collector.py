@@ -101,16 +101,15 @@ def find(plan):
 def choose(files, plan, limit=LIMIT):
     """Return the files that fit, those first that the program returns; and what was left out."""
     own = [one for one in files if below(one[0], plan["folders"][2] + "/" + OWN)]
-    chosen, room = [], limit
-    if sum(1024 + size for _, _, size in own) <= room:
-        chosen = own
-        room -= sum(1024 + size for _, _, size in own)
+    taken = set()
+    room = limit - sum(1024 + size for _, _, size in own)
+    if room >= 0:
+        taken.update(own)
         for one in files:
-            if one not in own and 1024 + one[2] <= room:
-                chosen.append(one)
+            if one not in taken and 1024 + one[2] <= room:
+                taken.add(one)
                 room -= 1024 + one[2]
-    taken = set(chosen)
-    return sorted(chosen), [one for one in files if one not in taken]
+    return sorted(taken), [one for one in files if one not in taken]
 
 
 def pack(files):

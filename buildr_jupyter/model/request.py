@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Mapping
@@ -215,6 +216,7 @@ class Collection:
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
+@functools.lru_cache(maxsize=256)
 def _expression(folder: str, pattern: str) -> str:
     """Return what a pattern matches: one that ends in a slash names all below a folder, one without a slash names."""
     pattern = pattern.removeprefix("./") + ("**" if pattern.endswith("/") else "")

@@ -444,9 +444,8 @@ class DockerRunner:
     ) -> tuple[bytes, Changes] | None:
         """Return the tar of the program's folder and what of it was changed; None where only the engine tells that."""
         before = self._images.get(str(about.get("Image")))
-        anywhere = any(pattern.startswith("/") for pattern in collect.patterns)
         outside = not folders.output.startswith(f"{folders.work}/")
-        if before is None or anywhere or outside or _is_mounted(about, folders.work):
+        if before is None or collect.anywhere or outside or _is_mounted(about, folders.work):
             return None
         archive = self._archive(client, container, folders.work)
         changes = differences(before, archive[1]) if archive else None

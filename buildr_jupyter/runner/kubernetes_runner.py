@@ -77,7 +77,7 @@ COLLECTED_S = 3600
 _TAIL_LINES = 20
 _NODES = 200
 """So many nodes are looked at, and no larger cluster."""
-_GONE_S, _LOOK_S = 60.0, 0.1
+_LOOK_S = 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
 _STANDING: tuple[Kind, ...] = ("Deployment", "StatefulSet", "CronJob")
