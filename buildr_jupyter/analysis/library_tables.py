@@ -28,26 +28,28 @@ __all__ = [
     "SHALLOW_METHODS",
     "STORING_METHODS",
     "VIEW_FUNCTIONS",
+    "words",
 ]
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, which white space parts: how a table of names is written."""
     return frozenset(text.split())
 
 
-ATOMIC_BUILTINS = _words(
+ATOMIC_BUILTINS = words(
     "len int float str bool bytes complex abs round ord chr hash id repr format isinstance issubclass callable "
     "type "
     "ascii bin hex oct divmod pow print any all hasattr input range frozenset object slice help dir"
 )
 """Builtins whose result shares nothing that can change with their arguments."""
 
-CONSUMING_BUILTINS = _words(
+CONSUMING_BUILTINS = words(
     "list tuple set dict frozenset sum min max any all sorted next zip map filter enumerate reversed iter "
     "print len bytes"
 )
 
-ITERATOR_FUNCTIONS = _words(
+ITERATOR_FUNCTIONS = words(
     "iter map filter zip enumerate reversed csv.reader csv.DictReader re.finditer glob.iglob os.scandir "
     "os.walk "
     "itertools.accumulate itertools.batched itertools.chain itertools.chain.from_iterable "
@@ -60,9 +62,9 @@ ITERATOR_FUNCTIONS = _words(
     "numpy.nditer numpy.ndenumerate heapq.merge"
 )
 
-ITERATOR_METHODS = _words("finditer iterrows itertuples iterdir glob rglob iter_rows split_iter scandir")
+ITERATOR_METHODS = words("finditer iterrows itertuples iterdir glob rglob iter_rows split_iter scandir")
 
-VIEW_FUNCTIONS = _words(
+VIEW_FUNCTIONS = words(
     "numpy.asarray numpy.asanyarray numpy.reshape numpy.ravel numpy.transpose numpy.squeeze numpy.broadcast_to "
     "numpy.atleast_1d numpy.atleast_2d numpy.atleast_3d numpy.split numpy.array_split numpy.hsplit "
     "numpy.vsplit "
@@ -123,7 +125,7 @@ MUTATING_FUNCTIONS = {
 }
 """Dotted function to the positions of the arguments that it changes."""
 
-QUIET_MODULES = _words(
+QUIET_MODULES = words(
     "__future__ abc array ast base64 bisect builtins bz2 calendar cmath collections colorsys copy csv "
     "dataclasses "
     "datetime decimal difflib dis doctest email enum fnmatch fractions functools glob gzip hashlib heapq hmac "
@@ -141,11 +143,11 @@ QUIET_MODULES = _words(
 )
 """Packages whose functions leave their arguments alone, the tables above aside."""
 
-RNG_CONSTRUCTORS = _words(
+RNG_CONSTRUCTORS = words(
     "numpy.random.default_rng numpy.random.RandomState numpy.random.Generator random.Random numpy.random.SeedSequence"
 )
 
-SHALLOW_METHODS = _words(
+SHALLOW_METHODS = words(
     "append extend insert remove pop clear sort reverse update setdefault add discard popitem appendleft "
     "extendleft "
     "popleft rotate intersection_update difference_update symmetric_difference_update move_to_end put "
@@ -154,13 +156,13 @@ SHALLOW_METHODS = _words(
 )
 """Methods of containers that change the container and not what is in it."""
 
-STORING_METHODS = _words(
+STORING_METHODS = words(
     "append extend insert update setdefault add appendleft extendleft put put_nowait register subscribe "
     "connect attach "
     "enqueue push"
 )
 
-MUTATING_METHODS_OF_ARGUMENTS = _words("shuffle readinto executemany")
+MUTATING_METHODS_OF_ARGUMENTS = words("shuffle readinto executemany")
 
 _STR = (
     "capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha "
@@ -243,19 +245,19 @@ _OTHERS = (
     "_asdict _replace _fields model_dump new_child locate"
 )
 PURE_METHODS = (
-    _words(" ".join((_STR, _CONTAINERS, _NUMBERS, _ARRAYS, _FRAMES, _ESTIMATORS, _OTHERS)))
+    words(" ".join((_STR, _CONTAINERS, _NUMBERS, _ARRAYS, _FRAMES, _ESTIMATORS, _OTHERS)))
     | ITERATOR_METHODS
-    | _words("to_csv to_excel to_parquet to_pickle to_feather to_sql to_hdf savefig write_text write_bytes read_text")
-    | _words("read_bytes mkdir touch unlink rmdir tofile")
-) - _words("register")
+    | words("to_csv to_excel to_parquet to_pickle to_feather to_sql to_hdf savefig write_text write_bytes read_text")
+    | words("read_bytes mkdir touch unlink rmdir tofile")
+) - words("register")
 """Methods that leave their receiver alone, unless called with ``inplace=`` or ``out=``."""
 
-CHANGES_BY_TYPE = {"ndarray": _words("partition sort fill put resize itemset setflags setfield byteswap")}
+CHANGES_BY_TYPE = {"ndarray": words("partition sort fill put resize itemset setflags setfield byteswap")}
 """Methods that change an object of this type, though another type's of that name change nothing."""
 
 FRESH_METHODS = (
-    _words(" ".join((_STR, _NUMBERS, _ESTIMATORS)))
-    | _words(
+    words(" ".join((_STR, _NUMBERS, _ESTIMATORS)))
+    | words(
         "copy tolist tobytes item sum mean min max std var argmax argmin argsort cumsum cumprod prod round astype "
         "flatten "
         "all any describe corr cov value_counts nunique unique idxmax idxmin median mode quantile isna isnull "
@@ -271,10 +273,10 @@ FRESH_METHODS = (
         "corrwith concat add mul div dot head_ tail_ memory_usage info keys_ count index strftime isoformat "
         "hexdigest digest"
     )
-) - _words("add")
+) - words("add")
 """Methods whose result shares nothing with an array, a frame or a string that they are called on."""
 
-LIBRARIES_WITHOUT_STATE = _words(
+LIBRARIES_WITHOUT_STATE = words(
     "numpy pandas scipy sklearn matplotlib seaborn plotly altair bokeh statistics math cmath itertools functools "
     "operator collections copy json csv re string textwrap datetime calendar fractions random hashlib base64 html "
     "pprint IPython heapq bisect pathlib glob shutil os sys subprocess warnings logging locale sqlite3 pickle joblib"
@@ -282,10 +284,10 @@ LIBRARIES_WITHOUT_STATE = _words(
 """Packages of which other tables say what their functions do to the process; a call of another one that is thrown away
 was made for what it does."""
 
-HARMLESS_CALLS = _words("time.sleep asyncio.sleep gc.collect timeit.timeit doctest.testmod builtins.print")
+HARMLESS_CALLS = words("time.sleep asyncio.sleep gc.collect timeit.timeit doctest.testmod builtins.print")
 """Functions that are called for what they do, and that a program does without."""
 
-LIBRARIES_OF_VALUES = _words(
+LIBRARIES_OF_VALUES = words(
     "math cmath statistics datetime time re json string textwrap functools operator itertools collections copy random "
     "decimal fractions numbers pathlib os glob calendar numpy pandas sklearn scipy hashlib base64 html pprint typing "
     "dataclasses enum uuid csv pickle sys inspect types warnings shutil tempfile abc array heapq bisect io builtins "
@@ -305,7 +307,7 @@ FILE_READERS = {
     "yaml.safe_load_file": 0, "h5py.File": 0, "netCDF4.Dataset": 0, "xarray.open_dataset": 0, "geopandas.read_file": 0,
     "xml.etree.ElementTree.parse": 0, "configparser.read": 0, "linecache.getlines": 0, "linecache.getline": 0,
     "fileinput.input": 0, "runpy.run_path": 0, "glob.glob": 0, "filecmp.cmp": 0, "torch.load": 0, "wave.open": 0,
-    **{f"pandas.read_{kind}": 0 for kind in _words(
+    **{f"pandas.read_{kind}": 0 for kind in words(
         "csv table fwf excel json parquet pickle feather hdf html xml orc stata sas spss")},
 }  # fmt: skip
 """Dotted function to the position of the path that it reads (``open`` by its mode)."""
@@ -321,10 +323,10 @@ FILE_WRITERS = {
     "urllib.request.urlretrieve": 1, "os.symlink": 1, "os.link": 1, "os.utime": 0, "os.chmod": 0,
 }  # fmt: skip
 
-FILE_HANDLES = _words("sqlite3.connect shelve.open h5py.File pandas.HDFStore pandas.ExcelWriter")
+FILE_HANDLES = words("sqlite3.connect shelve.open h5py.File pandas.HDFStore pandas.ExcelWriter")
 """Functions whose result writes to the file that they are given."""
 
-FILE_WRITER_METHODS = _words(
+FILE_WRITER_METHODS = words(
     "to_csv to_excel to_parquet to_pickle to_feather to_json to_hdf to_html to_markdown to_latex to_stata "
     "to_xml to_sql "
     "write_text write_bytes mkdir touch unlink rmdir rename tofile dump save_model savefig"

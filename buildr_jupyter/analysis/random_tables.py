@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from enum import IntEnum
 
+from buildr_jupyter.analysis.library_tables import words
+
 __all__ = ["DRAWS", "FITTERS", "QUIET", "QUIET_WITHOUT", "Draw", "draw_of"]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-QUIET = _words(
+QUIET = words(
     "ARDRegression AgglomerativeClustering BayesianRidge BernoulliNB Binarizer Birch CCA CategoricalNB ClassicalMDS "
     "ComplementNB ConfusionMatrixDisplay CountVectorizer DBSCAN DecisionBoundaryDisplay DetCurveDisplay "
     "DictVectorizer EmpiricalCovariance FeatureAgglomeration FeatureHasher FunctionTransformer GammaRegressor "
@@ -62,7 +60,7 @@ QUIET = _words(
 )
 """Classes whose methods draw nothing, and functions that draw nothing."""
 
-FITTERS = _words(
+FITTERS = words(
     "ColumnTransformer FeatureUnion FixedThresholdClassifier FrozenEstimator GridSearchCV LarsCV LassoLarsCV "
     "LearningCurveDisplay MultiOutputClassifier MultiOutputRegressor OneVsOneClassifier OneVsRestClassifier "
     "OrthogonalMatchingPursuitCV Pipeline RFE RFECV RidgeCV RidgeClassifierCV SelectFromModel SelfTrainingClassifier "
@@ -82,7 +80,7 @@ QUIET_WITHOUT = {
 }  # fmt: skip
 """Classes and functions that draw nothing where they are not told one of these; they could be told a seed."""
 
-_OF_SCIPY = _words(
+_OF_SCIPY = words(
     "cluster.vq.kmeans cluster.vq.kmeans2 interpolate.BarycentricInterpolator interpolate.barycentric_interpolate "
     "linalg.clarkson_woodruff_transform optimize.basinhopping optimize.check_grad optimize.differential_evolution "
     "optimize.dual_annealing sparse.rand sparse.random sparse.random_array sparse.linalg.eigs sparse.linalg.eigsh "
@@ -92,7 +90,7 @@ _OF_SCIPY = _words(
 _SEEDS = frozenset(("random_state", "seed", "rng"))
 
 
-DRAWS = _words(
+DRAWS = words(
     "AdaBoostClassifier AdaBoostRegressor AffinityPropagation BaggingClassifier BaggingRegressor "
     "BayesianGaussianMixture BernoulliRBM BisectingKMeans DecisionTreeClassifier DecisionTreeRegressor "
     "DictionaryLearning EllipticEnvelope ExtraTreeClassifier ExtraTreeRegressor ExtraTreesClassifier "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import TypeVar
 
 from buildr_jupyter.builder.protocol import Builder, SeedMethods
 from buildr_jupyter.errors import BuildError
@@ -16,6 +17,8 @@ from buildr_jupyter.model.request import BuildRequest, Unsupported
 from buildr_jupyter.model.result import BuildResult
 
 __all__ = ["IntoEngine"]
+
+_Answer = TypeVar("_Answer")
 
 
 class IntoEngine(SeedMethods):
@@ -43,19 +46,18 @@ class IntoEngine(SeedMethods):
 
     def resolve_base(self, request: BaseRequest, cancel: CancelToken) -> Generator[Event, None, ResolvedBase]:
         """Find the base as ``maker`` does, else as the engine."""
-        try:
-            return (yield from self._used.resolve_base(request, cancel))
-        except BuildError as error:
-            yield self._give_way(error)
-        return (yield from self._engine.resolve_base(request, cancel))
+        return (yield from self._by_either(lambda builder: builder.resolve_base(request, cancel)))
 
     def stream_build(self, request: BuildRequest, cancel: CancelToken) -> Generator[Event, None, BuildResult]:
         """Make and load it, else say why not and have the engine build it. Raises as the engine's builder does."""
+        return (yield from self._by_either(lambda builder: builder.stream_build(request, cancel)))
+
+    def _by_either(self, ask: Callable[[Builder], Generator[Event, None, _Answer]]) -> Generator[Event, None, _Answer]:
         try:
-            return (yield from self._used.stream_build(request, cancel))
+            return (yield from ask(self._used))
         except BuildError as error:
             yield self._give_way(error)
-        return (yield from self._engine.stream_build(request, cancel))
+        return (yield from ask(self._engine))
 
     def _give_way(self, error: BuildError) -> StepUpdate:
         """Take the engine from now on, and return what says so; raise the error again where it was the engine's."""
