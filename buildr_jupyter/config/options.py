@@ -541,12 +541,13 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         )
     mounts, claims = parse_mounts(parse_strings(get("mount")), base_folder)
     maps = tuple(parse_map(text) for text in parse_strings(get("map")))
+    runs = bool(get("run") or maps or get("map_from") or get("map_file") or get("iterations"))
     return Options(
         name=name,
         repository=get("repository"),
         tags=parse_strings(get("tag")),
         publish=parse_boolean("publish", get("publish")),
-        run=bool(get("run") or get("on") or maps or get("map_from") or get("map_file") or get("iterations")),
+        run=bool(runs or get("on")),
         here=bool(get("here")),
         builder=get("builder") or "auto",
         base=parse_base(get("base")),
@@ -574,7 +575,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         ports=tuple(parse_port(text) for text in parse_strings(get("port"))),
         mounts=mounts,
         claims=claims,
-        sets=_sets(get("set"), run=bool(get("run") or maps or get("map_from") or get("map_file"))),
+        sets=_sets(get("set"), run=runs),
         collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),

@@ -199,3 +199,10 @@ def test_what_is_no_secret(text: str) -> None:
 def test_what_is_no_agent(text: str) -> None:
     with pytest.raises(OptionError, match="--ssh: "):
         parse(f"--ssh {text}")
+
+
+def test_iterations_run_the_program_with_the_values_of_set() -> None:
+    options = parse("app --iterations 3 --set n=4")
+    assert (options.run, options.iterations, options.sets) == (True, 3, (("n", "4"),))
+    with pytest.raises(OptionError, match="nothing is run"):
+        parse("app --set n=4")
