@@ -149,7 +149,7 @@ class DockerRunner:
         client = self._client()
         cancel.check("the run")
         with self._failures(client, spec, cancel):
-            wanted = {COLLECT_LABEL: json.dumps(dataclasses.asdict(spec.collect))}
+            wanted = {COLLECT_LABEL: json.dumps(spec.collect.to_json())}
             container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name, **wanted})
             self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
@@ -178,13 +178,17 @@ class DockerRunner:
                 results.append(RunResult(exit_code, duration_s=_seconds(state), log_tail=lines))
         return results
 
-    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+    def collect(
+        self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None
+    ) -> Generator[Event, None, tuple[Path, ...]]:
         """Copy the files of a container that ended; see the protocol. Raises RunError, EngineError."""
         client = self._client()
         spec = RunSpec("", run[:12], output_dir=into)
         with self._failures(client, spec, cancel):
-            said = ((self._about(client, run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
-            spec = dataclasses.replace(spec, collect=_collection(said))
+            if wanted is None:
+                said = ((self._about(client, run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
+                wanted = _collection(said)
+            spec = dataclasses.replace(spec, collect=wanted)
             return tuple((yield from self._outputs(client, run, spec)))
 
     def stop(self, group: RunGroup) -> None:
@@ -660,8 +664,7 @@ def _folders(config: JsonObject, spec: RunSpec) -> Folders:
 def _collection(label: str | None) -> Collection:
     """Return what the label of a container says; all where it has none, or one that is not ours."""
     try:
-        said = json.loads(label or "{}")
-        return Collection(tuple(map(str, said["patterns"])), bool(said["nothing"]), int(said["limit_bytes"]))
+        return Collection.from_json(json.loads(label or "{}"))
     except (ValueError, TypeError, KeyError):
         return Collection()
 
