@@ -13,7 +13,6 @@ import contextlib
 import os
 import resource
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -111,7 +110,7 @@ def frame(scratch: Path) -> bool:
             less.append(seconds(small))
     finally:
         subprocess.run(["docker", "rm", "--force", "bare"], check=True, stdout=subprocess.DEVNULL)
-    taken, copy = statistics.median(ours) - statistics.median(less), statistics.median(bare)
+    taken, copy = min(ours) - min(less), min(bare)  # what else the machine does only adds
     return row(
         "a frame of 100 MB; docker cp and reading it (s)", f"{taken:.2f}", f"{copy:.2f}", f"{copy * FRAME_FACTOR:.2f}",
         over=taken > copy * FRAME_FACTOR,
