@@ -107,7 +107,7 @@ class ImageFunction:
         it so often once more. Raises OptionError for rows that are none, before any run starts; EngineError.
         """
         self._check_unmoved()
-        said = tuple(sweeps.said_rows(rows, self._origin))
+        said = tuple(sweeps.said_rows(rows, f"{self._origin}map: "))
         if not said:
             raise OptionError(f"{self.name}: the grid has no runs: there are no rows")
         order = self._order(rows=said, jobs=jobs, retries=retries, again=again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -449,6 +450,22 @@ def test_what_cannot_be_carried_leaves_no_manifest(value: Any, tmp_path: Path) -
     assert not (tmp_path / ".buildr" / "returns" / "manifest.json").exists()
     with pytest.raises(returns.NotCarried, match="no such name"):
         returns.write({}, ("a",), str(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "value", [list(range(9000)), np.zeros(9000), {1: bytes(70_000)}, pd.DataFrame({"a": range(9000)})]
+)
+def test_a_disk_that_fills_is_told_and_leaves_no_manifest(value: Any, tmp_path: Path) -> None:
+    place = tmp_path / returns.FOLDER
+    place.mkdir(parents=True)
+    for extension in set(returns.EXTENSIONS.values()):
+        (place / f"x.{extension}").symlink_to("/dev/full")
+    (place / "manifest.json").write_text("{}")
+    with pytest.raises(OSError) as raised:
+        returns.write({"x": value}, ["x"], str(tmp_path))
+    assert raised.value.errno == errno.ENOSPC
+    assert not (place / "manifest.json").exists()
 
 
 def test_a_pickle_that_lies_about_its_sizes(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_interface_is_its_signature_and_its_words(monkeypatch: pytest.Monkey
         (lambda train: train(object()), (OptionError, "rows")),
         (lambda train: train.map([]), (OptionError, "the grid has no runs")),
         (lambda train: train.map(pd.DataFrame({"rows": []})), (OptionError, "the grid has no runs")),
-        (lambda train: train.map({"rows": [[1]]}), (OptionError, "train-it:1: it is a dict")),
+        (lambda train: train.map({"rows": [[1]]}), (OptionError, "train-it:1: map: it is a dict")),
         (lambda train: train.map(pd.DataFrame({"deep": [2]})), (OptionError, "'deep' is no input of the image")),
         (lambda train: train.map([{"rows": [1]}, {"rate": 2}]), (OptionError, "input 'rows' has no value")),
         (lambda train: train.map([{"rows": [1], "deep": 2}]), (OptionError, "'deep' is no input of the image")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import sqlite3
@@ -383,6 +384,15 @@ def test_a_disk_that_fills_leaves_no_half_of_a_run(tmp_path: Path) -> None:
     assert ended.reason.endswith("No space left on device")
     assert list((tmp_path / "values").iterdir()) == []
     assert values(run(sweep(tmp_path, backend), tasks(range(1)))[1]) == [0]
+
+
+def test_a_clock_that_goes_back_does_no_run_twice_and_none_for_a_negative_time(tmp_path: Path) -> None:
+    backend, times = Backend(double), itertools.count(1e9, -100.0)
+    events, results = run(sweep(tmp_path, backend, clock=lambda: next(times)), tasks(range(3)))
+    assert (values(results), [one.duration_s for one in results]) == ([0, 2, 4], [0.5] * 3)
+    assert all(one.finished_at >= one.started_at for one in events if one.started_at and one.finished_at)
+    assert [one.reused for one in run(sweep(tmp_path, backend), tasks(range(3)))[1]] == [True] * 3
+    assert {row.state for row in Journal(tmp_path).rows()} == {"done"}
 
 
 def test_a_journal_that_another_process_holds_stops_no_run_and_that_is_said_once(
