@@ -216,7 +216,7 @@ def test_all_that_the_program_makes_comes_back(
 ) -> None:
     """New and changed files of its own folder, no others; a large one only where it is named."""
     if told == "by the engine":  # as where that folder holds much
-        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.read_small", lambda _: None)
+        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.spooled", lambda *_: None)
     code = (
         "import os; open('report.txt', 'w').write('1'); os.makedirs('plots/deep'); open('plots/deep/a', 'w').write('2')\n"
         "open('output/report.txt', 'w').write('3'); open('/tmp/scratch', 'w').write('4'); os.mkdir('empty')\n"

@@ -37,6 +37,17 @@ def test_a_run_has_a_row_before_it_starts_and_one_end(tmp_path: Path) -> None:
     assert journal.rows(prefix="other") == []
 
 
+def test_rows_are_found_by_the_beginning_of_their_key(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for key in ("ab", "abc", "b", "a\U0010fffe", "aB", "a%", "ab", "ABC"):
+        begin(journal, key)
+    assert [row.key for row in journal.rows(prefix="ab")] == ["ab", "abc", "ab"]
+    assert [row.key for row in journal.rows(prefix="a")] == ["ab", "a%", "aB", "a\U0010fffe", "abc", "ab"]
+    assert [row.key for row in journal.rows(1, prefix="ab")] == ["ab"]
+    assert journal.rows(prefix="abcd") == []
+    assert len(journal.rows()) == 8
+
+
 def test_it_is_private_and_its_place_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "data")
     assert journal.path.stat().st_mode & 0o777 == 0o600
