@@ -64,7 +64,7 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
     window.close(state)
     assert "".join(written).splitlines() == [
         "buildr: app:latest",
-        "[1/2] FROM x  (cached)",
+        "start from x  (cached)",
         "[2/2] RUN y",
         "    out",
         "warning: odd (repair it)",
