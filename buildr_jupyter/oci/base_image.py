@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
 __all__ = [
-    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "opened_layer",
-    "unpacked",
+    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "is_musl",
+    "opened_layer", "unpacked",
 ]  # fmt: skip
 
 _TYPES = {
@@ -229,6 +229,18 @@ def from_saved(
 
 
 # -- the Python in a base
+
+
+def is_musl(base: Base) -> bool:
+    """Tell whether programs of a base use the C library musl, for which wheels of their own are made.
+
+    Alpine, the distribution that has it, is known by its package manager in the history, and where there is none by the
+    base's name: no layer is downloaded for that.
+    """
+    said = [str(one.get("created_by") or "") for one in base.config.get("history") or ()]
+    if any(said):
+        return any(re.search(r"\bapk add\b|\balpine-minirootfs\b", one) for one in said)
+    return "alpine" in base.name.rpartition("/")[2]
 
 
 def find_python(
