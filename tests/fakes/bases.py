@@ -53,10 +53,11 @@ def save(
     environment: tuple[str, ...] = (),
     layers: tuple[Mapping[str, bytes], ...] | None = None,
     pack: Callable[[bytes], bytes] = bytes,
+    history: str | None = None,
 ) -> Path:
     """Write an image that says it has Python ``python`` (this one unless told; None: it says nothing).
 
-    ``pack`` compresses its layers.
+    ``pack`` compresses its layers; ``history`` is what made each, its name if None.
     """
     tars = [tar_of(files) for files in (layers or ({f"marker-{path.stem}": b""},))]
     variables = ["PATH=/usr/local/bin:/usr/bin", *environment]
@@ -65,7 +66,7 @@ def save(
     config = {
         "architecture": architecture or default_platform()[6:], "os": "linux",
         "config": {"Env": variables, "Labels": {"of": path.stem}},
-        "history": [{"created_by": f"base {path.stem}"} for _ in tars],
+        "history": [{"created_by": f"base {path.stem}" if history is None else history} for _ in tars],
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars]},
     }  # fmt: skip
     names = [f"{number}.tar" for number in range(len(tars))]
