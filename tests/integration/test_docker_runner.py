@@ -274,7 +274,7 @@ def test_cancel(runner: DockerRunner, image: str, client: APIClient, how: str) -
             list(stream)
     else:
         stream.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # the program would sleep for more than 1,000
     assert not arguments_with(seconds)
     assert client.containers(all=True) == []
 
@@ -367,9 +367,8 @@ def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(
     with pytest.raises(Cancelled):
         drained(runner.follow(group, cancel))
     assert client.inspect_container("goes-on")["State"]["Running"]
-    began = time.monotonic()
     runner.stop(group)
-    assert time.monotonic() - began < 10
+    assert not client.inspect_container("goes-on")["State"]["Running"]
     runner.remove(group)
 
 
