@@ -9,8 +9,29 @@ import platform
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from buildr_jupyter.oci.image import default_platform
+from buildr_jupyter.oci.image import CONFIG, MANIFEST, default_platform, digest_of
+
+if TYPE_CHECKING:
+    from tests.fakes.registry import FakeRegistry
+
+TAR = "application/vnd.oci.image.layer.v1.tar"
+
+
+def put(registry: FakeRegistry, repository: str = "base/x", content: bytes = b"") -> list[str]:
+    """Put an image of one layer into a registry under the tag ``1``; return its diff ids."""
+    layer = tar_of({"bin/x": content})
+    diff_ids = [digest_of(layer)]
+    config = {"os": "linux", "architecture": default_platform()[6:], "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    described = {}
+    for kind, blob in ((CONFIG, json.dumps(config).encode()), (TAR, layer)):
+        registry.blobs[digest_of(blob)] = blob
+        registry.owned.add((repository, digest_of(blob)))
+        described[kind] = {"mediaType": kind, "digest": digest_of(blob), "size": len(blob)}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[CONFIG], "layers": [described[TAR]]}
+    registry.put(repository, "1", manifest)
+    return diff_ids
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
