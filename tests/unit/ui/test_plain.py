@@ -98,7 +98,7 @@ def test_a_line_that_comes_in_parts_is_written_whole() -> None:
 
 
 def test_no_stage_is_named_where_none_had_begun() -> None:
-    """An option was wrong: the error is shown by whoever raises it, and the build has no end to be told."""
+    """An option was wrong: the error is shown by the one who raises it, and the build has no end to be told."""
     written: list[str] = []
     window = plain.TextDisplay(written.append)
     window.close(BuildState().fail(ValueError()))
