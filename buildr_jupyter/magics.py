@@ -179,7 +179,8 @@ class ContainerizeMagics(Magics, Configurable):
                 return None
             return self._containerize(args, cell, line, detach=detach, keep=keep, out=out)
         except OptionError as error:
-            raise UsageError("\n".join(error.render()).removeprefix("OptionError: ")) from None
+            # the name of the class would stand beside IPython's own, "UsageError: "
+            raise UsageError("\n".join(error.render()).removeprefix(f"{type(error).__name__}: ")) from None
 
     def in_mid_cell(self, line: str = "") -> None:
         """Say how to split a cell that has ``%%containerize`` on another line than its first; IPython calls this."""
@@ -397,7 +398,11 @@ class ContainerizeMagics(Magics, Configurable):
 
         found = self._gather(args)
         rows = [found.get(o.field) or Setting(o.field, None, "not set") for o in SETTINGS]
-        self._write("".join(f"{row.name:<12} {row.value!s:<30} {row.origin}\n" for row in rows))
+        name, value = (
+            max(len(str(text)) for text in column) for column in zip(*((r.name, r.value) for r in rows), strict=True)
+        )
+        self._write("".join(f"{row.name:<{name}}  {row.value!s:<{value}}  {row.origin}\n" for row in rows))
+        self._write("set one by %config ContainerizeMagics.base = 'python:3.12-slim', or by BUILDR_BASE\n")
         self._write("".join(f"warning: {warning.text}\n" for warning in self._setting_warnings))
 
     def _login(self, host: str) -> None:

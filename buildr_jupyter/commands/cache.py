@@ -16,6 +16,7 @@ from pathlib import Path
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.oci.store import Prunable, Store
 from buildr_jupyter.ui.sanitize import show_size
+from buildr_jupyter.ui.table import render_table, show_age
 
 __all__ = ["Found", "find_prunable", "look", "prune", "terminal_question", "verify"]
 
@@ -48,16 +49,31 @@ class Found:
         return found
 
 
-def look(say: Callable[[str], object]) -> None:
-    """Say what is kept."""
-    for path, size in (*_sized("contexts"), *_sized("archives")):
-        say(f"{path}  {show_size(size)}\n")
+def look(say: Callable[[str], object], now: float | None = None) -> None:
+    """Say what is kept as a table: context folders, archives, the store; and the store's images with their names."""
+    from buildr_jupyter.commands.images import is_internal
+
+    now = time.time() if now is None else now
+    rows = [
+        (kind, show_size(size), show_age(now - path.stat().st_mtime), str(path))
+        for kind, name in (("context", "contexts"), ("archive", "archives"))
+        for path, size in _sized(name)
+    ]
     store = Store()
-    if store.folder.is_dir():
-        known = store.info()
-        say(f"{known.folder}  {show_size(known.size_bytes)} in {known.blobs} blobs\n")
-        for name in known.images:
-            say(f"  {name}\n")
+    known = store.info() if store.folder.is_dir() else None
+    if known:
+        times = [at for name in known.images if (at := store.tagged_at(name)) is not None]
+        age = show_age(now - max(times)) if times else ""
+        rows.append(("store", show_size(known.size_bytes), age, str(known.folder)))
+    if not rows:
+        say("nothing is kept yet\n")
+        return
+    for line in render_table(("WHAT", "SIZE", "WRITTEN", "WHERE"), rows).splitlines():
+        say(f"{line}\n")
+    if known:
+        blobs = f"{known.blobs} blob{'' if known.blobs == 1 else 's'}"
+        names = [name for name in known.images if not is_internal(name)]
+        say(f"in the store: {blobs}{', ' if names else ''}{', '.join(names)}\n")
 
 
 def verify(say: Callable[[str], object]) -> int:

@@ -11,6 +11,7 @@ from buildr_jupyter import __version__
 from buildr_jupyter.builder.selection import names
 from buildr_jupyter.commands.capabilities import Ability, survey
 from buildr_jupyter.dependencies.environment import Interpreter
+from buildr_jupyter.dependencies.uv import find_uv
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildrError, ClusterError
 from buildr_jupyter.registry import keychain
@@ -74,7 +75,9 @@ def examine(environ: Mapping[str, str], *, on: str | None = None) -> Report:
     checks += _engine_checks()
     checks += [_builder(ability) for ability in survey(names())]
     checks.append(_logins())
-    checks.append(_tool("uv", "pip install uv makes resolving for other platforms faster"))
+    checks.append(
+        _tool("uv", "pip install uv: builder oci has no other way to packages that are not installed here", find_uv())
+    )
     free = shutil.disk_usage(_nearest(Path.home())).free
     few = free < 2_000_000_000
     checks.append(
@@ -151,8 +154,8 @@ def _logins() -> Check:
     )
 
 
-def _tool(name: str, advice: str) -> Check:
-    path = shutil.which(name)
+def _tool(name: str, advice: str, program: str | None = None) -> Check:
+    path = shutil.which(program or name)
     return Check(name, path is not None, path or "not installed", None if path else advice)
 
 

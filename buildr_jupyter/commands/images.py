@@ -170,6 +170,8 @@ def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
         return found
     if not name.startswith("sha256:") and (found := _of_registry(name)):
         return found
+    if Path(name).exists():  # no image has this name: the file was meant
+        return _of_file(name, Path(name))
     if unanswered is not None:
         raise unanswered
     raise OptionError(

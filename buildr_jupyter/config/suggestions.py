@@ -11,5 +11,6 @@ def nearest_hint(word: str, known: Iterable[str], otherwise: str) -> str:
     """Return a hint: the nearest of ``known`` where one is near, and ``otherwise``, what lists them all."""
     from difflib import get_close_matches  # only where something is wrong
 
-    near = get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"write {near[0]} if you meant that; {otherwise}" if near else otherwise
+    words = {one.lstrip("-"): one for one in known}  # the dashes of options are alike and say nothing
+    near = get_close_matches(word.lstrip("-"), list(words), n=1, cutoff=0.7)
+    return f"write {words[near[0]]} if you meant that; {otherwise}" if near else otherwise

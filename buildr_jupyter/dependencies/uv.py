@@ -20,7 +20,7 @@ from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.plan import FileEntry
 
-__all__ = ["install", "uv_platform"]
+__all__ = ["find_uv", "install", "uv_platform"]
 
 _TRIPLES = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
 _MUSL_TRIPLES = {"linux/amd64": "x86_64-unknown-linux-musl", "linux/arm64": "aarch64-unknown-linux-musl"}
@@ -73,7 +73,7 @@ def install(
     (folder / "requirements.txt").write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
     environment, arguments = _settings(build_args, folder)
     target = folder / "environment"
-    program = _uv()
+    program = find_uv()
     _run(
         [program, "--no-config", "venv", "--quiet", "--no-project", "--python", sys.executable, str(target)],
         environment,
@@ -93,7 +93,8 @@ def install(
     return next((target / "lib").glob("python*/site-packages"), target / "Lib" / "site-packages")
 
 
-def _uv() -> str:
+def find_uv() -> str:
+    """Return the uv that is run: the one that is installed beside this package, else that of the PATH."""
     try:
         from uv import find_uv_bin
     except ImportError:

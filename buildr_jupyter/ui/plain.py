@@ -134,8 +134,8 @@ class TextDisplay:
         self._flush([line for step in list(self._begun) for line in self._unended(step)])
         if state.status == "cancelled":
             self._write("buildr: cancelled; nothing half-made is left\n")
-        elif state.status == "failed":
-            self._write(f"buildr: failed in stage {_failed_stage(state)}\n")
+        elif state.status == "failed" and (stage := _failed_stage(state)):
+            self._write(f"buildr: failed in stage {stage}\n")
 
 
 def _indented(text: str) -> str | None:
@@ -143,8 +143,9 @@ def _indented(text: str) -> str | None:
     return f"    {shown}" if shown.strip() else None
 
 
-def _failed_stage(state: BuildState) -> str:
-    return next((stage for stage, status in state.stages.items() if status in ("failed", "cancelled")), "export")
+def _failed_stage(state: BuildState) -> str | None:
+    """Return the stage that failed, None where none had begun: an option was wrong, and nothing was done."""
+    return next((stage for stage, status in state.stages.items() if status in ("failed", "cancelled")), None)
 
 
 def print_error(error: BuildrError, stream: IO[str]) -> None:

@@ -23,6 +23,8 @@ from typing import Any
 from tests.engines._process import free_port
 
 CHROMIUM = "/usr/bin/chromium"
+NARROW = 440 if os.environ.get("BUILDR_E2E_APP") == "notebook" else 700
+"""Width of a page whose pane is below 400 px: JupyterLab has a side bar beside it, Notebook 7 has none."""
 NOTEBOOK_7 = os.environ.get("BUILDR_E2E_APP") == "notebook"
 _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -16,7 +16,7 @@ import pytest
 from nbconvert import HTMLExporter
 
 from tests.e2e.conftest import Lab
-from tests.e2e.lab import run_cell, save, start_cell, wait_cell, wait_idle
+from tests.e2e.lab import NARROW, run_cell, save, start_cell, wait_cell, wait_idle
 from tests.engines.registry import Registry
 
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -227,7 +227,7 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert log.text_content().splitlines() == [f"away {i} {token}" for i in range(1, 61)]
         again = pane_of(page.locator(".jp-Notebook .jp-CodeCell").nth(5))
         assert again.get_by_role("status").inner_text() == "done"
-        page.set_viewport_size({"width": 700, "height": 1400})  # with Lab's side bar, the pane is below 400 px
+        page.set_viewport_size({"width": NARROW, "height": 1400})
         page.wait_for_timeout(500)
         assert pane.bounding_box()["width"] < 400
         check_geometry(pane)

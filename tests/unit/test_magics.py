@@ -334,3 +334,30 @@ def test_cells_are_named_as_the_notebook_shows_them(shell: Any, capsys: pytest.C
     out = capsys.readouterr().out
     assert f"cell [{shell.execution_count - 1}]" in out
     assert "cell last" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("MyApp", "image reference 'MyApp'"),
+        ("app --builder docer", "Unknown spec docer"),
+        ("app --bad", "%%containerize:"),
+    ],
+)
+def test_the_name_of_an_errors_class_does_not_stand_beside_ipythons(
+    line: str, said: str, shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        run(shell, f"%%containerize {line}\nprint(1)")
+    assert str(raised.value).startswith(said)
+    assert "failed in stage" not in capsys.readouterr().out
+
+
+def test_the_settings_are_columns_and_say_how_one_is_set(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "%config ContainerizeMagics.base = 'python:3.12-slim'")
+    capsys.readouterr()
+    run(shell, "%containerize")
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert last == "set one by %config ContainerizeMagics.base = 'python:3.12-slim', or by BUILDR_BASE"
+    assert len({row.index(row.split()[1], len(row.split()[0])) for row in rows}) == 1
+    assert [row.split() for row in rows if row.startswith("base ")] == [["base", "python:3.12-slim", "%config"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,26 @@ def test_verify_gives_a_verdict(tmp_path: Path) -> None:
     said.clear()
     assert upkeep.verify(said.append) == 1
     assert "was damaged" in said[0]
+
+
+def test_what_is_kept_is_a_table_with_ages(tmp_path: Path, cache: Path) -> None:
+    said: list[str] = []
+    upkeep.look(said.append)
+    assert said == ["nothing is kept yet\n"]
+    build(tmp_path, "one", b"1")
+    store = Store()
+    (cache / "archives").mkdir()
+    (cache / "archives" / "a.tar").write_bytes(b"x" * 2000)
+    then = time.time() - 3 * 86400
+    os.utime(cache / "contexts" / "one", (then, then))
+    said.clear()
+    upkeep.look(said.append)
+    rows = [re.split(r" {2,}", line.strip()) for line in said]
+    assert rows[0] == ["WHAT", "SIZE", "WRITTEN", "WHERE"]
+    assert [(row[0], row[2], row[3]) for row in rows[1:-1]] == [
+        ("context", "3 days ago", str(cache / "contexts" / "one")),
+        ("archive", "just now", str(cache / "archives" / "a.tar")),
+        ("store", "just now", str(store.folder)),
+    ]
+    assert rows[2][1] == "2.0 kB"
+    assert said[-1] == f"in the store: {store.info().blobs} blobs, one:1\n"

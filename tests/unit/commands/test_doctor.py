@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from buildr_jupyter.commands.doctor import Check, Report, examine
 
@@ -48,3 +49,11 @@ def test_this_machine_is_examined_without_an_engine(monkeypatch: pytest.MonkeyPa
     assert by_name["oci"].ok
     assert by_name["base"].found == "python:3.11-slim (BUILDR_BASE)"
     assert (found.can_build, found.can_run) == (True, False)
+
+
+def test_uv_is_the_one_that_builds_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It comes with this package; a PATH without this environment's commands has no part in that."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    (check,) = [one for one in examine({"PATH": str(tmp_path)}).checks if one.name == "uv"]
+    assert (check.ok, check.found) == (True, find_uv_bin())

@@ -31,7 +31,7 @@ def test_the_folder_is_that_of_a_file(shell: Any, tmp_path: Path, capsys: pytest
     nbformat.write(book, tmp_path / "nb.ipynb")
     for text in CELLS:
         run(shell, text)
-    assert run(shell, f"%%containerize --notebook nb.ipynb --export out\n{CELLS[-1]}") is None
+    assert run(shell, f"%%containerize --notebook nb.ipynb --check-time 300 --export out\n{CELLS[-1]}") is None
     said = capsys.readouterr().out
     assert cli.main(["export", "nb.ipynb", "--cell", "2", "--out", "other"]) == 0
     live, file = files_of(tmp_path / "out"), files_of(tmp_path / "other")
@@ -54,7 +54,7 @@ def test_the_folder_is_that_of_a_file(shell: Any, tmp_path: Path, capsys: pytest
 def test_the_record_has_the_proof(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     run(shell, "print(1)")
     capsys.readouterr()
-    run(shell, "%%containerize --export out --ui json\nprint(1)")
+    run(shell, "%%containerize --export out --check-time 300 --ui json\nprint(1)")
     record = json.loads(capsys.readouterr().out)
     assert record["context"].endswith("/out")
     wanted = "proven" if confine.missing() is None else "not proven"

@@ -158,7 +158,7 @@ def test_an_archive_or_layout_is_inspected_by_its_path(
     assert re.search(r"^files +app/main.py  9 bytes  the program$", text, re.M)
 
 
-def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path) -> None:
+def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match=r"there is no file or folder '.*none\.tar'"):
         images.inspect(str(tmp_path / "none.tar"), store)
     (tmp_path / "some.tar").write_bytes(b"no tar")
@@ -167,6 +167,10 @@ def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path) -> Non
     assert failed.value.hint == "name a tar that docker save or buildr wrote, or a folder with an OCI layout"
     with pytest.raises(OptionError, match=r"is no image: it has neither an index.json nor a manifest.json"):
         images.inspect(f"oci:{tmp_path}", store)
+    monkeypatch.chdir(tmp_path)
+    Path("nb.ipynb").write_text("{}")
+    with pytest.raises(OptionError, match=r"^'nb.ipynb' is no image: "):  # and not that no engine answers
+        images.inspect("nb.ipynb", store)
 
 
 def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

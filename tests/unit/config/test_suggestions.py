@@ -14,6 +14,8 @@ def test_the_nearest_word_is_named_and_the_rest_stays() -> None:
     assert nearest_hint("bulid", ["build", "images"], "see them all") == "write build if you meant that; see them all"
     assert nearest_hint("xyz", ["build", "images"], "see them all") == "see them all"
     assert nearest_hint("", [], "see them all") == "see them all"
+    assert nearest_hint("--list", ["--set", "--run"], "see them all") == "see them all", "dashes are alike"
+    assert nearest_hint("--lst", ["--set", "--list"], "see them all").startswith("write --list if")
 
 
 @pytest.mark.parametrize("option", [option.name for option in OPTIONS if len(option.name) > 4])

@@ -66,7 +66,7 @@ def test_uv_gets_neither_this_environment_nor_the_settings_of_a_folder(
     (tmp_path / "uv.toml").write_text(f'find-links = ["{links}"]\nno-index = true\n')
     monkeypatch.setenv("MY_SECRET", "s3cret")
     control = subprocess.run(
-        [wheels._uv(), "pip", "install", "--target", str(tmp_path / "t"), "demo"],
+        [wheels.find_uv(), "pip", "install", "--target", str(tmp_path / "t"), "demo"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert control.returncode == 0, control.stderr

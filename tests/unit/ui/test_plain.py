@@ -97,6 +97,14 @@ def test_a_line_that_comes_in_parts_is_written_whole() -> None:
     ]
 
 
+def test_no_stage_is_named_where_none_had_begun() -> None:
+    """An option was wrong: the error is shown by the one who raises it, and the build has no end to be told."""
+    written: list[str] = []
+    window = plain.TextDisplay(written.append)
+    window.close(BuildState().fail(ValueError()))
+    assert written == []
+
+
 def test_the_result_reads_well_and_is_escaped() -> None:
     text = result.render_result_text(RESULT)
     assert "app:latest" in text
