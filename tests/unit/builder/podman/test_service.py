@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 from buildr_jupyter.builder.podman import service as subject
 from buildr_jupyter.builder.podman.service import Service, find, leased, own
 from buildr_jupyter.errors import EngineError, EngineUnavailable
+from buildr_jupyter.process.watchdog import descendants
 from tests.engines import short_folder
 from tests.fakes.processes import arguments_with
 
@@ -119,8 +122,9 @@ def test_the_shared_one_is_started_again_where_it_has_ended(command: Callable[[s
     environ = command(SERVES)
     first = own(environ)
     assert own(environ) is first
-    first.child.kill()
-    first.child.wait()
+    for pid in descendants(first.child.pid):
+        os.kill(pid, signal.SIGKILL)
+    first.child.wait(60)  # what stands before podman ends with it
     second = own(environ)
     assert second is not first
     assert not first.folder.path.exists()
