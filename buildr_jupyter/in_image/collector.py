@@ -1,8 +1,8 @@
 """Collector: the files that a program made as lines of a container's log, for a cluster without shared storage.
 
 It is given to ``python -c`` with a plan as JSON, and runs after the program, in a container of its own of the same
-image. With the path of a file beside the plan, it runs beside the program, and first waits for that file or for
-SIGTERM. Standard library only, on any Python from 3.8. The plan:
+image. With the path of a file beside the plan, it runs beside the program, and first waits until that file is there
+and nobody has it locked any more. Standard library only, on any Python from 3.8. The plan:
 
     places    [[SHOWN, PLACE], …]: folders as the program knows them, and where they are in this container
     image     where this container has the image's own files of the first place; null where that is no copy
@@ -29,6 +29,7 @@ program's.
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import io
 import json
@@ -38,10 +39,12 @@ import signal
 import stat
 import sys
 import tarfile
+import time
 
 LIMIT = 4 << 20
 BEGIN, END = "buildr-output 2", "buildr-output end"
 OWN = ".buildr"
+BEGIN_S, GRACE_S = 120.0, 3.0
 _LINE = 9000  # of bytes in a line: the base64 of it is below the 16 KiB at which a node cuts lines
 
 
@@ -130,8 +133,8 @@ def push(registry, files):
     return known["push"](base, repository, login, "run-" + os.uname()[1], files)  # type: ignore[operator]
 
 
-def write(plan, out, limit=LIMIT):
-    """Write the frame."""
+def write(plan, out, limit=LIMIT, seen=True):
+    """Write the frame; ``seen`` tells whether the program was seen to end before."""
     files, others = find(plan)
     artifact, why = None, ""
     if plan.get("registry") and files:
@@ -150,6 +153,7 @@ def write(plan, out, limit=LIMIT):
         "left_out_bytes": sum(size for _, _, size in left),
         "others": others[:100],
         "limit": limit,
+        "seen": seen,
     }
     out.write(BEGIN + "\n" + json.dumps(about) + "\n")
     for place in range(0, len(packed), _LINE):
@@ -158,18 +162,39 @@ def write(plan, out, limit=LIMIT):
     out.flush()
 
 
-def wait(path):
-    """Wait until SIGTERM comes, or the file is there."""
+def wait(path, begin_s=BEGIN_S, grace_s=GRACE_S):
+    """Wait until the program that locks the file has ended, and tell whether it was seen to.
+
+    It may never begin, and is given up after ``begin_s``. Who ends the pod tells both of them at once, and gives them a
+    few seconds: the program has ``grace_s`` of them.
+    """
     term = {signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, term)
-    while not os.path.exists(path) and signal.sigtimedwait(term, 0.2) is None:
-        pass
+    begins, ends, pause = time.monotonic() + begin_s, float("inf"), 0.02
+    while time.monotonic() < min(begins, ends):
+        if os.path.exists(path):
+            if is_free(path):
+                return True
+            begins = float("inf")
+        if signal.sigtimedwait(term, pause) is not None:
+            ends = min(ends, time.monotonic() + grace_s)
+        pause = min(0.2, 1.5 * pause)
+    return os.path.exists(path) and is_free(path)
+
+
+def is_free(path):
+    """Tell whether nobody has the file locked."""
+    with open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) > 2:
-            wait(sys.argv[2])
-        write(json.loads(sys.argv[1]), sys.stdout)
+        seen = len(sys.argv) < 3 or wait(sys.argv[2])
+        write(json.loads(sys.argv[1]), sys.stdout, seen=seen)
     except Exception as error:  # noqa: BLE001 - said, and the status of the run stays the program's
         sys.stdout.write("buildr-output failed {!r}\n".format(error))

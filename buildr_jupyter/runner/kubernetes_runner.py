@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -37,7 +38,7 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
-from buildr_jupyter.runner.collected import read_frame
+from buildr_jupyter.runner.collected import Collected, read_frame
 from buildr_jupyter.runner.following import INDEX_LABEL, Followed, iter_grid, selector_of, stream_job, stream_ready
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
@@ -49,8 +50,8 @@ from buildr_jupyter.runner.job_manifest import (
     PROGRAM,
     SHARDS,
     at_rest,
+    collects_beside,
     common,
-    has_sidecar,
     make_collect_secret,
     make_cron_job,
     make_environment_secret,
@@ -66,6 +67,7 @@ from buildr_jupyter.runner.job_manifest import (
     slug,
 )
 from buildr_jupyter.runner.nodes import NodeFacts, read_nodes
+from buildr_jupyter.runner.pod_phase import read_phase
 from buildr_jupyter.runner.pod_template import merge_template, read_template
 from buildr_jupyter.runner.protocol import PointEnd
 
@@ -80,6 +82,8 @@ _NODES = 200
 _LOOK_S = 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
+_NODE_S = 10.0
+"""So much later than the program's lock is free, a busy node may say that the program has ended."""
 _STANDING: tuple[Kind, ...] = ("Deployment", "StatefulSet", "CronJob")
 _SERVES = frozenset(("Deployment", "StatefulSet"))
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.*?)(?:/(?P<namespace>[a-z0-9-]+))?)?")
@@ -139,7 +143,7 @@ class KubernetesRunner:
                     yield event
             code = yield from self._end_of(job, followed)
             outputs: tuple[Path, ...] = ()
-            if spec.output_dir is not None and (code == 0 or has_sidecar(spec)):
+            if spec.output_dir is not None and (code == 0 or collects_beside(spec)):
                 try:
                     outputs = yield from self.collect(job, spec.output_dir, cancel)
                 except (ReturnError, RunLost) as error:
@@ -172,7 +176,6 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
-            _refuse_lost_sidecar(job, made)
             if spec.environment:
                 client.apply(make_environment_secret(spec, name, made))
             if pulls:
@@ -249,7 +252,6 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
-            _refuse_lost_sidecar(job, made)
             shared = common(first)
             parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
             if shared.environment:
@@ -349,7 +351,8 @@ class KubernetesRunner:
             frame = None
             with contextlib.suppress(LogNotReady, ConnectionError):
                 text = b"".join(client.read_log(pod, COLLECTOR, cancel))
-                frame = read_frame(line.partition(b" ")[2] for line in text.split(b"\n"))
+                lines = [line.partition(b" ") for line in text.split(b"\n")]
+                frame = read_frame(words for _, _, words in lines)
             if frame is not None:
                 break
             if cancel.wait(_LOOK_S):
@@ -359,6 +362,12 @@ class KubernetesRunner:
                     f"the output files of {run} came only in part: the log of its collector has no end",
                     hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
                 )
+        if why := _why_incomplete(pods[-1], frame, lines[0][0].decode("ascii", "replace")):
+            phase = read_phase(pods[-1])
+            error = ReturnError(f"the output files of {run} may be incomplete: {why}", hint="run it again")
+            if phase.exit_code == 0:
+                raise error
+            yield BuildWarning(str(error), error.hint)
         if frame.left_out:
             yield BuildWarning(
                 f"{frame.left_out_count} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
@@ -458,23 +467,6 @@ class KubernetesRunner:
         return phase.exit_code
 
 
-def _refuse_lost_sidecar(asked: JsonObject, made: JsonObject) -> None:
-    """Raise RunError where the cluster dropped what makes a container a sidecar: the program would wait for its end."""
-    policies = [
-        [
-            one.get("restartPolicy")
-            for one in job["spec"]["template"]["spec"].get("initContainers") or ()
-            if one["name"] == COLLECTOR  # a cluster's own webhooks may add others
-        ]
-        for job in (asked, made)
-    ]
-    if policies[0] != policies[1]:
-        raise RunError(
-            f"{asked['metadata']['name']}: this cluster has no sidecar containers, which bring the output files back",
-            hint="ask for Kubernetes 1.29 or later",
-        )
-
-
 def _refuse_uncollected(pod: JsonObject, run: str) -> None:
     """Raise ReturnError where the program failed and its collector, which runs after it, never began."""
     before = [one["name"] for one in pod["spec"].get("initContainers") or ()]
@@ -482,6 +474,22 @@ def _refuse_uncollected(pod: JsonObject, run: str) -> None:
         known = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one["name"] == COLLECTOR]
         if not any("terminated" in (one.get("state") or {}) and one.get("containerID") for one in known):
             raise ReturnError(f"{run} failed, and of an image that is not buildr's own no files come back then")
+
+
+def _why_incomplete(pod: JsonObject, frame: Collected, written: str) -> str:
+    """Return why the program may have gone on after its files were looked for, empty where it had ended.
+
+    ``written`` is when the frame began, by the clock of the node, as the program's end is.
+    """
+    if not frame.seen:
+        return "the collector was ended, or waited long, before it saw the program end"
+    statuses = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one.get("name") == PROGRAM]
+    ended = (statuses[0].get("state") or {}).get("terminated") or {} if statuses else {}
+    try:
+        late_s = (datetime.fromisoformat(str(ended["finishedAt"])) - datetime.fromisoformat(written)).total_seconds()
+    except (KeyError, ValueError):
+        return ""
+    return "the program closed the lock by which its end is seen" if late_s > _NODE_S else ""
 
 
 def _check(spec: RunSpec) -> None:

@@ -25,6 +25,7 @@ from buildr_jupyter.model.request import (
     RunSpec,
     Standing,
 )
+from buildr_jupyter.runner import kubernetes_runner
 from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
@@ -339,16 +340,24 @@ def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeClust
     assert [[path.read_text() for path in one.outputs] for one in results] == [["0"], ["1"], ["2"]]
 
 
-def test_a_cluster_without_sidecars_is_told_and_keeps_nothing(
-    subject: Subject, cluster: FakeCluster, tmp_path: Path
+CLOSES = "import os, time; time.sleep(1); os.closerange(3, 1000); time.sleep(%s); open('output/late', 'w').close()"
+
+
+@pytest.mark.parametrize("status", [0, 4])
+def test_a_program_that_closes_the_lock_is_told_that_its_files_may_be_incomplete(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
-    cluster.faults.no_sidecars = True
-    with pytest.raises(RunError, match="has no sidecar containers"):
-        collected(
-            subject.make().stream_run(RunSpec(IMAGE, "ours", output_dir=tmp_path, program=program), CancelToken())
-        )
-    assert subject.make().list() == []
+    monkeypatch.setattr(kubernetes_runner, "_NODE_S", 0.5)
+    spec = ours(cluster, tmp_path, f"{CLOSES % 3}; raise SystemExit({status})", output_dir=tmp_path / "out")
+    stream = subject.make().stream_run(spec, CancelToken())
+    if not status:
+        with pytest.raises(ReturnError, match="may be incomplete: the program closed the lock"):
+            collected(stream)
+        return
+    events, ended = collected(stream)
+    assert (ended.exit_code, ended.outputs) == (4, ())
+    (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
+    assert "may be incomplete" in said
 
 
 def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
