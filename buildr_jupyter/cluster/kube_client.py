@@ -275,6 +275,21 @@ class KubeClient:
             raise ConnectionError(str(error.reason)) from error
 
     def _websocket(self, request: Request, query: Mapping[str, str]) -> Any:
+        """Return an open websocket, by which nothing was sent yet: a server that is away for the moment is waited for.
+
+        Raises what ``error_of`` makes of a refusal, ConnectionError.
+        """
+        began, pause = self._clock(), 0.1
+        while True:
+            try:
+                return self._open(request, query)
+            except (ConnectionError, ClusterUnavailable):
+                if not self._answered or self._clock() - began > _PATIENCE_S:
+                    raise
+            self._sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    def _open(self, request: Request, query: Mapping[str, str]) -> Any:
         api = self._client()
         path = f"{self._path('Pod', request.name)}/{request.subresource}"
         headers: dict[str, str] = {}

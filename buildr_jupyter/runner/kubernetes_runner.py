@@ -22,6 +22,7 @@ from buildr_jupyter.errors import (
     ClusterError,
     ClusterForbidden,
     ClusterNotFound,
+    ClusterUnavailable,
     OptionError,
     ReturnError,
     RunError,
@@ -121,13 +122,15 @@ class KubernetesRunner:
         """Run the image as a Job, yield what it writes as it comes, remove the Job, and return how it ended.
 
         An exit status other than 0 is no error. The Job and its pod are gone when this returns, also where it was
-        cancelled or interrupted; where the process is killed, the Job goes on and ``list`` finds it.
+        cancelled or interrupted; where the process is killed, or the cluster is away for long, the Job goes on and
+        ``list`` finds it.
         Raises RunError, ClusterError, Cancelled.
         """
         started = self._clock()
         group = yield from self.start(spec, cancel)
         (job,) = group.runs
         step = StepUpdate(f"run {spec.name}", self._title(job), started_at=started)
+        away = False
         try:
             tail = ""
             stream = stream_job(self._client(), job, cancel, log=True)
@@ -150,8 +153,14 @@ class KubernetesRunner:
                     if code == 0:
                         raise
                     yield BuildWarning(str(error), error.hint)  # how the program failed is what has to be told
+        except ClusterUnavailable as error:
+            away = True  # it may come back, and the run may have gone on in it
+            raise ClusterUnavailable(
+                f"{error}; {job} was left there", hint=f"once it answers: buildr runs values {job} --on kubernetes"
+            ) from error
         finally:
-            self.remove(group)
+            if not away:
+                self.remove(group)
         ended = self._clock()
         yield replace(step, status="failed" if code else "done", finished_at=ended)
         lines = tuple(tail.splitlines()[-_TAIL_LINES:])

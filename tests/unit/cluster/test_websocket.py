@@ -34,14 +34,19 @@ class Server:
     """Frames that are sent at once."""
     echoes: bool = False
     breaks_after: int | None = None
+    away: int = 0
+    """So many connections end without an answer."""
+    slept: list[float] = field(default_factory=list)
 
-    def client(self) -> KubeClient:
+    def client(self, *, answered: bool = False) -> KubeClient:
         def load() -> Configuration:
             made = Configuration(host=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
             made.api_key["authorization"] = "Bearer token"
             return made
 
-        return KubeClient(load, context="here", namespace="team")
+        made = KubeClient(load, context="here", namespace="team", sleep=self.slept.append)
+        made._answered = answered
+        return made
 
     def serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -51,6 +56,9 @@ class Server:
                     self._one(connection)
 
     def _one(self, connection: socket.socket) -> None:
+        if self.away:
+            self.away -= 1
+            return
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += connection.recv(1)
@@ -149,6 +157,15 @@ def test_a_connection_that_breaks_is_said(server: Server) -> None:
     closed.listener.close()
     with pytest.raises(ConnectionError):
         client.forward("pod", 1234)
+
+
+def test_a_server_that_is_away_for_the_moment_is_asked_again(server: Server) -> None:
+    server.away = 2
+    server.client(answered=True).send("pod", "program", iter([b"all"]), CancelToken())
+    assert (server.got, server.slept) == ([b"\0all", b"\xff\x00"], [0.1, 0.2])
+    server.away = 1
+    with pytest.raises(ConnectionError):
+        server.client().send("pod", "program", iter([b"all"]), CancelToken())
 
 
 def test_a_port_is_forwarded_both_ways(server: Server) -> None:

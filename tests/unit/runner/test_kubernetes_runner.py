@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import ClusterForbidden, OptionError, ReturnError, RunError, RunLost
+from buildr_jupyter.errors import ClusterForbidden, ClusterUnavailable, OptionError, ReturnError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.events.streams import drain
@@ -108,6 +108,25 @@ def test_a_secret_that_is_refused_leaves_no_job(subject: Subject, cluster: FakeC
     with pytest.raises(ClusterForbidden, match="secrets"):
         subject.run("print(1)", environment=(("A", "1"),))
     assert not cluster.objects
+
+
+def test_a_cluster_that_is_away_at_the_end_keeps_the_run(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    stream = subject.make().stream_run(
+        ours(cluster, tmp_path, "print(1); open('output/x', 'w').close()", output_dir=tmp_path / "out"), CancelToken()
+    )
+    with pytest.raises(ClusterUnavailable, match="was left there") as raised:
+        for event in stream:
+            if isinstance(event, RunOutput):
+                cluster.faults.answers += [("list", 503)] * 2
+    runner = subject.make()
+    cluster.faults.answers.clear()
+    (group,) = runner.list()
+    assert raised.value.hint == f"once it answers: buildr runs values {group.runs[0]} --on kubernetes"
+    written = drain(runner.collect(group.runs[0], tmp_path / "later", CancelToken()))
+    assert [path.name for path in written] == ["x"]
+    runner.remove(group)
 
 
 # -- why it does not run
