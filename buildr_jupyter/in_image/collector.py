@@ -10,6 +10,7 @@ and nobody has it locked any more. Standard library only, on any Python from 3.8
     patterns  regular expressions of the paths that come back; empty for all
     nothing   true where none do, but what our own code wrote
     anywhere  true where files beside WORK and OUTPUT come back, too
+    held      null, or the path of a list that is written where not all files fit: they are kept for who fetches them
     registry  null, or [BASE, REPOSITORY, SOURCE]: where the files are pushed to, by the Python text that does it; the
               login is in the variable BUILDR_OUTPUT_LOGIN
 
@@ -21,9 +22,10 @@ A frame is
     buildr-output end BYTES SHA256
 
 where BYTES and SHA256 are the tar's. Files that were pushed are not in it, and the line of JSON has the digest of their
-artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then
-each file that still fits below the limit. It ends with status 0 whatever it finds, so that the run's end is the
-program's.
+artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then each file that still fits
+below the limit. Files that are kept are kept until the file ``LIST.taken`` is there or the pod is ended: as long as
+somebody has the list locked, and a minute at most while nobody does. It ends with status 0 whatever it finds, so that
+the run's end is the program's.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ import time
 LIMIT = 4 << 20
 BEGIN, END = "buildr-output 2", "buildr-output end"
 OWN = ".buildr"
-BEGIN_S, GRACE_S = 120.0, 3.0
+TAKEN = ".taken"
+BEGIN_S, GRACE_S, IDLE_S, MOST_S = 120.0, 3.0, 60.0, 3600.0
 _LINE = 9000  # of bytes in a line: the base64 of it is below the 16 KiB at which a node cuts lines
 
 
@@ -134,7 +137,10 @@ def push(registry, files):
 
 
 def write(plan, out, limit=LIMIT, seen=True):
-    """Write the frame; ``seen`` tells whether the program was seen to end before."""
+    """Write the frame; return the path of the list of files that are kept, None for none.
+
+    ``seen`` tells whether the program was seen to end before.
+    """
     files, others = find(plan)
     artifact, why = None, ""
     if plan.get("registry") and files:
@@ -143,6 +149,10 @@ def write(plan, out, limit=LIMIT, seen=True):
         except Exception as error:  # noqa: BLE001 - said, and what fits comes by the log
             why = "{}: {}".format(type(error).__name__, error)[:500]
     chosen, left = ([], []) if artifact else choose(files, plan, limit)
+    held = plan.get("held") if left else None
+    if held:
+        with open(held, "w", encoding="utf-8") as listed:
+            json.dump([(path, place) for path, place, _ in files], listed)
     packed = pack(chosen)
     about = {
         "artifact": artifact,
@@ -154,12 +164,14 @@ def write(plan, out, limit=LIMIT, seen=True):
         "others": others[:100],
         "limit": limit,
         "seen": seen,
+        "held": bool(held),
     }
     out.write(BEGIN + "\n" + json.dumps(about) + "\n")
     for place in range(0, len(packed), _LINE):
         out.write(base64.b64encode(packed[place : place + _LINE]).decode("ascii") + "\n")
     out.write("{} {} {}\n".format(END, len(packed), hashlib.sha256(packed).hexdigest()))
     out.flush()
+    return held
 
 
 def wait(path, begin_s=BEGIN_S, grace_s=GRACE_S):
@@ -182,6 +194,19 @@ def wait(path, begin_s=BEGIN_S, grace_s=GRACE_S):
     return os.path.exists(path) and is_free(path)
 
 
+def keep(path, idle_s=IDLE_S, most_s=MOST_S):
+    """Wait until the files of the list were taken, nobody comes for them, or the pod is ended."""
+    term = {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, term)
+    last = time.monotonic() + most_s
+    idle = time.monotonic() + idle_s
+    while time.monotonic() < min(idle, last) and not os.path.exists(path + TAKEN):
+        if signal.sigtimedwait(term, 0.2) is not None:
+            return
+        if not is_free(path):
+            idle = time.monotonic() + idle_s
+
+
 def is_free(path):
     """Tell whether nobody has the file locked."""
     with open(path, "rb") as stream:
@@ -195,6 +220,8 @@ def is_free(path):
 if __name__ == "__main__":
     try:
         seen = len(sys.argv) < 3 or wait(sys.argv[2])
-        write(json.loads(sys.argv[1]), sys.stdout, seen=seen)
+        kept = write(json.loads(sys.argv[1]), sys.stdout, seen=seen)
+        if kept:
+            keep(kept)
     except Exception as error:  # noqa: BLE001 - said, and the status of the run stays the program's
         sys.stdout.write("buildr-output failed {!r}\n".format(error))

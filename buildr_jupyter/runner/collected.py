@@ -42,6 +42,8 @@ class Collected:
     """What is no regular file and stays where it is."""
     seen: bool = True
     """Whether the collector saw the program's end before it looked for files."""
+    held: bool = False
+    """Whether the pod keeps all of the files for a while, as some were left out."""
 
 
 def read_frame(lines: Iterable[bytes]) -> Collected | None:
@@ -97,6 +99,7 @@ def _whole(packed: bytes, said: list[str], about: dict[str, object]) -> Collecte
         str(about.get("not_pushed") or "")[:500],
         tuple(map(str, others)) if isinstance(others, list) else (),
         about.get("seen") is not False,
+        about.get("held") is True,
     )
 
 

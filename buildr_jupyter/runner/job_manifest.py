@@ -29,6 +29,7 @@ __all__ = [
     "COLLECTOR",
     "GRID",
     "GROUP",
+    "HELD",
     "KEPT_S",
     "MANAGED",
     "OUTPUTS",
@@ -49,15 +50,19 @@ __all__ = [
     "make_pull_secret",
     "make_service",
     "owner_of",
+    "quick_command",
     "repository_of",
     "safe_label",
     "slug",
+    "source_of",
 ]
 
 PROGRAM, COLLECTOR = "program", "collector"
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
 _COPY = f"{WORK}/app"
+HELD = f"{WORK}/held"
+"""List of the files that a pod keeps until somebody has fetched them."""
 _VOLUMES = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
 """The pod's own volumes, which are all that a program may write to, and where they are."""
 _INPUTS = "/buildr-inputs"
@@ -83,10 +88,13 @@ def make_job(
     suspended: bool = False,
     collects: bool = True,
     registry: str | None = None,
+    held: bool = False,
 ) -> JsonObject:
     """Return the Job of a run under the name ``name``, whose environment is in the Secret of that name.
 
     ``registry``: the base URL of the registry that the output files are pushed to, with the login in another Secret.
+
+    ``held``: what does not come through the collector's log is kept a while, for who fetches it by the list ``HELD``.
 
     ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container. An empty
     ``owner`` is nobody, so that no run of anybody's is found in it.
@@ -103,7 +111,7 @@ def make_job(
         "volumes": [*({"name": volume, "emptyDir": {}} for volume in _VOLUMES), *_claimed(spec)],
     }
     if collects and collects_beside(spec):
-        collector = _collector(spec, name, registry)
+        collector = _collector(spec, name, registry, held=held)
         pod["containers"] = [program, {**collector, "command": [*collector["command"], f"{_COPY}{LOCK}"]}]
     elif collects:
         pod |= {"initContainers": [program], "containers": [_collector(spec, name, registry)]}
@@ -363,7 +371,7 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     if environment:
         container["env"] = environment
     if known is not None:
-        command = [*_quick(spec), _source("launch"), known.folder, _COPY, *known.command]
+        command = [*quick_command(spec), source_of("launch"), known.folder, _COPY, *known.command]
         container["command"] = [_unexpanded(word) for word in command]
     if spec.args:
         container["args"] = [_unexpanded(word) for word in spec.args]
@@ -376,22 +384,24 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     return container
 
 
-def _collector(spec: RunSpec, name: str, registry: str | None) -> JsonObject:
+def _collector(spec: RunSpec, name: str, registry: str | None, *, held: bool = False) -> JsonObject:
     plan = _plan(spec)
+    if held:
+        plan["held"] = HELD
     login: JsonObject = {}
     if registry is not None:
         inside = ImageRef.parse(spec.image)
         base = f"{registry.partition('://')[0]}://{inside.registry_host}"
-        plan["registry"] = [base, repository_of(spec).partition("/")[2], _source("upload")]
+        plan["registry"] = [base, repository_of(spec).partition("/")[2], source_of("upload")]
         login = {"env": [{"name": _LOGIN, "valueFrom": {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}}]}
     small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,
         "image": spec.image,
-        "command": [*_quick(spec), *map(_unexpanded, (_source("collector"), json.dumps(plan)))],
+        "command": [*quick_command(spec), *map(_unexpanded, (source_of("collector"), json.dumps(plan)))],
         "securityContext": _security(read_only=True),
         "volumeMounts": [*_mounts(), *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec))],
-        "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
+        "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "1"}},
         **login,
     }
 
@@ -424,7 +434,7 @@ def _interpreter(spec: RunSpec) -> str:
     return first if _is_python(first) else "python3"
 
 
-def _quick(spec: RunSpec) -> tuple[str, ...]:
+def quick_command(spec: RunSpec) -> tuple[str, ...]:
     """Return how text of the standard library alone is run: the image's own packages are not looked for."""
     return _interpreter(spec), "-IS", "-c"
 
@@ -433,7 +443,8 @@ def _is_python(word: str) -> bool:
     return re.search(r"(?:^|/)python[\d.]*$", word) is not None
 
 
-def _source(module: str) -> str:
+def source_of(module: str) -> str:
+    """Return the text of a module that runs in images."""
     return resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8")
 
 

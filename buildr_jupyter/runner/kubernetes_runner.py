@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
 from buildr_jupyter.runner.collected import Collected, read_frame
 from buildr_jupyter.runner.following import INDEX_LABEL, Followed, iter_grid, selector_of, stream_job, stream_ready
+from buildr_jupyter.runner.held import may_fetch, stream_held
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
     GRID,
@@ -63,6 +65,7 @@ from buildr_jupyter.runner.job_manifest import (
     make_pull_secret,
     make_service,
     owner_of,
+    quick_command,
     repository_of,
     safe_label,
     slug,
@@ -127,13 +130,17 @@ class KubernetesRunner:
         Raises RunError, ClusterError, Cancelled.
         """
         started = self._clock()
-        group = yield from self.start(spec, cancel)
+        brings = spec.output_dir is not None and collects_beside(spec)
+        held = brings and not spec.collect.registry and may_fetch(self._client())
+        group = yield from self._start(spec, cancel, held=held)
         (job,) = group.runs
+        fetched: list_[tuple[Path, ...]] = []
         step = StepUpdate(f"run {spec.name}", self._title(job), started_at=started)
         away = False
         try:
             tail = ""
-            stream = stream_job(self._client(), job, cancel, log=True)
+            at_end = functools.partial(self._fetch_held, spec, job, fetched, cancel) if held else None
+            stream = stream_job(self._client(), job, cancel, log=True, at_end=at_end)
             with contextlib.closing(stream):
                 while True:
                     try:
@@ -145,8 +152,8 @@ class KubernetesRunner:
                         tail = (tail + event.text)[-MAX_LINE_BYTES:]
                     yield event
             code = yield from self._end_of(job, followed)
-            outputs: tuple[Path, ...] = ()
-            if spec.output_dir is not None and (code == 0 or collects_beside(spec)):
+            outputs: tuple[Path, ...] = fetched[0] if fetched else ()
+            if spec.output_dir is not None and not fetched and (code == 0 or brings):
                 try:
                     outputs = yield from self.collect(job, spec.output_dir, cancel)
                 except (ReturnError, RunLost) as error:
@@ -168,6 +175,9 @@ class KubernetesRunner:
 
     def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Make the Job and what belongs to it; see the protocol. Raises RunError, ClusterError, OptionError."""
+        return (yield from self._start(spec, cancel, held=False))
+
+    def _start(self, spec: RunSpec, cancel: CancelToken, *, held: bool) -> Generator[Event, None, RunGroup]:
         cancel.check("the run")
         _check(spec)
         client = self._client()
@@ -178,7 +188,7 @@ class KubernetesRunner:
         pulls = spec.placement.pull_secret == "login"  # noqa: S105 - no password
         registry = _base_of(spec) if spec.collect.registry else None
         suspended = bool(spec.environment) or pulls or registry is not None
-        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended, registry=registry)
+        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended, registry=registry, held=held)
         if spec.placement.pod_template is not None:
             template = read_template(spec.placement.pod_template)
             job, conflicts = merge_template(job, template)
@@ -355,23 +365,8 @@ class KubernetesRunner:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])
         _refuse_uncollected(pods[-1], run)
-        deadline = time.monotonic() + _FRAME_S
-        while True:
-            frame = None
-            with contextlib.suppress(LogNotReady, ConnectionError):
-                text = b"".join(client.read_log(pod, COLLECTOR, cancel))
-                lines = [line.partition(b" ") for line in text.split(b"\n")]
-                frame = read_frame(words for _, _, words in lines)
-            if frame is not None:
-                break
-            if cancel.wait(_LOOK_S):
-                raise Cancelled("the run was cancelled")
-            if time.monotonic() > deadline:
-                raise ReturnError(
-                    f"the output files of {run} came only in part: the log of its collector has no end",
-                    hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
-                )
-        if why := _why_incomplete(pods[-1], frame, lines[0][0].decode("ascii", "replace")):
+        frame, written = self._frame_of(pod, run, cancel)
+        if why := _why_incomplete(pods[-1], frame, written):
             phase = read_phase(pods[-1])
             error = ReturnError(f"the output files of {run} may be incomplete: {why}", hint="run it again")
             if phase.exit_code == 0:
@@ -381,15 +376,15 @@ class KubernetesRunner:
             yield BuildWarning(
                 f"{frame.left_out_count} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
                 f"go with the run: more than 4 MiB do not come through a log ({', '.join(frame.left_out[:3])})",
-                "let the registry bring it: --collect registry; or keep it in a volume: --mount pvc:NAME:DST",
+                "let the registry bring it: --collect registry; or keep it in a volume: --mount pvc:NAME:DST; with the "
+                "right to create and get pods/exec a run that is not detached brings it, too",
             )
         if frame.not_pushed:
             yield BuildWarning(
                 f"the output files of {run} were not pushed, and come through its log: {frame.not_pushed}",
                 "let the pods reach the registry, under the name that --registry-alias OUTSIDE=INSIDE gives",
             )
-        for other in frame.others:
-            yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
+        yield from _others(frame)
         if frame.artifact is not None:
             from buildr_jupyter.runner.artifact import stream_artifact  # imports requests
 
@@ -397,6 +392,46 @@ class KubernetesRunner:
             return (yield from stream_artifact(location, frame.artifact, frame.folders, into, cancel))
         names = frame.names
         return (yield from extract_outputs([frame.tar], into, name=lambda path: names.get(str(path))))
+
+    def _frame_of(self, pod: str, run: str, cancel: CancelToken) -> tuple[Collected, str]:
+        """Return what the collector of a pod sent, once it is whole, and when it began to.
+
+        Raises ReturnError, ClusterError, Cancelled.
+        """
+        deadline = time.monotonic() + _FRAME_S
+        while True:
+            with contextlib.suppress(LogNotReady, ConnectionError):
+                text = b"".join(self._client().read_log(pod, COLLECTOR, cancel))
+                lines = [line.partition(b" ") for line in text.split(b"\n")]
+                frame = read_frame(words for _, _, words in lines)
+                if frame is not None:
+                    return frame, lines[0][0].decode("ascii", "replace")
+            if cancel.wait(_LOOK_S):
+                raise Cancelled("the run was cancelled")
+            if time.monotonic() > deadline:
+                raise ReturnError(
+                    f"the output files of {run} came only in part: the log of its collector has no end",
+                    hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
+                )
+
+    def _fetch_held(
+        self, spec: RunSpec, run: str, into: list_[tuple[Path, ...]], cancel: CancelToken, pod: JsonObject
+    ) -> Generator[Event, None, None]:
+        """Fetch what the pod keeps, where its log has not all of it; what that brings is told where this fails."""
+        assert spec.output_dir is not None
+        name = str(pod["metadata"]["name"])
+        try:
+            frame, written = self._frame_of(name, run, cancel)
+            if frame.held and not _why_incomplete(pod, frame, written):
+                files = yield from stream_held(
+                    self._client(), name, quick_command(spec), frame.folders, spec.output_dir, cancel
+                )
+                into.append(files)
+                yield from _others(frame)
+        except ReturnError:
+            return  # it is raised where the log is read
+        except (ConnectionError, ClusterError) as error:
+            yield BuildWarning(f"the output files of {run} cannot be fetched from its pod: {error}")
 
     def stop(self, group: RunGroup) -> None:
         """Delete the group's Jobs, and wait until their pods have ended."""
@@ -483,6 +518,11 @@ def _refuse_uncollected(pod: JsonObject, run: str) -> None:
         known = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one["name"] == COLLECTOR]
         if not any("terminated" in (one.get("state") or {}) and one.get("containerID") for one in known):
             raise ReturnError(f"{run} failed, and of an image that is not buildr's own no files come back then")
+
+
+def _others(frame: Collected) -> Iterator[BuildWarning]:
+    for other in frame.others:
+        yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
 
 
 def _why_incomplete(pod: JsonObject, frame: Collected, written: str) -> str:

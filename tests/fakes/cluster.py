@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,6 +84,8 @@ class Faults:
     """Why admission takes no pod of a Job, which an event tells."""
     cut_input: int | None = None
     """After so many bytes the connection breaks that a container's input comes by."""
+    cut_executions: int = 0
+    """So many commands in a container lose their connection just before the end of what they write."""
     skew: timedelta = timedelta()
     """How far the node's clock is from this machine's."""
 
@@ -249,6 +251,26 @@ class FakeCluster:
         finally:
             with contextlib.suppress(OSError):
                 process.stdin.close()
+
+    def execute(
+        self, pod: str, container: str, command: Sequence[str], cancel: CancelToken, *, say: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        self._ask("create", "pods/exec", "Pod", pod)
+        with self._moved:
+            self._found("Pod", pod)
+            if self._logs[(pod, container)].ended:
+                raise ConnectionError("container not found")
+        words = [word.replace("/buildr/", f"{self.place / pod}/") for word in command[1:]]
+        done = subprocess.run([sys.executable, *words], capture_output=True)
+        say(done.stderr)
+        if self.faults.cut_executions:
+            self.faults.cut_executions -= 1
+            yield done.stdout[:-1]
+            raise ConnectionError("the command was cut off")
+        for place in range(0, len(done.stdout), 1 << 16):
+            yield done.stdout[place : place + (1 << 16)]
+        if done.returncode:
+            raise ConnectionError(f"command terminated with exit code {done.returncode}")
 
     def forward(self, pod: str, port: int) -> socket.socket:
         self._ask("create", "pods/portforward", "Pod", pod)
@@ -510,7 +532,9 @@ class FakeCluster:
             if text.startswith('{"places"'):
                 plan = json.loads(text)
                 plan["places"] = [[shown, here(place)] for shown, place in plan["places"]]
-                return json.dumps({**plan, "image": plan["image"] and here(plan["image"])})
+                for key in ("image", "held"):
+                    plan[key] = plan.get(key) and here(plan[key])
+                return json.dumps(plan)
             for inside, outside in (("/buildr", work), ("/buildr-inputs", inputs), (image.workdir, image.folder)):
                 if outside is not None and (text == inside or text.startswith(f"{inside}/")):
                     return f"{outside}{text[len(inside) :]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -151,6 +152,19 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
     assert warned(events) == []
     assert (text_of(events), result.exit_code) == ("1\n", 3)
     assert [one.stat().st_size for one in result.outputs] == [9 << 20]
+
+
+def test_what_is_larger_than_a_log_is_fetched_by_a_command_in_the_pod(
+    runner: KubernetesRunner, program_image: str, tmp_path: Path
+) -> None:
+    code = "import hashlib, os; data = os.urandom(9 << 20); open('output/large', 'wb').write(data)\n"
+    code += "open('output/small', 'w').write('1'); print(hashlib.sha256(data).hexdigest()); raise SystemExit(3)"
+    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
+    events, result = run(runner, program_image, code, output_dir=tmp_path, program=program)
+    assert warned(events) == []
+    assert [path.name for path in result.outputs] == ["large", "small"]
+    assert hashlib.sha256(result.outputs[0].read_bytes()).hexdigest() == text_of(events).strip()
+    assert result.exit_code == 3
 
 
 def test_a_volume_is_seen(runner: KubernetesRunner, program_image: str, bare: Bare, tmp_path: Path) -> None:

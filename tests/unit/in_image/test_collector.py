@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,43 @@ def test_a_pod_that_is_ended_has_its_files_looked_for_though_the_program_goes_on
 
 def test_a_program_that_never_begins_is_given_up(tmp_path: Path) -> None:
     assert Beside(tmp_path, begin_s=0.5).frame().seen is False
+
+
+def test_files_that_do_not_fit_are_kept_until_they_were_taken(tmp_path: Path) -> None:
+    folder, held = tmp_path / "copy", tmp_path / "held"
+    put(folder, "output/small")
+    put(folder, "output/large", text="x" * collector.LIMIT)
+    command = [sys.executable, "-c", Path(collector.__file__).read_text(), json.dumps(plan_of(folder, held=str(held)))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines: list[bytes] = []
+        while not lines or not lines[-1].startswith(b"buildr-output end"):
+            lines.append(process.stdout.readline())
+        found = read_frame(lines)
+        assert found is not None
+        assert (came(found), found.held, process.poll()) == (["small"], True, None)
+        assert json.loads(held.read_text()) == [
+            [f"/app/output/{name}", str(folder / "output" / name)] for name in ("large", "small")
+        ]
+        held.with_name("held.taken").touch()
+        assert process.wait(60) == 0
+    (folder / "output" / "large").unlink()
+    assert frame_of(plan_of(folder, held=str(held))).held is False
+
+
+def test_files_that_nobody_takes_are_kept_while_somebody_fetches(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    waiting = threading.Thread(target=lambda: keep(held))
+    with held.open() as listed:
+        fcntl.flock(listed, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(1.0)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def keep(held: Path) -> None:
+    """Wait as the collector does, which masks its own process's signals."""
+    collector.keep(str(held), idle_s=0.5)
