@@ -1,4 +1,7 @@
-"""Which rows the fault matrix has, stages by builders by faults, and why others cannot be."""
+"""Which rows the fault matrix has, stages by builders by faults, and why others cannot be.
+
+A cluster is among the builders as what runs the image that ``oci`` has made.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ __all__ = ["FAULTS", "STAGES", "TOLD", "Row", "every_row", "impossible"]
 STAGES = ("export", "build", "publish", "run")
 FAULTS = {
     "kernel killed": "SIGKILL to our own process",
-    "engine killed": "SIGKILL to what builds, or runs",
+    "engine killed": "SIGKILL to what builds, or runs; of a cluster, to its API server",
     "registry killed": "SIGKILL to the registry",
     "child killed": "SIGKILL to the command that builds or pushes, the step, or the program",
     "reset": "the connection is broken off (RST)",
@@ -24,6 +27,7 @@ FAULTS = {
     "clock": "the clock jumps by 400 days",
     "interrupt": "SIGINT",
     "engine restarted": "the engine is stopped and started",
+    "node killed": "SIGKILL to the kubelet and the container runtime of a cluster's node",
 }
 TOLD = {
     *((stage, "denied") for stage in STAGES), ("build", "disk full"), ("run", "disk full"),
@@ -47,6 +51,10 @@ class Row:
 def impossible(row: Row) -> str | None:
     """Return why a row cannot be, None where it is run."""
     stage, builder, fault = row.stage, row.builder, row.fault
+    if builder == "kubernetes" and stage != "run":
+        return "the image is made and pushed as with oci"
+    if fault == "node killed":
+        return None if builder == "kubernetes" else "no node of a cluster is at work"
     ours = builder in ("buildah", "oci")
     if stage == "export":
         if fault in ("kernel killed", "denied", "clock", "interrupt"):

@@ -15,7 +15,7 @@ from tests.engines._process import Process
 from tests.fakes.processes import arguments_with
 from tests.faults import probe
 from tests.faults.rows import Row
-from tests.faults.world import Case, Podman, wait_until
+from tests.faults.world import Case, Kubernetes, Podman, wait_until
 
 __all__ = ["Strike"]
 
@@ -33,6 +33,8 @@ class Strike:
         """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
         if (self.row.fault, self.row.stage) == ("reset", "run"):
             return False  # the container is listened to again
+        if isinstance(self.case, Kubernetes) and self.row.fault not in ("child killed", "interrupt", "kernel killed"):
+            return False  # a run goes on in a cluster, whatever we hear of it
         if self._outside and self.row.stage == "build" and self.row.fault != "engine restarted":
             return False  # podman ends the step that runs before it sees that nobody listens
         return self.row.fault not in ("trickle", "clock", "registry killed") and not (
@@ -119,7 +121,8 @@ class Strike:
             "registry killed": lambda: self._end(world.engines.process("docker-registry"), signal.SIGKILL),
             "child killed": self._kill_child,
             "reset": lambda: self._valve().reset(),
-            "silence": lambda: setattr(self._valve(), "mode", "held"),
+            "silence": self._silence,
+            "node killed": self._kill_node,
             "trickle": self._trickle,
             "disk full": lambda: None if self._early else self._full.enter_context(case.full()),
             "denied": self._refuse,
@@ -131,8 +134,20 @@ class Strike:
     def _valve(self) -> Any:
         if self.row.stage == "publish" or (self.row.builder == "oci" and self.row.stage == "build"):
             return self.case.world.registry
-        runs_elsewhere = self.row.stage == "run" and not isinstance(self.case, Podman)
+        runs_elsewhere = self.row.stage == "run" and not isinstance(self.case, Podman | Kubernetes)
         return self.case.world.docker if runs_elsewhere else self.case.valve
+
+    def _silence(self) -> None:
+        valve = self._valve()
+        valve.mode = "held"
+        if isinstance(self.case, Kubernetes):  # a cluster is waited for as long as five minutes
+            time.sleep(8)
+            valve.open()
+
+    def _kill_node(self) -> None:
+        assert isinstance(self.case, Kubernetes)
+        for part in ("kubelet", "containerd"):
+            self.case.cluster.kill(part)
 
     def _trickle(self) -> None:
         valve = self._valve()
@@ -154,7 +169,9 @@ class Strike:
 
     def _end_engine(self, number: int) -> None:
         case = self.case
-        if case.engine == "dockerd" or (self.row.stage == "run" and not isinstance(case, Podman)):
+        if isinstance(case, Kubernetes):
+            os.kill(case.cluster.process("kube-apiserver").pid, number)  # the node starts it again
+        elif case.engine == "dockerd" or (self.row.stage == "run" and not isinstance(case, Podman)):
             self._end(case.world.engines.process("dockerd"), number)
         elif case.engine == "buildkitd":
             self._end(case.world.engines.process("buildkitd"), number)
@@ -181,7 +198,7 @@ class Strike:
         """Repair what was broken."""
         case = self.case
         self._full.close()
-        for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):
+        for valve in case.world.valves:
             valve.open()
         case.time.write_text("0")
         work = case.disk / "work"
@@ -215,6 +232,8 @@ def _workers(case: Case, stage: str) -> list[int]:
     """Return the step that sleeps, the program, or kaniko's executor."""
     if case.name == "kaniko" and stage == "publish":
         return arguments_with("/kaniko/executor")
+    if isinstance(case, Kubernetes):
+        return case.programs()
     if case.program and stage == "run":
         return [int(one["Pid"]) for one in _states(case) if one.get("Pid")]
     return probe.work_of(case)

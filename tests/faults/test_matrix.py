@@ -28,16 +28,22 @@ def world() -> Iterator[World]:
             made = World(folder)
         except EngineStartError as error:
             _leave_out(str(error))
-        try:
+        with contextlib.closing(made):
+            try:
+                assert all((made.base, made.kaniko, made.buildkit, made.podman_settings()))
+            except EngineStartError as error:
+                _leave_out(str(error))
             yield made
-        finally:
-            made.close()
 
 
 def _leave_out(why: str) -> None:
     if REQUIRED_ENGINES:
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
+
+
+BUILDERS = [name for name in CASES if name != "kubernetes"]
+"""A cluster's rows are in a test beside its others, so that one is started for all of them."""
 
 
 def chosen(builder: str) -> list[Row]:
@@ -51,7 +57,7 @@ def chosen(builder: str) -> list[Row]:
     return found
 
 
-@pytest.mark.parametrize("builder", CASES)
+@pytest.mark.parametrize("builder", BUILDERS)
 def test_a_sample_of_rows(world: World, builder: str) -> None:
     case = matrix.start(world, builder)
     try:
@@ -73,8 +79,8 @@ def test_every_row_is_run_or_has_its_reason() -> None:
 
 
 def test_the_sample_has_every_fault() -> None:
-    rows = [row for builder in CASES for row in chosen(builder)]
-    assert {row.fault for row in rows} == set(FAULTS)
+    rows = [row for builder in BUILDERS for row in chosen(builder)]
+    assert {row.fault for row in rows} == set(FAULTS) - {"node killed"}
     assert {row.stage for row in rows} == {"build", "publish", "run"}
 
 
