@@ -12,7 +12,7 @@ and nobody has it locked any more. Standard library only, on any Python from 3.8
     anywhere  true where files beside WORK and OUTPUT come back, too
     held      null, or the path of a list that is written where not all files fit: they are kept for who fetches them
     registry  null, or [BASE, REPOSITORY, SOURCE]: where the files are pushed to, by the Python text that does it; the
-              login is in the variable BUILDR_OUTPUT_LOGIN
+              login is in the variable BUILDR_OUTPUT_LOGIN, the pod's name in BUILDR_POD
 
 A frame is
 
@@ -133,7 +133,7 @@ def push(registry, files):
     known = {"__name__": "upload"}
     exec(compile(source, "upload", "exec"), known)  # noqa: S102 - our own text, which the plan brings
     login = json.loads(os.environ.get("BUILDR_OUTPUT_LOGIN") or "{}")
-    return known["push"](base, repository, login, "run-" + os.uname()[1], files)  # type: ignore[operator]
+    return known["push"](base, repository, login, "run-" + os.environ["BUILDR_POD"], files)  # type: ignore[operator]
 
 
 def write(plan, out, limit=LIMIT, seen=True):

@@ -393,7 +393,9 @@ def _collector(spec: RunSpec, name: str, registry: str | None, *, held: bool = F
         inside = ImageRef.parse(spec.image)
         base = f"{registry.partition('://')[0]}://{inside.registry_host}"
         plan["registry"] = [base, repository_of(spec).partition("/")[2], source_of("upload")]
-        login = {"env": [{"name": _LOGIN, "valueFrom": {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}}]}
+        secret: JsonObject = {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}
+        pod: JsonObject = {"fieldRef": {"fieldPath": "metadata.name"}}
+        login = {"env": [{"name": _LOGIN, "valueFrom": secret}, {"name": "BUILDR_POD", "valueFrom": pod}]}
     small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,

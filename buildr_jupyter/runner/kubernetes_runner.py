@@ -208,7 +208,7 @@ class KubernetesRunner:
                 client.delete("Job", name)
             raise
         yield StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
-        return RunGroup(spec.name, (name,), dict(spec.labels))
+        return RunGroup(spec.name, (name,), _group_labels(spec))
 
     def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Apply the service or the schedule; see the protocol. A service is waited for until all replicas are ready.
@@ -287,7 +287,7 @@ class KubernetesRunner:
             with contextlib.suppress(ClusterError):
                 client.delete("Job", name)
             raise
-        return RunGroup(first.name, (name,), dict(first.labels))
+        return RunGroup(first.name, (name,), _group_labels(first))
 
     def list_grids(self) -> list_[tuple[RunGroup, tuple[str, ...]]]:
         """Return this user's grids with the keys of their points; see the protocol."""
@@ -446,8 +446,16 @@ class KubernetesRunner:
         return found
 
     def remove(self, group: RunGroup) -> None:
-        """Delete the group's Jobs with all that they own, and wait until their pods are gone."""
+        """Delete the group's Jobs with all that they own, and wait until their pods are gone.
+
+        Output files that the pods pushed to a registry are deleted there, too, where it allows that.
+        """
         client = self._client()
+        location, tags = group.labels.get(OUTPUTS, ""), list_[str]()
+        if location:
+            from buildr_jupyter.runner.artifact import forget_artifacts, tag_of  # imports requests
+
+            tags = [tag_of(pod) for run in group.runs for pod in client.list("Pod", selector_of(run)).items]
         for run in group.runs:
             kind, name = _kind_of(run)
             client.delete(kind, name)
@@ -456,6 +464,8 @@ class KubernetesRunner:
             if kind == "StatefulSet":
                 client.delete("Service", f"{name}{SHARDS}")
         await_gone(client, map(_kind_of, group.runs), RunError)
+        if tags:
+            forget_artifacts(location, tags)
 
     def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
         """Yield what the program of a Job has written and writes, to its end."""
@@ -582,12 +592,17 @@ def _pull_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
     return make_pull_secret(name, job, reference.registry_host, login.user, login.password)
 
 
+def _group_labels(spec: RunSpec) -> dict[str, str]:
+    return {**dict(spec.labels), **({OUTPUTS: repository_of(spec)} if spec.collect.registry else {})}
+
+
 def _group(job: JsonObject) -> RunGroup:
     about, status = job["metadata"], job.get("status") or {}
     notes = about.get("annotations") or {}
     ended = [one.get("type") for one in status.get("conditions") or () if one.get("status") == "True"]
     state = "done" if "Complete" in ended else "failed" if "Failed" in ended else "running"
     labels: dict[str, str] = {key: str(notes.get(key, value)) for key, value in (about.get("labels") or {}).items()}
+    labels |= {OUTPUTS: str(notes[OUTPUTS])} if OUTPUTS in notes else {}
     return RunGroup(
         str(notes.get(GROUP) or about["name"]), (str(about["name"]),), labels, state,
         str(notes.get("io.buildr.image") or ""), str(about.get("creationTimestamp") or ""),

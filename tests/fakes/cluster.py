@@ -547,7 +547,10 @@ class FakeCluster:
         if (index := labels.get("batch.kubernetes.io/job-completion-index")) is not None:
             environment["JOB_COMPLETION_INDEX"] = index
         for entry in one.get("env") or ():
-            if "valueFrom" in entry:
+            if "fieldRef" in entry.get("valueFrom", {}):
+                assert entry["valueFrom"]["fieldRef"] == {"fieldPath": "metadata.name"}
+                environment[entry["name"]] = pod
+            elif "valueFrom" in entry:
                 source = entry["valueFrom"]["secretKeyRef"]
                 with self._moved:
                     if ("Secret", source["name"]) not in self.objects:

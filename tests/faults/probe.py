@@ -77,7 +77,7 @@ def _containers(case: Case) -> Iterator[str]:
 def _files(case: Case) -> Iterator[str]:
     alive = case.process is not None and case.process.poll() is None
     for path in (case.disk / "tmp").iterdir():
-        if not (alive and (path / "podman.sock").exists()):
+        if not (alive and ((path / "podman.sock").exists() or (path / "kubernetes").is_dir())):
             yield f"temporary {path.name[: len(TEMPORARY)]}…"
     for path in case.disk.rglob(".*.half-*"):
         yield f"half a {path.parent.name[:20]}"

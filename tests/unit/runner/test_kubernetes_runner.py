@@ -249,7 +249,7 @@ def test_a_collector_that_fails_does_not_hide_how_the_program_failed(
     cluster.images[IMAGE] = FakeImage((), folder)
     program = ImageProgram(("python", "main.py"), "/app", "/app/output")
     spec = RunSpec(IMAGE, "ours", output_dir=tmp_path / "out", program=program)
-    cluster.faults.broken_frames = 1
+    cluster.faults.broken_frames = 2  # it is read once for what the pod keeps, and once more for what came
     events, ended = collected(subject.make().stream_run(spec, CancelToken()))
     assert (ended.exit_code, ended.outputs) == (1, ())
     (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
@@ -321,6 +321,8 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
         assert ended.outputs[0].read_bytes() == bytes(6 << 20)
         assert ["from" in event.title for event in events if isinstance(event, StepUpdate)][-2] is True
         assert not [event for event in events if isinstance(event, BuildWarning)]
+        assert not registry.manifests
+        registry.deletes = False
         specs = [replace(spec, environment=(("BUILDR_PARAMS", "{}"),))]
         runner = subject.make()
         group = drain(runner.start_grid(specs, ["a" * 64], 1, CancelToken()))
@@ -330,6 +332,14 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
         written = drain(runner.collect_point(group, 0, tmp_path / "0", CancelToken()))
         assert [path.name for path in written] == ["large", "small"]
         runner.remove(group)
+        assert len(registry.manifests) == 2  # under its tag and its digest: the registry does not allow it
+        registry.deletes = True
+        group = drain(runner.start(replace(spec, name="later"), CancelToken()))
+        drain(runner.follow(group, CancelToken()))
+        (found,) = subject.make().list()
+        kept = len(registry.manifests)
+        subject.make().remove(found)
+        assert len(registry.manifests) == kept - 2
 
 
 def test_where_the_registry_takes_nothing_the_log_brings_what_fits(
