@@ -37,6 +37,7 @@ __all__ = [
     "PROGRAM",
     "SHARDS",
     "at_rest",
+    "brings_files",
     "collects_beside",
     "common",
     "make_collect_secret",
@@ -110,6 +111,7 @@ def make_job(
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "volumes": [*({"name": volume, "emptyDir": {}} for volume in _VOLUMES), *_claimed(spec)],
     }
+    collects = collects and brings_files(spec)
     if collects and collects_beside(spec):
         collector = _collector(spec, name, registry, held=held)
         pod["containers"] = [program, {**collector, "command": [*collector["command"], f"{_COPY}{LOCK}"]}]
@@ -132,6 +134,11 @@ def make_job(
         "metadata": {"name": name, "labels": own, "annotations": notes},
         "spec": job,
     }
+
+
+def brings_files(spec: RunSpec) -> bool:
+    """Return whether any file may come back: else there is no collector, which takes as long to start as a program."""
+    return not spec.collect.nothing or spec.program is None or spec.program.gives_values
 
 
 def collects_beside(spec: RunSpec) -> bool:

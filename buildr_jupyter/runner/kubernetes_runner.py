@@ -53,6 +53,7 @@ from buildr_jupyter.runner.job_manifest import (
     PROGRAM,
     SHARDS,
     at_rest,
+    brings_files,
     collects_beside,
     common,
     make_collect_secret,
@@ -130,7 +131,7 @@ class KubernetesRunner:
         Raises RunError, ClusterError, Cancelled.
         """
         started = self._clock()
-        brings = spec.output_dir is not None and collects_beside(spec)
+        brings = spec.output_dir is not None and brings_files(spec) and collects_beside(spec)
         held = brings and not spec.collect.registry and may_fetch(self._client())
         group = yield from self._start(spec, cancel, held=held)
         (job,) = group.runs
@@ -364,6 +365,8 @@ class KubernetesRunner:
         if not pods:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])
+        if all(one["name"] != COLLECTOR for one in pods[-1]["spec"]["containers"]):
+            return ()  # nothing was to come back
         _refuse_uncollected(pods[-1], run)
         frame, written = self._frame_of(pod, run, cancel)
         if why := _why_incomplete(pods[-1], frame, written):

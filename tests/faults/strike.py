@@ -15,7 +15,7 @@ from tests.engines._process import Process
 from tests.fakes.processes import arguments_with
 from tests.faults import probe
 from tests.faults.rows import Row
-from tests.faults.world import Case, Kubernetes, Podman, wait_until
+from tests.faults.world import Case, Clustered, Kubernetes, Podman, wait_until
 
 __all__ = ["Strike"]
 
@@ -33,8 +33,9 @@ class Strike:
         """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
         if (self.row.fault, self.row.stage) == ("reset", "run"):
             return False  # the container is listened to again
-        if isinstance(self.case, Kubernetes) and self.row.fault not in ("child killed", "interrupt", "kernel killed"):
-            return False  # a run goes on in a cluster, whatever we hear of it
+        ends = ("child killed", "interrupt", "kernel killed", *(("disk full", "denied") if self._early else ()))
+        if self._in_cluster and self.row.fault not in ends:
+            return False  # it goes on in a cluster, whatever we hear of it
         if self._outside and self.row.stage == "build" and self.row.fault != "engine restarted":
             return False  # podman ends the step that runs before it sees that nobody listens
         return self.row.fault not in ("trickle", "clock", "registry killed") and not (
@@ -51,6 +52,11 @@ class Strike:
         """Tell whether podman's service is somebody else's: what the valve stands before."""
         faults = ("reset", "silence", "trickle", "engine restarted")
         return isinstance(self.case, Podman) and self.row.fault in faults and self.row.stage != "export"
+
+    @property
+    def _in_cluster(self) -> bool:
+        """Tell whether a pod does what the fault comes into."""
+        return isinstance(self.case, Clustered) and isinstance(self.case, Kubernetes) == (self.row.stage == "run")
 
     def arranged(self) -> ExitStack:
         """Arrange what must be before the build begins; what is given undoes it."""
@@ -140,12 +146,12 @@ class Strike:
     def _silence(self) -> None:
         valve = self._valve()
         valve.mode = "held"
-        if isinstance(self.case, Kubernetes):  # a cluster is waited for as long as five minutes
+        if self._in_cluster and self.row.stage != "publish":  # a cluster is waited for as long as five minutes
             time.sleep(8)
             valve.open()
 
     def _kill_node(self) -> None:
-        assert isinstance(self.case, Kubernetes)
+        assert isinstance(self.case, Clustered)
         for part in ("kubelet", "containerd"):
             self.case.cluster.kill(part)
 
@@ -169,7 +175,7 @@ class Strike:
 
     def _end_engine(self, number: int) -> None:
         case = self.case
-        if isinstance(case, Kubernetes):
+        if isinstance(case, Clustered) and self._in_cluster:
             os.kill(case.cluster.process("kube-apiserver").pid, number)  # the node starts it again
         elif case.engine == "dockerd" or (self.row.stage == "run" and not isinstance(case, Podman)):
             self._end(case.world.engines.process("dockerd"), number)

@@ -15,7 +15,7 @@ from tests.engines import EngineStartError, short_folder, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
 from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
-from tests.faults.world import CASES, World
+from tests.faults.world import CASES, IN_CLUSTER, World
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def _leave_out(why: str) -> None:
     pytest.skip(why)
 
 
-BUILDERS = [name for name in CASES if name != "kubernetes"]
+BUILDERS = [name for name in CASES if name not in IN_CLUSTER]
 """A cluster's rows are in a test beside its others, so that one is started for all of them."""
 
 

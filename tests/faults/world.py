@@ -27,10 +27,15 @@ from tests.engines import Engines, containers
 from tests.engines._process import Process, start, stop
 from tests.engines.base import NAME as BASE
 from tests.engines.buildkitd import Buildkitd
+from tests.engines.gotools import tool
+from tests.engines.kubernetes import NODE_IP
+from tests.engines.kubernetes.builder_images import buildkit, kaniko, push
 from tests.engines.registry import Registry
 from tests.faults.valve import Valve
 
-__all__ = ["CASES", "Case", "Gone", "Kubernetes", "Podman", "World", "wait_until"]
+__all__ = [
+    "CASES", "IN_CLUSTER", "Case", "Clustered", "Gone", "InCluster", "Kubernetes", "Podman", "World", "wait_until",
+]  # fmt: skip
 
 ROOT = Path(__file__).parents[2]
 DISK_MB = 700
@@ -451,11 +456,8 @@ class Podman(Case):
         self.serve(outside=False)
 
 
-class Kubernetes(Case):
-    """Our own process builds, and a cluster runs."""
-
-    engine = None
-    program = True
+class Clustered(Case):
+    """Something of it is done in a cluster, in a namespace of its own."""
 
     def prepare(self) -> None:
         self.cluster = self.world.engines.kubernetes()
@@ -467,11 +469,31 @@ class Kubernetes(Case):
         config.write_text(json.dumps(known))
         self.environment = {"KUBECONFIG": str(config)}
         self.kubectl("create", "namespace", self.namespace)
-        assert wait_until(lambda: self._names("serviceaccounts"), 120)
+        assert wait_until(lambda: self.names("serviceaccounts"), 120)
 
     @property
     def valve(self) -> Valve:
         return self.world.api
+
+    def kubectl(self, *words: str) -> str:
+        """Return what kubectl says, past the valve; empty where the API server does not answer."""
+        command = [*self.cluster.kubectl, "--namespace", self.namespace, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+
+    def names(self, kinds: str) -> list[str]:
+        """Return what there is of these kinds, as ``KIND/NAME``."""
+        return self.kubectl("get", kinds, "--output=name").split()
+
+    def close(self) -> None:
+        super().close()
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+
+class Kubernetes(Clustered):
+    """Our own process builds, and a cluster runs."""
+
+    engine = None
+    program = True
 
     def base(self) -> str:
         return "kernel"
@@ -486,25 +508,43 @@ class Kubernetes(Case):
         alias = f"{self.world.registry.host}={self.world.registry_host}"
         return super().words("--on", "kubernetes", "--registry-alias", alias, *more)
 
-    def kubectl(self, *words: str) -> str:
-        """Return what kubectl says, past the valve; empty where the API server does not answer."""
-        command = [*self.cluster.kubectl, "--namespace", self.namespace, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
-
-    def _names(self, kinds: str) -> list[str]:
-        return self.kubectl("get", kinds, "--output=name").split()
-
     def runs(self) -> Iterator[str]:
-        yield from self._names("jobs,pods,secrets")
+        yield from self.names("jobs,pods,secrets")
 
     def programs(self) -> list[int]:
         """Return the processes of programs in pods, as this machine numbers them."""
         first = int((self.cluster.folder / "first.pid").read_text())
         return [pid for pid in descendants(first) if _arguments(pid)[1:] == [b"main.py"]]
 
-    def close(self) -> None:
-        super().close()
-        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+class InCluster(Clustered):
+    """A pod builds, and the engine runs."""
+
+    engine = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        name = self.spec.partition("=")[0]
+        registry = self.world.engines.registry_http()
+        ref = f"{registry.host}/faults/{name}:1"
+        push({"kaniko": kaniko, "buildkit": buildkit}[name](), ref, self.folder / "image", registry)
+        self.environment[f"BUILDR_{name.upper()}_IMAGE"] = ref
+        self.environment["PATH"] = f"{tool('buildctl').parent}:{os.environ['PATH']}"
+
+    def words(self, *more: str) -> list[str]:
+        inside = f"{NODE_IP}:{self.world.registry_host.rpartition(':')[2]}"
+        return super().words("--registry-alias", f"{self.world.registry.host}={inside}", *more)
+
+    def runs(self) -> Iterator[str]:
+        yield from super().runs()
+        yield from (one for one in self.names("jobs,pods,secrets") if "/buildkitd-" not in one)  # that one stays
+
+    def give_up(self) -> None:
+        """Delete the builds of a process that was killed, which their labels find."""
+        found = "--selector=app.kubernetes.io/managed-by=buildr,app.kubernetes.io/component=builder"
+        for job in self.kubectl("get", "jobs", found, "--output=name").split():
+            if "/buildkitd-" not in job:
+                self.kubectl("delete", job, "--cascade=foreground")
 
 
 def _arguments(pid: int) -> list[bytes]:
@@ -522,6 +562,10 @@ CASES: dict[str, Callable[[World, Path], Case]] = {
     "podman": lambda world, folder: Podman(world, "podman", folder),
     "kaniko": lambda world, folder: Docker(world, "kaniko", folder, f"kaniko={world.kaniko}"),
     "oci": lambda world, folder: Oci(world, "oci", folder),
+    "kaniko-kubernetes": lambda world, folder: InCluster(world, "kaniko-kubernetes", folder, "kaniko=kubernetes"),
+    "buildkit-kubernetes": lambda world, folder: InCluster(world, "buildkit-kubernetes", folder, "buildkit=kubernetes"),
     "kubernetes": lambda world, folder: Kubernetes(world, "kubernetes", folder, "oci"),
 }
 """The rows of the builders' contract, each under test; and a cluster, which runs what ``oci`` has built."""
+IN_CLUSTER = ("kaniko-kubernetes", "buildkit-kubernetes", "kubernetes")
+"""Those that need a cluster."""

@@ -22,6 +22,7 @@ from buildr_jupyter.runner.job_manifest import (
     at_rest,
     make_collect_secret,
     make_environment_secret,
+    make_grid_job,
     make_job,
     make_objects,
     make_pull_secret,
@@ -135,6 +136,18 @@ def test_without_a_collector_the_program_is_all() -> None:
     pod = make_job(SPEC, "train-1", owner="me", collects=False)["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["containers"]] == ["program"]
     assert "initContainers" not in pod
+
+
+def test_where_nothing_comes_back_there_is_no_collector() -> None:
+    assert SPEC.program is not None
+    silent = replace(SPEC, collect=Collection(nothing=True), program=replace(SPEC.program, gives_values=False))
+    for spec, count in (
+        (silent, 1), (replace(silent, program=SPEC.program), 2), (replace(silent, collect=Collection()), 2)
+    ):  # fmt: skip
+        pod = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]
+        assert len(pod["containers"]) == count
+        job = make_grid_job([spec, spec], "train-1", owner="me", jobs=2)
+        assert len(job["spec"]["template"]["spec"]["containers"]) == count
 
 
 def test_secrets_go_with_their_job() -> None:
