@@ -31,7 +31,6 @@ the run's end is the program's.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import io
 import json
@@ -209,6 +208,8 @@ def keep(path, idle_s=IDLE_S, most_s=MOST_S):
 
 def is_free(path):
     """Tell whether nobody has the file locked."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
     with open(path, "rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -9,7 +9,6 @@ program ends, and the collector in another container of the pod sees it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -31,6 +30,8 @@ def moved(path, source, target):
 
 def hold(path):
     """Lock a file as long as this process is there, whatever it becomes; nobody sees the file before it is locked."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
     half = path + ".half"
     low = os.open(half, os.O_RDWR | os.O_CREAT, 0o666)
     fcntl.flock(low, fcntl.LOCK_EX)

@@ -7,7 +7,6 @@ error has the line ``buildr-sent BYTES SHA256`` of the tar. Standard library onl
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sys
@@ -32,6 +31,8 @@ class Counted:
 
 def main(path):
     """Send the files of the list."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
     with open(path, encoding="utf-8") as listed:
         fcntl.flock(listed, fcntl.LOCK_EX)
         out = Counted(sys.stdout.buffer)

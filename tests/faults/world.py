@@ -518,7 +518,7 @@ class Kubernetes(Clustered):
 
 
 class InCluster(Clustered):
-    """A pod builds, and the engine runs."""
+    """A pod builds and pushes."""
 
     engine = None
 
@@ -533,10 +533,13 @@ class InCluster(Clustered):
 
     def words(self, *more: str) -> list[str]:
         inside = f"{NODE_IP}:{self.world.registry_host.rpartition(':')[2]}"
-        return super().words("--registry-alias", f"{self.world.registry.host}={inside}", *more)
+        words = super().words("--registry-alias", f"{self.world.registry.host}={inside}", *more)
+        return [word for word in words if word != "--run"]  # the image is in the registry alone
+
+    def engine_image(self) -> None:
+        return None
 
     def runs(self) -> Iterator[str]:
-        yield from super().runs()
         yield from (one for one in self.names("jobs,pods,secrets") if "/buildkitd-" not in one)  # that one stays
 
     def give_up(self) -> None:
