@@ -199,11 +199,13 @@ def keep(path, idle_s=IDLE_S, most_s=MOST_S):
     signal.pthread_sigmask(signal.SIG_BLOCK, term)
     last = time.monotonic() + most_s
     idle = time.monotonic() + idle_s
-    while time.monotonic() < min(idle, last) and not os.path.exists(path + TAKEN):
-        if signal.sigtimedwait(term, 0.2) is not None:
-            return
+    while time.monotonic() < last and not os.path.exists(path + TAKEN):
         if not is_free(path):
             idle = time.monotonic() + idle_s
+        elif time.monotonic() > idle:
+            return
+        if signal.sigtimedwait(term, 0.2) is not None:
+            return
 
 
 def is_free(path):

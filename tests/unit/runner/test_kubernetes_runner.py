@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -382,24 +383,31 @@ def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeClust
     assert [[path.read_text() for path in one.outputs] for one in results] == [["0"], ["1"], ["2"]]
 
 
-CLOSES = "import os, time; time.sleep(1); os.closerange(3, 1000); time.sleep(%s); open('output/late', 'w').close()"
-
-
 @pytest.mark.parametrize("status", [0, 4])
 def test_a_program_that_closes_the_lock_is_told_that_its_files_may_be_incomplete(
     subject: Subject, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(kubernetes_runner, "_NODE_S", 0.5)
-    spec = ours(cluster, tmp_path, f"{CLOSES % 3}; raise SystemExit({status})", output_dir=tmp_path / "out")
-    stream = subject.make().stream_run(spec, CancelToken())
+    go_on = tmp_path / "go-on"
+
+    def wait_for_the_collector() -> None:
+        until(lambda: any(b"buildr-output end" in line for one in [*cluster._logs.values()] for line in [*one.log]))
+        go_on.touch()
+
+    waiting = threading.Thread(target=wait_for_the_collector)
+    waiting.start()
+    code = f"import os, time; os.closerange(3, 1000)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.05)\n"
+    code += f"time.sleep(1); open('output/late', 'w').close(); raise SystemExit({status})"
+    stream = subject.make().stream_run(ours(cluster, tmp_path, code, output_dir=tmp_path / "out"), CancelToken())
     if not status:
         with pytest.raises(ReturnError, match="may be incomplete: the program closed the lock"):
             collected(stream)
-        return
-    events, ended = collected(stream)
-    assert (ended.exit_code, ended.outputs) == (4, ())
-    (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
-    assert "may be incomplete" in said
+    else:
+        events, ended = collected(stream)
+        assert (ended.exit_code, ended.outputs) == (4, ())
+        (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
+        assert "may be incomplete" in said
+    waiting.join()
 
 
 def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
