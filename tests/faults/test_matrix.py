@@ -43,7 +43,7 @@ def _leave_out(why: str) -> None:
 
 
 BUILDERS = [name for name in CASES if name not in IN_CLUSTER]
-"""A cluster's rows are in a test beside its others, so that one is started for all of them."""
+"""No cluster is started for these: its parts are killed in tests/integration/cluster/test_runner.py."""
 
 
 def chosen(builder: str) -> list[Row]:
