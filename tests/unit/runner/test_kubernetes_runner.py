@@ -553,3 +553,18 @@ def test_a_service_of_somebody_else_is_left_alone(subject: Subject, cluster: Fak
     with pytest.raises(RunError, match="Service 'buildr-web' .* is somebody else's"):
         drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
     assert list(cluster.objects) == [("Service", "buildr-web")]
+
+
+def test_a_collector_that_did_not_see_the_end_is_told(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = KubernetesRunner._frame_of
+
+    def unseen(self: KubernetesRunner, pod: str, run: str, cancel: CancelToken) -> Any:
+        frame, written = real(self, pod, run, cancel)
+        return replace(frame, seen=False), written
+
+    monkeypatch.setattr(KubernetesRunner, "_frame_of", unseen)
+    spec = ours(cluster, tmp_path, "open('output/x', 'w').close()", output_dir=tmp_path / "out")
+    with pytest.raises(ReturnError, match="before it saw the program end"):
+        collected(subject.make().stream_run(spec, CancelToken()))
