@@ -22,6 +22,7 @@ from buildr_jupyter.ui.table import render_table, show_age
 
 __all__ = ["cancel", "find", "list_runs", "prune", "render_rows", "to_json"]
 
+_shown = json.JSONEncoder(ensure_ascii=False).encode
 _SHOWN = (
     "id", "key", "image", "image_id", "inputs", "state", "attempt", "exit_code", "reason", "log_tail", "duration_s",
     "started", "ended",
@@ -61,7 +62,7 @@ def render_rows(rows: Sequence[Row], now: float) -> str:
                 "" if row.duration_s is None else f"{row.duration_s:.1f} s",
                 show_age(now - row.started),
                 row.image,
-                " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in row.inputs.items())[:100],
+                " ".join(f"{name}={_shown(value)}" for name, value in row.inputs.items())[:100],
             )
             for row in rows
         ],

@@ -482,14 +482,14 @@ def _read_pickle(path, namespace):
         left = os.path.getsize(path)
         if type(sizes) is not list or not all(type(size) is int and 0 <= size <= left for size in sizes):
             raise ValueError("its sizes are none")
-        parts = []
+        parts: list[Any] = []
         for size in sizes:
             stream.seek(-stream.tell() % _ALIGNED, 1)
-            part = bytearray(size)
-            if stream.readinto(part) != size:
+            part = bytearray(size) if parts else stream.read(size)  # an array over a buffer can be written to
+            if (stream.readinto(part) if parts else len(part)) != size:
                 raise ValueError("it ends too early")
             parts.append(part)
-    reader = _Reader(io.BytesIO(parts[0]), buffers=parts[1:])
+    reader = _Reader(io.BytesIO(parts[0]), buffers=parts[1:])  # which copies no bytes object
     reader.namespace = namespace
     return reader.load()
 

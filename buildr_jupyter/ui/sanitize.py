@@ -14,6 +14,8 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 def clean_text(text: str) -> str:
     """Return ``text`` without terminal escapes, control characters and bidirectional overrides; line ends stay."""
+    if text.isprintable():  # as most are, and that is told at once
+        return text
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
