@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -141,6 +141,15 @@ class ClusterClient(Protocol):
         """Send the pieces as the standard input of a container, end it, and return when it was taken.
 
         Raises ConnectionError where the connection broke, and what ``pieces`` raises.
+        """
+        ...
+
+    def execute(
+        self, pod: str, container: str, command: Sequence[str], cancel: CancelToken, *, say: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        """Run a command in a container that runs, and yield its standard output as it comes; ``say`` has its errors.
+
+        Raises ConnectionError where the connection broke, and where the command failed.
         """
         ...
 

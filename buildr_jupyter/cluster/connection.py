@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import ClusterUnavailable, OptionError
+from buildr_jupyter.process.tempfiles import Scratch
 
 if TYPE_CHECKING:
     from buildr_jupyter.cluster.kube_client import KubeClient
@@ -59,7 +62,9 @@ def _from_files(files: str, context: str | None, namespace: str | None) -> KubeC
     def load() -> Any:
         found = Configuration()
         try:
-            config.load_kube_config(files, context=name, client_configuration=found, persist_config=False)
+            config.load_kube_config(
+                files, context=name, client_configuration=found, persist_config=False, temp_file_path=_certificates()
+            )
         except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
             raise _unusable(files, error) from error
         if why := _login_command_fails(files, name, found):
@@ -83,6 +88,17 @@ def _from_files(files: str, context: str | None, namespace: str | None) -> KubeC
             hint=nearest_hint(name, known, f"contexts there: {', '.join(sorted(known)) or 'none'}"),
         )
     return KubeClient(load, context=name, namespace=namespace or str(known[name].get("namespace") or "default"))
+
+
+@functools.cache
+def _certificates() -> str:
+    """Return the folder of this process where the official client writes a kubeconfig's keys, as TLS reads files.
+
+    It is removed at the process's end, and where that is killed, by a later command.
+    """
+    folder = Scratch()
+    atexit.register(folder.close)
+    return str(folder.path / "kubernetes")
 
 
 def _from_account(account: Path, namespace: str | None, environ: Mapping[str, str]) -> KubeClient:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
@@ -20,7 +20,7 @@ from buildr_jupyter.cluster.answers import (
     retry_after_s,
 )
 from buildr_jupyter.cluster.client import FIELD_MANAGER, KINDS, Change, Kind, Listed
-from buildr_jupyter.cluster.websocket import forward_port, open_websocket, send_input
+from buildr_jupyter.cluster.websocket import forward_port, iter_output, open_websocket, send_input
 from buildr_jupyter.errors import ClusterError, ClusterNotFound, ClusterUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject, parse_object
@@ -168,6 +168,14 @@ class KubeClient:
         websocket = self._websocket(Request("create", "Pod", self.namespace, pod, "attach"), query)
         send_input(websocket, pieces, cancel)
 
+    def execute(
+        self, pod: str, container: str, command: Sequence[str], cancel: CancelToken, *, say: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        query = [("command", word) for word in command]
+        query += [("container", container), ("stdout", "true"), ("stderr", "true")]
+        websocket = self._websocket(Request("create", "Pod", self.namespace, pod, "exec"), query)
+        yield from iter_output(websocket, say, cancel)
+
     def forward(self, pod: str, port: int) -> socket.socket:
         request = Request("create", "Pod", self.namespace, pod, "portforward")
         return forward_port(self._websocket(request, {"ports": str(port)}))
@@ -280,7 +288,22 @@ class KubeClient:
         except ApiException as error:  # what the official client makes of an error of TLS
             raise ConnectionError(str(error.reason)) from error
 
-    def _websocket(self, request: Request, query: Mapping[str, str]) -> Any:
+    def _websocket(self, request: Request, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> Any:
+        """Return an open websocket, by which nothing was sent yet: a server that is away for the moment is waited for.
+
+        Raises what ``error_of`` makes of a refusal, ConnectionError.
+        """
+        began, pause = self._clock(), 0.1
+        while True:
+            try:
+                return self._open(request, query)
+            except (ConnectionError, ClusterUnavailable):
+                if not self._answered or self._clock() - began > _PATIENCE_S:
+                    raise
+            self._sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    def _open(self, request: Request, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> Any:
         api = self._client()
         path = f"{self._path('Pod', request.name)}/{request.subresource}"
         headers: dict[str, str] = {}

@@ -106,10 +106,10 @@ def _refuse_words(line: bytes) -> None:
 
 
 def read_tail(client: ClusterClient, pod: str, container: str, lines: int, cancel: CancelToken) -> tuple[str, ...]:
-    """Return the last lines of a log, without their times; nothing where there is no log."""
+    """Return the last lines of a log, without their times; nothing where there is no log, or nobody to ask for it."""
     try:
         text = b"".join(client.read_log(pod, container, cancel, tail=lines))
-    except (ClusterNotFound, LogNotReady, ConnectionError):
+    except (ClusterNotFound, ClusterUnavailable, LogNotReady, ConnectionError):
         return ()
     return tuple(_text(line).decode("utf-8", "replace") for line in text.split(b"\n") if line)[-lines:]
 

@@ -1,7 +1,8 @@
-"""Websocket to a pod: its standard input, and a connection to one of its ports, through the API server.
+"""Websocket to a pod: its standard input, a command in it, and a connection to one of its ports, by the API server.
 
-Source: kubernetes/remotecommand, channels of ``v5.channel.k8s.io`` (0 is standard input; 255 closes the one named by
-the next byte); before Kubernetes 1.30 an input ends with the connection.
+Source: kubernetes/remotecommand, channels of ``v5.channel.k8s.io`` (0 is standard input, 1 standard output, 2 standard
+error, 3 how a command ended, as a Status; 255 closes the one named by the next byte); before Kubernetes 1.30 an input
+ends with the connection.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from buildr_jupyter.cluster.answers import Request, error_of
 from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.model.json_object import JsonObject, parse_object
 
-__all__ = ["forward_port", "open_websocket", "send_input"]
+__all__ = ["forward_port", "iter_output", "open_websocket", "send_input"]
 
 _CLOSE = 255
 _INPUT = b"\0"
 _BINARY, _CLOSED = 2, 8
 """Kinds of frames."""
+_OUTPUT, _ERRORS, _STATUS = 1, 2, 3
 _FRAME = 32 * 1024
+_QUIET_S = 60.0
+"""So long a command may say nothing before its connection is taken for broken."""
 _END_S = 60.0
 """So long the other side may take to read what was sent before it says that it has."""
 
@@ -72,6 +77,41 @@ def send_input(websocket: Any, pieces: Iterable[bytes], cancel: CancelToken) -> 
         reader.join()
         with contextlib.suppress(Exception):
             websocket.shutdown()
+
+
+def iter_output(websocket: Any, say: Callable[[bytes], object], cancel: CancelToken) -> Iterator[bytes]:
+    """Yield what a command writes, to its end; ``say`` is given its standard error.
+
+    Raises ConnectionError where the connection ends before the command does, and where that fails.
+    """
+    from websocket import WebSocketException
+
+    status: JsonObject | None = None
+    undo = cancel.on_cancel(lambda: _shut(websocket))
+    try:
+        websocket.settimeout(_QUIET_S)
+        while True:
+            code, frame = websocket.recv_data_frame(True)
+            if code == _CLOSED:
+                break
+            if code != _BINARY or len(frame.data) < 2:  # the first of each channel is empty
+                continue
+            channel, data = frame.data[0], frame.data[1:]
+            if channel == _OUTPUT:
+                yield data
+            elif channel == _ERRORS:
+                say(data)
+            elif channel == _STATUS:
+                status = parse_object(data)
+    except (WebSocketException, OSError) as error:
+        raise ConnectionError(str(error) or "the connection was closed") from error
+    finally:
+        undo()
+        _shut(websocket)
+        with contextlib.suppress(Exception):
+            websocket.shutdown()
+    if status is None or status.get("status") != "Success":
+        raise ConnectionError(str((status or {}).get("message") or "the command was cut off"))
 
 
 def forward_port(websocket: Any) -> socket.socket:

@@ -196,7 +196,7 @@ def _of_file(name: str, path: Path) -> list[JsonObject]:
             return [_file_row(name, image) for image in read_saved(source)]
     except DamagedDocument as error:
         raise OptionError(
-            error.fault, hint="name a tar that docker save or buildr wrote, or a folder with an OCI layout"
+            error.fault, hint="name a tar made by docker save or by buildr, or a folder with an OCI layout"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """Collector: the files that a program made as lines of a container's log, for a cluster without shared storage.
 
 It is given to ``python -c`` with a plan as JSON, and runs after the program, in a container of its own of the same
-image. With the path of a file beside the plan, it runs beside the program, and first waits for that file or for
-SIGTERM. Standard library only, on any Python from 3.8. The plan:
+image. With the path of a file beside the plan, it runs beside the program, and first waits until that file is there
+and nobody has it locked any more. Standard library only, on any Python from 3.8. The plan:
 
     places    [[SHOWN, PLACE], …]: folders as the program knows them, and where they are in this container
     image     where this container has the image's own files of the first place; null where that is no copy
@@ -10,8 +10,9 @@ SIGTERM. Standard library only, on any Python from 3.8. The plan:
     patterns  regular expressions of the paths that come back; empty for all
     nothing   true where none do, but what our own code wrote
     anywhere  true where files beside WORK and OUTPUT come back, too
+    held      null, or the path of a list that is written where not all files fit: they are kept for who fetches them
     registry  null, or [BASE, REPOSITORY, SOURCE]: where the files are pushed to, by the Python text that does it; the
-              login is in the variable BUILDR_OUTPUT_LOGIN
+              login is in the variable BUILDR_OUTPUT_LOGIN, the pod's name in BUILDR_POD
 
 A frame is
 
@@ -21,9 +22,10 @@ A frame is
     buildr-output end BYTES SHA256
 
 where BYTES and SHA256 are the tar's. Files that were pushed are not in it, and the line of JSON has the digest of their
-artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then
-each file that still fits below the limit. It ends with status 0 whatever it finds, so that the run's end is the
-program's.
+artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then each file that still fits
+below the limit. Files that are kept are kept until the file ``LIST.taken`` is there or the pod is ended: as long as
+somebody has the list locked, and a minute at most while nobody does. It ends with status 0 whatever it finds, so that
+the run's end is the program's.
 """
 
 from __future__ import annotations
@@ -38,10 +40,13 @@ import signal
 import stat
 import sys
 import tarfile
+import time
 
 LIMIT = 4 << 20
 BEGIN, END = "buildr-output 2", "buildr-output end"
 OWN = ".buildr"
+TAKEN = ".taken"
+BEGIN_S, GRACE_S, IDLE_S, MOST_S = 120.0, 3.0, 60.0, 3600.0
 _LINE = 9000  # of bytes in a line: the base64 of it is below the 16 KiB at which a node cuts lines
 
 
@@ -127,11 +132,14 @@ def push(registry, files):
     known = {"__name__": "upload"}
     exec(compile(source, "upload", "exec"), known)  # noqa: S102 - our own text, which the plan brings
     login = json.loads(os.environ.get("BUILDR_OUTPUT_LOGIN") or "{}")
-    return known["push"](base, repository, login, "run-" + os.uname()[1], files)  # type: ignore[operator]
+    return known["push"](base, repository, login, "run-" + os.environ["BUILDR_POD"], files)  # type: ignore[operator]
 
 
-def write(plan, out, limit=LIMIT):
-    """Write the frame."""
+def write(plan, out, limit=LIMIT, seen=True):
+    """Write the frame; return the path of the list of files that are kept, None for none.
+
+    ``seen`` tells whether the program was seen to end before.
+    """
     files, others = find(plan)
     artifact, why = None, ""
     if plan.get("registry") and files:
@@ -140,6 +148,10 @@ def write(plan, out, limit=LIMIT):
         except Exception as error:  # noqa: BLE001 - said, and what fits comes by the log
             why = "{}: {}".format(type(error).__name__, error)[:500]
     chosen, left = ([], []) if artifact else choose(files, plan, limit)
+    held = plan.get("held") if left else None
+    if held:
+        with open(held, "w", encoding="utf-8") as listed:
+            json.dump([(path, place) for path, place, _ in files], listed)
     packed = pack(chosen)
     about = {
         "artifact": artifact,
@@ -150,26 +162,69 @@ def write(plan, out, limit=LIMIT):
         "left_out_bytes": sum(size for _, _, size in left),
         "others": others[:100],
         "limit": limit,
+        "seen": seen,
+        "held": bool(held),
     }
     out.write(BEGIN + "\n" + json.dumps(about) + "\n")
     for place in range(0, len(packed), _LINE):
         out.write(base64.b64encode(packed[place : place + _LINE]).decode("ascii") + "\n")
     out.write("{} {} {}\n".format(END, len(packed), hashlib.sha256(packed).hexdigest()))
     out.flush()
+    return held
 
 
-def wait(path):
-    """Wait until SIGTERM comes, or the file is there."""
+def wait(path, begin_s=BEGIN_S, grace_s=GRACE_S):
+    """Wait until the program that locks the file has ended, and tell whether it was seen to.
+
+    It may never begin, and is given up after ``begin_s``. Who ends the pod tells both of them at once, and gives them a
+    few seconds: the program has ``grace_s`` of them.
+    """
     term = {signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, term)
-    while not os.path.exists(path) and signal.sigtimedwait(term, 0.2) is None:
-        pass
+    begins, ends, pause = time.monotonic() + begin_s, float("inf"), 0.02
+    while time.monotonic() < min(begins, ends):
+        if os.path.exists(path):
+            if is_free(path):
+                return True
+            begins = float("inf")
+        if signal.sigtimedwait(term, pause) is not None:
+            ends = min(ends, time.monotonic() + grace_s)
+        pause = min(0.2, 1.5 * pause)
+    return os.path.exists(path) and is_free(path)
+
+
+def keep(path, idle_s=IDLE_S, most_s=MOST_S):
+    """Wait until the files of the list were taken, nobody comes for them, or the pod is ended."""
+    term = {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, term)
+    last = time.monotonic() + most_s
+    idle = time.monotonic() + idle_s
+    while time.monotonic() < last and not os.path.exists(path + TAKEN):
+        if not is_free(path):
+            idle = time.monotonic() + idle_s
+        elif time.monotonic() > idle:
+            return
+        if signal.sigtimedwait(term, 0.2) is not None:
+            return
+
+
+def is_free(path):
+    """Tell whether nobody has the file locked."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
+    with open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) > 2:
-            wait(sys.argv[2])
-        write(json.loads(sys.argv[1]), sys.stdout)
+        seen = len(sys.argv) < 3 or wait(sys.argv[2])
+        kept = write(json.loads(sys.argv[1]), sys.stdout, seen=seen)
+        if kept:
+            keep(kept)
     except Exception as error:  # noqa: BLE001 - said, and the status of the run stays the program's
         sys.stdout.write("buildr-output failed {!r}\n".format(error))

@@ -2,6 +2,9 @@
 
 It is given to ``python -c`` with the program's folder in the image, the folder of the copy, and the command. Standard
 library only, on any Python from 3.8.
+
+While the program runs it holds a lock (flock(2)) on the file ``COPY.lock``: the kernel takes that away however the
+program ends, and the collector in another container of the pod sees it.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ import os
 import shutil
 import sys
 
-OUTPUT = "BUILDR_OUTPUT_DIR"
+OUTPUT, LOCK = "BUILDR_OUTPUT_DIR", ".lock"
 INPUTS, INDEX, PARAMS = "BUILDR_GRID_INPUTS", "JOB_COMPLETION_INDEX", "BUILDR_PARAMS"
 """Where the inputs of a grid's points are, a file for each; which point this is; what the program reads."""
+
+_DESCRIPTOR = 200
+"""The lock's number is above this one: programs take the low ones for their own."""
 
 
 def moved(path, source, target):
@@ -22,9 +28,25 @@ def moved(path, source, target):
     return path
 
 
+def hold(path):
+    """Lock a file as long as this process is there, whatever it becomes; nobody sees the file before it is locked."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
+    half = path + ".half"
+    low = os.open(half, os.O_RDWR | os.O_CREAT, 0o666)
+    fcntl.flock(low, fcntl.LOCK_EX)
+    try:
+        fcntl.fcntl(low, fcntl.F_DUPFD, _DESCRIPTOR)
+        os.close(low)
+    except OSError:  # so few descriptors are allowed
+        os.set_inheritable(low, True)
+    os.replace(half, path)
+
+
 def main(arguments):
     """Copy the folder, go there, and become the command."""
     source, target, command = arguments[0], arguments[1], arguments[2:]
+    hold(target + LOCK)
     if os.path.exists(target):  # the container was started again in its pod
         shutil.rmtree(target)
     shutil.copytree(source, target, symlinks=True)

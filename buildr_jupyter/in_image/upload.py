@@ -21,6 +21,7 @@ import urllib.parse
 TYPE = "application/vnd.buildr.outputs.v1"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 TITLE = "org.opencontainers.image.title"
+RUN = "io.buildr.run"
 EMPTY, EMPTY_TYPE = b"{}", "application/vnd.oci.empty.v1+json"
 _TRIES = 4
 _TIMEOUT_S = 60
@@ -176,6 +177,7 @@ def push(base, repository, login, tag, files):
     registry.put_blob(empty, len(EMPTY), lambda: EMPTY)
     config = {"mediaType": EMPTY_TYPE, "digest": empty, "size": len(EMPTY)}
     document = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": TYPE, "config": config, "layers": layers}
+    document["annotations"] = {RUN: tag}  # each run's is one of its own, so that it can be deleted by its digest
     content = json.dumps(document, sort_keys=True).encode()
     registry.put_manifest(tag, content)
     return "sha256:" + hashlib.sha256(content).hexdigest()

@@ -181,6 +181,8 @@ class ImageProgram:
     """``$BUILDR_OUTPUT_DIR`` of the image, below ``folder``."""
     environment: tuple[tuple[str, str], ...] = ()
     """What the image's entrypoint sets: values with line ends."""
+    gives_values: bool = True
+    """Whether it writes values for who started it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,4 +123,4 @@ def program_of(plan: ImagePlan) -> ImageProgram | None:
     if plan.dockerfile is not None:
         return None
     by_entrypoint = tuple((name, value) for name, value in plan.environment if "\n" in value or "\r" in value)
-    return ImageProgram(plan.entrypoint, plan.workdir, plan.output_folder, by_entrypoint)
+    return ImageProgram(plan.entrypoint, plan.workdir, plan.output_folder, by_entrypoint, bool(plan.interface.returns))

@@ -182,6 +182,17 @@ class Registry(Connection):
             raise PublishError(f"registry {self.host} says {said} of a manifest that is {digest}")
         return digest
 
+    def delete(self, repository: str, digest: str) -> bool:
+        """Take a manifest away, with every tag that it has; tell whether the registry did, as few let everybody.
+
+        Raises as ``ping``.
+        """
+        with self.ask(
+            "DELETE", f"{repository}/manifests/{digest}", scope=f"repository:{repository}:pull,delete", what=digest,
+            accept=tuple(range(400, 500)),
+        ) as answer:  # fmt: skip
+            return answer.ok
+
     # -- blobs
 
     def has_blob(self, repository: str, digest: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import Registry, connect
 from buildr_jupyter.runner._outputs import Folders, local_names
 
-__all__ = ["stream_artifact"]
+__all__ = ["forget_artifacts", "stream_artifact", "tag_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,24 @@ def stream_artifact(
         raise RunError(f"the run's output files cannot be copied to {into}: {error.strerror or error}") from error
     yield StepUpdate(step, title, status="done")
     return tuple(sorted(written))
+
+
+def tag_of(pod: JsonObject) -> str:
+    """Return the tag under which a pod pushes its files."""
+    return f"run-{pod['metadata']['name']}"
+
+
+def forget_artifacts(location: str, tags: Iterable[str]) -> int:
+    """Delete the artifacts with these tags at ``location``, where the registry allows it; return how many went."""
+    host, _, repository = location.partition("/")
+    gone = 0
+    with suppress(PublishError), closing(connect(host, keychain.find(location))) as registry:
+        for tag in tags:
+            digest = registry.digest(repository, tag)
+            if digest is not None and not registry.delete(repository, digest):
+                break
+            gone += digest is not None
+    return gone
 
 
 def _files(registry: Registry, repository: str, digest: str) -> list[_File]:

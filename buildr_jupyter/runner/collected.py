@@ -40,6 +40,10 @@ class Collected:
     """Why they were not, though that was wanted."""
     others: tuple[str, ...] = ()
     """What is no regular file and stays where it is."""
+    seen: bool = True
+    """Whether the collector saw the program's end before it looked for files."""
+    held: bool = False
+    """Whether the pod keeps all of the files for a while, as some were left out."""
 
 
 def read_frame(lines: Iterable[bytes]) -> Collected | None:
@@ -94,6 +98,8 @@ def _whole(packed: bytes, said: list[str], about: dict[str, object]) -> Collecte
         artifact if isinstance(artifact, str) else None,
         str(about.get("not_pushed") or "")[:500],
         tuple(map(str, others)) if isinstance(others, list) else (),
+        about.get("seen") is not False,
+        about.get("held") is True,
     )
 
 

@@ -21,7 +21,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.runner.job_manifest import PROGRAM
 from buildr_jupyter.runner.pod_phase import PodPhase, read_phase, why_deleted, why_no_pod
 
-__all__ = ["INDEX_LABEL", "Followed", "iter_grid", "selector_of", "stream_job", "stream_ready"]
+__all__ = ["INDEX_LABEL", "AtEnd", "Followed", "iter_grid", "selector_of", "stream_job", "stream_ready"]
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _LOOK_S = 1.0
@@ -57,14 +57,24 @@ def selector_of(job: str) -> str:
     return f"batch.kubernetes.io/job-name={job}"
 
 
+AtEnd = Callable[[JsonObject], Generator[Event, None, None]]
+
+
 def stream_job(
-    client: ClusterClient, job: str, cancel: CancelToken, *, log: bool, clock: Callable[[], float] = time.monotonic
+    client: ClusterClient,
+    job: str,
+    cancel: CancelToken,
+    *,
+    log: bool,
+    at_end: AtEnd | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Event, None, Followed]:
     """Yield what the program writes (with ``log``) and warnings of what holds it up; return how the pod ended.
 
+    ``at_end`` is given the pod once, when the program has ended and the collector runs; its events are yielded.
     Raises Cancelled, RunError where it cannot begin, RunLost where Job or pod is gone, ClusterError.
     """
-    return (yield from _Following(client, job, cancel, clock).stream(log=log))
+    return (yield from _Following(client, job, cancel, clock).stream(log=log, at_end=at_end))
 
 
 def iter_grid(
@@ -111,11 +121,11 @@ class _Following:
         self._ended = threading.Event()  # the program was seen to have ended
         self._over = threading.Event()  # the collector, too
 
-    def stream(self, *, log: bool) -> Generator[Event, None, Followed]:
+    def stream(self, *, log: bool, at_end: AtEnd | None) -> Generator[Event, None, Followed]:
         undo = self._cancel.on_cancel(self._stop.set)
         self._begin(self._watch)
         try:
-            return (yield from self._until_over(log=log))
+            return (yield from self._until_over(log=log, at_end=at_end))
         finally:
             undo()
             with contextlib.suppress(ExceptionGroup):
@@ -178,7 +188,7 @@ class _Following:
                 if isinstance(event, BuildWarning):
                     yield event
 
-    def _until_over(self, *, log: bool) -> Generator[Event, None, Followed]:
+    def _until_over(self, *, log: bool, at_end: AtEnd | None) -> Generator[Event, None, Followed]:
         pod, phase, read, told_reason = "", PodPhase("waiting"), not log, ""
         reading, over, look_at = False, False, _LOOK_S
         began = over_since = self._clock()
@@ -229,6 +239,9 @@ class _Following:
             if log and phase.has_started and not reading:
                 reading = True
                 self._begin(functools.partial(self._read, pod))
+            if at_end is not None and phase.phase == "collecting":
+                yield from at_end(told.object)
+                at_end = None
         return Followed(pod, phase)
 
     def _without_pod(self, *, say: bool) -> Generator[Event, None, None]:

@@ -1,8 +1,10 @@
 """Manifests of a run: the Job that it is in a cluster and the Secrets that belong to it. Pure: the same spec, the same.
 
-A program that was built here has its collector beside it, in a sidecar container of the same image: the cluster starts
-that first and ends it last, whatever the program came to, and counts the program's status alone. Of an image that may
-have no Python the program is the init container, and the collector runs after it, where it ended with status 0.
+A program that was built here has its collector beside it, in a second container of the same image, which waits for the
+lock that the program holds, and always ends with status 0, so that the pod's end is the program's. An init container
+that restarts (a sidecar) would be told of that end by the node itself, and cost a second before the program begins and
+another one after it. Of an image that may have no Python the program is the init container, and the collector runs
+after it, where it ended with status 0.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from importlib import resources
 from buildr_jupyter.cluster.jobs import make_owned_secret
 from buildr_jupyter.cluster.labels import GROUP, KEPT_S, MANAGED, OWNER, owner_of, safe_label, slug
 from buildr_jupyter.errors import OptionError
-from buildr_jupyter.in_image.launch import INPUTS, PARAMS
+from buildr_jupyter.in_image.launch import INPUTS, LOCK, PARAMS
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import ClusterPlacement, RunSpec
@@ -28,6 +30,7 @@ __all__ = [
     "COLLECTS",
     "GRID",
     "GROUP",
+    "HELD",
     "KEPT_S",
     "MANAGED",
     "OUTPUTS",
@@ -35,8 +38,9 @@ __all__ = [
     "PROGRAM",
     "SHARDS",
     "at_rest",
+    "brings_files",
+    "collects_beside",
     "common",
-    "has_sidecar",
     "make_collect_secret",
     "make_cron_job",
     "make_environment_secret",
@@ -48,15 +52,19 @@ __all__ = [
     "make_pull_secret",
     "make_service",
     "owner_of",
+    "quick_command",
     "repository_of",
     "safe_label",
     "slug",
+    "source_of",
 ]
 
 PROGRAM, COLLECTOR = "program", "collector"
 WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
-_ENDED = f"{WORK}/ended"
+_COPY = f"{WORK}/app"
+HELD = f"{WORK}/held"
+"""List of the files that a pod keeps until somebody has fetched them."""
 _VOLUMES = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
 """The pod's own volumes, which are all that a program may write to, and where they are."""
 _INPUTS = "/buildr-inputs"
@@ -84,10 +92,13 @@ def make_job(
     suspended: bool = False,
     collects: bool = True,
     registry: str | None = None,
+    held: bool = False,
 ) -> JsonObject:
     """Return the Job of a run under the name ``name``, whose environment is in the Secret of that name.
 
     ``registry``: the base URL of the registry that the output files are pushed to, with the login in another Secret.
+
+    ``held``: what does not come through the collector's log is kept a while, for who fetches it by the list ``HELD``.
 
     ``suspended``: it waits for that Secret. Without ``collects`` the program is the pod's only container. An empty
     ``owner`` is nobody, so that no run of anybody's is found in it.
@@ -103,8 +114,10 @@ def make_job(
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "volumes": [*({"name": volume, "emptyDir": {}} for volume in _VOLUMES), *_claimed(spec)],
     }
-    if collects and has_sidecar(spec):
-        pod |= {"initContainers": [_sidecar(spec, name, registry)], "containers": [program]}
+    collects = collects and brings_files(spec)
+    if collects and collects_beside(spec):
+        collector = _collector(spec, name, registry, held=held)
+        pod["containers"] = [program, {**collector, "command": [*collector["command"], f"{_COPY}{LOCK}"]}]
     elif collects:
         pod |= {"initContainers": [program], "containers": [_collector(spec, name, registry)]}
     else:
@@ -126,7 +139,12 @@ def make_job(
     }
 
 
-def has_sidecar(spec: RunSpec) -> bool:
+def brings_files(spec: RunSpec) -> bool:
+    """Return whether any file may come back: else there is no collector, which takes as long to start as a program."""
+    return not spec.collect.nothing or spec.program is None or spec.program.gives_values
+
+
+def collects_beside(spec: RunSpec) -> bool:
     """Return whether the collector runs beside the program, and so has the files of one that failed, too."""
     return spec.program is not None and bool(spec.program.command) and _is_python(spec.program.command[0])
 
@@ -146,7 +164,7 @@ def make_grid_job(
     pod = body["template"]["spec"]
     sources = [{"secret": {"name": f"{name}-inputs-{number}"}} for number in range(len(_pieces(specs)))]
     pod["volumes"].append({"name": "inputs", "projected": {"sources": sources}})
-    program = next(one for one in (*pod["initContainers"], *pod["containers"]) if one["name"] == PROGRAM)
+    program = next(one for one in (*pod.get("initContainers", ()), *pod["containers"]) if one["name"] == PROGRAM)
     program["volumeMounts"].append({"name": "inputs", "mountPath": _INPUTS, "readOnly": True})
     program["env"] = [*program.get("env", ()), {"name": INPUTS, "value": _INPUTS}]
     job["metadata"]["labels"] = {**job["metadata"]["labels"], "app.kubernetes.io/component": GRID}
@@ -363,7 +381,7 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     if environment:
         container["env"] = environment
     if known is not None:
-        command = [_interpreter(spec), "-c", _source("launch"), known.folder, f"{WORK}/app", *known.command]
+        command = [*quick_command(spec), source_of("launch"), known.folder, _COPY, *known.command]
         container["command"] = [_unexpanded(word) for word in command]
     if spec.args:
         container["args"] = [_unexpanded(word) for word in spec.args]
@@ -376,22 +394,26 @@ def _program(spec: RunSpec, name: str) -> JsonObject:
     return container
 
 
-def _collector(spec: RunSpec, name: str, registry: str | None) -> JsonObject:
+def _collector(spec: RunSpec, name: str, registry: str | None, *, held: bool = False) -> JsonObject:
     plan = _plan(spec)
+    if held:
+        plan["held"] = HELD
     login: JsonObject = {}
     if registry is not None:
         inside = ImageRef.parse(spec.image)
         base = f"{registry.partition('://')[0]}://{inside.registry_host}"
-        plan["registry"] = [base, repository_of(spec).partition("/")[2], _source("upload")]
-        login = {"env": [{"name": _LOGIN, "valueFrom": {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}}]}
+        plan["registry"] = [base, repository_of(spec).partition("/")[2], source_of("upload")]
+        secret: JsonObject = {"secretKeyRef": {"name": f"{name}-collect", "key": _LOGIN}}
+        pod: JsonObject = {"fieldRef": {"fieldPath": "metadata.name"}}
+        login = {"env": [{"name": _LOGIN, "valueFrom": secret}, {"name": "BUILDR_POD", "valueFrom": pod}]}
     small = {"memory": "128Mi"}
     return {
         "name": COLLECTOR,
         "image": spec.image,
-        "command": [_interpreter(spec), "-c", *map(_unexpanded, (_source("collector"), json.dumps(plan)))],
+        "command": [*quick_command(spec), *map(_unexpanded, (source_of("collector"), json.dumps(plan)))],
         "securityContext": _security(read_only=True),
         "volumeMounts": [*_mounts(), *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec))],
-        "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "500m"}},
+        "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "1"}},
         **login,
     }
 
@@ -403,7 +425,7 @@ def _plan(spec: RunSpec) -> JsonObject:
     work, made = (known.folder, known.output) if known else (WORK, WORK)
     program = posixpath.dirname(made) if made.startswith(f"{work}/") else work
     output = posixpath.normpath(posixpath.join(work, chosen)) if chosen else made
-    places = [[work, f"{WORK}/app" if known else WORK]]
+    places = [[work, _COPY if known else WORK]]
     if not f"{output}/".startswith(f"{work}/"):
         places.append([output, output])
     if spec.collect.anywhere:
@@ -419,28 +441,22 @@ def _plan(spec: RunSpec) -> JsonObject:
     }
 
 
-def _sidecar(spec: RunSpec, name: str, registry: str | None) -> JsonObject:
-    """Return the collector as a container that ends when it is told to.
-
-    The first process of a container gets no signal that it has no handler for yet, so that one may be lost where the
-    program ends at once; the hook, which the cluster runs before it sends the signal, leaves a file as well.
-    """
-    collector = _collector(spec, name, registry)
-    hook = {"exec": {"command": [_interpreter(spec), "-c", "import sys; open(sys.argv[1], 'w').close()", _ENDED]}}
-    collector["command"] = [*collector["command"], _ENDED]
-    return {**collector, "restartPolicy": "Always", "lifecycle": {"preStop": hook}}
-
-
 def _interpreter(spec: RunSpec) -> str:
     first = spec.program.command[0] if spec.program is not None and spec.program.command else ""
     return first if _is_python(first) else "python3"
+
+
+def quick_command(spec: RunSpec) -> tuple[str, ...]:
+    """Return how text of the standard library alone is run: the image's own packages are not looked for."""
+    return _interpreter(spec), "-IS", "-c"
 
 
 def _is_python(word: str) -> bool:
     return re.search(r"(?:^|/)python[\d.]*$", word) is not None
 
 
-def _source(module: str) -> str:
+def source_of(module: str) -> str:
+    """Return the text of a module that runs in images."""
     return resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +24,7 @@ from buildr_jupyter.errors import (
     ClusterError,
     ClusterForbidden,
     ClusterNotFound,
+    ClusterUnavailable,
     OptionError,
     ReturnError,
     RunError,
@@ -38,8 +41,9 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.runner._outputs import extract_outputs
-from buildr_jupyter.runner.collected import read_frame
+from buildr_jupyter.runner.collected import Collected, read_frame
 from buildr_jupyter.runner.following import INDEX_LABEL, Followed, iter_grid, selector_of, stream_job, stream_ready
+from buildr_jupyter.runner.held import may_fetch, stream_held
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
     COLLECTS,
@@ -51,8 +55,9 @@ from buildr_jupyter.runner.job_manifest import (
     PROGRAM,
     SHARDS,
     at_rest,
+    brings_files,
+    collects_beside,
     common,
-    has_sidecar,
     make_collect_secret,
     make_cron_job,
     make_environment_secret,
@@ -63,11 +68,13 @@ from buildr_jupyter.runner.job_manifest import (
     make_pull_secret,
     make_service,
     owner_of,
+    quick_command,
     repository_of,
     safe_label,
     slug,
 )
 from buildr_jupyter.runner.nodes import NodeFacts, read_nodes
+from buildr_jupyter.runner.pod_phase import read_phase
 from buildr_jupyter.runner.pod_template import merge_template, read_template
 from buildr_jupyter.runner.protocol import PointEnd
 
@@ -82,6 +89,8 @@ _NODES = 200
 _LOOK_S = 0.1
 _FRAME_S = 30.0
 """So long the collector's log may lack its end although the collector has ended."""
+_NODE_S = 10.0
+"""So much later than the program's lock is free, a busy node may say that the program has ended."""
 _STANDING: tuple[Kind, ...] = ("Deployment", "StatefulSet", "CronJob")
 _SERVES = frozenset(("Deployment", "StatefulSet"))
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.*?)(?:/(?P<namespace>[a-z0-9-]+))?)?")
@@ -119,16 +128,22 @@ class KubernetesRunner:
         """Run the image as a Job, yield what it writes as it comes, remove the Job, and return how it ended.
 
         An exit status other than 0 is no error. The Job and its pod are gone when this returns, also where it was
-        cancelled or interrupted; where the process is killed, the Job goes on and ``list`` finds it.
+        cancelled or interrupted; where the process is killed, or the cluster is away for long, the Job goes on and
+        ``list`` finds it.
         Raises RunError, ClusterError, Cancelled.
         """
         started = self._clock()
-        group = yield from self.start(spec, cancel)
+        brings = spec.output_dir is not None and brings_files(spec) and collects_beside(spec)
+        held = brings and not spec.collect.registry and may_fetch(self._client())
+        group = yield from self._start(spec, cancel, held=held)
         (job,) = group.runs
+        fetched: list_[tuple[Path, ...]] = []
         step = StepUpdate(f"run {spec.name}", self._title(job), started_at=started)
+        away = False
         try:
             tail = ""
-            stream = stream_job(self._client(), job, cancel, log=True)
+            at_end = functools.partial(self._fetch_held, spec, job, fetched, cancel) if held else None
+            stream = stream_job(self._client(), job, cancel, log=True, at_end=at_end)
             with contextlib.closing(stream):
                 while True:
                     try:
@@ -140,16 +155,22 @@ class KubernetesRunner:
                         tail = (tail + event.text)[-MAX_LINE_BYTES:]
                     yield event
             code = yield from self._end_of(job, followed)
-            outputs: tuple[Path, ...] = ()
-            if spec.output_dir is not None and (code == 0 or has_sidecar(spec)):
+            outputs: tuple[Path, ...] = fetched[0] if fetched else ()
+            if spec.output_dir is not None and not fetched and (code == 0 or brings):
                 try:
                     outputs = yield from self.collect(job, spec.output_dir, cancel)
                 except (ReturnError, RunLost) as error:
                     if code == 0:
                         raise
                     yield BuildWarning(str(error), error.hint)  # how the program failed is what has to be told
+        except ClusterUnavailable as error:
+            away = True  # it may come back, and the run may have gone on in it
+            raise ClusterUnavailable(
+                f"{error}; {job} was left there", hint=f"once it answers: buildr runs values {job} --on kubernetes"
+            ) from error
         finally:
-            self.remove(group)
+            if not away:
+                self.remove(group)
         ended = self._clock()
         yield replace(step, status="failed" if code else "done", finished_at=ended)
         lines = tuple(tail.splitlines()[-_TAIL_LINES:])
@@ -157,6 +178,9 @@ class KubernetesRunner:
 
     def start(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Make the Job and what belongs to it; see the protocol. Raises RunError, ClusterError, OptionError."""
+        return (yield from self._start(spec, cancel, held=False))
+
+    def _start(self, spec: RunSpec, cancel: CancelToken, *, held: bool) -> Generator[Event, None, RunGroup]:
         cancel.check("the run")
         _check(spec)
         client = self._client()
@@ -167,14 +191,13 @@ class KubernetesRunner:
         pulls = spec.placement.pull_secret == "login"  # noqa: S105 - no password
         registry = _base_of(spec) if spec.collect.registry else None
         suspended = bool(spec.environment) or pulls or registry is not None
-        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended, registry=registry)
+        job = make_job(spec, name, owner=self._owner_name(), suspended=suspended, registry=registry, held=held)
         if spec.placement.pod_template is not None:
             template = read_template(spec.placement.pod_template)
             job, conflicts = merge_template(job, template)
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
-            _refuse_lost_sidecar(job, made)
             if spec.environment:
                 client.apply(make_environment_secret(spec, name, made))
             if pulls:
@@ -188,7 +211,7 @@ class KubernetesRunner:
                 client.delete("Job", name)
             raise
         yield StepUpdate(f"run {spec.name}", self._title(name), started_at=self._clock())
-        return RunGroup(spec.name, (name,), dict(spec.labels))
+        return RunGroup(spec.name, (name,), _group_labels(spec))
 
     def deploy(self, spec: RunSpec, cancel: CancelToken) -> Generator[Event, None, RunGroup]:
         """Apply the service or the schedule; see the protocol. A service is waited for until all replicas are ready.
@@ -251,7 +274,6 @@ class KubernetesRunner:
             yield from (BuildWarning(text) for text in conflicts)
         try:
             made = client.apply(job)
-            _refuse_lost_sidecar(job, made)
             shared = common(first)
             parts = [*make_key_maps(keys, name, made), *make_input_secrets(specs, name, made)]
             if shared.environment:
@@ -268,7 +290,7 @@ class KubernetesRunner:
             with contextlib.suppress(ClusterError):
                 client.delete("Job", name)
             raise
-        return RunGroup(first.name, (name,), dict(first.labels))
+        return RunGroup(first.name, (name,), _group_labels(first))
 
     def list_grids(self) -> list_[tuple[RunGroup, tuple[str, ...]]]:
         """Return this user's grids with the keys of their points; see the protocol."""
@@ -347,35 +369,29 @@ class KubernetesRunner:
         if not pods:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])
+        if all(one["name"] != COLLECTOR for one in pods[-1]["spec"]["containers"]):
+            return ()  # nothing was to come back
         _refuse_uncollected(pods[-1], run)
-        deadline = time.monotonic() + _FRAME_S
-        while True:
-            frame = None
-            with contextlib.suppress(LogNotReady, ConnectionError):
-                text = b"".join(client.read_log(pod, COLLECTOR, cancel))
-                frame = read_frame(line.partition(b" ")[2] for line in text.split(b"\n"))
-            if frame is not None:
-                break
-            if cancel.wait(_LOOK_S):
-                raise Cancelled("the run was cancelled")
-            if time.monotonic() > deadline:
-                raise ReturnError(
-                    f"the output files of {run} came only in part: the log of its collector has no end",
-                    hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
-                )
+        frame, written = self._frame_of(pod, run, cancel)
+        if why := _why_incomplete(pods[-1], frame, written):
+            phase = read_phase(pods[-1])
+            error = ReturnError(f"the output files of {run} may be incomplete: {why}", hint="run it again")
+            if phase.exit_code == 0:
+                raise error
+            yield BuildWarning(str(error), error.hint)
         if frame.left_out:
             yield BuildWarning(
                 f"{frame.left_out_count} output files with {frame.left_out_bytes:,} bytes stay in the cluster and "
                 f"go with the run: more than 4 MiB do not come through a log ({', '.join(frame.left_out[:3])})",
-                "let the registry bring it: --collect registry; or keep it in a volume: --mount pvc:NAME:DST",
+                "let the registry bring it: --collect registry; or keep it in a volume: --mount pvc:NAME:DST; with the "
+                "right to create and get pods/exec a run that is not detached brings it, too",
             )
         if frame.not_pushed:
             yield BuildWarning(
                 f"the output files of {run} were not pushed, and come through its log: {frame.not_pushed}",
                 "let the pods reach the registry, under the name that --registry-alias OUTSIDE=INSIDE gives",
             )
-        for other in frame.others:
-            yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
+        yield from _others(frame)
         if frame.artifact is not None:
             from buildr_jupyter.runner.artifact import stream_artifact  # imports requests
 
@@ -383,6 +399,46 @@ class KubernetesRunner:
             return (yield from stream_artifact(location, frame.artifact, frame.folders, into, cancel))
         names = frame.names
         return (yield from extract_outputs([frame.tar], into, name=lambda path: names.get(str(path))))
+
+    def _frame_of(self, pod: str, run: str, cancel: CancelToken) -> tuple[Collected, str]:
+        """Return what the collector of a pod sent, once it is whole, and when it began to.
+
+        Raises ReturnError, ClusterError, Cancelled.
+        """
+        deadline = time.monotonic() + _FRAME_S
+        while True:
+            with contextlib.suppress(LogNotReady, ConnectionError):
+                text = b"".join(self._client().read_log(pod, COLLECTOR, cancel))
+                lines = [line.partition(b" ") for line in text.split(b"\n")]
+                frame = read_frame(words for _, _, words in lines)
+                if frame is not None:
+                    return frame, lines[0][0].decode("ascii", "replace")
+            if cancel.wait(_LOOK_S):
+                raise Cancelled("the run was cancelled")
+            if time.monotonic() > deadline:
+                raise ReturnError(
+                    f"the output files of {run} came only in part: the log of its collector has no end",
+                    hint="let the nodes keep at least 10 MiB of a log: containerLogMaxSize of the kubelet",
+                )
+
+    def _fetch_held(
+        self, spec: RunSpec, run: str, into: list_[tuple[Path, ...]], cancel: CancelToken, pod: JsonObject
+    ) -> Generator[Event, None, None]:
+        """Fetch what the pod keeps, where its log has not all of it; what that brings is told where this fails."""
+        assert spec.output_dir is not None
+        name = str(pod["metadata"]["name"])
+        try:
+            frame, written = self._frame_of(name, run, cancel)
+            if frame.held and not _why_incomplete(pod, frame, written):
+                files = yield from stream_held(
+                    self._client(), name, quick_command(spec), frame.folders, spec.output_dir, cancel
+                )
+                into.append(files)
+                yield from _others(frame)
+        except ReturnError:
+            return  # it is raised where the log is read
+        except (ConnectionError, ClusterError) as error:
+            yield BuildWarning(f"the output files of {run} cannot be fetched from its pod: {error}")
 
     def stop(self, group: RunGroup) -> None:
         """Delete the group's Jobs, and wait until their pods have ended."""
@@ -397,8 +453,16 @@ class KubernetesRunner:
         return found
 
     def remove(self, group: RunGroup) -> None:
-        """Delete the group's Jobs with all that they own, and wait until their pods are gone."""
+        """Delete the group's Jobs with all that they own, and wait until their pods are gone.
+
+        Output files that the pods pushed to a registry are deleted there, too, where it allows that.
+        """
         client = self._client()
+        location, tags = group.labels.get(OUTPUTS, ""), list_[str]()
+        if location:
+            from buildr_jupyter.runner.artifact import forget_artifacts, tag_of  # imports requests
+
+            tags = [tag_of(pod) for run in group.runs for pod in client.list("Pod", selector_of(run)).items]
         for run in group.runs:
             kind, name = _kind_of(run)
             client.delete(kind, name)
@@ -407,6 +471,8 @@ class KubernetesRunner:
             if kind == "StatefulSet":
                 client.delete("Service", f"{name}{SHARDS}")
         await_gone(client, map(_kind_of, group.runs), RunError)
+        if tags:
+            forget_artifacts(location, tags)
 
     def read_log(self, run: str, cancel: CancelToken) -> Generator[Event, None, None]:
         """Yield what the program of a Job has written and writes, to its end."""
@@ -462,23 +528,6 @@ class KubernetesRunner:
         return phase.exit_code
 
 
-def _refuse_lost_sidecar(asked: JsonObject, made: JsonObject) -> None:
-    """Raise RunError where the cluster dropped what makes a container a sidecar: the program would wait for its end."""
-    policies = [
-        [
-            one.get("restartPolicy")
-            for one in job["spec"]["template"]["spec"].get("initContainers") or ()
-            if one["name"] == COLLECTOR  # a cluster's own webhooks may add others
-        ]
-        for job in (asked, made)
-    ]
-    if policies[0] != policies[1]:
-        raise RunError(
-            f"{asked['metadata']['name']}: this cluster has no sidecar containers, which bring the output files back",
-            hint="ask for Kubernetes 1.29 or later",
-        )
-
-
 def _refuse_uncollected(pod: JsonObject, run: str) -> None:
     """Raise ReturnError where the program failed and its collector, which runs after it, never began."""
     before = [one["name"] for one in pod["spec"].get("initContainers") or ()]
@@ -486,6 +535,27 @@ def _refuse_uncollected(pod: JsonObject, run: str) -> None:
         known = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one["name"] == COLLECTOR]
         if not any("terminated" in (one.get("state") or {}) and one.get("containerID") for one in known):
             raise ReturnError(f"{run} failed, and of an image that is not buildr's own no files come back then")
+
+
+def _others(frame: Collected) -> Iterator[BuildWarning]:
+    for other in frame.others:
+        yield BuildWarning(f"output {other!r} is no regular file and stays in the container")
+
+
+def _why_incomplete(pod: JsonObject, frame: Collected, written: str) -> str:
+    """Return why the program may have gone on after its files were looked for, empty where it had ended.
+
+    ``written`` is when the frame began, by the clock of the node, as the program's end is.
+    """
+    if not frame.seen:
+        return "the collector was ended, or waited long, before it saw the program end"
+    statuses = [one for one in (pod.get("status") or {}).get("containerStatuses") or () if one.get("name") == PROGRAM]
+    ended = (statuses[0].get("state") or {}).get("terminated") or {} if statuses else {}
+    try:
+        late_s = (datetime.fromisoformat(str(ended["finishedAt"])) - datetime.fromisoformat(written)).total_seconds()
+    except (KeyError, ValueError):
+        return ""
+    return "the program closed the lock by which its end is seen" if late_s > _NODE_S else ""
 
 
 def _check(spec: RunSpec) -> None:
@@ -529,12 +599,17 @@ def _pull_secret(spec: RunSpec, name: str, job: JsonObject) -> JsonObject:
     return make_pull_secret(name, job, reference.registry_host, login.user, login.password)
 
 
+def _group_labels(spec: RunSpec) -> dict[str, str]:
+    return {**dict(spec.labels), **({OUTPUTS: repository_of(spec)} if spec.collect.registry else {})}
+
+
 def _group(job: JsonObject) -> RunGroup:
     about, status = job["metadata"], job.get("status") or {}
     notes = about.get("annotations") or {}
     ended = [one.get("type") for one in status.get("conditions") or () if one.get("status") == "True"]
     state = "done" if "Complete" in ended else "failed" if "Failed" in ended else "running"
     labels: dict[str, str] = {key: str(notes.get(key, value)) for key, value in (about.get("labels") or {}).items()}
+    labels |= {OUTPUTS: str(notes[OUTPUTS])} if OUTPUTS in notes else {}
     return RunGroup(
         str(notes.get(GROUP) or about["name"]), (str(about["name"]),), labels, state,
         str(notes.get("io.buildr.image") or ""), str(about.get("creationTimestamp") or ""),

@@ -71,8 +71,8 @@ def read_phase(pod: JsonObject) -> PodPhase:
 
 def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: bool) -> PodPhase:
     code, seconds = int(ended.get("exitCode", -1)), _seconds(ended)
-    killed = ended.get("reason") == "OOMKilled"
-    if not over and (code == 0 or "running" in collector):
+    killed, never = ended.get("reason") == "OOMKilled", ended.get("reason") in ("StartError", "ContainerCannotRun")
+    if not over and not never and (code == 0 or "running" in collector):
         stuck = str((collector.get("waiting") or {}).get("reason") or "") in STUCK_REASONS
         return PodPhase("collecting", exit_code=code, seconds=seconds, stuck=stuck)
     reason, hint = "", None
@@ -80,7 +80,7 @@ def _after(ended: JsonObject, collector: JsonObject, pod: JsonObject, *, over: b
         limit = _memory_limit(pod)
         reason = "out of memory" + (f" at its limit of {limit}" if limit else ", and it had no limit of its own")
         hint = "give it more with --memory"
-    elif ended.get("reason") in ("StartError", "ContainerCannotRun"):
+    elif never:
         reason = str(ended.get("message") or "its command cannot be started")[:SHOWN]
         hint = "see what the image's entrypoint is: buildr inspect IMAGE"
     elif code and (pod.get("status") or {}).get("reason"):

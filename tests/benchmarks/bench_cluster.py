@@ -6,6 +6,7 @@ bounds are ratios of medians of interleaved rounds of one run:
     line     from the accepted image to the first line of the log: at most 1.15 times the same program in a Job that
              the official client makes and ``kubectl logs -f`` follows
     sweep    100 indexes, ten at a time: at most 1.1 times the bare Indexed Job, watched to its end
+    silent   the same where no file is to come back (``--no-collect``), so that each pod has one container, too
     indexes  500 real indexes of a program that ends at once: one watch, at most 2 requests a second while nothing
              changes, at most 60 MB of memory more
     fake     5,000 indexes of a cluster in memory: the same
@@ -26,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import ImageProgram, Push, RunSpec
+from buildr_jupyter.model.request import Collection, ImageProgram, Push, RunSpec
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.runner.following import iter_grid
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
@@ -142,11 +144,11 @@ def bare_sweep(world: World, count: int) -> float:
     return took
 
 
-def our_sweep(world: World, count: int) -> float:
+def our_sweep(world: World, count: int, *, silent: bool = False) -> float:
     """Return the seconds until all points of a grid have ended; their files are not brought."""
     runner = world.runner()
     began = time.perf_counter()
-    with grid(world, runner, count) as group:
+    with grid(world, runner, count, silent=silent) as group:
         ended = [told for told in runner.follow_grid(group, count, CancelToken()) if _is_end(told)]
         took = time.perf_counter() - began
     assert [told.phase for told in ended] == ["done"] * count, ended
@@ -158,12 +160,18 @@ def _is_end(told: object) -> bool:
 
 
 @contextlib.contextmanager
-def grid(world: World, runner: KubernetesRunner, count: int, code: str = CODE) -> Iterator[Any]:
+def grid(
+    world: World, runner: KubernetesRunner, count: int, code: str = CODE, *, silent: bool = False
+) -> Iterator[Any]:
     """Start a grid, ten points at a time; remove it at the end."""
+    program = replace(PROGRAM, gives_values=not silent)
     specs = [
-        RunSpec(world.image, "grid", (code,), program=PROGRAM, environment=(("BUILDR_PARAMS", json.dumps({"n": n})),))
+        RunSpec(
+            world.image, "grid", (code,), program=program, collect=Collection(nothing=silent),
+            environment=(("BUILDR_PARAMS", json.dumps({"n": n})),),
+        )
         for n in range(count)
-    ]
+    ]  # fmt: skip
     group = drain(runner.start_grid(specs, [f"{n:064d}" for n in range(count)], 10, CancelToken()))
     try:
         yield group
@@ -254,6 +262,11 @@ def row_sweep(world: World, count: int) -> bool:
     return ratio(f"sweep of {count}", SWEEP, [one for one, _ in rounds], [one for _, one in rounds])
 
 
+def row_silent(world: World, count: int) -> bool:
+    rounds = [(bare_sweep(world, count), our_sweep(world, count, silent=True)) for _ in range(SWEEP_ROUNDS)]
+    return ratio(f"silent sweep of {count}", SWEEP, [one for one, _ in rounds], [one for _, one in rounds])
+
+
 def row_indexes(world: World, count: int) -> bool:
     runner = world.runner()
     counted = Counted(runner.connected())
@@ -300,7 +313,7 @@ def row_fake(count: int) -> bool:
 
 
 ROWS: dict[str, tuple[Callable[[World, int], bool], int]] = {
-    "line": (row_line, ROUNDS), "sweep": (row_sweep, 100), "indexes": (row_indexes, 500),
+    "line": (row_line, ROUNDS), "sweep": (row_sweep, 100), "silent": (row_silent, 100), "indexes": (row_indexes, 500),
 }  # fmt: skip
 FAKE = 5000
 

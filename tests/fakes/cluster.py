@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,6 @@ _POD = {
 }  # fmt: skip
 _CONTAINER = {
     "name", "image", "command", "args", "env", "securityContext", "volumeMounts", "resources", "ports", "workingDir",
-    "restartPolicy", "lifecycle",
     "stdin", "stdinOnce", "readinessProbe",
 }  # fmt: skip
 
@@ -79,14 +78,14 @@ class Faults:
     """So many watches are of a version that is gone."""
     denied: set[tuple[str, str]] = field(default_factory=set)
     """(verb, resource) that this user may not do."""
-    no_sidecars: bool = False
-    """The cluster is too old to keep an init container's restartPolicy."""
     injected: tuple[JsonObject, ...] = ()
     """Init containers that a webhook of the cluster adds to each Job."""
     refused: str = ""
     """Why admission takes no pod of a Job, which an event tells."""
     cut_input: int | None = None
     """After so many bytes the connection breaks that a container's input comes by."""
+    cut_executions: int = 0
+    """So many commands in a container lose their connection just before the end of what they write."""
     skew: timedelta = timedelta()
     """How far the node's clock is from this machine's."""
 
@@ -139,9 +138,6 @@ class FakeCluster:
                 for owner in about.get("ownerReferences") or ():
                     assert self.objects[(owner["kind"], owner["name"])]["metadata"]["uid"] == owner["uid"]
                 made = copy.deepcopy(manifest)
-                if self.faults.no_sidecars and kind == "Job":
-                    for one in made["spec"]["template"]["spec"].get("initContainers") or ():
-                        one.pop("restartPolicy", None)
                 if self.faults.injected and kind == "Job":
                     pod = made["spec"]["template"]["spec"]
                     pod["initContainers"] = [*copy.deepcopy(self.faults.injected), *(pod.get("initContainers") or ())]
@@ -255,6 +251,26 @@ class FakeCluster:
         finally:
             with contextlib.suppress(OSError):
                 process.stdin.close()
+
+    def execute(
+        self, pod: str, container: str, command: Sequence[str], cancel: CancelToken, *, say: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        self._ask("create", "pods/exec", "Pod", pod)
+        with self._moved:
+            self._found("Pod", pod)
+            if self._logs[(pod, container)].ended:
+                raise ConnectionError("container not found")
+        words = [word.replace("/buildr/", f"{self.place / pod}/") for word in command[1:]]
+        done = subprocess.run([sys.executable, *words], capture_output=True)
+        say(done.stderr)
+        if self.faults.cut_executions:
+            self.faults.cut_executions -= 1
+            yield done.stdout[:-1]
+            raise ConnectionError("the command was cut off")
+        for place in range(0, len(done.stdout), 1 << 16):
+            yield done.stdout[place : place + (1 << 16)]
+        if done.returncode:
+            raise ConnectionError(f"command terminated with exit code {done.returncode}")
 
     def forward(self, pod: str, port: int) -> socket.socket:
         self._ask("create", "pods/portforward", "Pod", pod)
@@ -462,35 +478,31 @@ class FakeCluster:
             if ("Pod", pod) not in self.objects:
                 return None
             self.objects[("Pod", pod)]["spec"]["nodeName"] = "node"
-        code: int | None = 0
-        beside: list[tuple[JsonObject, threading.Thread]] = []
         for kind, one in containers:
             if one["image"] not in self.images:
                 for why in ("ErrImagePull", "ImagePullBackOff"):
                     state = {"waiting": {"reason": why, "message": f'failed to pull "{one["image"]}": not found'}}
-                    self._status(pod, **{kind: [{"name": one["name"], "state": state}]})
+                    self._container_status(pod, kind, one["name"], state)
                 return None
-            if one.get("restartPolicy") == "Always":
-                thread = threading.Thread(target=self._container, args=(pod, kind, one), daemon=True)
-                thread.start()
-                beside.append((one, thread))
-                continue
-            code = self._container(pod, kind, one)
+        for one in spec.get("initContainers") or ():
+            code = self._container(pod, "initContainerStatuses", one)
             if code is None:
                 return None
             if code:
-                break
-        for one, thread in beside:
-            self._stop_sidecar(pod, one, thread)
-        self._status(pod, phase="Failed" if code else "Succeeded")
-        return code
+                self._status(pod, phase="Failed")
+                return code
+        with ThreadPoolExecutor(len(spec["containers"])) as pool:
+            codes = [*pool.map(lambda one: self._container(pod, "containerStatuses", one), spec["containers"])]
+        if None in codes:
+            return None
+        self._status(pod, phase="Failed" if any(codes) else "Succeeded")
+        return max(code or 0 for code in codes)
 
-    def _stop_sidecar(self, pod: str, one: JsonObject, thread: threading.Thread) -> None:
-        """Run the hook; the signal after it is one that a container's first process does not get: it has no handler."""
-        *words, path = one["lifecycle"]["preStop"]["exec"]["command"]
-        subprocess.run([sys.executable, *words[1:], path.replace("/buildr", str(self.place / pod), 1)], check=True)
-        thread.join(60)
-        assert not thread.is_alive(), "the sidecar does not end"
+    def _container_status(self, pod: str, kind: str, name: str, state: JsonObject, **more: Any) -> None:
+        with self._moved:
+            known = self.objects[("Pod", pod)]["status"].get(kind, []) if ("Pod", pod) in self.objects else []
+            others = [one for one in known if one["name"] != name]
+            self._status(pod, **{kind: [*others, {"name": name, "state": state, **more}]})
 
     def _inputs(self, pod: str) -> Path | None:
         """Return a folder with what the pod's projected Secrets hold."""
@@ -520,7 +532,9 @@ class FakeCluster:
             if text.startswith('{"places"'):
                 plan = json.loads(text)
                 plan["places"] = [[shown, here(place)] for shown, place in plan["places"]]
-                return json.dumps({**plan, "image": plan["image"] and here(plan["image"])})
+                for key in ("image", "held"):
+                    plan[key] = plan.get(key) and here(plan[key])
+                return json.dumps(plan)
             for inside, outside in (("/buildr", work), ("/buildr-inputs", inputs), (image.workdir, image.folder)):
                 if outside is not None and (text == inside or text.startswith(f"{inside}/")):
                     return f"{outside}{text[len(inside) :]}"
@@ -533,13 +547,16 @@ class FakeCluster:
         if (index := labels.get("batch.kubernetes.io/job-completion-index")) is not None:
             environment["JOB_COMPLETION_INDEX"] = index
         for entry in one.get("env") or ():
-            if "valueFrom" in entry:
+            if "fieldRef" in entry.get("valueFrom", {}):
+                assert entry["valueFrom"]["fieldRef"] == {"fieldPath": "metadata.name"}
+                environment[entry["name"]] = pod
+            elif "valueFrom" in entry:
                 source = entry["valueFrom"]["secretKeyRef"]
                 with self._moved:
                     if ("Secret", source["name"]) not in self.objects:
                         message = f'secret "{source["name"]}" not found'
                         state = {"waiting": {"reason": "CreateContainerConfigError", "message": message}}
-                        self._status(pod, **{kind: [{"name": name, "state": state}]})
+                        self._container_status(pod, kind, name, state)
                         return None
                     data = self.objects[("Secret", source["name"])]["data"][source["key"]]
                 environment[entry["name"]] = base64.b64decode(data).decode()
@@ -559,7 +576,7 @@ class FakeCluster:
             if ("Pod", pod) not in self.objects:
                 process.kill()
         began = self._now()
-        self._status(pod, **{kind: [{"name": name, "state": {"running": {"startedAt": began}}, "ready": True}]})
+        self._container_status(pod, kind, name, {"running": {"startedAt": began}}, ready=True)
         assert process.stdout is not None
         for line in process.stdout:
             with self._moved:
@@ -579,7 +596,7 @@ class FakeCluster:
         if last_words.exists():
             ended["message"] = last_words.read_text()
         ended["reason"] = "Completed" if code == 0 else "OOMKilled" if code == 137 and limited else "Error"
-        self._status(pod, **{kind: [{"name": name, "state": {"terminated": ended}}]})
+        self._container_status(pod, kind, name, {"terminated": ended})
         return code
 
 

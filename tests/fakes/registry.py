@@ -59,6 +59,8 @@ class FakeRegistry:
         self.break_reads = 0
         """So many downloads lose their connection after half."""
         self.ranges = True
+        self.deletes = True
+        """Manifests may be taken away."""
         self.fail: list[int] = []
         """The next requests are answered with these statuses."""
         self.retry_after: str | None = None
@@ -207,10 +209,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _manifest(self, name: str, reference: str) -> None:
         media_type, content = self.registry.manifests.get((name, reference), ("", b""))
-        if not content or media_type not in self.headers.get("Accept", ""):
+        if not content or (self.command != "DELETE" and media_type not in self.headers.get("Accept", "")):
             self._error(404, "MANIFEST_UNKNOWN", "manifest unknown")
             return
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if self.command == "DELETE":
+            if not self.registry.deletes:
+                self._error(405, "UNSUPPORTED", "the operation is unsupported")
+                return
+            known = self.registry.manifests
+            for key in [key for key, one in known.items() if key[0] == name and one[1] == content]:
+                del known[key]
+            self._answer(202)
+            return
         self._answer(
             200, content, Content_Type=media_type, Docker_Content_Digest=digest, Content_Length=str(len(content))
         )

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from docker.errors import NotFound
-
 from buildr_jupyter.builder.buildah.storage import unfinished
 from buildr_jupyter.errors import PublishError
 from buildr_jupyter.oci.store import Store
@@ -62,10 +60,9 @@ def _processes(case: Case) -> Iterator[str]:
 
 
 def _containers(case: Case) -> Iterator[str]:
-    for container in case.world.client.containers(all=True):
-        yield f"container of {container['Image'][:40]} ({container['State']})"
-    environment = {**os.environ, **case.world.podman_settings()}
+    yield from case.runs()
     if case.name in ("buildah", "podman"):
+        environment = {**os.environ, **case.world.podman_settings()}
         for command in (["buildah", "containers", "--json"], ["podman", "ps", "--all", "--format=json"]):
             said = subprocess.run(command, env=environment, capture_output=True, text=True)
             if said.returncode:  # as where one goes while it is listed
@@ -80,7 +77,7 @@ def _containers(case: Case) -> Iterator[str]:
 def _files(case: Case) -> Iterator[str]:
     alive = case.process is not None and case.process.poll() is None
     for path in (case.disk / "tmp").iterdir():
-        if not (alive and (path / "podman.sock").exists()):
+        if not (alive and ((path / "podman.sock").exists() or (path / "kubernetes").is_dir())):
             yield f"temporary {path.name[: len(TEMPORARY)]}…"
     for path in case.disk.rglob(".*.half-*"):
         yield f"half a {path.parent.name[:20]}"
@@ -119,8 +116,5 @@ def _registry(case: Case) -> Iterator[str]:
 
 def image_of(case: Case) -> tuple[str | None, str | None]:
     """Return what has the user's name now: the image id in the engine, the digest in the registry."""
-    engine = None
-    with contextlib.suppress(NotFound):
-        engine = case.world.client.inspect_image(case.image)["Id"]
     with contextlib.closing(Registry(case.world.registry_host)) as asked:
-        return engine, asked.digest(f"{case.name}/x", "latest")
+        return case.engine_image(), asked.digest(f"{case.name}/x", "latest")

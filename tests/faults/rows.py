@@ -1,4 +1,7 @@
-"""Which rows the fault matrix has, stages by builders by faults, and why others cannot be."""
+"""Which rows the fault matrix has, stages by builders by faults, and why others cannot be.
+
+A cluster is among the builders as what runs the image that ``oci`` has made.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from tests.faults.world import CASES
+from tests.faults.world import CASES, IN_CLUSTER
 
 __all__ = ["FAULTS", "STAGES", "TOLD", "Row", "every_row", "impossible"]
 
 STAGES = ("export", "build", "publish", "run")
 FAULTS = {
     "kernel killed": "SIGKILL to our own process",
-    "engine killed": "SIGKILL to what builds, or runs",
+    "engine killed": "SIGKILL to what builds, or runs; of a cluster, to its API server",
     "registry killed": "SIGKILL to the registry",
     "child killed": "SIGKILL to the command that builds or pushes, the step, or the program",
     "reset": "the connection is broken off (RST)",
@@ -24,12 +27,13 @@ FAULTS = {
     "clock": "the clock jumps by 400 days",
     "interrupt": "SIGINT",
     "engine restarted": "the engine is stopped and started",
+    "node killed": "SIGKILL to the kubelet and the container runtime of a cluster's node",
 }
 TOLD = {
     *((stage, "denied") for stage in STAGES), ("build", "disk full"), ("run", "disk full"),
     ("build", "child killed"), ("run", "child killed"), ("build", "engine killed"), ("publish", "registry killed"),
 }  # fmt: skip
-"""What nobody can get over, so that success would be a lie."""
+"""What nobody can get over, so that success would be a lie; a cluster's API server comes again by itself."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,16 @@ class Row:
 def impossible(row: Row) -> str | None:
     """Return why a row cannot be, None where it is run."""
     stage, builder, fault = row.stage, row.builder, row.fault
+    if builder == "kubernetes" and stage != "run":
+        return "the image is made and pushed as with oci"
+    if builder in IN_CLUSTER and builder != "kubernetes" and stage in ("export", "run"):
+        return "the cluster only builds: it is as with the same builder on this machine"
+    if builder in IN_CLUSTER and stage == "publish":
+        return "the pod pushes, past the valve that would tell when"
+    if fault == "node killed":
+        return None if builder in IN_CLUSTER else "no node of a cluster is at work"
+    if fault in ("engine killed", "engine restarted") and builder in IN_CLUSTER:
+        return None
     ours = builder in ("buildah", "oci")
     if stage == "export":
         if fault in ("kernel killed", "denied", "clock", "interrupt"):

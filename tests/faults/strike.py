@@ -15,7 +15,7 @@ from tests.engines._process import Process
 from tests.fakes.processes import arguments_with
 from tests.faults import probe
 from tests.faults.rows import Row
-from tests.faults.world import Case, Podman, wait_until
+from tests.faults.world import Case, Clustered, Kubernetes, Podman, wait_until
 
 __all__ = ["Strike"]
 
@@ -33,6 +33,9 @@ class Strike:
         """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
         if (self.row.fault, self.row.stage) == ("reset", "run"):
             return False  # the container is listened to again
+        ends = ("child killed", "interrupt", "kernel killed", *(("disk full", "denied") if self._early else ()))
+        if self._in_cluster and self.row.fault not in ends:
+            return False  # it goes on in a cluster, whatever we hear of it
         if self._outside and self.row.stage == "build" and self.row.fault != "engine restarted":
             return False  # podman ends the step that runs before it sees that nobody listens
         return self.row.fault not in ("trickle", "clock", "registry killed") and not (
@@ -49,6 +52,11 @@ class Strike:
         """Tell whether podman's service is somebody else's: what the valve stands before."""
         faults = ("reset", "silence", "trickle", "engine restarted")
         return isinstance(self.case, Podman) and self.row.fault in faults and self.row.stage != "export"
+
+    @property
+    def _in_cluster(self) -> bool:
+        """Tell whether a pod does what the fault comes into."""
+        return isinstance(self.case, Clustered) and isinstance(self.case, Kubernetes) == (self.row.stage == "run")
 
     def arranged(self) -> ExitStack:
         """Arrange what must be before the build begins; what is given undoes it."""
@@ -119,7 +127,8 @@ class Strike:
             "registry killed": lambda: self._end(world.engines.process("docker-registry"), signal.SIGKILL),
             "child killed": self._kill_child,
             "reset": lambda: self._valve().reset(),
-            "silence": lambda: setattr(self._valve(), "mode", "held"),
+            "silence": self._silence,
+            "node killed": self._kill_node,
             "trickle": self._trickle,
             "disk full": lambda: None if self._early else self._full.enter_context(case.full()),
             "denied": self._refuse,
@@ -131,8 +140,20 @@ class Strike:
     def _valve(self) -> Any:
         if self.row.stage == "publish" or (self.row.builder == "oci" and self.row.stage == "build"):
             return self.case.world.registry
-        runs_elsewhere = self.row.stage == "run" and not isinstance(self.case, Podman)
+        runs_elsewhere = self.row.stage == "run" and not isinstance(self.case, Podman | Kubernetes)
         return self.case.world.docker if runs_elsewhere else self.case.valve
+
+    def _silence(self) -> None:
+        valve = self._valve()
+        valve.mode = "held"
+        if self._in_cluster and self.row.stage != "publish":  # a cluster is waited for as long as five minutes
+            time.sleep(8)
+            valve.open()
+
+    def _kill_node(self) -> None:
+        assert isinstance(self.case, Clustered)
+        for part in ("kubelet", "containerd"):
+            self.case.cluster.kill(part)
 
     def _trickle(self) -> None:
         valve = self._valve()
@@ -154,7 +175,9 @@ class Strike:
 
     def _end_engine(self, number: int) -> None:
         case = self.case
-        if case.engine == "dockerd" or (self.row.stage == "run" and not isinstance(case, Podman)):
+        if isinstance(case, Clustered) and self._in_cluster:
+            os.kill(case.cluster.process("kube-apiserver").pid, number)  # the node starts it again
+        elif case.engine == "dockerd" or (self.row.stage == "run" and not isinstance(case, Podman)):
             self._end(case.world.engines.process("dockerd"), number)
         elif case.engine == "buildkitd":
             self._end(case.world.engines.process("buildkitd"), number)
@@ -181,7 +204,7 @@ class Strike:
         """Repair what was broken."""
         case = self.case
         self._full.close()
-        for valve in (case.world.registry, case.world.docker, case.world.buildkit, case.world.podman):
+        for valve in case.world.valves:
             valve.open()
         case.time.write_text("0")
         work = case.disk / "work"
@@ -215,6 +238,8 @@ def _workers(case: Case, stage: str) -> list[int]:
     """Return the step that sleeps, the program, or kaniko's executor."""
     if case.name == "kaniko" and stage == "publish":
         return arguments_with("/kaniko/executor")
+    if isinstance(case, Kubernetes):
+        return case.programs()
     if case.program and stage == "run":
         return [int(one["Pid"]) for one in _states(case) if one.get("Pid")]
     return probe.work_of(case)

@@ -14,18 +14,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import nbformat
 from docker import APIClient
+from docker.errors import NotFound
 
+from buildr_jupyter.process.watchdog import descendants
 from tests.engines import Engines, containers
 from tests.engines._process import Process, start, stop
 from tests.engines.base import NAME as BASE
+from tests.engines.buildkitd import Buildkitd
+from tests.engines.gotools import tool
+from tests.engines.kubernetes import NODE_IP
+from tests.engines.kubernetes.builder_images import buildkit, kaniko, push
+from tests.engines.registry import Registry
 from tests.faults.valve import Valve
 
-__all__ = ["CASES", "Case", "Gone", "World", "wait_until"]
+__all__ = [
+    "CASES", "IN_CLUSTER", "Case", "Clustered", "Gone", "InCluster", "Kubernetes", "Podman", "World", "wait_until",
+]  # fmt: skip
 
 ROOT = Path(__file__).parents[2]
 DISK_MB = 700
@@ -48,33 +58,72 @@ def wait_until(holds: Callable[[], object], timeout_s: float) -> bool:
 class World:
     """One for a whole matrix; ``close`` takes everything down."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engines: Engines | None = None) -> None:
         self.folder = folder
         self._ends = contextlib.ExitStack()
-        self.engines = self._ends.enter_context(Engines(folder / "e"))
-        docker, registry = self.engines.docker(), self.engines.registry_http()
-        self.kaniko = self.engines.kaniko()
+        self.engines = engines or self._ends.enter_context(Engines(folder / "e"))
+        registry = self.engines.registry_http()
         address, _, port = registry.host.rpartition(":")
+        self.valves: list[Valve] = []
         self.registry = self._valve((address, int(port)))
         self.registry_host = registry.host
         """The registry itself, past the valve: what the probe asks."""
-        self.docker = self._valve(docker.host.removeprefix("unix://"), folder / "d.sock")
-        self.client = APIClient(docker.host, version="auto", timeout=60)
-        self._ends.callback(self.client.close)
-        self.base = f"{self.registry.host}/base:1"
-        self.client.tag(BASE, f"{self.registry.host}/base", tag="1")
-        said = list(self.client.push(f"{self.registry.host}/base", tag="1", stream=True, decode=True))
+
+    # -- each engine is started where a case first needs it
+
+    @cached_property
+    def kaniko(self) -> str:
+        return self.engines.kaniko()
+
+    @cached_property
+    def docker(self) -> Valve:
+        return self._valve(self.engines.docker().host.removeprefix("unix://"), self.folder / "d.sock")
+
+    @cached_property
+    def client(self) -> APIClient:
+        made = APIClient(self.engines.docker().host, version="auto", timeout=60)
+        self._ends.callback(made.close)
+        return made
+
+    @cached_property
+    def base(self) -> str:
+        repository = f"{self.registry.host}/base"
+        self.client.tag(BASE, repository, tag="1")
+        said = list(self.client.push(repository, tag="1", stream=True, decode=True))
         assert "error" not in said[-1], said[-1]
-        behind = type(registry)(self.registry.host, "http", None, None, None, ())
-        self.buildkitd = self.engines.buildkitd(behind)
-        self.buildkit = self._valve(self.buildkitd.address.removeprefix("unix://"), folder / "b.sock")
-        self.containers = self.engines.containers()
-        containers.registries(folder / "registries.conf", insecure=[self.registry.host])
-        self.podman_socket = folder / "p.sock"
-        self.podman = self._valve(str(self.podman_socket), folder / "pv.sock")
+        return f"{repository}:1"
+
+    @cached_property
+    def buildkitd(self) -> Buildkitd:
+        return self.engines.buildkitd(Registry(self.registry.host, "http", None, None, None, ()))
+
+    @cached_property
+    def buildkit(self) -> Valve:
+        return self._valve(self.buildkitd.address.removeprefix("unix://"), self.folder / "b.sock")
+
+    @cached_property
+    def containers(self) -> containers.Containers:
+        made = self.engines.containers()
+        containers.registries(self.folder / "registries.conf", insecure=[self.registry.host])
+        return made
+
+    @property
+    def podman_socket(self) -> Path:
+        return self.folder / "p.sock"
+
+    @cached_property
+    def podman(self) -> Valve:
+        return self._valve(str(self.podman_socket), self.folder / "pv.sock")
+
+    @cached_property
+    def api(self) -> Valve:
+        """The way to the API server of a cluster."""
+        address, _, port = self.engines.kubernetes().server.removeprefix("https://").rpartition(":")
+        return self._valve((address, int(port)))
 
     def _valve(self, target: str | tuple[str, int], path: Path | None = None) -> Valve:
         made = Valve(target, path)
+        self.valves.append(made)
         self._ends.callback(made.close)
         return made
 
@@ -144,6 +193,25 @@ class Case:
         """Between us and what builds; None where nothing is between."""
         return self.world.docker
 
+    def base(self) -> str:
+        """Return what programs are built on."""
+        return self.world.base
+
+    def docker_host(self) -> str:
+        """Return where the engine is."""
+        return f"unix://{self.world.docker.path}"
+
+    def engine_image(self) -> str | None:
+        """Return the id of the image that has the user's name in the engine now, None for none."""
+        with contextlib.suppress(NotFound):
+            return str(self.world.client.inspect_image(self.image)["Id"])
+        return None
+
+    def runs(self) -> Iterator[str]:
+        """Yield the containers that there are, each as a few words."""
+        for container in self.world.client.containers(all=True):
+            yield f"container of {container['Image'][:40]} ({container['State']})"
+
     # -- the process
 
     def environ(self) -> dict[str, str]:
@@ -152,7 +220,7 @@ class Case:
             "HOME": str(self.disk / "home"), "TMPDIR": str(self.disk / "tmp"), "XDG_CACHE_HOME": str(self.disk / "cache"),
             "XDG_CONFIG_HOME": str(self.disk / "home"), "BUILDR_STORE": str(self.disk / "cache" / "store"),
             "BUILDR_AUTH_FILE": str(self.disk / "home" / "auth.json"), "DOCKER_CONFIG": str(self.disk / "home" / "docker"),
-            "DOCKER_HOST": f"unix://{self.world.docker.path}", "BUILDR_FAULTS": self.mark,
+            "DOCKER_HOST": self.docker_host(), "BUILDR_FAULTS": self.mark,
             "BUILDR_CONNECT_TIMEOUT": "5", "BUILDR_READ_TIMEOUT": "5", "BUILDR_IDLE_TIMEOUT": str(self.idle_s),
             "BUILDR_FAULTS_CLOCK": str(self.time),
             "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
@@ -213,6 +281,7 @@ class Case:
 
     def words(self, *more: str) -> list[str]:
         registry = f"{self.world.registry.host}/{self.name}"
+        base = ("--base", self.base()) if self.program else ("--dockerfile", "-")
         return [
             "build",
             "nb.ipynb",
@@ -223,7 +292,7 @@ class Case:
             "--publish",
             "--run",
             "--json",
-            *(("--base", self.world.base) if self.program else ("--dockerfile", "-")),
+            *base,
             *more,
         ]
 
@@ -387,6 +456,107 @@ class Podman(Case):
         self.serve(outside=False)
 
 
+class Clustered(Case):
+    """Something of it is done in a cluster, in a namespace of its own."""
+
+    def prepare(self) -> None:
+        self.cluster = self.world.engines.kubernetes()
+        known = json.loads(self.cluster.kubeconfig.read_text())
+        known["clusters"][0]["cluster"]["server"] = f"https://{self.world.api.host}"
+        self.namespace = f"faults-{self.mark[:8]}"
+        known["contexts"][0]["context"]["namespace"] = self.namespace
+        config = self.folder / "kubeconfig"
+        config.write_text(json.dumps(known))
+        self.environment = {"KUBECONFIG": str(config)}
+        self.kubectl("create", "namespace", self.namespace)
+        assert wait_until(lambda: self.names("serviceaccounts"), 120)
+
+    @property
+    def valve(self) -> Valve:
+        return self.world.api
+
+    def kubectl(self, *words: str) -> str:
+        """Return what kubectl says, past the valve; empty where the API server does not answer."""
+        command = [*self.cluster.kubectl, "--namespace", self.namespace, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+
+    def names(self, kinds: str) -> list[str]:
+        """Return what there is of these kinds, as ``KIND/NAME``."""
+        return self.kubectl("get", kinds, "--output=name").split()
+
+    def close(self) -> None:
+        super().close()
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+
+class Kubernetes(Clustered):
+    """Our own process builds, and a cluster runs."""
+
+    engine = None
+    program = True
+
+    def base(self) -> str:
+        return "kernel"
+
+    def docker_host(self) -> str:
+        return f"unix://{self.folder}/no-engine.sock"
+
+    def engine_image(self) -> None:
+        return None
+
+    def words(self, *more: str) -> list[str]:
+        alias = f"{self.world.registry.host}={self.world.registry_host}"
+        return super().words("--on", "kubernetes", "--registry-alias", alias, *more)
+
+    def runs(self) -> Iterator[str]:
+        yield from self.names("jobs,pods,secrets")
+
+    def programs(self) -> list[int]:
+        """Return the processes of programs in pods, as this machine numbers them."""
+        first = int((self.cluster.folder / "first.pid").read_text())
+        return [pid for pid in descendants(first) if _arguments(pid)[1:] == [b"main.py"]]
+
+
+class InCluster(Clustered):
+    """A pod builds and pushes."""
+
+    engine = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        name = self.spec.partition("=")[0]
+        registry = self.world.engines.registry_http()
+        ref = f"{registry.host}/faults/{name}:1"
+        push({"kaniko": kaniko, "buildkit": buildkit}[name](), ref, self.folder / "image", registry)
+        self.environment[f"BUILDR_{name.upper()}_IMAGE"] = ref
+        self.environment["PATH"] = f"{tool('buildctl').parent}:{os.environ['PATH']}"
+
+    def words(self, *more: str) -> list[str]:
+        inside = f"{NODE_IP}:{self.world.registry_host.rpartition(':')[2]}"
+        words = super().words("--registry-alias", f"{self.world.registry.host}={inside}", *more)
+        return [word for word in words if word != "--run"]  # the image is in the registry alone
+
+    def engine_image(self) -> None:
+        return None
+
+    def runs(self) -> Iterator[str]:
+        yield from (one for one in self.names("jobs,pods,secrets") if "/buildkitd-" not in one)  # that one stays
+
+    def give_up(self) -> None:
+        """Delete the builds of a process that was killed, which their labels find."""
+        found = "--selector=app.kubernetes.io/managed-by=buildr,app.kubernetes.io/component=builder"
+        for job in self.kubectl("get", "jobs", found, "--output=name").split():
+            if "/buildkitd-" not in job:
+                self.kubectl("delete", job, "--cascade=foreground")
+
+
+def _arguments(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return []
+
+
 CASES: dict[str, Callable[[World, Path], Case]] = {
     "docker": lambda world, folder: Docker(world, "docker", folder, "docker=classic"),
     "docker-buildkit": lambda world, folder: Docker(world, "docker-buildkit", folder, "docker=buildkit"),
@@ -395,5 +565,10 @@ CASES: dict[str, Callable[[World, Path], Case]] = {
     "podman": lambda world, folder: Podman(world, "podman", folder),
     "kaniko": lambda world, folder: Docker(world, "kaniko", folder, f"kaniko={world.kaniko}"),
     "oci": lambda world, folder: Oci(world, "oci", folder),
+    "kaniko-kubernetes": lambda world, folder: InCluster(world, "kaniko-kubernetes", folder, "kaniko=kubernetes"),
+    "buildkit-kubernetes": lambda world, folder: InCluster(world, "buildkit-kubernetes", folder, "buildkit=kubernetes"),
+    "kubernetes": lambda world, folder: Kubernetes(world, "kubernetes", folder, "oci"),
 }
-"""The rows of the builders' contract, each under test."""
+"""The rows of the builders' contract, each under test; and a cluster, which runs what ``oci`` has built."""
+IN_CLUSTER = ("kaniko-kubernetes", "buildkit-kubernetes", "kubernetes")
+"""Those that need a cluster."""

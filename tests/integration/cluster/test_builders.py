@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,10 +31,10 @@ from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import Registry as RegistryClient
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
 from tests.engines import Engines
-from tests.engines._process import find_program
 from tests.engines.fixtures import _or_skip
 from tests.engines.gotools import tool
-from tests.engines.kubernetes import NODE_IP, Cluster, images
+from tests.engines.kubernetes import NODE_IP, Cluster, builder_images, images
+from tests.engines.kubernetes.builder_images import push
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
 from tests.integration.cluster.bare import Bare
@@ -48,25 +47,11 @@ def inside(registry: Registry) -> str:
     return f"{NODE_IP}:{registry.host.rpartition(':')[2]}"
 
 
-def push(archive: bytes, ref: str, folder: Path, registry: Registry) -> None:
-    """Push an image's archive under a reference."""
-    layout = folder / secrets.token_hex(4)
-    layout.mkdir(parents=True)
-    subprocess.run(["tar", "-x", "-C", layout], input=archive, check=True)
-    environment = {**os.environ, "DOCKER_CONFIG": str(layout)}
-    if registry.user:
-        command = [tool("crane"), "auth", "login", registry.host, "-u", registry.user, "--password-stdin"]
-        subprocess.run(command, input=str(registry.password).encode(), env=environment, check=True, capture_output=True)
-    subprocess.run([tool("crane"), "push", layout, ref], env=environment, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="session")
 def kaniko_image(kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An image of kaniko's executor that the nodes can pull."""
-    executor = _or_skip("kaniko", lambda: tool("kaniko"))
-    made = images.make_programs("kaniko", {"/kaniko/executor": executor}, ["/kaniko/executor"])
     ref = f"{registry_http.host}/tests/kaniko:1"
-    push(made, ref, tmp_path_factory.mktemp("kaniko"), registry_http)
+    push(_or_skip("kaniko", builder_images.kaniko), ref, tmp_path_factory.mktemp("kaniko"), registry_http)
     return ref
 
 
@@ -75,24 +60,8 @@ def buildkit_image(
     kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
     """An image of a rootless buildkitd that the nodes can pull, with what moby/buildkit:rootless has of it."""
-    names = ("buildkitd", "buildctl", "rootlesskit")
-    programs = {f"/usr/bin/{name}": _or_skip("buildkitd", lambda name=name: tool(name)) for name in names}
-    for name in ("runc", "newuidmap", "newgidmap"):
-        programs[f"/usr/bin/{name}"] = Path(find_program(name) or name)
-    made = images.make_programs(
-        "buildkit", programs, ["rootlesskit", "buildkitd"],
-        texts={
-            "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
-            "/etc/group": "root:x:0:\nuser:x:1000:\n",
-            "/etc/subuid": "user:100000:65536\n", "/etc/subgid": "user:100000:65536\n",
-        },
-        folders=("/home/user", "/home/user/.local", "/home/user/.local/tmp", "/home/user/.local/share",
-                 "/run/user/1000"),
-        variables=("PATH=/usr/bin:/bin", "HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000",
-                   "TMPDIR=/home/user/.local/tmp"),
-    )  # fmt: skip
     ref = f"{registry_http.host}/tests/buildkit:rootless"
-    push(made, ref, tmp_path_factory.mktemp("buildkit"), registry_http)
+    push(_or_skip("buildkitd", builder_images.buildkit), ref, tmp_path_factory.mktemp("buildkit"), registry_http)
     return ref
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from buildr_jupyter.cluster.connection import connect
 from buildr_jupyter.errors import ClusterUnavailable, OptionError
+from buildr_jupyter.process.tempfiles import TEMPORARY
 
 
 def write_config(path: Path, user: dict[str, object]) -> Path:
@@ -82,3 +86,28 @@ def test_the_account_of_a_pod(tmp_path: Path) -> None:
     (tmp_path / "token").unlink()
     with pytest.raises(ClusterUnavailable, match="account of this pod"):
         connect(environ=environ, account=tmp_path).whoami()
+
+
+def test_keys_of_a_kubeconfig_are_in_a_folder_that_a_later_command_removes(tmp_path: Path) -> None:
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    data = base64.b64encode(b"a key").decode()
+    config = write_config(tmp_path / "config", {"client-certificate-data": data, "client-key-data": data})
+    config.write_text(config.read_text().replace("http://", "https://"))
+    code = (
+        "import os, sys, time\nfrom buildr_jupyter.cluster.connection import connect\n"
+        f"connect(environ={{'KUBECONFIG': {str(config)!r}}})._load(); print(flush=True)\n"
+        "sys.stdin.read() if len(sys.argv) > 1 else None"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "waits"], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (folder,) = tmp_path.glob(f"{TEMPORARY}*")
+        assert folder.stat().st_mode & 0o077 == 0
+        assert {one.read_bytes() for one in (folder / "kubernetes").iterdir()} == {b"a key"}
+        process.kill()
+    sweep = [sys.executable, "-c", "from buildr_jupyter.process.tempfiles import sweep; sweep()"]
+    subprocess.run(sweep, env=environ, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True, stdout=subprocess.DEVNULL)
+    assert [*tmp_path.iterdir()] == [config]

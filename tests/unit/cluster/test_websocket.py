@@ -33,15 +33,22 @@ class Server:
     says: list[bytes] = field(default_factory=list)
     """Frames that are sent at once."""
     echoes: bool = False
+    ends: bool = False
+    """It closes the connection once it has said that."""
     breaks_after: int | None = None
+    away: int = 0
+    """So many connections end without an answer."""
+    slept: list[float] = field(default_factory=list)
 
-    def client(self) -> KubeClient:
+    def client(self, *, answered: bool = False) -> KubeClient:
         def load() -> Configuration:
             made = Configuration(host=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
             made.api_key["authorization"] = "Bearer token"
             return made
 
-        return KubeClient(load, context="here", namespace="team")
+        made = KubeClient(load, context="here", namespace="team", sleep=self.slept.append)
+        made._answered = answered
+        return made
 
     def serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -51,6 +58,9 @@ class Server:
                     self._one(connection)
 
     def _one(self, connection: socket.socket) -> None:
+        if self.away:
+            self.away -= 1
+            return
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += connection.recv(1)
@@ -67,6 +77,8 @@ class Server:
         connection.sendall("\r\n".join(answer).encode())
         for data in self.says:
             connection.sendall(frame(data))
+        if self.ends:
+            connection.sendall(b"\x88\x00")
         while (data := read_frame(connection)) is not None:
             self.got.append(data)
             if self.breaks_after is not None and len(self.got) >= self.breaks_after:
@@ -151,6 +163,15 @@ def test_a_connection_that_breaks_is_said(server: Server) -> None:
         client.forward("pod", 1234)
 
 
+def test_a_server_that_is_away_for_the_moment_is_asked_again(server: Server) -> None:
+    server.away = 2
+    server.client(answered=True).send("pod", "program", iter([b"all"]), CancelToken())
+    assert (server.got, server.slept) == ([b"\0all", b"\xff\x00"], [0.1, 0.2])
+    server.away = 1
+    with pytest.raises(ConnectionError):
+        server.client().send("pod", "program", iter([b"all"]), CancelToken())
+
+
 def test_a_port_is_forwarded_both_ways(server: Server) -> None:
     server.says = [b"\0" + struct.pack("<H", 1234), b"\1" + struct.pack("<H", 1234)]
     server.echoes = True
@@ -158,3 +179,33 @@ def test_a_port_is_forwarded_both_ways(server: Server) -> None:
         connection.sendall(b"hello")
         assert connection.recv(100) == b"hello"
     assert "portforward?ports=1234" in server.asked[0]
+
+
+ENDED = b'\3{"status": "Success"}'
+
+
+def test_a_command_says_what_it_writes(server: Server) -> None:
+    server.says, server.ends = [b"\1", b"\1one ", b"\2wrong", b"\1two", ENDED], True
+    errors: list[bytes] = []
+    found = server.client().execute("pod", "collector", ["python", "a b&"], CancelToken(), say=errors.append)
+    assert (b"".join(found), errors) == (b"one two", [b"wrong"])
+    (head,) = server.asked
+    assert head.startswith(
+        "GET /api/v1/namespaces/team/pods/pod/exec?command=python&command=a+b%26&container=collector&stdout=true"
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ([], "cut off"),
+        ([b'\3{"status": "Failure", "message": "command terminated with exit code 1"}'], "exit code 1"),
+    ],
+)
+def test_a_command_that_fails_or_breaks_off_is_said(server: Server, last: list[bytes], said: str) -> None:
+    server.says, server.ends = [b"\1one", *last], True
+    with pytest.raises(ConnectionError, match=said):
+        list(server.client().execute("pod", "collector", ["x"], CancelToken(), say=lambda _: None))
+    server.refuses = b'{"message": "pods is forbidden"}'
+    with pytest.raises(ClusterForbidden, match="you may not create pods/exec in namespace 'team'"):
+        list(server.client().execute("pod", "collector", ["x"], CancelToken(), say=lambda _: None))

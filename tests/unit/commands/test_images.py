@@ -164,7 +164,7 @@ def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path, monkey
     (tmp_path / "some.tar").write_bytes(b"no tar")
     with pytest.raises(OptionError, match=r"^'.*some\.tar' is no image: ") as failed:
         images.inspect(str(tmp_path / "some.tar"), store)
-    assert failed.value.hint == "name a tar that docker save or buildr wrote, or a folder with an OCI layout"
+    assert failed.value.hint == "name a tar made by docker save or by buildr, or a folder with an OCI layout"
     with pytest.raises(OptionError, match=r"is no image: it has neither an index.json nor a manifest.json"):
         images.inspect(f"oci:{tmp_path}", store)
     monkeypatch.chdir(tmp_path)

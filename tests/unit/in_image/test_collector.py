@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buildr_jupyter.in_image import collector
+from buildr_jupyter.in_image import collector, launch
 from buildr_jupyter.model.request import Collection
 from buildr_jupyter.runner.collected import Collected, read_frame
 
@@ -106,24 +110,103 @@ def test_it_ends_well_whatever_it_finds(tmp_path: Path) -> None:
     assert failed.stdout.startswith(b"buildr-output failed IndexError")
 
 
-@pytest.mark.parametrize("by", ["file", "signal", "both"])
-def test_beside_a_program_it_waits_for_the_end(tmp_path: Path, by: str) -> None:
-    folder, ended = tmp_path / "output", tmp_path.with_name(f"{tmp_path.name}.ended")
-    folder.mkdir()
-    source = f"print('up', flush=True)\n{Path(collector.__file__).read_text().partition('from __future__ import annotations')[2]}"
-    source = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})\n{source}"
-    with subprocess.Popen(
-        [sys.executable, "-c", source, json.dumps(plan_of(tmp_path)), ended], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        (folder / "late").write_text("1")
-        if by != "signal":
-            ended.touch()
-        if by != "file":
-            process.terminate()
-        found = read_frame(process.stdout.read().splitlines())
-    assert process.returncode == 0
-    assert found is not None
+class Beside:
+    """A collector that waits for the program that locks a file."""
+
+    def __init__(self, place: Path, **limits: float) -> None:
+        (place / "output").mkdir()
+        self.lock = place.with_name(f"{place.name}.lock")
+        source = Path(collector.__file__).read_text()
+        for name, value in limits.items():
+            source = re.sub(rf"(def wait.*{name})=\w+", rf"\1={value}", source)
+        command = [sys.executable, "-c", source, json.dumps(plan_of(place)), str(self.lock)]
+        term = {signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, term)  # as in a container, where its first process has no handler yet
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, term)
+
+    def frame(self) -> Collected:
+        assert self.process.stdout is not None
+        found = read_frame(self.process.stdout.read().splitlines())
+        self.process.stdout.close()
+        assert self.process.wait() == 0
+        assert found is not None
+        return found
+
+
+def names_in(found: Collected) -> list[str]:
     with tarfile.open(fileobj=io.BytesIO(found.tar)) as tar:
-        assert tar.getnames() == ["app/output/late"]
+        return tar.getnames()
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_beside_a_program_it_waits_for_the_end(tmp_path: Path, end: str) -> None:
+    beside = Beside(tmp_path)
+    code = f"import sys\n{Path(launch.__file__).read_text().partition('if __name__')[0].partition('annotations')[2]}\n"
+    code += "hold(sys.argv[1]); print('up', flush=True); sys.stdin.read(); open(sys.argv[2], 'w').close()\n"
+    code += "print('made', flush=True); sys.stdin.read() if sys.argv[3] == 'exit' else os.kill(os.getpid(), 9)"
+    command = [sys.executable, "-c", code, str(beside.lock), str(tmp_path / "output" / "late"), end]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdin is not None
+        assert program.stdout.readline() == b"up\n"
+        assert beside.process.poll() is None
+        program.stdin.close()
+        assert program.stdout.readline() == b"made\n"
+    found = beside.frame()
+    assert (found.seen, names_in(found)) == (True, ["app/output/late"])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_pod_that_is_ended_has_its_files_looked_for_though_the_program_goes_on(tmp_path: Path, begun: bool) -> None:
+    beside = Beside(tmp_path, grace_s=0.5)
+    with open(beside.lock if begun else tmp_path / "other", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (tmp_path / "output" / "half").touch()
+        beside.process.terminate()
+        found = beside.frame()
+    assert (found.seen, "app/output/half" in names_in(found)) == (False, True)
+
+
+def test_a_program_that_never_begins_is_given_up(tmp_path: Path) -> None:
+    assert Beside(tmp_path, begin_s=0.5).frame().seen is False
+
+
+def test_files_that_do_not_fit_are_kept_until_they_were_taken(tmp_path: Path) -> None:
+    folder, held = tmp_path / "copy", tmp_path / "held"
+    put(folder, "output/small")
+    put(folder, "output/large", text="x" * collector.LIMIT)
+    command = [sys.executable, "-c", Path(collector.__file__).read_text(), json.dumps(plan_of(folder, held=str(held)))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines: list[bytes] = []
+        while not lines or not lines[-1].startswith(b"buildr-output end"):
+            lines.append(process.stdout.readline())
+        found = read_frame(lines)
+        assert found is not None
+        assert (came(found), found.held, process.poll()) == (["small"], True, None)
+        assert json.loads(held.read_text()) == [
+            [f"/app/output/{name}", str(folder / "output" / name)] for name in ("large", "small")
+        ]
+        held.with_name("held.taken").touch()
+        assert process.wait(60) == 0
+    (folder / "output" / "large").unlink()
+    assert frame_of(plan_of(folder, held=str(held))).held is False
+
+
+def test_files_that_nobody_takes_are_kept_while_somebody_fetches(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    waiting = threading.Thread(target=lambda: keep(held))
+    with held.open() as listed:
+        fcntl.flock(listed, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(1.0)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def keep(held: Path) -> None:
+    """Wait as the collector does, which masks its own process's signals."""
+    collector.keep(str(held), idle_s=0.5)

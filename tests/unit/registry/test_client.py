@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +198,15 @@ def _port_of_peer(one: socket.socket) -> int | None:
     except OSError:
         return None
     return int(peer[1]) if one.family in (socket.AF_INET, socket.AF_INET6) else None
+
+
+def test_a_manifest_is_deleted_where_that_is_allowed() -> None:
+    with FakeRegistry(auth="bearer") as fake, client(fake) as registry:
+        content = json.dumps({**MANIFEST, "layers": []}).encode()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        fake.manifests["a/b", "1"] = fake.manifests["a/b", digest] = (TYPE, content)
+        fake.deletes = False
+        assert (registry.delete("a/b", digest), len(fake.manifests)) == (False, 2)
+        fake.deletes = True
+        assert (registry.delete("a/b", digest), len(fake.manifests)) == (True, 0)
+        assert registry.delete("a/b", digest) is False

@@ -22,6 +22,7 @@ from buildr_jupyter.runner.job_manifest import (
     at_rest,
     make_collect_secret,
     make_environment_secret,
+    make_grid_job,
     make_job,
     make_objects,
     make_pull_secret,
@@ -39,7 +40,8 @@ SPEC = RunSpec(
 def test_the_pod_is_restricted() -> None:
     pod = make_job(SPEC, "train-1", owner="me")["spec"]["template"]["spec"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    for one in (*pod["initContainers"], *pod["containers"]):
+    assert len(pod["containers"]) == 2
+    for one in pod["containers"]:
         assert one["securityContext"] == {
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
@@ -55,15 +57,13 @@ def test_what_it_says() -> None:
     assert labels["kueue.x-k8s.io/queue-name"] == "q"
     assert job["metadata"]["annotations"]["io.buildr.content-digest"] == f"sha256:{'c' * 64}"
     assert (job["spec"]["backoffLimit"], job["spec"]["suspend"]) == (0, True)
-    (program,) = job["spec"]["template"]["spec"]["containers"]
+    program, collector = job["spec"]["template"]["spec"]["containers"]
     assert program["resources"]["limits"] == {"cpu": "1500m", "memory": str(1 << 30), "nvidia.com/gpu": "2"}
-    assert program["command"][3:] == ["/app", "/buildr/app", "python", "main.py"]
-    (collector,) = job["spec"]["template"]["spec"]["initContainers"]
-    assert collector["command"][-1] == "/buildr/ended"
+    assert program["command"][4:] == ["/app", "/buildr/app", "python", "main.py"]
+    assert collector["command"][-1] == "/buildr/app.lock"
     plan = json.loads(collector["command"][-2])
     assert (plan["places"], plan["image"]) == ([["/app", "/buildr/app"]], "/app")
     assert plan["folders"] == ["/app", "/app/nb", "/app/nb/output"]
-    assert collector["restartPolicy"] == "Always"
     assert "nvidia.com/gpu" not in collector["resources"]["limits"]
 
 
@@ -73,12 +73,12 @@ def test_what_it_says() -> None:
 def test_a_collector_that_may_not_begin_comes_after_the_program(program: ImageProgram | None) -> None:
     pod = make_job(replace(SPEC, program=program), "train-1", owner="me")["spec"]["template"]["spec"]
     assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["program", "collector"]
-    assert "restartPolicy" not in pod["initContainers"][0]
+    assert "/buildr/app.lock" not in pod["containers"][0]["command"]
 
 
 def test_what_comes_back_is_said_to_the_collector() -> None:
     spec = replace(SPEC, collect=Collection(("*.csv", "/tmp/$(x)")), environment=(("BUILDR_OUTPUT_DIR", "/data/o"),))
-    (collector,) = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]["initContainers"]
+    _, collector = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]["containers"]
     assert "$(x)" not in collector["command"][-2].replace("$$(", "")
     plan = json.loads(collector["command"][-2].replace("$$(", "$("))
     assert [place for place, _ in plan["places"]] == ["/app", "/data/o", "/tmp", "/home/app"]
@@ -92,11 +92,11 @@ def test_the_login_of_a_registry_is_for_the_collector_alone() -> None:
     spec = replace(SPEC, collect=Collection(registry=True), outputs_to="outside:5000/team/app")
     job = make_job(spec, "train-1", owner="me", registry="https://outside:5000/v2/")
     pod = job["spec"]["template"]["spec"]
-    (collector,) = pod["initContainers"]
+    program, collector = pod["containers"]
     assert collector["env"][0]["valueFrom"] == {
         "secretKeyRef": {"name": "train-1-collect", "key": "BUILDR_OUTPUT_LOGIN"}
     }
-    assert "BUILDR_OUTPUT_LOGIN" not in json.dumps(pod["containers"])
+    assert "BUILDR_OUTPUT_LOGIN" not in json.dumps(program)
     assert json.loads(collector["command"][-2])["registry"][:2] == ["https://r.example", "team/app"]
     assert job["metadata"]["annotations"]["io.buildr.outputs"] == "outside:5000/team/app"
     assert max(map(len, collector["command"])) < 100_000  # a word of a command has at most 128 KiB
@@ -129,13 +129,25 @@ def test_volumes_of_the_cluster() -> None:
         {"name": "claim-0", "mountPath": "/data"}, {"name": "claim-0", "mountPath": "/again", "readOnly": True},
         {"name": "claim-1", "mountPath": "/m"},
     ]  # fmt: skip
-    assert pod["initContainers"][0]["volumeMounts"][3:] == [{"name": "claim-1", "mountPath": "/m", "readOnly": True}]
+    assert pod["containers"][1]["volumeMounts"][3:] == [{"name": "claim-1", "mountPath": "/m", "readOnly": True}]
 
 
 def test_without_a_collector_the_program_is_all() -> None:
     pod = make_job(SPEC, "train-1", owner="me", collects=False)["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["containers"]] == ["program"]
     assert "initContainers" not in pod
+
+
+def test_where_nothing_comes_back_there_is_no_collector() -> None:
+    assert SPEC.program is not None
+    silent = replace(SPEC, collect=Collection(nothing=True), program=replace(SPEC.program, gives_values=False))
+    for spec, count in (
+        (silent, 1), (replace(silent, program=SPEC.program), 2), (replace(silent, collect=Collection()), 2)
+    ):  # fmt: skip
+        pod = make_job(spec, "train-1", owner="me")["spec"]["template"]["spec"]
+        assert len(pod["containers"]) == count
+        job = make_grid_job([spec, spec], "train-1", owner="me", jobs=2)
+        assert len(job["spec"]["template"]["spec"]["containers"]) == count
 
 
 def test_secrets_go_with_their_job() -> None:

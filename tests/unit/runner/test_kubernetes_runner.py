@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.errors import ClusterForbidden, OptionError, ReturnError, RunError, RunLost
+from buildr_jupyter.errors import ClusterForbidden, ClusterUnavailable, OptionError, ReturnError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
 from buildr_jupyter.events.streams import drain
@@ -25,6 +26,7 @@ from buildr_jupyter.model.request import (
     RunSpec,
     Standing,
 )
+from buildr_jupyter.runner import kubernetes_runner
 from buildr_jupyter.runner.frames import asking, stream_unframed
 from buildr_jupyter.runner.grid import Point
 from buildr_jupyter.runner.kubernetes_runner import COLLECTED_S, KubernetesRunner
@@ -107,6 +109,25 @@ def test_a_secret_that_is_refused_leaves_no_job(subject: Subject, cluster: FakeC
     with pytest.raises(ClusterForbidden, match="secrets"):
         subject.run("print(1)", environment=(("A", "1"),))
     assert not cluster.objects
+
+
+def test_a_cluster_that_is_away_at_the_end_keeps_the_run(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    stream = subject.make().stream_run(
+        ours(cluster, tmp_path, "print(1); open('output/x', 'w').close()", output_dir=tmp_path / "out"), CancelToken()
+    )
+    with pytest.raises(ClusterUnavailable, match="was left there") as raised:
+        for event in stream:
+            if isinstance(event, RunOutput):
+                cluster.faults.answers += [("list", 503)] * 2
+    runner = subject.make()
+    cluster.faults.answers.clear()
+    (group,) = runner.list()
+    assert raised.value.hint == f"once it answers: buildr runs values {group.runs[0]} --on kubernetes"
+    written = drain(runner.collect(group.runs[0], tmp_path / "later", CancelToken()))
+    assert [path.name for path in written] == ["x"]
+    runner.remove(group)
 
 
 # -- why it does not run
@@ -239,7 +260,7 @@ def test_a_collector_that_fails_does_not_hide_how_the_program_failed(
     cluster.images[IMAGE] = FakeImage((), folder)
     program = ImageProgram(("python", "main.py"), "/app", "/app/output")
     spec = RunSpec(IMAGE, "ours", output_dir=tmp_path / "out", program=program)
-    cluster.faults.broken_frames = 1
+    cluster.faults.broken_frames = 2  # it is read once for what the pod keeps, and once more for what came
     events, ended = collected(subject.make().stream_run(spec, CancelToken()))
     assert (ended.exit_code, ended.outputs) == (1, ())
     (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
@@ -273,6 +294,9 @@ def test_what_comes_back_is_what_the_line_names(subject: Subject, cluster: FakeC
     for number, (collect, expected) in enumerate(wanted.items()):
         place = tmp_path / str(number)
         spec = ours(cluster, tmp_path, code, collect=collect, output_dir=place)
+        if collect.nothing:
+            assert spec.program is not None
+            spec = replace(spec, program=replace(spec.program, gives_values=False))
         _, ended = collected(subject.make().stream_run(spec, CancelToken()))
         assert [str(path.relative_to(place)) for path in ended.outputs] == expected
 
@@ -311,6 +335,8 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
         assert ended.outputs[0].read_bytes() == bytes(6 << 20)
         assert ["from" in event.title for event in events if isinstance(event, StepUpdate)][-2] is True
         assert not [event for event in events if isinstance(event, BuildWarning)]
+        assert not registry.manifests
+        registry.deletes = False
         specs = [replace(spec, environment=(("BUILDR_PARAMS", "{}"),))]
         runner = subject.make()
         group = drain(runner.start_grid(specs, ["a" * 64], 1, CancelToken()))
@@ -320,6 +346,14 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
         written = drain(runner.collect_point(group, 0, tmp_path / "0", CancelToken()))
         assert [path.name for path in written] == ["large", "small"]
         runner.remove(group)
+        assert len(registry.manifests) == 2  # under its tag and its digest: the registry does not allow it
+        registry.deletes = True
+        group = drain(runner.start(replace(spec, name="later"), CancelToken()))
+        drain(runner.follow(group, CancelToken()))
+        (found,) = subject.make().list()
+        kept = len(registry.manifests)
+        subject.make().remove(found)
+        assert len(registry.manifests) == kept - 2
 
 
 def test_where_the_registry_takes_nothing_the_log_brings_what_fits(
@@ -349,16 +383,31 @@ def test_points_that_fail_leave_their_files(subject: Subject, cluster: FakeClust
     assert [[path.read_text() for path in one.outputs] for one in results] == [["0"], ["1"], ["2"]]
 
 
-def test_a_cluster_without_sidecars_is_told_and_keeps_nothing(
-    subject: Subject, cluster: FakeCluster, tmp_path: Path
+@pytest.mark.parametrize("status", [0, 4])
+def test_a_program_that_closes_the_lock_is_told_that_its_files_may_be_incomplete(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    program = ImageProgram(("python", "main.py"), "/app", "/app/output")
-    cluster.faults.no_sidecars = True
-    with pytest.raises(RunError, match="has no sidecar containers"):
-        collected(
-            subject.make().stream_run(RunSpec(IMAGE, "ours", output_dir=tmp_path, program=program), CancelToken())
-        )
-    assert subject.make().list() == []
+    monkeypatch.setattr(kubernetes_runner, "_NODE_S", 0.5)
+    go_on = tmp_path / "go-on"
+
+    def wait_for_the_collector() -> None:
+        until(lambda: any(b"buildr-output end" in line for one in [*cluster._logs.values()] for line in [*one.log]))
+        go_on.touch()
+
+    waiting = threading.Thread(target=wait_for_the_collector)
+    waiting.start()
+    code = f"import os, time; os.closerange(3, 1000)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.05)\n"
+    code += f"time.sleep(1); open('output/late', 'w').close(); raise SystemExit({status})"
+    stream = subject.make().stream_run(ours(cluster, tmp_path, code, output_dir=tmp_path / "out"), CancelToken())
+    if not status:
+        with pytest.raises(ReturnError, match="may be incomplete: the program closed the lock"):
+            collected(stream)
+    else:
+        events, ended = collected(stream)
+        assert (ended.exit_code, ended.outputs) == (4, ())
+        (said,) = [event.text for event in events if isinstance(event, BuildWarning)]
+        assert "may be incomplete" in said
+    waiting.join()
 
 
 def test_more_than_comes_through_a_log_is_told(subject: Subject, tmp_path: Path) -> None:
@@ -504,3 +553,18 @@ def test_a_service_of_somebody_else_is_left_alone(subject: Subject, cluster: Fak
     with pytest.raises(RunError, match="Service 'buildr-web' .* is somebody else's"):
         drain(subject.make().deploy(standing(subject, standing=Standing(replicas=1)), CancelToken()))
     assert list(cluster.objects) == [("Service", "buildr-web")]
+
+
+def test_a_collector_that_did_not_see_the_end_is_told(
+    subject: Subject, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = KubernetesRunner._frame_of
+
+    def unseen(self: KubernetesRunner, pod: str, run: str, cancel: CancelToken) -> Any:
+        frame, written = real(self, pod, run, cancel)
+        return replace(frame, seen=False), written
+
+    monkeypatch.setattr(KubernetesRunner, "_frame_of", unseen)
+    spec = ours(cluster, tmp_path, "open('output/x', 'w').close()", output_dir=tmp_path / "out")
+    with pytest.raises(ReturnError, match="before it saw the program end"):
+        collected(subject.make().stream_run(spec, CancelToken()))

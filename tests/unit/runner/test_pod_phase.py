@@ -115,3 +115,13 @@ def test_an_image_that_cannot_be_had_is_said_of_the_collector_first() -> None:
     program = [{"name": "program", "state": {"waiting": {"reason": "PodInitializing"}}}]
     said = read_phase({"status": {"phase": "Pending", "initContainerStatuses": states, "containerStatuses": program}})
     assert (said.stuck, "not found" in said.reason) == (True, True)
+
+
+def test_a_program_that_could_not_be_started_is_over_though_its_collector_waits_for_it() -> None:
+    ended = {"exitCode": 128, "reason": "StartError", "message": "exec: no such file"}
+    states = [
+        {"name": "program", "state": {"terminated": ended}},
+        {"name": "collector", "state": {"running": {}}},
+    ]
+    said = read_phase({"status": {"phase": "Running", "containerStatuses": states}})
+    assert (said.phase, said.exit_code, said.reason) == ("failed", 128, "exec: no such file")
