@@ -58,6 +58,8 @@ class FakeImage:
     folder: Path | None = None
     """Where its ``workdir`` is on this machine."""
     workdir: str = "/app"
+    ready: bool = True
+    """Whether its containers are ready as soon as they run: what a readiness probe would say, which nobody asks here."""
 
 
 @dataclass
@@ -576,7 +578,7 @@ class FakeCluster:
             if ("Pod", pod) not in self.objects:
                 process.kill()
         began = self._now()
-        self._container_status(pod, kind, name, {"running": {"startedAt": began}}, ready=True)
+        self._container_status(pod, kind, name, {"running": {"startedAt": began}}, ready=image.ready)
         assert process.stdout is not None
         for line in process.stdout:
             with self._moved:

@@ -79,7 +79,8 @@ def test_one_that_was_never_used_is_left_over_in_time(cluster: FakeCluster) -> N
 
 
 def test_one_that_does_not_start_is_removed(cluster: FakeCluster) -> None:
-    cluster.images[IMAGE] = FakeImage((sys.executable, "-c", "print('no user namespaces'); raise SystemExit(1)"))
+    fails = "print('no user namespaces'); raise SystemExit(1)"
+    cluster.images[IMAGE] = FakeImage((sys.executable, "-c", fails), ready=False)
     with pytest.raises(BuildError, match="no user namespaces") as caught:
         daemon(cluster)
     assert IMAGE in str(caught.value.hint)
