@@ -20,6 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
+from buildr_jupyter.analysis.expressions import part_of_module
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -33,7 +34,7 @@ from buildr_jupyter.analysis.library_calls import (
     opaque,
 )
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
-from buildr_jupyter.analysis.side_effects import CACHE_METHODS
+from buildr_jupyter.analysis.side_effects import CACHE_METHODS, generators_below
 from buildr_jupyter.analysis.state import ROUNDS, TABLES, Frame
 
 __all__ = ["Calls"]
@@ -44,6 +45,7 @@ _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 _HANDLES = ("data", "iter", "param")
+_ASIDE = ("mod", "func", "class")
 
 
 class Calls(Library):
@@ -62,10 +64,10 @@ class Calls(Library):
                 return names.method(function.attr, *self._arguments(node), node)
             if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
                 return self._super_call(function.attr, *self._arguments(node))
-            receiver = self.eval(function.value)
+            receiver = self.base(function.value)
             callee = ATOM
         else:
-            callee = self.eval(function)
+            callee = self.base(function)
         args, keywords = self._arguments(node)
         if receiver is not None and isinstance(function, ast.Attribute):
             if receiver.path is None:
@@ -185,7 +187,7 @@ class Calls(Library):
         inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
             self.depth += 1
-            found = [self.invoke(AbstractValue(frozenset((obj,))), args, keywords) for obj in inside]
+            found = [self._handed_on(callee, obj, args, keywords) for obj in inside]
             self.depth -= 1
             return found
         roots = {owner.info for owner in callee.life}
@@ -195,6 +197,19 @@ class Calls(Library):
         if not roots:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+
+    def _handed_on(
+        self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        """Return what a function may give that something callable holds: a partial gives it what it holds, too."""
+        held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind not in _ASIDE)
+        held |= {obj for obj in reach((callee,)) if obj is not inside and part_of_module(obj) is not None}
+        if not held:
+            return self.invoke(AbstractValue(frozenset((inside,))), args, keywords)
+        info = inside.info if isinstance(inside.info, FunctionInfo) else None
+        given = AbstractValue(objs_of([*args, *keywords.values()]) | held)
+        count = len(info.names) if info is not None else len(args) + 1
+        return self.invoke(AbstractValue(frozenset((inside,))), [given] * count, keywords)
 
     def _instance(self, cls: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         info = cls.info
@@ -501,6 +516,8 @@ class Calls(Library):
         for obj in receiver.objs:
             if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
                 results.append(self.cache_method(obj.typ, name))
+            elif (part := part_of_module(obj)) is not None:
+                results.append(self._method_of_part(part, name, args, keywords))
             elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
                 results.extend(self._own_method(obj, info, name, args, keywords, others))
             elif obj.kind == "param":
@@ -518,6 +535,14 @@ class Calls(Library):
                 self._foreign_method(AbstractValue(frozenset(others), typ=receiver.typ), name, args, keywords)
             )
         return self.join(results) if results else ATOM
+
+    def _method_of_part(
+        self, part: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        """Note a call of what is taken from a part of a module; it may stand for a part of that, too."""
+        for generator in generators_below(part.path or ""):
+            self.move_on(generator)
+        return self.invoke(self.attribute(part, name), args, keywords)
 
     def _own_method(
         self,

@@ -21,7 +21,7 @@ from buildr_jupyter.analysis.names_in_text import (
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made
+from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["BOUND_CALLS", "CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
@@ -190,7 +190,8 @@ class Library(Expressions, World):
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
         if root in ("sklearn", "copy") and (draw := draw_made(path, args, keywords)):
             made = self._library_result(path, name, base, args, given)
-            return made._replace(objs=made.objs | {self.new(info=draw, edges=made.objs, life=self.lives(made))})
+            mark = self.new(info=draw, edges=made.objs, life=self.lives(made), typ=mark_of_draw(path))
+            return made._replace(objs=made.objs | {mark})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
