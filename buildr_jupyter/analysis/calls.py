@@ -26,6 +26,7 @@ from buildr_jupyter.analysis.library_calls import (
     CALLS,
     COPIES,
     DEPTH,
+    GIVEN,
     WORK,
     Library,
     is_foreign,
@@ -45,7 +46,6 @@ _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 _HANDLES = ("data", "iter", "param")
-_ASIDE = ("mod", "func", "class")
 
 
 class Calls(Library):
@@ -193,6 +193,7 @@ class Calls(Library):
         roots = {owner.info for owner in callee.life}
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
+        self.give(objs_of(given))
         self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
         if not roots:
             self.change_deep(objs_of(given))
@@ -202,8 +203,7 @@ class Calls(Library):
         self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> AbstractValue:
         """Return what a function may give that something callable holds: a partial gives it what it holds, too."""
-        held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind not in _ASIDE)
-        held |= {obj for obj in reach((callee,)) if obj is not inside and part_of_module(obj) is not None}
+        held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind != "mod")
         if not held:
             return self.invoke(AbstractValue(frozenset((inside,))), args, keywords)
         info = inside.info if isinstance(inside.info, FunctionInfo) else None
@@ -382,6 +382,8 @@ class Calls(Library):
             self.invoke(value, given)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
+        elif method == GIVEN:
+            self.give((target,))
         elif method == "__iter__":
             self.consume(value)
         elif method == "__getitem__":
@@ -612,7 +614,7 @@ class Calls(Library):
             self.change_deep(keywords["out"].objs)
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
             self.change(args[0].objs)
-        self.change(obj for obj in objs_of(given) if moves_on(obj))
+        self.give(objs_of(given))
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)

@@ -368,7 +368,7 @@ class Definitions(Calls):
             functions = [one for one in value.objs if one.kind == "func"]
             if functions:
                 info.methods.setdefault(name, []).extend(f for f in functions if f not in info.methods.get(name, ()))
-            if any(one.kind in ("data", "iter") or part_of_module(one) is not None for one in value.objs):
+            if any(one.kind in ("data", "iter", "inst") or part_of_module(one) is not None for one in value.objs):
                 info.mutable = True
             for one in value.objs:  # a descriptor is told its name
                 if one.kind == "inst" and (kind := self.class_of(one)) is not None:
