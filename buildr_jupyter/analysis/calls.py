@@ -27,6 +27,7 @@ from buildr_jupyter.analysis.library_calls import (
     COPIES,
     DEPTH,
     GIVEN,
+    HANDED,
     WORK,
     Library,
     is_foreign,
@@ -76,16 +77,35 @@ class Calls(Library):
         return self.invoke(callee, args, keywords, node)
 
     def _arguments(self, node: ast.Call) -> tuple[list[AbstractValue], dict[str, AbstractValue]]:
-        args = [self.eval(argument) for argument in node.args]
+        args = [self._argument(argument) for argument in node.args]
         keywords: dict[str, AbstractValue] = {}
         if not node.keywords:
             return args, keywords
         for number, keyword in enumerate(node.keywords):
-            value = self.eval(keyword.value)
+            value = self._argument(keyword.value)
             if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
+
+    def _argument(self, node: ast.expr) -> AbstractValue:
+        """Return what an argument may be; a method that is given to a call is one that this may call."""
+        value = self.eval(node)
+        if isinstance(node, ast.Attribute) and value.path is None and value.objs and self.frames:
+            for obj in self.base(node.value).objs:
+                self._hand_over(obj, node.attr)
+        return value
+
+    def _hand_over(self, obj: Obj, name: str) -> None:
+        """Note that a method of an object may be called, where it is not seen that it is one until a call is."""
+        value = AbstractValue(frozenset((obj,)), typ=obj.typ)
+        if obj.kind == "param":
+            self.call_later(obj, f"{HANDED}{name}", [])
+        elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
+            for method in info.find(name):
+                self.apply(method, [], value)
+        elif obj.kind in ("data", "iter") and (name in known.SHALLOW_METHODS or obj.typ == "rng"):
+            self.method(value, name, [], {})
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
         for frame in reversed(self.frames):
@@ -382,6 +402,8 @@ class Calls(Library):
             self.invoke(value, given)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
+        elif method.startswith(HANDED):
+            self._hand_over(target, method.removeprefix(HANDED))
         elif method == GIVEN:
             self.give((target,))
         elif method == "__iter__":

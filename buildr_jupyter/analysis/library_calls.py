@@ -24,7 +24,20 @@ from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["BOUND_CALLS", "CALLS", "COPIES", "DEPTH", "GIVEN", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
+__all__ = [
+    "BOUND_CALLS",
+    "CALLS",
+    "COPIES",
+    "DEPTH",
+    "GIVEN",
+    "HANDED",
+    "WORK",
+    "Library",
+    "is_foreign",
+    "moves_on",
+    "objs_of",
+    "opaque",
+]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -38,6 +51,8 @@ COPIES = 32
 """How many objects that one call makes are told apart."""
 GIVEN = "given!"
 """Stands for a method where a parameter is given to a library."""
+HANDED = "handed:"
+"""Stands before the name of a method of a parameter that is given to another call."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
 _GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")

@@ -469,6 +469,42 @@ def test_a_partial_gives_its_function_what_it_holds(made: str) -> None:
     assert "g(3)" in kept("from functools import partial\ndata = []", made, "g(3)", "print(data)")
 
 
+_METHODS = [
+    ("[]", "list(map({}.append, [1]))"),
+    ("[]", "threading.Thread(target={}.append, args=(1,)).run()"),
+    ("Q()", "minimize({}.f, [1.0])"),
+    ("np.random.default_rng(1)", "list(map({}.normal, [1]))"),
+    ("np.random.default_rng(1)", "stats.norm.rvs(random_state={})"),
+    ("io.StringIO()", "np.savetxt({}, [1])"),
+]
+"""What changes when a library is given it, or a method of it."""
+
+
+@pytest.mark.parametrize(("thing", "change"), _METHODS)
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        ("class A:\n    def __init__(self):\n        self.d = x\n    def go(self):\n        {}\na = A()", "a.go()"),
+        ("class A:\n    d = x\n    def go(self):\n        {}\na = A()", "a.go()"),
+        ("@dataclass\nclass A:\n    d: object\n    def go(self):\n        {}\na = A(x)", "a.go()"),
+        ("class Me:\n    pass\nself = Me()\nself.d = x", "{}"),
+        ("class Me:\n    pass\nme = Me()\nme.d = x\ndef go(self):\n    {}", "go(me)"),
+    ],
+)
+def test_what_a_function_gives_to_a_library_may_change(thing: str, change: str, given: str, call: str) -> None:
+    head = (
+        "import io, threading, numpy as np\nfrom scipy import stats\nfrom scipy.optimize import minimize\n"
+        "from dataclasses import dataclass\nclass Q:\n    n = 0\n    def f(self, p):\n        self.n += 1"
+    )
+    given, call = (text.replace("{}", change.format("self.d")) for text in (given, call))
+    assert ast.unparse(ast.parse(call)) in kept(head, f"x = {thing}", given, call, "print(x)")
+
+
+def test_a_value_that_is_given_to_a_call_is_not_changed_by_that() -> None:
+    made = "class A:\n    def __init__(self):\n        self.d = [1]\n    def go(self):\n        print(self.d)\na = A()"
+    assert "a.go()" not in kept(made, "a.go()", "print(a.d)")
+
+
 def test_what_is_only_taken_to_be_in_a_module_is_not_drawn_from() -> None:
     cells = "import random, numpy as np\nrandom.seed(1)", "x = [np]\na = x[0].sum([1])", "print(random.random())"
     assert "a = x[0].sum([1])" not in kept(*cells)
