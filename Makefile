@@ -56,7 +56,7 @@ e2e: $(VENV)/.installed  ## Run the browser tests
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
 # Each pair in a throw-away environment; half an hour.
-matrix: $(VENV)/.installed  ## Run the pane in the last releases of ipykernel and JupyterLab
+matrix: $(VENV)/.installed  ## Run the pane in the last releases of ipykernel, JupyterLab and Notebook
 	$(BIN)/python -m tests.e2e.matrix
 
 # All of the fault matrix, interrupts, and the guard's false alarms over every file (the tests have some of each):

@@ -103,7 +103,7 @@ def make_parser() -> OptionParser:
     images = commands.add_parser("images", help="list the images that buildr made")
     images.add_argument("--json", action="store_true", help="one JSON line for each image")
     inspect = commands.add_parser("inspect", help="say what is in an image")
-    inspect.add_argument("image")
+    inspect.add_argument("image", help="a name, an id, or the path of a tar or of a folder with an OCI layout")
     inspect.add_argument("--json", action="store_true")
     rebase = commands.add_parser("rebase", help="put another base under an image of builder oci, without a build")
     rebase.add_argument("image")

@@ -30,12 +30,26 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def shown(message: dict[str, Any], source: str) -> str:
+    """Return what a terminal shows of a kernel's message: all that comes under the cell of the image, nothing else.
+
+    The notebook's last cell prints the result again, for the test that compares it.
+    """
+    kind, content = message["msg_type"], message["content"]
+    if not source.startswith("%%containerize"):
+        return ""
+    if kind == "stream":
+        return str(content["text"])
+    text = content["data"].get("text/plain", "") if kind in ("display_data", "execute_result") else ""
+    return f"{text}\n\n" if text else ""
+
+
 class Streaming(NotebookClient):
-    """Executes a notebook and writes what its cells print as it comes."""
+    """Executes a notebook and writes what stands under the cell of its image as it comes."""
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
-        if msg["msg_type"] == "stream":
-            sys.stdout.write(msg["content"]["text"])
+        if text := shown(msg, cell.source):
+            sys.stdout.write(text)
             sys.stdout.flush()
         return super().process_message(msg, cell, cell_index)
 
@@ -89,11 +103,7 @@ def _execute(place: str, *, run: bool) -> int:
     except CellExecutionError as error:
         say(f"{error.ename}: {error.evalue}")
         return 1
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            if output.output_type == "execute_result" and cell.source.startswith("%%containerize"):
-                say("\n" + output.data["text/plain"])
-    say(f"\nThe image is {place}. Open it in JupyterLab with: make lab")
+    say(f"The image is {place}. Open it in JupyterLab with: make lab")
     return 0
 
 

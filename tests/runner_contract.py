@@ -18,7 +18,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.request import Collection, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.protocol import Runner
 
@@ -102,6 +102,10 @@ class RunnerContract:
         assert (ended.exit_code, ended.log_tail) == (0, ("done",))
         written = drain(later.collect(group.runs[0], tmp_path, CancelToken()))
         assert tmp_path / "sub" / "deep" / "a.txt" in written
+        for wanted, names in ((Collection(nothing=True), []), (Collection(("*.txt",)), ["a.txt"])):
+            if group.collects is None:  # else they were chosen when it was started
+                some = drain(later.collect(group.runs[0], tmp_path / "some", CancelToken(), wanted))
+                assert [path.name for path in some] == names
         later.remove(group)
         assert later.list() == []
         later.remove(group)

@@ -33,7 +33,7 @@ from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineL
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
-from buildr_jupyter.oci.base_image import Base, find_python
+from buildr_jupyter.oci.base_image import Base, find_python, is_musl
 from buildr_jupyter.oci.image import BASE_NAME, Image, Published, default_platform, image_config, make_image, make_index
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
 from buildr_jupyter.oci.push import in_parallel
@@ -262,6 +262,7 @@ class OciBuilder(SeedMethods):
         key = [
             "image", FORMAT, plan.content_digest, base.digest, [x.digest for x in base.layers], platform,
             self._using.key, bytecode.key(plan.python), self._created, plan.notebook, plan.cell,
+            *(["musl"] if is_musl(base) else []),
         ]  # fmt: skip
         known = None if request.no_cache else self.store.record(key)
         if isinstance(known, dict) and (image := self._remembered(known, base, platform)):
@@ -269,7 +270,7 @@ class OciBuilder(SeedMethods):
             return image, True
         locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
         python = find_python(base, self.store, locate, plan.python, cancel.check)
-        own = yield from self._packages(request, plan, platform, cancel)
+        own = yield from self._packages(request, plan, platform, cancel, musl=is_musl(base))
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = python_layers.environment_layer(self.store, python.bin, plan.python, self._using, folders)
         own.append(environment)
@@ -294,14 +295,17 @@ class OciBuilder(SeedMethods):
             return None
 
     def _packages(
-        self, request: BuildRequest, plan: ImagePlan, platform: str, cancel: CancelToken
+        self, request: BuildRequest, plan: ImagePlan, platform: str, cancel: CancelToken, *, musl: bool
     ) -> Generator[Event, None, list[Layer]]:
-        """Return the layers of the packages: as they were made before, else from what is installed, else by uv."""
+        """Return the layers of the packages: as they were made before, else from what is installed, else by uv.
+
+        What is installed here is for glibc, as this Python is: for a base with musl uv takes the wheels of musl.
+        """
         if not plan.requirements:
             return []
         pins = [requirement.text for requirement in plan.requirements]
         key = ["resolved", FORMAT, pins, [w.sha256 for w in plan.wheels], plan.python, platform, self._using.key,
-               bytecode.key(plan.python)]  # fmt: skip
+               bytecode.key(plan.python), *(["musl"] if musl else [])]  # fmt: skip
         noted = None if request.no_cache else self.store.record(key)
         if isinstance(noted, list):
             layers = [Layer.from_json(one) for one in noted]
@@ -309,7 +313,12 @@ class OciBuilder(SeedMethods):
                 for layer in layers:
                     yield StepUpdate(layer.diff_id, f"packages: {layer.title}", status="cached")
                 return layers
-        here = platform == default_platform() and bytecode.key(plan.python) and sys.platform.startswith("linux")
+        here = (
+            platform == default_platform()
+            and not musl
+            and bytecode.key(plan.python)
+            and sys.platform.startswith("linux")
+        )
         found = python_layers.installed_here(pins, self._own_sites()) if here else None
         if found is not None:
             try:
@@ -326,7 +335,7 @@ class OciBuilder(SeedMethods):
                 lines: list[str] = []
                 try:
                     site = wheels.install(
-                        pins, plan.wheels, scratch, python=plan.python, platform=platform,
+                        pins, plan.wheels, scratch, python=plan.python, platform=platform, musl=musl,
                         build_args=request.build_args, cancel=cancel, say=lines.append,
                     )  # fmt: skip
                 except BuildError as error:

@@ -109,6 +109,7 @@ def _from_account(account: Path, namespace: str | None, environ: Mapping[str, st
     return KubeClient(
         load,
         context=IN_CLUSTER,
+        known=True,
         namespace=namespace or (own.read_text("utf-8").strip() if own.is_file() else "") or "default",
     )
 

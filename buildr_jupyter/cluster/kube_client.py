@@ -32,13 +32,18 @@ _WATCH_S = 240
 """After so long the server ends a watch by itself, and the next begins where it ended."""
 _QUIET_S = 3600.0
 """So long a followed log may write nothing before its connection is taken for broken."""
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 """So long a request that was refused for the moment is repeated."""
 _PAGE = 500
 
 
 class KubeClient:
-    """Implements ClusterClient; see there. ``load`` gives the official client's Configuration, logged in."""
+    """Implements ClusterClient; see there. ``load`` gives the official client's Configuration, logged in.
+
+    An API server that is away is waited for, by a client that it has answered before; and by every client with
+    ``known``, as in a pod, which a cluster must have started. Any other first request fails at once: the address may
+    be wrong.
+    """
 
     def __init__(
         self,
@@ -46,13 +51,14 @@ class KubeClient:
         *,
         context: str,
         namespace: str,
+        known: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.context, self.namespace = context, namespace
+        self.context, self.namespace, self.known = context, namespace, known
         self._load, self._clock, self._sleep = load, clock, sleep
         self._api: Any = None
-        self._answered = False
+        self._answered = known
         self._lock = threading.Lock()
 
     # -- who

@@ -24,10 +24,12 @@ from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
-from buildr_jupyter.oci.base_image import Base
+from buildr_jupyter.oci.archive import FileSource
+from buildr_jupyter.oci.base_image import Base, is_file
 from buildr_jupyter.oci.image import Image
 from buildr_jupyter.oci.package_list import packages_in
 from buildr_jupyter.oci.recorded import image_of
+from buildr_jupyter.oci.saved import SavedImage, read_saved
 from buildr_jupyter.oci.store import DamagedBlob, Store
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import Manifest, Registry
@@ -41,6 +43,7 @@ from buildr_jupyter.registry.validate import (
     read_image_manifest,
 )
 from buildr_jupyter.ui.sanitize import clean_text, show_size
+from buildr_jupyter.ui.step_titles import step_title
 from buildr_jupyter.ui.table import render_table, show_age
 
 if TYPE_CHECKING:
@@ -149,9 +152,12 @@ def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
     """Return what is in an image, a row for each platform: the engine's, else that of the store, else its registry's.
 
     ``name`` is a reference, or the id or digest of an image; a registry is asked only where the reference names one.
-    Raises OptionError where there is none, EngineError where no engine answers and nobody else has it, PublishError
+    The path of an archive or of a folder with an OCI layout is read where it is. Raises OptionError where there is
+    none or the file is damaged, EngineError where no engine answers and nobody else has it, PublishError
     and its kinds where the registry refuses to answer.
     """
+    if (path := _saved_path(name)) is not None:
+        return _of_file(name, path)
     wanted = name if name.startswith("sha256:") else str(ImageRef.parse(name).tagged())
     unanswered: EngineError | None = None
     try:
@@ -169,6 +175,50 @@ def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
     raise OptionError(
         f"image {wanted} is neither in the engine nor in the store", hint="buildr images lists those that buildr made"
     )
+
+
+def _saved_path(name: str) -> Path | None:
+    """Return the path that a name is, None where it is an image's; a folder counts where it is a layout."""
+    if (path := is_file(name)) is not None:
+        return path
+    folder = Path(name)
+    return folder if (folder / "oci-layout").is_file() else None
+
+
+def _of_file(name: str, path: Path) -> list[JsonObject]:
+    """Return a row for each image in an archive or a layout; no engine is asked."""
+    if not path.exists():
+        raise OptionError(f"there is no file or folder {str(path)!r}", hint="name an archive, a layout or an image")
+    try:
+        with contextlib.closing(FileSource(path, what=repr(str(path)))) as source:
+            return [_file_row(name, image) for image in read_saved(source)]
+    except DamagedDocument as error:
+        raise OptionError(
+            error.fault, hint="name a tar that docker save or buildr wrote, or a folder with an OCI layout"
+        ) from error
+
+
+def _file_row(name: str, image: SavedImage) -> JsonObject:
+    config = image.config.get("config") or {}
+    return {
+        "image": name,
+        "image_id": image.image_id,
+        "digests": [image.digest] if image.digest else [],
+        "tags": list(image.tags),
+        "platform": image.platform,
+        "size_bytes": sum(layer.size_bytes for layer in image.layers) + image.config_bytes,
+        "unpacked_bytes": sum(layer.unpacked_bytes for layer in image.layers),
+        "base": image.base,
+        "source": _source(config.get("Labels") or {}),
+        "layers": [layer.diff_id for layer in image.layers],
+        "parts": [
+            {"title": step_title(layer.title) or ("" if layer.ours else "base"), "digest": layer.digest,
+             "size_bytes": layer.size_bytes, "base": None if layer.ours is None else not layer.ours}
+            for layer in image.layers
+        ],
+        "packages": [f"{package}=={version}" for package, version in image.packages],
+        **_settings(config),
+    }  # fmt: skip
 
 
 def _of_engine(name: str, wanted: str) -> JsonObject | None:

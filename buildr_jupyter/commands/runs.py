@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from buildr_jupyter.builder.podman_builder import PodmanBuilder
@@ -21,6 +21,11 @@ from buildr_jupyter.runner.sweep import KEY_LABEL
 from buildr_jupyter.ui.table import render_table, show_age
 
 __all__ = ["cancel", "find", "list_runs", "prune", "render_rows", "to_json"]
+
+_SHOWN = (
+    "id", "key", "image", "image_id", "inputs", "state", "attempt", "exit_code", "reason", "log_tail", "duration_s",
+    "started", "ended",
+)  # fmt: skip
 
 
 def list_runs(limit: int = 1000) -> list[Row]:
@@ -40,7 +45,7 @@ def find(prefix: str) -> Row:
 
 def to_json(row: Row) -> dict[str, Any]:
     """Return a row as the JSON that ``--json`` prints."""
-    return {"schema": 1, **asdict(row), "inputs": dict(row.inputs), "folder": str(row.folder) if row.folder else None}
+    return {"schema": 1, **{name: getattr(row, name) for name in _SHOWN}, "folder": row.folder_name}
 
 
 def render_rows(rows: Sequence[Row], now: float) -> str:

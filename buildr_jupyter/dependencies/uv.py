@@ -23,6 +23,7 @@ from buildr_jupyter.model.plan import FileEntry
 __all__ = ["install", "uv_platform"]
 
 _TRIPLES = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
+_MUSL_TRIPLES = {"linux/amd64": "x86_64-unknown-linux-musl", "linux/arm64": "aarch64-unknown-linux-musl"}
 _PASSED = frozenset(
     (
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "UV_CACHE_DIR",
@@ -39,9 +40,9 @@ _NO_WHEEL = re.compile(
 )
 
 
-def uv_platform(platform: str) -> str | None:
-    """Return uv's name of a platform, None where wheels for it are not known."""
-    return _TRIPLES.get(platform.removesuffix("/v8"))
+def uv_platform(platform: str, *, musl: bool = False) -> str | None:
+    """Return uv's name of a platform with glibc or musl, None where wheels for it are not known."""
+    return (_MUSL_TRIPLES if musl else _TRIPLES).get(platform.removesuffix("/v8"))
 
 
 def install(
@@ -51,6 +52,7 @@ def install(
     *,
     python: str,
     platform: str,
+    musl: bool = False,
     build_args: Mapping[str, str],
     cancel: CancelToken,
     say: Callable[[str], None] = lambda _line: None,
@@ -59,7 +61,7 @@ def install(
 
     Raises BuildRefused where a distribution has no wheel for the platform, BuildError with uv's words, Cancelled.
     """
-    triple = uv_platform(platform)
+    triple = uv_platform(platform, musl=musl)
     if triple is None:
         raise BuildRefused(
             f"Image build failed: no wheels are known for {platform}", hint=f"platforms here: {', '.join(_TRIPLES)}"

@@ -13,7 +13,7 @@ from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.export.blocks import Block
 from buildr_jupyter.export.given import Given
-from buildr_jupyter.export.inputs import check_options, describe, enums_of, is_plain, make_input
+from buildr_jupyter.export.inputs import check_options, describe, enums_of, is_plain, make_input, plain_assignment
 from buildr_jupyter.export.parameters import READER_PATH, WRITER_PATH, parameter_block, returns_block
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
@@ -76,7 +76,7 @@ class InputChoice:
                 read.update(facts.reads)
                 changed |= facts.mutates
         for statement in sliced.kept:
-            name, _, node = _plain_assignment(statement.node)
+            name, _, node = plain_assignment(statement.node)
             if name is None or node is None or name.startswith("_") or bound[name] != 1 or not read[name]:
                 continue
             value = self._reading.flow.env.get(name)
@@ -142,7 +142,7 @@ class InputChoice:
     def _assignment(self, name: str) -> tuple[Statement, tuple[ast.expr | None, ast.expr]] | None:
         """Return the last plain assignment before the cell, else the cell's own, where nothing else there binds it."""
         for statement in reversed(self._sliced.kept):
-            target, annotation, node = _plain_assignment(statement.node)
+            target, annotation, node = plain_assignment(statement.node)
             if statement.run != self._given.last and target == name and node is not None:
                 return statement, (annotation, node)
         own = [
@@ -150,7 +150,7 @@ class InputChoice:
         ]
         if not own:
             return None
-        target, annotation, node = _plain_assignment(own[0].node)
+        target, annotation, node = plain_assignment(own[0].node)
         if len(own) > 1 or target != name or node is None:
             where = self._given.where(own[0])
             raise OptionError(
@@ -158,15 +158,3 @@ class InputChoice:
                 hint=f"assign {name} once, in a cell before this one",
             )
         return own[0], (annotation, node)
-
-
-def _plain_assignment(node: ast.stmt) -> tuple[str | None, ast.expr | None, ast.expr | None]:
-    """Return name, annotation and value of an assignment to one name; None thrice for any other statement."""
-    annotation: ast.expr | None = None
-    if isinstance(node, ast.Assign) and len(node.targets) == 1:
-        target: ast.expr = node.targets[0]
-    elif isinstance(node, ast.AnnAssign) and node.value is not None:
-        target, annotation = node.target, node.annotation
-    else:
-        return None, None, None
-    return (target.id, annotation, node.value) if isinstance(target, ast.Name) else (None, None, None)

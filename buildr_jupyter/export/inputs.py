@@ -19,7 +19,16 @@ from buildr_jupyter.export.parameters import check_parameter, parse_default
 from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.model.interface import Input, option_of
 
-__all__ = ["Found", "check_options", "describe", "enums_of", "is_plain", "make_input", "plain_value"]
+__all__ = [
+    "Found",
+    "check_options",
+    "describe",
+    "enums_of",
+    "is_plain",
+    "make_input",
+    "plain_assignment",
+    "plain_value",
+]
 
 _NAMES = {
     "bool": "bool", "int": "int", "float": "float", "str": "str", "None": "None", "NoneType": "None", "list": "list",
@@ -38,6 +47,18 @@ class Found:
     choices: tuple[object, ...] = ()
     maker: str = "{}"
     """What the program writes where the value stood; ``{}`` is what the reader gave."""
+
+
+def plain_assignment(node: ast.stmt) -> tuple[str | None, ast.expr | None, ast.expr | None]:
+    """Return name, annotation and value of an assignment to one name; None thrice for any other statement."""
+    annotation: ast.expr | None = None
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target: ast.expr = node.targets[0]
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        target, annotation = node.target, node.annotation
+    else:
+        return None, None, None
+    return (target.id, annotation, node.value) if isinstance(target, ast.Name) else (None, None, None)
 
 
 def make_input(

@@ -13,6 +13,7 @@ from buildr_jupyter.analysis.value_origins import FRESH
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export import snapshot as values
 from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.inputs import is_plain, plain_assignment
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint
 from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.model.plan import ImportUse
@@ -75,7 +76,8 @@ class Values:
                 continue
             duration = self._given.runs[statement.run].duration_s
             why = ""
-            if duration is not None and duration > self._given.options.slow_s:
+            slow = duration is not None and duration > self._given.options.slow_s
+            if slow and not _is_given_by_its_text(statement.node):
                 why = f"its cell took {duration:.1f} s, more than {self._given.options.slow_s:g} s"
             if "input" in facts.direct or asks_kernel(statement.node):
                 why = "it came from something that the image does not have"
@@ -209,6 +211,12 @@ class Values:
                 origins[name] = self._given.where(statement)
         limit = self._given.options.snapshot_limit_bytes
         return values.take_snapshot(names, namespace, limit_bytes=limit, origins=origins)
+
+
+def _is_given_by_its_text(node: ast.stmt) -> bool:
+    """Tell whether a statement assigns what stands there: that takes no time, whatever else its cell did."""
+    _, _, value = plain_assignment(node)
+    return value is not None and is_plain(value)
 
 
 def importable(name: str, value: object) -> tuple[str, str, tuple[str, ...]] | None:

@@ -2,13 +2,14 @@
 
 It goes into the image as it is and runs there, on any Python from 3.8, with the standard library and with what the
 program's own packages are. The formats: JSON text, ``.npy`` for arrays, Arrow's file format for what pandas and Arrow
-hold in columns, PNG for figures, else pickle protocol 5 with its buffers behind it. The manifest comes last, by
-rename: without it there are no values. Here the same module reads what it wrote, once the caller has checked sizes
-and digests.
+hold in columns, safetensors for tensors of torch, PNG for figures, else pickle protocol 5 with its buffers behind it.
+The manifest comes last, by rename: without it there are no values. Here the same module reads what it wrote, once the
+caller has checked sizes and digests.
 """
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import io
 import json
@@ -21,10 +22,14 @@ from typing import Any
 FOLDER = ".buildr/returns"
 """Below the output folder."""
 MANIFEST = "manifest.json"
-EXTENSIONS = {"json": "json", "npy": "npy", "arrow": "arrow", "png": "png", "pickle": "pickle"}
+EXTENSIONS = {
+    "json": "json", "npy": "npy", "arrow": "arrow", "safetensors": "safetensors", "png": "png", "pickle": "pickle",
+}  # fmt: skip
 _MAGIC = b"buildr pickle 5\n"
 _ALIGNED = 64
 _ARROW_KEY = b"buildr"
+_TENSORS_KEY = "buildr"
+_BLOCK = 1 << 20
 _SAFE_ARROW = 15  # CVE-2023-47248: before 14.0.1 a file's extension type could be a pickle
 _DEEP = 50
 
@@ -102,6 +107,13 @@ class _Hashed:
         self.size += view.nbytes
         return view.nbytes
 
+    def take_file(self):
+        """Count and hash what another writer has put into the same file."""
+        with open(self.stream.name, "rb") as written:
+            for block in iter(lambda: written.read(_BLOCK), b""):
+                self.sha256.update(block)
+                self.size += len(block)
+
     def flush(self):
         self.stream.flush()
 
@@ -118,6 +130,7 @@ def _packages(entries):
     """Return distribution to version of the packages that the values' classes are from."""
     found = {}
     tops = {entry["type"].partition(".")[0] for entry in entries if "." in entry["type"]}
+    tops |= {"torch" for entry in entries if entry["format"] == "safetensors"}
     for top in sorted(tops - {"__main__"}):
         version = getattr(sys.modules.get(top), "__version__", None)
         if isinstance(version, str):
@@ -137,6 +150,9 @@ def _format_of(value):
     table = _as_arrow(value)
     if table is not None:
         return "arrow", lambda _, sink: _save_arrow(table, sink)
+    tensors = _as_tensors(value)
+    if tensors is not None:
+        return "safetensors", lambda _, sink: _save_tensors(tensors, sink)
     figures = sys.modules.get("matplotlib.figure")
     if figures is not None and isinstance(value, figures.Figure):
         return "png", _save_png
@@ -311,6 +327,93 @@ def _same_level(one, other):
     return one.dtype == other.dtype and getattr(one, "freq", None) == getattr(other, "freq", None)
 
 
+# -- tensors of torch: the file has their dtypes, shapes and bytes, and a note of what they were in
+
+
+def _as_tensors(value):
+    """Return the tensors by name and a note, where safetensors gives a value back exactly; None where it does not.
+
+    It is one tensor, a dict of them, or what ``state_dict`` of a module gives. The package has to be there.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    try:
+        note: dict[str, Any] = {"kind": type(value).__name__}
+        if type(value) is torch.Tensor:
+            named = {"tensor": value}
+        elif type(value) is dict or type(value) is collections.OrderedDict:
+            named = dict(value)
+            if type(value) is not dict and not _note_attributes(vars(value), note):
+                return None
+        else:
+            return None
+        note["names"] = list(named)
+        if not named or not all(type(name) is str for name in named) or "__metadata__" in named:
+            return None
+        if not _are_plain_tensors(torch, list(named.values())):
+            return None
+        return named, {_TENSORS_KEY: json.dumps(note)}
+    except Exception:  # noqa: BLE001 - no such package, or an older torch: pickle it is
+        return None
+
+
+def _note_attributes(attributes, note):
+    """Note the versions that ``state_dict`` puts beside its tensors; tell whether that is all that is there."""
+    if not attributes:
+        return True
+    versions = attributes.get("_metadata")
+    if set(attributes) != {"_metadata"} or type(versions) is not collections.OrderedDict or vars(versions):
+        return False
+    note["versions"] = dict(versions)
+    return _is_json(note["versions"])
+
+
+def _are_plain_tensors(torch, tensors):
+    """Tell whether dtype, shape and bytes are all that there is of the tensors, and none has memory of another."""
+    from safetensors.torch import load, save
+
+    places = set()
+    for one in tensors:
+        if type(one) is not torch.Tensor or one.layout is not torch.strided or one.device.type != "cpu":
+            return False
+        if one.requires_grad or vars(one) or one.is_conj() or one.is_neg() or not one.is_contiguous():
+            return False
+        place = one.untyped_storage().data_ptr()
+        if one.numel() and place in places:
+            return False
+        places.add(place)
+    dtypes = {one.dtype for one in tensors}
+    return all(load(save({"x": torch.zeros(1, dtype=dtype)}))["x"].dtype == dtype for dtype in dtypes)
+
+
+def _save_tensors(tensors, sink):
+    from safetensors.torch import save_file
+
+    named, metadata = tensors
+    save_file(named, sink.stream.name, metadata)
+    sink.take_file()
+
+
+def _read_tensors(path):
+    from safetensors.torch import load
+
+    with open(path, "rb") as stream:
+        data = stream.read()
+    head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    note = json.loads(head["__metadata__"][_TENSORS_KEY])
+    found = load(data)
+    if note["kind"] == "Tensor":
+        return found["tensor"]
+    named = {name: found[name] for name in note["names"]}
+    if note["kind"] == "dict":
+        return named
+    ordered = collections.OrderedDict(named)
+    if "versions" in note:
+        vars(ordered)["_metadata"] = collections.OrderedDict(note["versions"])
+    return ordered
+
+
 def _save_pickle(value, sink):
     """Write the magic line, a line of JSON with the sizes, the pickle, and each buffer at a multiple of 64 bytes."""
     buffers: list[pickle.PickleBuffer] = []
@@ -346,6 +449,8 @@ def read_value(path: str, form: str, namespace: Any = None) -> Any:
             raise ValueError("pyarrow {} runs code of the file; {} does not".format(pa.__version__, _SAFE_ARROW))
         with open(path, "rb") as stream, pa.ipc.open_file(stream) as reader:
             return _from_arrow(reader.read_all())
+    if form == "safetensors":
+        return _read_tensors(path)
     if form == "png":
         with open(path, "rb") as stream:
             return Picture(stream.read())

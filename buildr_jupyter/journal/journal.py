@@ -13,9 +13,8 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from buildr_jupyter.errors import JournalError
 from buildr_jupyter.process.locks import private_folder
@@ -40,28 +39,42 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One attempt of one run."""
+class Row(NamedTuple):
+    """One attempt of one run, as its table has it; what is JSON there is read when it is asked for."""
 
     id: int
     key: str
     """sha256 of image and inputs, 64 hex digits; that of a run that is never reused is random."""
     image: str
     image_id: str
-    inputs: Mapping[str, object]
+    inputs_json: str
     state: str
     """starting, done, failed, cancelled or lost."""
     attempt: int
     exit_code: int | None
     reason: str | None
-    log_tail: tuple[str, ...]
+    log_tail_json: str | None
     duration_s: float | None
     started: float
     """Seconds since the epoch, by the clock of then."""
     ended: float | None
-    folder: Path | None
-    """Where its files are kept."""
+    folder_name: str | None
+
+    @property
+    def inputs(self) -> dict[str, object]:
+        """The inputs by name."""
+        found: dict[str, object] = json.loads(self.inputs_json)
+        return found
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines that it printed."""
+        return tuple(json.loads(self.log_tail_json)) if self.log_tail_json else ()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files are kept."""
+        return Path(self.folder_name) if self.folder_name else None
 
 
 def data_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -189,7 +202,10 @@ class Journal:
 
     def rows(self, limit: int = 1000, *, prefix: str = "") -> list[Row]:
         """Return the last runs whose key begins with ``prefix``, the newest first."""
-        return self._select("WHERE substr(key, 1, ?) = ? ORDER BY id DESC LIMIT ?", (len(prefix), prefix, limit))
+        if not prefix:
+            return self._select("ORDER BY id DESC LIMIT ?", (limit,))
+        after = prefix + "\U0010ffff"
+        return self._select("WHERE key >= ? AND key < ? ORDER BY id DESC LIMIT ?", (prefix, after, limit))
 
     def forget(self, before: float) -> list[Row]:
         """Remove the rows of runs that ended before then (seconds since the epoch) and return them."""
@@ -213,10 +229,7 @@ class Journal:
 
     def _select(self, rest: str, values: tuple[object, ...]) -> list[Row]:
         with self._connection() as connection:
-            found = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
-        inputs = json.loads(f"[{','.join(one[4] for one in found)}]")  # all at once: half the time of a long list
-        tails = json.loads(f"[{','.join(one[9] or '[]' for one in found)}]")
-        return [_row(one, *read) for one, *read in zip(found, inputs, tails, strict=True)]
+            return list(map(Row._make, connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values)))  # noqa: S608 - ours
 
     # -- images
 
@@ -229,11 +242,3 @@ class Journal:
         """Tell whether a kernel of this user built the image from its cells."""
         with self._connection() as connection:
             return connection.execute("SELECT 1 FROM images WHERE image_id = ?", (image_id,)).fetchone() is not None
-
-
-def _row(values: tuple[Any, ...], inputs: dict[str, object], tail: list[str]) -> Row:
-    number, key, image, image_id, _, state, attempt, exit_code, reason, _, duration, started, ended, folder = values
-    return Row(
-        number, key, image, image_id, inputs, state, attempt, exit_code, reason, tuple(tail), duration, started, ended,
-        Path(folder) if folder else None,
-    )  # fmt: skip

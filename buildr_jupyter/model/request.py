@@ -6,8 +6,9 @@ import functools
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.plan import (
@@ -200,6 +201,24 @@ class Collection:
     def anywhere(self) -> bool:
         """Whether files beside the program's own folder and its output folder are wanted, too."""
         return any(pattern.startswith("/") for pattern in self.patterns)
+
+    def includes(self, other: Collection) -> bool:
+        """Tell whether all that ``other`` takes is taken, whatever files there are; one over the limit aside."""
+        if other.nothing or self.nothing:
+            return other.nothing
+        if not self.patterns:
+            return not other.anywhere
+        return bool(other.patterns) and set(other.patterns) <= set(self.patterns)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``from_json`` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Collection:
+        """Return what ``to_json`` gave; raises KeyError, TypeError and ValueError for what is none."""
+        patterns = tuple(map(str, said["patterns"]))
+        return cls(patterns, bool(said["nothing"]), int(said["limit_bytes"]), bool(said.get("registry")))
 
     def takes(self, path: str, folder: str) -> bool:
         """Tell whether a file is wanted; ``path`` and the program's ``folder`` are absolute paths in the container."""

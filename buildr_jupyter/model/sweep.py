@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, overload
 
 from buildr_jupyter.errors import OptionError
+from buildr_jupyter.model.request import Collection
 from buildr_jupyter.model.result import RunResult
 
 __all__ = ["RunGroup", "SweepResult"]
@@ -28,6 +29,8 @@ class RunGroup:
     image: str = field(default="", compare=False)
     started: str = field(default="", compare=False)
     """When it was made, as ISO text; empty where the list does not tell."""
+    collects: Collection | None = field(default=None, compare=False)
+    """Which of its runs' files can be collected; None: those of any collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

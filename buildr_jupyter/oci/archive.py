@@ -27,19 +27,25 @@ from buildr_jupyter.oci.image import Published, digest_of
 from buildr_jupyter.oci.layer import Packer
 from buildr_jupyter.process.locks import in_cache, private_folder
 from buildr_jupyter.process.tempfiles import atomic_write
-from buildr_jupyter.registry.validate import MAX_DOCUMENT_BYTES
+from buildr_jupyter.registry.validate import MAX_DOCUMENT_BYTES, DamagedDocument
 
-__all__ = ["UNREADABLE", "Bounded", "CarefulInfo", "FileSource", "read_archive", "write_archive", "write_layout"]
+__all__ = [
+    "FULL_NAME", "GZIP_HEAD", "REF_NAME", "UNREADABLE", "ZSTD_HEAD", "Bounded", "CarefulInfo", "FileSource",
+    "blob_name", "read_archive", "write_archive", "write_layout",
+]  # fmt: skip
 
 Locate = Callable[[str], Path]
 """Digest to the file that has its bytes."""
+GZIP_HEAD, ZSTD_HEAD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""What a compressed stream begins with. Source: RFC 1952, 2.3.1; RFC 8878, 3.1.1."""
 _MAX_MEMBERS = 20_000
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_SIZE = 1 << 62
 _EMPTY_READS = 2
 """So often a tar without its two blocks of zeros is asked for more."""
-_REF_NAME = "org.opencontainers.image.ref.name"
-_FULL_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+FULL_NAME = "io.containerd.image.name"
+"""Annotations of an index's entry: the image's tag, and its whole name."""
 
 
 def write_archive(
@@ -133,7 +139,7 @@ def _documents(made: Published, names: Sequence[str]) -> dict[str, bytes]:
     top = made.images[0].descriptor()
     if made.index is not None:
         top = {"mediaType": json.loads(made.index)["mediaType"], "digest": made.digest, "size": len(made.index)}
-    entries = [{**top, "annotations": {_REF_NAME: name.rpartition(":")[2], _FULL_NAME: name}} for name in names or [""]]
+    entries = [{**top, "annotations": {REF_NAME: name.rpartition(":")[2], FULL_NAME: name}} for name in names or [""]]
     if not names:
         entries = [top]
     docker = [
@@ -174,8 +180,9 @@ UNREADABLE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.
 class FileSource:
     """An image in a file or a folder, read blob by blob: ``open(path)`` of what is inside, None where it is not."""
 
-    def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
-        self.path = path
+    def __init__(self, path: Path, check: Callable[[], None] = lambda: None, *, what: str | None = None) -> None:
+        """Open it; ``what`` names it in errors, as the base at this path if None. Raises DamagedDocument."""
+        self.path, self.what = path, what or f"base {str(path)!r}"
         self._tar: tarfile.TarFile | None = None
         self._raw: IO[bytes] | None = None
         if not path.is_dir():
@@ -192,8 +199,8 @@ class FileSource:
                 self.close()
                 if not isinstance(error, UNREADABLE):
                     raise
-                raise BuildError(
-                    f"Image build failed: base {str(path)!r} is no image: {error}",
+                raise DamagedDocument(
+                    f"{self.what} is no image: {error}",
                     hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
                 ) from error
 
@@ -263,7 +270,7 @@ class Bounded(io.RawIOBase):
     both without looking whether anything comes. ``check`` is called for each block and may raise to stop.
     """
 
-    def __init__(self, stream: IO[bytes], check: Callable[[], None]) -> None:
+    def __init__(self, stream: IO[bytes] | io.RawIOBase, check: Callable[[], None]) -> None:
         self._stream, self._check, self._empty = stream, check, 0
 
     def readable(self) -> bool:
@@ -272,7 +279,7 @@ class Bounded(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         self._check()
         try:
-            block = self._stream.read(size)
+            block = self._stream.read(size) or b""
         except BuildrError:
             raise
         except Exception as error:  # each library that unpacks has errors of its own
@@ -309,15 +316,15 @@ def read_archive(source: FileSource, choose: Callable[[JsonObject], str]) -> tup
         if top is not None:
             digest = choose(json.loads(top))
             for _ in range(3):
-                content = source.read(_blob(digest))
+                content = source.read(blob_name(digest))
                 if content is None or digest_of(content) != digest:
                     raise broken
                 document = json.loads(content)
                 if "layers" in document:
-                    config = source.read(_blob(document["config"]["digest"]))
+                    config = source.read(blob_name(document["config"]["digest"]))
                     if config is None or digest_of(config) != document["config"]["digest"]:
                         raise broken
-                    return digest, config, [_blob(layer["digest"]) for layer in document["layers"]]
+                    return digest, config, [blob_name(layer["digest"]) for layer in document["layers"]]
                 digest = choose(document)
         saved = source.read("manifest.json")
         if saved is None:
@@ -334,7 +341,8 @@ def read_archive(source: FileSource, choose: Callable[[JsonObject], str]) -> tup
         raise broken from error
 
 
-def _blob(digest: str) -> str:
+def blob_name(digest: str) -> str:
+    """Return the name of a digest's bytes in a layout."""
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
@@ -348,7 +356,7 @@ def copy_layer(
     head = stream.read(2)
     diff, blob = hashlib.sha256(), hashlib.sha256()
     size = unpacked = 0
-    if head == b"\x1f\x8b":
+    if head == GZIP_HEAD:
         path_like = _Tee(head, stream, out, check)
         try:
             with gzip.GzipFile(fileobj=path_like) as plain:
@@ -360,9 +368,9 @@ def copy_layer(
         except (EOFError, OSError, zlib.error, tarfile.TarError) as error:
             raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
         return f"sha256:{path_like.hash.hexdigest()}", f"sha256:{diff.hexdigest()}", path_like.size, unpacked
-    if head == _ZSTD_HEAD[:2]:
+    if head == ZSTD_HEAD[:2]:
         head += stream.read(2)
-    if head == _ZSTD_HEAD:
+    if head == ZSTD_HEAD:
         from zstandard import ZstdDecompressor
 
         stream.seek(0)
@@ -390,9 +398,6 @@ def _blocks(stream: Bounded, head: bytes) -> Iterator[bytes]:
             block = stream.read(1 << 20)
     except tarfile.TarError as error:
         raise BuildError(f"Image build failed: a layer of the base cannot be read: {error}") from error
-
-
-_ZSTD_HEAD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 
 class _Tee(io.RawIOBase):

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from buildr_jupyter.errors import BuildError, BuildRefused, PublishError
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
-from buildr_jupyter.oci.archive import Bounded, CarefulInfo, FileSource, copy_layer, read_archive
+from buildr_jupyter.oci.archive import GZIP_HEAD, ZSTD_HEAD, Bounded, CarefulInfo, FileSource, copy_layer, read_archive
 from buildr_jupyter.oci.image import parse_platform
 from buildr_jupyter.oci.layer import GZIP, ZSTD, Compressor, Layer, compressor
 from buildr_jupyter.oci.store import Store
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
 __all__ = [
-    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "opened_layer",
+    "Base", "Python", "fetch", "find_python", "from_file", "from_registry", "from_saved", "is_file", "is_musl",
+    "opened_layer", "unpacked",
 ]  # fmt: skip
 
 _TYPES = {
@@ -229,6 +231,18 @@ def from_saved(
 # -- the Python in a base
 
 
+def is_musl(base: Base) -> bool:
+    """Tell whether programs of a base use the C library musl, for which wheels of their own are made.
+
+    Alpine, the distribution that has it, is known by its package manager in the history, and where there is none by the
+    base's name: no layer is downloaded for that.
+    """
+    said = [str(one.get("created_by") or "") for one in base.config.get("history") or ()]
+    if any(said):
+        return any(re.search(r"\bapk add\b|\balpine-minirootfs\b", one) for one in said)
+    return "alpine" in base.name.rpartition("/")[2]
+
+
 def find_python(
     base: Base, store: Store, locate: Callable[[Layer], Path], python: str, check: Callable[[], None] = lambda: None
 ) -> Python:
@@ -290,19 +304,24 @@ def opened_layer(path: Path, layer: Layer, check: Callable[[], None] = lambda: N
     """
     try:
         with path.open("rb") as raw:
-            stream: IO[bytes] = raw
-            if layer.media_type == ZSTD:
-                import zstandard
-
-                stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            elif layer.media_type == GZIP:
-                stream = _fast_gzip(raw)
+            stream = unpacked(raw, {GZIP: GZIP_HEAD, ZSTD: ZSTD_HEAD}.get(layer.media_type, b""))
             with tarfile.open(fileobj=Bounded(stream, check), mode="r|", tarinfo=CarefulInfo) as tar:
                 yield tar
     except (tarfile.TarError, EOFError, OverflowError) as error:
         raise BuildError(
             f"Image build failed: a layer of the base cannot be read: {error}", hint="name another base with --base"
         ) from error
+
+
+def unpacked(stream: IO[bytes] | io.RawIOBase, head: bytes) -> IO[bytes]:
+    """Return a stream of what is in one that begins with ``head``: gzip, zstd, or neither."""
+    source = cast("IO[bytes]", stream)  # read() is all that is asked of it
+    if head.startswith(ZSTD_HEAD):
+        import zstandard
+
+        plain: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+        return plain
+    return _fast_gzip(source) if head.startswith(GZIP_HEAD) else source
 
 
 def _fast_gzip(raw: IO[bytes]) -> IO[bytes]:

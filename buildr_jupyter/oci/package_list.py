@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from buildr_jupyter.errors import BuildError
@@ -12,9 +13,35 @@ from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.oci.python_layers import contents_key
 from buildr_jupyter.oci.store import Store
 
-__all__ = ["packages_in", "python_of"]
+__all__ = ["packages_in", "python_of", "split_name", "with_layer"]
 
-_INFO = re.compile(rf"{VENV.lstrip('/')}/lib/python[^/]+/site-packages/([^/]+)\.dist-info/")
+_ENVIRONMENT = VENV.lstrip("/")
+_INFO = re.compile(rf"{_ENVIRONMENT}/lib/python[^/]+/site-packages/[^/]+\.dist-info(?=/|$)")
+_GONE, _OPAQUE = ".wh.", ".wh..wh..opq"
+
+
+def with_layer(installed: set[str], names: Iterable[str]) -> set[str]:
+    """Return the ``dist-info`` folders that are there above a layer with files of these names.
+
+    ``installed`` are those below it. Source: OCI image specification 1.1, "Whiteouts", "Opaque Whiteout".
+    """
+    added, gone = set(), []
+    for name in names:
+        name = name.removeprefix("./").strip("/")
+        folder, _, last = name.rpartition("/")
+        if last.startswith(_GONE):
+            lost = folder if last == _OPAQUE else f"{folder}/{last.removeprefix(_GONE)}".lstrip("/")
+            if f"{_ENVIRONMENT}/".startswith(f"{lost}/") or lost.startswith(f"{_ENVIRONMENT}/lib"):
+                gone.append(lost)
+        elif match := _INFO.match(name):
+            added.add(match[0])
+    return {one for one in installed if not any(f"{one}/".startswith(f"{lost}/") for lost in gone)} | added
+
+
+def split_name(folder: str) -> tuple[str, str]:
+    """Return name and version that a ``dist-info`` folder has in its name."""
+    name, _, version = folder.rpartition("/")[2].removesuffix(".dist-info").partition("-")
+    return name, version
 
 
 def packages_in(store: Store, layer: Layer) -> list[tuple[str, str]]:
@@ -25,13 +52,8 @@ def packages_in(store: Store, layer: Layer) -> list[tuple[str, str]]:
     key = contents_key(layer)
     known = store.record(key)
     if not isinstance(known, list):
-        names = set()
         with opened_layer(store.sound(layer.digest), layer) as tar:
-            for member in tar:
-                if match := _INFO.match(member.name):
-                    name, _, version = match[1].partition("-")
-                    names.add((name, version))
-        known = sorted(names)
+            known = sorted(map(split_name, with_layer(set(), (member.name for member in tar))))
         store.note(key, [list(one) for one in known])
     return [(str(name), str(version)) for name, version in known]
 

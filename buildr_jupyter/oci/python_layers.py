@@ -14,7 +14,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildr_jupyter.errors import BuildError
@@ -60,9 +60,24 @@ class Found:
 
 
 def iter_found(site: Path) -> Iterator[Found]:
-    """Yield the distributions of a site-packages folder, sorted by name; one without RECORD raises BuildError."""
+    """Yield the distributions of a site-packages folder, sorted by name; one without RECORD raises BuildError.
+
+    What RECORD names without a digest gets that of the file: another content would have the identity of this one.
+    """
     for info in sorted(site.glob("*.dist-info")):
-        yield read_found(info)
+        found = read_found(info)
+        rows = tuple((path, digest or _digest_of_file(site / path), size) for path, digest, size in found.rows)
+        yield replace(found, rows=rows)
+
+
+def _digest_of_file(path: Path) -> str:
+    """Return the digest of a file as RECORD writes it, empty where it is not there: who packs it says so."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+    except OSError:
+        return ""
+    return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def read_found(info: Path) -> Found:

@@ -25,7 +25,7 @@ from buildr_jupyter.events.streams import drain
 from buildr_jupyter.in_image import parameters as reader
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.interface import INTERFACE_LABEL, Input, Interface, Said
+from buildr_jupyter.model.interface import INTERFACE_LABEL, Input, Interface
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.result import BuildResult
@@ -90,24 +90,27 @@ class ImageFunction:
         for values that are not as they should be, EngineError, and KeyboardInterrupt once the container was stopped.
         """
         self._check_unmoved()
-        rows = _said([self.__signature__.bind(*args, **inputs).arguments])
+        rows = sweeps.said_rows([self.__signature__.bind(*args, **inputs).arguments], self._origin)
         (point,) = make_grid(self.interface, rows, (), zipped=False, limit=1, folder=Path.cwd(), origin=self._origin)
         order = self._order(run_environment=((reader.ALL, json.dumps(dict(point.given))),), mounts=point.mounts)
         run = self._driven(lambda cancel: stages.stream_run(order, self._built(), cancel)).run
         return dict(run.values) if run is not None else {}
 
     def map(
-        self, rows: Sequence[Mapping[str, object]], *, jobs: int = 2, retries: int = 0, again: bool = False
+        self, rows: Sequence[Mapping[str, object]] | Any, *, jobs: int = 2, retries: int = 0, again: bool = False
     ) -> SweepResult:
         """Run the image once for each row of inputs, ``jobs`` at a time, and return the results in their order.
+
+        ``rows`` is a list of dicts, or a DataFrame with a column for each input.
 
         A row that was done before is not run again, unless ``again``. A run that fails is a result; ``retries`` tries
         it so often once more. Raises OptionError for rows that are none, before any run starts; EngineError.
         """
         self._check_unmoved()
-        if not len(rows):
+        said = tuple(sweeps.said_rows(rows, f"{self._origin}map: "))
+        if not said:
             raise OptionError(f"{self.name}: the grid has no runs: there are no rows")
-        order = self._order(rows=_said(rows), jobs=jobs, retries=retries, again=again)
+        order = self._order(rows=said, jobs=jobs, retries=retries, again=again)
         found = self._driven(lambda cancel: stages.stream_run(order, self._built(), cancel)).sweep
         assert isinstance(found, SweepResult)
         return replace(found, again=lambda: self.map(rows, jobs=jobs, retries=retries))
@@ -220,7 +223,3 @@ def _described(name: str, interface: Interface) -> str:
     ]
     returned = ", ".join(one.name for one in interface.returns) or "nothing"
     return "\n".join([*lines, f"Returns: {returned}"])
-
-
-def _said(rows: Sequence[Mapping[str, object]]) -> tuple[Mapping[str, Said], ...]:
-    return tuple({name: Said(value=sweeps.plain(name, value)) for name, value in row.items()} for row in rows)

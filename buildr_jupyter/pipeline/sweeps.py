@@ -38,7 +38,7 @@ from buildr_jupyter.runner.protocol import Runner
 from buildr_jupyter.runner.selection import select_grid
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
 
-__all__ = ["check_grid", "plain", "stream_sweep", "with_rows"]
+__all__ = ["check_grid", "said_rows", "stream_sweep", "with_rows"]
 
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
 _TITLE = 100
@@ -71,15 +71,18 @@ def _rows_of(expression: str, namespace: Mapping[str, object] | None) -> list[Ma
         found = eval(expression, dict(namespace))  # noqa: S307 - the user's own line, in the user's own kernel
     except Exception as error:
         raise OptionError(f"--map-from {expression}: {type(error).__name__}: {error}") from error
+    return said_rows(found, f"--map-from {expression}: ")
+
+
+def said_rows(found: object, origin: str) -> list[Mapping[str, Said]]:
+    """Return the rows of a list of dicts or of a DataFrame; raises OptionError, which begins with ``origin``."""
     records = found.to_dict("records") if hasattr(found, "to_dict") and hasattr(found, "columns") else found
     if not isinstance(records, Sequence) or not all(isinstance(row, Mapping) for row in records):
-        raise OptionError(
-            f"--map-from {expression}: it is a {type(found).__name__}", hint="give a list of dicts, or a DataFrame"
-        )
-    return [{str(name): Said(value=plain(str(name), value)) for name, value in row.items()} for row in records]
+        raise OptionError(f"{origin}it is a {type(found).__name__}", hint="give a list of dicts, or a DataFrame")
+    return [{str(name): Said(value=_plain(str(name), value)) for name, value in row.items()} for row in records]
 
 
-def plain(name: str, value: object) -> object:
+def _plain(name: str, value: object) -> object:
     """Return the plain value of one from a kernel, numpy's scalars included."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()

@@ -11,10 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from buildr_jupyter.process.locks import _new_folder, hold
 
-__all__ = ["TEMPORARY", "Scratch", "atomic_write", "fresh", "sweep", "sweep_folder"]
+__all__ = ["TEMPORARY", "Scratch", "Spool", "atomic_write", "fresh", "spool", "sweep", "sweep_folder"]
 
 
 TEMPORARY = "buildr-tmp-"
@@ -127,6 +128,14 @@ def sweep() -> None:
     """Remove the scratch folders that killed processes of this user left."""
     for place in {tempfile.gettempdir(), _large_place()}:
         sweep_folder(Path(place), TEMPORARY)
+
+
+Spool: TypeAlias = "tempfile.SpooledTemporaryFile[bytes]"
+
+
+def spool(memory_bytes: int) -> Spool:
+    """Return a file without a name for what may be large: in memory up to so many bytes, then where that goes."""
+    return tempfile.SpooledTemporaryFile(memory_bytes, dir=_large_place())
 
 
 def _large_place() -> str:

@@ -50,10 +50,10 @@ __all__ = ["Body", "Connection", "RetryPolicy", "known_ca"]
 
 _REDIRECTS = 5
 _CHALLENGES = 2
+"""So many may be answered for one request: an old token may be over, and of two schemes one may be of no use."""
 
 Body: TypeAlias = "bytes | SupportsRead[bytes] | Mapping[str, str]"
 """The body of a request: bytes, a stream of them, or the fields of a form."""
-"""So many may be answered for one request: an old token may be over, and of two schemes one may be of no use."""
 _SMALL_BODY = 64 * 1024
 _CONNECTIONS = 8
 _LONGEST_WAIT_S = 30.0
@@ -260,7 +260,7 @@ class Connection:
             if answer.status_code not in (301, 302, 303, 307, 308) or not target:
                 return answer, ours
             answer.close()
-            following = self.checked(urljoin(url, target))
+            following = self.checked(target, url)
             if origin_of(following) != origin_of(url):
                 sent, ours = dict(bare or {}), False
             url = following
@@ -269,13 +269,20 @@ class Connection:
             hint="name the registry by the address that it sends to",
         )
 
-    def checked(self, url: str) -> str:
-        """Return an address that the registry named, absolute; refuse one that would leave TLS for another host."""
-        url = urljoin(self.base, url)
+    def checked(self, url: str, seen_at: str | None = None) -> str:
+        """Return an address that the registry named, absolute; refuse one that would leave TLS for another host.
+
+        A relative one is seen from ``seen_at``, the registry's base where it is None.
+        """
+        named = url
+        try:
+            url = urljoin(seen_at or self.base, named)
+        except ValueError:  # brackets that hold no IPv6 address
+            url = ""
         origin = origin_of(url)
         if origin is None:
             raise RegistryUnreachable(
-                f"registry {self.host} sends to {url[:200]!r}, which names no host",
+                f"registry {self.host} sends to {named[:200]!r}, which names no host",
                 hint="tell its owner: its configuration is wrong",
             )
         if is_inward(origin.host) and not _may_be_inward(self.host, origin.host):
@@ -312,9 +319,14 @@ class Connection:
                 )  # fmt: skip
         except requests.exceptions.RequestException as error:
             raise self._unreachable(error) from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise RegistryUnreachable(
                 f"registry {self.host} cannot be reached: {_why(error)}", hint=_IS_IT_UP
+            ) from error
+        except ValueError as error:  # requests reads where a redirect leads, though it does not follow it
+            raise RegistryUnreachable(
+                f"registry {self.host} sends to an address that cannot be read: {error}",
+                hint="tell its owner: its configuration is wrong",
             ) from error
         self._shared.answered = True
         length = answer.headers.get("Content-Length", "")

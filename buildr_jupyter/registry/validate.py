@@ -23,6 +23,7 @@ __all__ = [
     "read_entries",
     "read_image_manifest",
     "read_object",
+    "read_saved_list",
 ]  # fmt: skip
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -94,6 +95,25 @@ def read_image_manifest(document: JsonObject, name: str) -> tuple[JsonObject, li
 
 def _is_layer(media_type: str) -> bool:
     return media_type.startswith(("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."))
+
+
+def read_saved_list(content: bytes, what: str) -> list[JsonObject]:
+    """Return the images of docker's ``manifest.json``, each with Config, Layers and RepoTags: a thousand at most.
+
+    Source: moby ``image/spec/v1.2.md``, "Combined Image JSON + Filesystem Changeset Format".
+    """
+    try:
+        found = json.loads(content)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or len(found) > _MAX_ENTRIES or not all(isinstance(one, dict) for one in found):
+        raise DamagedDocument(f"{what} is no list of images")
+    for one in found:
+        for name, fits in _SAVED.items():
+            if not fits(one.get(name)):
+                raise _not_so(what, name)
+    return found
 
 
 def read_config(content: bytes, what: str) -> JsonObject:
@@ -186,6 +206,10 @@ _ENGINE_IMAGE: dict[str, Callable[[object], bool]] = {
     "Size": lambda value: value is None or is_size(value), "RootFS": _is_object, "RootFS.Layers": _are_texts,
     "Config": _is_object, "Config.Env": _are_texts, "Config.Labels": _is_object_of_texts,
     "Config.Entrypoint": lambda value: _are_texts(value) or _is_text(value), "Config.User": _is_text,
+}  # fmt: skip
+_SAVED: dict[str, Callable[[object], bool]] = {
+    "Config": lambda value: isinstance(value, str), "RepoTags": _are_texts,
+    "Layers": lambda value: value is not None and _are_texts(value),
 }  # fmt: skip
 _PLATFORM = ("os", "architecture", "variant")
 _CONFIG: dict[str, Callable[[object], bool]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from buildr_jupyter.errors import RunError
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Collection
-from buildr_jupyter.process.tempfiles import atomic_write
+from buildr_jupyter.process.tempfiles import Spool, atomic_write, spool
 
 __all__ = [
     "OURS",
@@ -28,7 +29,7 @@ __all__ = [
     "kept_back",
     "listing",
     "local_names",
-    "read_small",
+    "spooled",
 ]
 
 OURS = ".buildr"
@@ -36,7 +37,9 @@ OURS = ".buildr"
 _SINGLE = 64
 """So many files of one folder are asked for one by one; more of them come with their whole folder."""
 _CHANGED, _ADDED, _DELETED = 0, 1, 2
-_SMALL_BYTES = 16 << 20
+_MEMORY_BYTES = 16 << 20
+_END_BYTES = 1024
+"""So many zeros follow the last member of a whole tar."""
 Listing = Mapping[str, tuple[object, ...]]
 """Absolute path of a container to all that a tar says of it, its content as sha256."""
 
@@ -105,32 +108,53 @@ def fetches(files: Sequence[str], changes: Iterable[Mapping[str, object]]) -> li
     return asked
 
 
-def read_small(chunks: Iterable[bytes]) -> bytes | None:
-    """Return a tar that is no larger than 16 MiB; None for another one, of which no more than that is read."""
-    whole = bytearray()
+def spooled(chunks: Iterable[bytes], most_bytes: int) -> Spool | None:
+    """Return a tar that is no larger than ``most_bytes``; None for another one, of which little more is read.
+
+    It is in memory up to 16 MiB. Raises OSError where the disk has no room for it.
+    """
+    data = spool(_MEMORY_BYTES)
     for chunk in chunks:
-        whole += chunk
-        if len(whole) > _SMALL_BYTES:
+        data.write(chunk)
+        if data.tell() > most_bytes:
+            data.close()
             return None
-    return bytes(whole)
+    return data
 
 
-def listing(data: bytes, folder: str) -> Listing | None:
-    """Return what the tar of a container's ``folder`` holds; None where it is no folder, or no whole tar."""
+def listing(data: Spool, folder: str, before: Listing | None = None) -> Listing | None:
+    """Return what the tar of a container's ``folder`` holds; None where it is no folder, or no whole tar.
+
+    A file that ``before`` has not in the same size is another one whatever is in it, and has no digest.
+    """
     found: dict[str, tuple[object, ...]] = {}
+    data.seek(0)
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        with tarfile.open(fileobj=data, mode="r:") as tar:
             for member in tar:
                 parts = PurePosixPath(member.name).parts
                 if len(parts) <= 1:
                     if not member.isdir():
                         return None
                     continue
-                content = tar.extractfile(member) if member.isfile() else None
-                digest = hashlib.sha256(content.read()).hexdigest() if content else ""
                 place = str(PurePosixPath(folder, *parts[1:]))
-                about = (member.type, member.mode, member.uid, member.gid, member.linkname, member.size, digest)
-                found[place] = about if member.isdir() else (*about, member.mtime)
+                about: tuple[object, ...] = (
+                    member.type,
+                    member.mode,
+                    member.uid,
+                    member.gid,
+                    member.linkname,
+                    member.size,
+                )
+                if not member.isdir():
+                    known = before is None or before.get(place, ())[: len(about)] == about
+                    content = tar.extractfile(member) if known and member.isfile() else None
+                    digest = hashlib.sha256(content.read()).hexdigest() if content else ""
+                    about = (*about, digest, member.mtime)
+                found[place] = about
+            data.seek(tar.offset)
+            if data.read(_END_BYTES) != bytes(_END_BYTES):
+                return None
     except (tarfile.TarError, EOFError):
         return None
     return found
@@ -174,7 +198,7 @@ def local_names(files: Iterable[str], folders: Folders) -> dict[str, PurePosixPa
 
 
 def extract_outputs(
-    chunks: Iterable[bytes],
+    source: Iterable[bytes] | Spool,
     folder: Path,
     *,
     name: Callable[[PurePosixPath], PurePosixPath | None] = lambda path: PurePosixPath(*path.parts[1:]),
@@ -191,7 +215,7 @@ def extract_outputs(
     known: dict[str, Path] = {}
     try:
         root = folder.resolve()  # made when there is something to put into it
-        with tarfile.open(fileobj=_Reader(chunks), mode="r|") as tar:
+        with _opened(source) as tar:
             for member in tar:
                 place = name(PurePosixPath(member.name))
                 if place is None or not place.parts or member.isdir():
@@ -214,6 +238,13 @@ def extract_outputs(
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"the container's output files cannot be copied to {folder}: {why}") from error
     return tuple(sorted(written))
+
+
+def _opened(source: Iterable[bytes] | Spool) -> tarfile.TarFile:
+    if isinstance(source, tempfile.SpooledTemporaryFile):
+        source.seek(0)
+        return tarfile.open(fileobj=source, mode="r:")
+    return tarfile.open(fileobj=_Reader(source), mode="r|")
 
 
 def kept_back(place: PurePosixPath | None) -> BuildWarning:

@@ -31,6 +31,7 @@ from buildr_jupyter.model.request import Collection, PortBinding, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL, this_user
+from buildr_jupyter.process.tempfiles import Spool
 from buildr_jupyter.process.watchdog import Watchdog
 from buildr_jupyter.runner._outputs import (
     OURS,
@@ -43,7 +44,7 @@ from buildr_jupyter.runner._outputs import (
     kept_back,
     listing,
     local_names,
-    read_small,
+    spooled,
 )
 from buildr_jupyter.secretscan.redact import masked_logger
 
@@ -66,6 +67,11 @@ _GO_FOLDER, _GO_LINK = 1 << 31, 1 << 27
 """Bits of a folder and of a symbolic link in the modes of Go's os.FileMode, which the engine gives."""
 COLLECT_LABEL = "io.buildr.collect"
 """Label of a container that stays when its process leaves: which of its files come back, as JSON."""
+_LOOKED_BYTES, _TAKEN_BYTES = 16 << 20, 1 << 30
+"""The tar of the program's folder is looked at up to so many bytes: of an image, and where all that is new comes back.
+
+Beyond, the engine is asked what was changed, and that takes it seconds for an image of some size.
+"""
 _LISTEN_AGAIN = 5
 """So often is listened again to a container that runs on; one may have closed its output for good."""
 Changes = Sequence[Mapping[str, object]]
@@ -149,7 +155,7 @@ class DockerRunner:
         client = self._client()
         cancel.check("the run")
         with self._failures(client, spec, cancel):
-            wanted = {COLLECT_LABEL: json.dumps(dataclasses.asdict(spec.collect))}
+            wanted = {COLLECT_LABEL: json.dumps(spec.collect.to_json())}
             container = self._create(client, spec, {OWNER_LABEL: self._owner, GROUP_LABEL: spec.name, **wanted})
             self._begin(client, container)
         yield StepUpdate(f"run {spec.name}", _title(spec, spec.ports), started_at=self._clock())
@@ -178,13 +184,17 @@ class DockerRunner:
                 results.append(RunResult(exit_code, duration_s=_seconds(state), log_tail=lines))
         return results
 
-    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+    def collect(
+        self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None
+    ) -> Generator[Event, None, tuple[Path, ...]]:
         """Copy the files of a container that ended; see the protocol. Raises RunError, EngineError."""
         client = self._client()
         spec = RunSpec("", run[:12], output_dir=into)
         with self._failures(client, spec, cancel):
-            said = ((self._about(client, run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
-            spec = dataclasses.replace(spec, collect=_collection(said))
+            if wanted is None:
+                said = ((self._about(client, run).get("Config") or {}).get("Labels") or {}).get(COLLECT_LABEL)
+                wanted = _collection(said)
+            spec = dataclasses.replace(spec, collect=wanted)
             return tuple((yield from self._outputs(client, run, spec)))
 
     def stop(self, group: RunGroup) -> None:
@@ -351,25 +361,34 @@ class DockerRunner:
         if image not in self._images and not _is_mounted(about, work):
             self._images[image] = None
             with contextlib.suppress(APIError):
-                archive = self._archive(client, container, work)
-                self._images[image] = archive[1] if archive else None
+                if archive := self._archive(client, container, work, _LOOKED_BYTES):
+                    with archive[0]:
+                        self._images[image] = archive[1]
 
     def _about(self, client: EngineClient, container: str) -> JsonObject:
         """Return what the engine says of a container, without its state of now."""
         return self._made.get(container) or client.inspect_container(container)
 
-    def _archive(self, client: EngineClient, container: str, folder: str) -> tuple[bytes, Listing] | None:
-        """Return the tar of a container's folder, and what it holds; None where that is much, or no folder."""
+    def _archive(
+        self, client: EngineClient, container: str, folder: str, most_bytes: int, before: Listing | None = None
+    ) -> tuple[Spool, Listing] | None:
+        """Return the tar of a container's folder, to be closed, and what it holds; None where that is more, no folder,
+        or more than there is room for."""
         from docker.errors import NotFound
 
         try:
             chunks, _ = client.get_archive(container, folder)
         except NotFound:
             return None
-        with contextlib.closing(chunks):
-            data = read_small(chunks)
-        found = listing(data, folder) if data is not None else None
-        return (data, found) if data is not None and found is not None else None
+        data = None
+        with contextlib.closing(chunks), contextlib.suppress(OSError):
+            data = spooled(chunks, most_bytes)
+        if data is None:
+            return None
+        if (found := listing(data, folder, before)) is None:
+            data.close()
+            return None
+        return data, found
 
     def _clear_name(self, client: EngineClient, name: str) -> None:
         """Remove our own container of that name; raise RunError where another process owns it."""
@@ -411,8 +430,9 @@ class DockerRunner:
         folders = _folders(about.get("Config") or {}, spec)
         mounts = [str(mount.get("Destination", "")) for mount in about.get("Mounts") or ()]
         apart = any(folders.output == mount or folders.output.startswith(f"{mount}/") for mount in mounts)
-        if not apart and (small := self._known(client, container, about, folders, spec.collect)):
-            return (yield from self._taken(*small, folders, spec))
+        if not apart and (whole := self._known(client, container, about, folders, spec.collect)):
+            with whole[0]:
+                return (yield from self._taken(*whole, folders, spec))
         try:
             changes = client.diff(container) or []
         except APIError as error:
@@ -441,15 +461,20 @@ class DockerRunner:
 
     def _known(
         self, client: EngineClient, container: str, about: JsonObject, folders: Folders, collect: Collection
-    ) -> tuple[bytes, Changes] | None:
+    ) -> tuple[Spool, Changes] | None:
         """Return the tar of the program's folder and what of it was changed; None where only the engine tells that."""
         before = self._images.get(str(about.get("Image")))
         outside = not folders.output.startswith(f"{folders.work}/")
         if before is None or collect.anywhere or outside or _is_mounted(about, folders.work):
             return None
-        archive = self._archive(client, container, folders.work)
-        changes = differences(before, archive[1]) if archive else None
-        return (archive[0], changes) if archive and changes is not None else None
+        most = _LOOKED_BYTES if collect.nothing or collect.patterns else _TAKEN_BYTES  # else all of it is wanted
+        archive = self._archive(client, container, folders.work, most, before)
+        if archive is None:
+            return None
+        if (changes := differences(before, archive[1])) is None:
+            archive[0].close()
+            return None
+        return archive[0], changes
 
     def _fetch(
         self,
@@ -487,7 +512,7 @@ class DockerRunner:
         return found
 
     def _taken(
-        self, data: bytes, changes: Changes, folders: Folders, spec: RunSpec
+        self, data: Spool, changes: Changes, folders: Folders, spec: RunSpec
     ) -> Generator[Event, None, tuple[Path, ...]]:
         """Write what comes back out of the tar of the program's folder."""
         assert spec.output_dir is not None
@@ -496,7 +521,7 @@ class DockerRunner:
         names = {PurePosixPath(path): name for path, name in local_names(files, folders).items()}
         large: list[tuple[PurePosixPath, int]] = []
         found = yield from extract_outputs(
-            [data],
+            data,
             spec.output_dir,
             name=functools.partial(_wanted_name, parent, names),
             takes=functools.partial(_takes, spec.collect, large),
@@ -660,8 +685,7 @@ def _folders(config: JsonObject, spec: RunSpec) -> Folders:
 def _collection(label: str | None) -> Collection:
     """Return what the label of a container says; all where it has none, or one that is not ours."""
     try:
-        said = json.loads(label or "{}")
-        return Collection(tuple(map(str, said["patterns"])), bool(said["nothing"]), int(said["limit_bytes"]))
+        return Collection.from_json(json.loads(label or "{}"))
     except (ValueError, TypeError, KeyError):
         return Collection()
 

@@ -25,6 +25,7 @@ from buildr_jupyter.model.request import ClusterPlacement, RunSpec
 
 __all__ = [
     "COLLECTOR",
+    "COLLECTS",
     "GRID",
     "GROUP",
     "KEPT_S",
@@ -67,6 +68,8 @@ _KEYS = 10_000
 _GRACE_S, _UPLOAD_S = 5, 300
 """So long a pod may take to end; what is pushed to a registry takes its time after the program's end."""
 _LOGIN = "BUILDR_OUTPUT_LOGIN"
+COLLECTS = "io.buildr.collect"
+"""Annotation: which of the program's files its collector brings, as JSON."""
 OUTPUTS = "io.buildr.outputs"
 """Annotation: the repository, as it is called outside, that the output files are pushed to."""
 _SECRET_BYTES = 1_000_000
@@ -339,7 +342,7 @@ def _annotations(spec: RunSpec, owner: str) -> dict[str, str]:
     found = {GROUP: spec.name, "io.buildr.image": spec.image, **dict(spec.labels)}
     if spec.collect.registry:
         found[OUTPUTS] = repository_of(spec)
-    return {OWNER: owner, **found} if owner else found
+    return {OWNER: owner, COLLECTS: json.dumps(spec.collect.to_json()), **found} if owner else found
 
 
 def _program(spec: RunSpec, name: str) -> JsonObject:

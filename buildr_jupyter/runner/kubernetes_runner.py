@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 import time
@@ -32,7 +33,7 @@ from buildr_jupyter.model.capabilities import RunnerCapabilities
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import ClusterPlacement, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, Collection, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.registry import keychain
@@ -41,6 +42,7 @@ from buildr_jupyter.runner.collected import read_frame
 from buildr_jupyter.runner.following import INDEX_LABEL, Followed, iter_grid, selector_of, stream_job, stream_ready
 from buildr_jupyter.runner.job_manifest import (
     COLLECTOR,
+    COLLECTS,
     GRID,
     GROUP,
     MANAGED,
@@ -325,10 +327,12 @@ class KubernetesRunner:
             results.append(RunResult(code, duration_s=followed.phase.seconds, log_tail=tail))
         return results
 
-    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+    def collect(
+        self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None
+    ) -> Generator[Event, None, tuple[Path, ...]]:
         """Write what the Job's collector sent below ``into``; see the protocol. Raises ReturnError, ClusterError.
 
-        The Job's time to live begins then.
+        It was told when it was started which files those are. The Job's time to live begins then.
         """
         written = yield from self._collect(selector_of(run), run, into, cancel)
         with contextlib.suppress(ClusterError):  # it may be gone, and its 7 days are no loss
@@ -534,7 +538,16 @@ def _group(job: JsonObject) -> RunGroup:
     return RunGroup(
         str(notes.get(GROUP) or about["name"]), (str(about["name"]),), labels, state,
         str(notes.get("io.buildr.image") or ""), str(about.get("creationTimestamp") or ""),
+        _collection(notes.get(COLLECTS)),
     )  # fmt: skip
+
+
+def _collection(note: object) -> Collection:
+    """Return what a Job's annotation says that its collector brings; the program's own files where it has none."""
+    try:
+        return Collection.from_json(json.loads(str(note)))
+    except (ValueError, TypeError, KeyError):
+        return Collection()
 
 
 def _standing_group(found: JsonObject, kind: Kind) -> RunGroup:

@@ -10,7 +10,7 @@ from typing import Protocol
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, Phase
 from buildr_jupyter.model.capabilities import RunnerCapabilities
-from buildr_jupyter.model.request import ClusterPlacement, RunSpec
+from buildr_jupyter.model.request import ClusterPlacement, Collection, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.runner.nodes import NodeFacts
@@ -50,7 +50,10 @@ class GridRunner(Protocol):
     def collect_point(
         self, group: RunGroup, index: int, into: Path, cancel: CancelToken
     ) -> Generator[Event, None, tuple[Path, ...]]:
-        """Write the output files of a point that ended below ``into`` and return their paths, sorted."""
+        """Write the output files of a point that ended below ``into`` and return their paths, sorted.
+
+        They are those that were asked for when it was started: ``collects`` of its group.
+        """
         ...
 
     def nodes(self, placement: ClusterPlacement) -> NodeFacts | None:
@@ -101,8 +104,14 @@ class Runner(Protocol):
         """
         ...
 
-    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
-        """Write the output files of a run that ended below ``into`` and return their paths, sorted."""
+    def collect(
+        self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None
+    ) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write the output files of a run that ended below ``into`` and return their paths, sorted.
+
+        They are those that ``wanted`` takes, where the group does not say what it ``collects``; else, and without
+        ``wanted``, those that were asked for when it was started.
+        """
         ...
 
     def stop(self, group: RunGroup) -> None:

@@ -43,6 +43,7 @@ from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import hold, private_folder
 from buildr_jupyter.runner.grid import Point
+from buildr_jupyter.runner.kept import has_all_of, note_collected
 from buildr_jupyter.runner.protocol import GridRunner, PointEnd, Runner
 from buildr_jupyter.runner.values import check_returned, outputs_of
 
@@ -51,6 +52,7 @@ __all__ = ["KEY_LABEL", "Sweep", "Task"]
 KEY_LABEL = "io.buildr.run"
 """Label of a sweep's run: its key."""
 Collect = Callable[[Path, CancelToken], Generator[Event, None, tuple[Path, ...]]]
+Say = Callable[[Event], None]
 _LOCK_LOOK_S = 0.1
 _QUEUED = 10_000
 _SHOWN_BYTES = 200
@@ -172,7 +174,7 @@ class Sweep:
             if attempt == 1:
                 for group, keys in runner.list_grids():
                     at = {key: index for index, key in enumerate(keys)}
-                    mine = {at[task.key]: task for task in left if task.key in at}
+                    mine = {at[task.key]: task for task in left if task.key in at and _gives(group, task)}
                     if mine and not _failed(results):
                         yield from self._round(runner, group, len(keys), mine, attempt, total, results, cancel)
                         left = [
@@ -221,7 +223,9 @@ class Sweep:
                 if told.result is None:
                     yield self._update(task, total, told.phase, began=began[told.index])
                     continue
-                result = self._point(runner, group, task, told, cancel)
+                said: list[Event] = []
+                result = self._point(runner, group, task, told, _warnings(said.append), cancel)
+                yield from said
                 results[task.number] = result
                 self._end(rows.pop(told.index), result)
                 if result.state == "done":
@@ -244,17 +248,19 @@ class Sweep:
                     self._end(row, results.get(tasks[index].number) or self._cancelled(tasks[index]))
                 runner.remove(group)
 
-    def _point(self, runner: GridRunner, group: RunGroup, task: Task, told: PointEnd, cancel: CancelToken) -> RunResult:
+    def _point(
+        self, runner: GridRunner, group: RunGroup, task: Task, told: PointEnd, say: Say, cancel: CancelToken
+    ) -> RunResult:
         """Return the result of a point that ended, its files collected where it is done."""
         assert told.result is not None
         result = self._described(task, told.result)
         collect = functools.partial(runner.collect_point, group, told.index)
         if result.state != "done":
             if result.exit_code > 0:  # else it has no end of its own: its pod was taken away
-                result = self._with_remains(task, result, collect, cancel)
+                result = self._with_remains(task, result, collect, say, cancel)
             return replace(result, reason=told.reason or result.reason)
         try:
-            return self._described(task, self._stored(task, told.result, collect, cancel))
+            return self._described(task, self._stored(task, told.result, collect, say, cancel))
         except RunLost as error:
             return replace(self._cancelled(task), state="lost", reason=str(error))
         except (ReturnError, JournalError) as error:
@@ -285,6 +291,9 @@ class Sweep:
                     runner.remove(left)
                 say(replace(self._update(task, total, "done", ended=True), reused=True, returned=_scalars(kept)))
                 return kept
+            if left is not None and not _gives(left, task):
+                runner.remove(left)
+                left = None
             result = self._attempt(task, total, 1, runner, left, say, cancel)
             if left is not None and result.state == "lost":  # another process took it away meanwhile
                 result = self._attempt(task, total, 1, runner, None, say, cancel)
@@ -320,11 +329,11 @@ class Sweep:
             say(self._update(task, total, "running", began=began))
             ended = drain(runner.follow(group, cancel), _warnings(say))[0]
             say(self._update(task, total, "collecting", began=began))
-            collect = functools.partial(runner.collect, group.runs[0])
+            collect = functools.partial(runner.collect, group.runs[0], wanted=task.spec.collect)
             if ended.exit_code == 0:
-                ended = self._stored(task, ended, collect, cancel)
+                ended = self._stored(task, ended, collect, _warnings(say), cancel)
             else:
-                ended = self._with_remains(task, ended, collect, cancel)
+                ended = self._with_remains(task, ended, collect, _warnings(say), cancel)
             result = self._described(task, ended)
         except Cancelled:
             result = self._cancelled(task)
@@ -345,36 +354,49 @@ class Sweep:
             runner.remove(group)
         return result
 
-    def _with_remains(self, task: Task, ended: RunResult, collect: Collect, cancel: CancelToken) -> RunResult:
+    def _with_remains(self, task: Task, ended: RunResult, collect: Collect, say: Say, cancel: CancelToken) -> RunResult:
         """Return the result of a run that failed with the files that it left, where they can be had.
 
         They are beside those of a run of this key that is done, and go after a day.
         """
         place = place_of(self.folder, f"{task.key}.failed")
         try:
-            self._put(place, (), collect, cancel)
+            self._put(place, (), task, collect, say, cancel)
         except (ReturnError, RunError, JournalError):
             return ended  # how the program failed is what has to be told
-        files = sorted(path for path in place.rglob("*") if path.is_file())
+        files = outputs_of(place, sorted(path for path in place.rglob("*") if path.is_file()))
         if not files:
             shutil.rmtree(place, ignore_errors=True)
-        return replace(ended, outputs=outputs_of(place, files))
+        return replace(ended, outputs=files)
 
-    def _stored(self, task: Task, ended: RunResult, collect: Collect, cancel: CancelToken) -> RunResult:
+    def _stored(self, task: Task, ended: RunResult, collect: Collect, say: Say, cancel: CancelToken) -> RunResult:
         place = place_of(self.folder, task.key)
-        self._put(place, self.returns, collect, cancel)
+        self._put(place, self.returns, task, collect, say, cancel)
         shutil.rmtree(place_of(self.folder, f"{task.key}.failed"), ignore_errors=True)
-        return self._with_files(ended, place)
+        return self._with_files(task, ended, place)
 
-    def _put(self, place: Path, returns: Sequence[str], collect: Collect, cancel: CancelToken) -> None:
-        """Copy the run's files beside their place, check them, and put them there by one rename."""
+    def _put(
+        self, place: Path, returns: Sequence[str], task: Task, collect: Collect, say: Say, cancel: CancelToken
+    ) -> None:
+        """Copy the run's files beside their place, check them, and put them there by one rename.
+
+        What did not come is said, and noted with what was asked for.
+        """
+        left_out: list[Event] = []
+
+        def note(event: Event) -> None:
+            if isinstance(event, BuildWarning):
+                left_out.append(event)
+            say(event)
+
         private_folder(place.parent)
         half = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
         try:
             half.mkdir(mode=0o700)
-            written = drain(collect(half, cancel))
+            written = drain(collect(half, cancel), note)
             if returns:
                 check_returned(half, returns, written)
+            note_collected(half, task.spec.collect, left_out=bool(left_out))
             shutil.rmtree(place, ignore_errors=True)
             half.rename(place)
         except OSError as error:
@@ -382,14 +404,16 @@ class Sweep:
         finally:
             shutil.rmtree(half, ignore_errors=True)
 
-    def _with_files(self, ended: RunResult, place: Path) -> RunResult:
+    def _with_files(self, task: Task, ended: RunResult, place: Path) -> RunResult:
         """Return the result with what is kept of its files, checked anew."""
         files = sorted(path for path in place.rglob("*") if path.is_file())
         returned = check_returned(place, self.returns, files) if self.returns else ()
-        return replace(ended, outputs=outputs_of(place, files), returned=returned)
+        outputs = () if task.spec.collect.nothing else outputs_of(place, files)
+        return replace(ended, outputs=outputs, returned=returned)
 
     def _kept(self, task: Task) -> RunResult | None:
-        """Return the run that is done already, None where there is none or its files are not what they were."""
+        """Return the run that is done already; None where there is none, or its files are not what they were or
+        not all that is asked for now."""
         if self.journal is None or self.again or not task.reusable:
             return None
         try:
@@ -398,9 +422,11 @@ class Sweep:
             return None
         if row is None or row.folder is None or not row.folder.is_dir():
             return None
+        if not has_all_of(row.folder, task.spec.collect):
+            return None
         known = RunResult(0, duration_s=row.duration_s or 0.0, log_tail=row.log_tail)
         try:
-            return replace(self._described(task, self._with_files(known, row.folder)), reused=True)
+            return replace(self._described(task, self._with_files(task, known, row.folder)), reused=True)
         except ReturnError:
             return None
 
@@ -501,6 +527,11 @@ def _failed(results: Mapping[int, RunResult]) -> bool:
     return any(result.state == "failed" for result in results.values())
 
 
+def _gives(group: RunGroup, task: Task) -> bool:
+    """Tell whether what an earlier process started can give all the files that are asked for now."""
+    return group.collects is None or group.collects.includes(task.spec.collect)
+
+
 def _point_spec(task: Task) -> RunSpec:
     """Return how a task is run as a point of a grid: what is its own alone is not in the group's labels."""
     labels = tuple(one for one in task.spec.labels if one[0] != KEY_LABEL)
@@ -532,5 +563,5 @@ def _scalars(result: RunResult) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _warnings(say: Callable[[Event], None]) -> Callable[[Event], None]:
+def _warnings(say: Say) -> Say:
     return lambda event: say(event) if isinstance(event, BuildWarning) else None

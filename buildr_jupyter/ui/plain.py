@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import IO
 
 from buildr_jupyter.errors import BuildrError
-from buildr_jupyter.events.event import Event, LogLine, RunOutput, RunUpdate, TransferUpdate
+from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, LogLine, RunOutput, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.ui.sanitize import clean_text, show_size
@@ -54,6 +54,7 @@ class TextDisplay:
         self._log = log
         self._output = output
         self._shown: dict[str, str] = {}
+        self._begun: dict[str | None, str] = {}
 
     def open(self, state: BuildState, title: str) -> None:
         """Say what is built."""
@@ -85,6 +86,8 @@ class TextDisplay:
         lines = []
         for step in pending.values():
             first = step.step not in self._shown
+            if step.status not in ("waiting", "running"):
+                lines += self._unended(step.step)
             if self._once(step.step, step.status) and (first or step.status == "failed"):
                 number = f"{step.index}/{step.total}" if step.index and step.total else ""
                 status = f"  ({step.status})" if step.status in ("cached", "failed") else ""
@@ -94,9 +97,9 @@ class TextDisplay:
 
     def _line(self, event: Event) -> str | None:
         match event:
-            case LogLine() if self._log and not event.partial:
-                text = clean_text(event.text)
-                return f"    {text}" if text.strip() else None
+            case LogLine() if self._log:
+                text = self._joined(event)
+                return None if event.partial else _indented(text)
             case RunUpdate():
                 return render_run_line(event)
             case BuildWarning():
@@ -108,6 +111,18 @@ class TextDisplay:
                     return f"    {event.verb} {clean_text(event.item)}: {event.status}{size}"
         return None
 
+    def _joined(self, line: LogLine) -> str:
+        """Return a line with what its step began it with, and keep that where the line goes on."""
+        before = self._begun.pop(line.step, "")
+        text = line.text if before.endswith("\r") else (before + line.text)[-MAX_LINE_BYTES:]
+        if line.partial:
+            self._begun[line.step] = text
+        return text
+
+    def _unended(self, step: str | None) -> list[str]:
+        """Return the line that a step began and did not end."""
+        return [line] if (line := _indented(self._begun.pop(step, ""))) else []
+
     def _once(self, key: str, status: str) -> bool:
         if self._shown.get(key) == status:
             return False
@@ -116,10 +131,16 @@ class TextDisplay:
 
     def close(self, state: BuildState) -> None:
         """Write that it ended badly; error and result are shown where they are raised or returned."""
+        self._flush([line for step in list(self._begun) for line in self._unended(step)])
         if state.status == "cancelled":
             self._write("buildr: cancelled; nothing half-made is left\n")
         elif state.status == "failed":
             self._write(f"buildr: failed in stage {_failed_stage(state)}\n")
+
+
+def _indented(text: str) -> str | None:
+    shown = clean_text(text.rstrip("\r"))
+    return f"    {shown}" if shown.strip() else None
 
 
 def _failed_stage(state: BuildState) -> str:

@@ -10,6 +10,8 @@ from buildr_jupyter.ui.sanitize import show_title
 __all__ = ["plain_title", "step_title"]
 
 _PLAIN = (
+    (r"FROM (?:--platform=\S+ )?(\S+?)(?:@sha256:[0-9a-f]{64})?(?: AS \S+)?$", r"start from \1"),
+    (r"WORKDIR (/install|/app)$", r"work in the folder \1"),
     (rf'RUN .*\["?python3"?, "?install\.py"?, "?{re.escape(VENV)}\b', "install the Python packages"),
     (r"RUN apt-get update && apt-get install -y --no-install-recommends (.+?) && rm -rf ", r"install \1"),
     (rf"RUN install -d -m 0775 .*{re.escape(HOME)}$", "make the program's folders"),

@@ -1,4 +1,8 @@
-"""A JupyterLab of our own and a page of Debian's Chromium in it, for tests and for the README's pictures."""
+"""A JupyterLab of our own and a page of Debian's Chromium in it, for tests and for the README's pictures.
+
+``BUILDR_E2E_APP=notebook`` takes Notebook 7 in its place, which ``make matrix`` does: the same page but for its address
+and its sign of a kernel that has nothing to do.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from typing import Any
 from tests.engines._process import free_port
 
 CHROMIUM = "/usr/bin/chromium"
+NOTEBOOK_7 = os.environ.get("BUILDR_E2E_APP") == "notebook"
 _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -51,16 +56,18 @@ def running_lab(root: Path, scratch: Path, environment: dict[str, str]) -> Itera
         "IPYTHONDIR": str(scratch / "ipython"),
     }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}",
-        "--LabApp.expose_app_in_browser=True",
+        sys.executable, "-m", "notebook" if NOTEBOOK_7 else "jupyterlab", "--no-browser", "--allow-root",
+        "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     with (scratch / "lab.log").open("wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, scratch / "lab.log")
-            yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}&reset"
+            place = "notebooks" if NOTEBOOK_7 else "lab/tree"
+            yield f"http://127.0.0.1:{port}/{place}/{{path}}?token={token}&reset"
         finally:
             server.terminate()
             try:
@@ -115,9 +122,16 @@ def opened(
 
 def wait_idle(page: Any) -> None:
     """Wait until the notebook is there and its kernel has nothing to do."""
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
+    if NOTEBOOK_7:
+        page.wait_for_function(_IDLE, timeout=90_000)
+    else:
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
 
 
+_IDLE = """() => {
+    const session = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    return session?.isReady && session.session?.kernel?.status === "idle";
+}"""
 _RUN = """async index => {
     const panel = window.jupyterapp.shell.currentWidget;
     await panel.sessionContext.ready;

@@ -1,4 +1,4 @@
-"""``make matrix``: the pane in each of the last releases of ipykernel and JupyterLab 4, in throw-away environments.
+"""``make matrix``: the pane in the last releases of ipykernel, JupyterLab 4 and Notebook 7, in throw-away environments.
 
 For each pair a fresh environment is made with uv, and the scenarios that hang on what these two do are run in it:
 success, cancel by the button while the cell runs, interrupt, a reload in mid-build, the record the next day; and
@@ -21,6 +21,8 @@ IPYKERNEL = ("7.4.0", "7.3.0", "7.2.0")
 """The newest and the two releases before."""
 JUPYTERLAB = ("4.6.6", "4.5.11", "4.4.10")
 """The newest of each of the last three lines of JupyterLab 4."""
+NOTEBOOK = "7.6.5"
+"""The newest; it brings the JupyterLab that it is made from."""
 SCENARIOS = {
     "success": "test_pane.py::test_success_failure_and_publish",
     "cancel": "test_pane.py::test_cancel_interrupt_detach_and_reload",
@@ -46,20 +48,22 @@ assert "widgets" not in done.metadata
 
 @dataclass(frozen=True)
 class Pair:
-    """One environment: versions of ipykernel and JupyterLab."""
+    """One environment: versions of ipykernel, and of JupyterLab or Notebook."""
 
     ipykernel: str
-    jupyterlab: str
+    version: str
+    app: str = "jupyterlab"
 
     @property
     def name(self) -> str:
-        return f"ipykernel {self.ipykernel}, JupyterLab {self.jupyterlab}"
+        return f"ipykernel {self.ipykernel}, {'Notebook' if self.app == 'notebook' else 'JupyterLab'} {self.version}"
 
 
 def pairs() -> list[Pair]:
-    """Return each ipykernel with the newest JupyterLab, and each other JupyterLab with the newest ipykernel."""
+    """Return each ipykernel with the newest JupyterLab, and each other page with the newest ipykernel."""
     kernels = [Pair(version, JUPYTERLAB[0]) for version in IPYKERNEL]
-    return kernels + [Pair(IPYKERNEL[0], version) for version in JUPYTERLAB[1:]]
+    labs = [Pair(IPYKERNEL[0], version) for version in JUPYTERLAB[1:]]
+    return [*kernels, *labs, Pair(IPYKERNEL[0], NOTEBOOK, "notebook")]
 
 
 def make(pair: Pair, folder: Path) -> Path:
@@ -67,7 +71,7 @@ def make(pair: Pair, folder: Path) -> Path:
     uv = Path(sys.executable).with_name("uv")
     python = folder / "bin" / "python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    wanted = [f"ipykernel=={pair.ipykernel}", f"jupyterlab=={pair.jupyterlab}", "papermill"]
+    wanted = [f"ipykernel=={pair.ipykernel}", f"{pair.app}=={pair.version}", "papermill"]
     subprocess.run(
         [uv, "pip", "install", "--quiet", "--python", python, "-e", ROOT, "--group", "test", *wanted],
         check=True,
@@ -76,12 +80,12 @@ def make(pair: Pair, folder: Path) -> Path:
     return python
 
 
-def run(python: Path, scratch: Path, chosen: list[str]) -> dict[str, str]:
+def run(pair: Pair, python: Path, scratch: Path, chosen: list[str]) -> dict[str, str]:
     """Run the scenarios; return what became of each."""
     report = scratch / "report.xml"
     tests = [f"tests/e2e/{SCENARIOS[name]}" for name in chosen if name in SCENARIOS]
     command = [python, "-m", "pytest", "-q", *tests, f"--junitxml={report}", f"--basetemp={scratch / 'tests'}"]
-    env = {**os.environ, "BUILDR_REQUIRE_ENGINES": "all"}
+    env = {**os.environ, "BUILDR_REQUIRE_ENGINES": "all", "BUILDR_E2E_APP": pair.app}
     with (scratch / "log").open("wb") as log:
         if tests:
             subprocess.run(command, cwd=ROOT, env=env, stdout=log, stderr=log, check=False)
@@ -113,17 +117,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.matrix", description=__doc__)
     parser.add_argument("--ipykernel", help="only pairs with this release")
     parser.add_argument("--jupyterlab", help="only pairs with this release")
+    parser.add_argument("--notebook", help="only pairs with this release")
     parser.add_argument("--scenario", action="append", choices=everything, help="only this one; may be repeated")
     options = parser.parse_args()
     chosen = options.scenario or everything
     print(f"{'':<40}{''.join(f'{name:<11}' for name in chosen)}", flush=True)
     broken = 0
     for pair in pairs():
-        if options.ipykernel not in (None, pair.ipykernel) or options.jupyterlab not in (None, pair.jupyterlab):
+        page = {"jupyterlab": options.jupyterlab, "notebook": options.notebook}
+        if options.ipykernel not in (None, pair.ipykernel) or (any(page.values()) and page[pair.app] != pair.version):
             continue
         with tempfile.TemporaryDirectory(prefix="buildr-matrix-") as name:
             scratch = Path(name)
-            found = run(make(pair, scratch / "venv"), scratch, chosen)
+            found = run(pair, make(pair, scratch / "venv"), scratch, chosen)
             print(f"{pair.name:<40}{''.join(f'{found[each]:<11}' for each in chosen)}", flush=True)
             if any(state != "ok" for state in found.values()):
                 broken += 1

@@ -9,8 +9,29 @@ import platform
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from buildr_jupyter.oci.image import default_platform
+from buildr_jupyter.oci.image import CONFIG, MANIFEST, default_platform, digest_of
+
+if TYPE_CHECKING:
+    from tests.fakes.registry import FakeRegistry
+
+TAR = "application/vnd.oci.image.layer.v1.tar"
+
+
+def put(registry: FakeRegistry, repository: str = "base/x", content: bytes = b"") -> list[str]:
+    """Put an image of one layer into a registry under the tag ``1``; return its diff ids."""
+    layer = tar_of({"bin/x": content})
+    diff_ids = [digest_of(layer)]
+    config = {"os": "linux", "architecture": default_platform()[6:], "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    described = {}
+    for kind, blob in ((CONFIG, json.dumps(config).encode()), (TAR, layer)):
+        registry.blobs[digest_of(blob)] = blob
+        registry.owned.add((repository, digest_of(blob)))
+        described[kind] = {"mediaType": kind, "digest": digest_of(blob), "size": len(blob)}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[CONFIG], "layers": [described[TAR]]}
+    registry.put(repository, "1", manifest)
+    return diff_ids
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
@@ -32,10 +53,11 @@ def save(
     environment: tuple[str, ...] = (),
     layers: tuple[Mapping[str, bytes], ...] | None = None,
     pack: Callable[[bytes], bytes] = bytes,
+    history: str | None = None,
 ) -> Path:
     """Write an image that says it has Python ``python`` (this one unless told; None: it says nothing).
 
-    ``pack`` compresses its layers.
+    ``pack`` compresses its layers; ``history`` is what made each, its name if None.
     """
     tars = [tar_of(files) for files in (layers or ({f"marker-{path.stem}": b""},))]
     variables = ["PATH=/usr/local/bin:/usr/bin", *environment]
@@ -44,7 +66,7 @@ def save(
     config = {
         "architecture": architecture or default_platform()[6:], "os": "linux",
         "config": {"Env": variables, "Labels": {"of": path.stem}},
-        "history": [{"created_by": f"base {path.stem}"} for _ in tars],
+        "history": [{"created_by": f"base {path.stem}" if history is None else history} for _ in tars],
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars]},
     }  # fmt: skip
     names = [f"{number}.tar" for number in range(len(tars))]

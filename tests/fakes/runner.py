@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, RunOutput
 from buildr_jupyter.in_image import parameters, returns
 from buildr_jupyter.model.capabilities import RunnerCapabilities
-from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.request import Collection, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.model.sweep import RunGroup
 
@@ -32,6 +32,10 @@ class Backend:
     lock: threading.Lock = field(default_factory=threading.Lock)
     failed: dict[str, str] = field(default_factory=dict)
     """What each program that failed has said; it leaves that as a file, too."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Name in /app/output to content of what each program that ends with status 0 leaves beside its values."""
+    collects: Collection | None = None
+    """What it says of each group."""
     most: int = 0
     """The most that were there at once."""
 
@@ -83,12 +87,18 @@ class FakeRunner:
         _, spec = self.backend.groups[run]
         return self.backend.program(json.loads(dict(spec.environment)[parameters.ALL]))
 
-    def collect(self, run: str, into: Path, cancel: CancelToken) -> Generator[Event, None, tuple[Path, ...]]:
+    def collect(
+        self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None
+    ) -> Generator[Event, None, tuple[Path, ...]]:
         if run in self.backend.failed:
             (into / "why").write_text(self.backend.failed[run])
             return (into / "why",)
         values = self._values(run)
         returns.write(values, tuple(values), str(into))
+        asked = self.backend.groups[run][1].collect if wanted is None else wanted
+        for name, text in self.backend.files.items():
+            if asked.takes(f"/app/output/{name}", "/app"):
+                (into / name).write_text(text)
         yield RunOutput("stdout", "")
         return tuple(sorted(path for path in into.rglob("*") if path.is_file()))
 
@@ -97,7 +107,7 @@ class FakeRunner:
 
     def list(self) -> list[RunGroup]:
         with self.backend.lock:  # another thread may start one meanwhile
-            return [group for group, _ in self.backend.groups.values()]
+            return [replace(group, collects=self.backend.collects) for group, _ in self.backend.groups.values()]
 
     def remove(self, group: RunGroup) -> None:
         with self.backend.lock:

@@ -127,7 +127,7 @@ def test_stopping_takes_no_time_though_it_is_process_1(client: APIClient, tmp_pa
         time.sleep(0.1)
     started = time.monotonic()
     client.stop(container, timeout=30)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15  # half of what the engine would wait before it kills
     client.remove_container(container)
 
 

@@ -216,7 +216,7 @@ def test_all_that_the_program_makes_comes_back(
 ) -> None:
     """New and changed files of its own folder, no others; a large one only where it is named."""
     if told == "by the engine":  # as where that folder holds much
-        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.read_small", lambda _: None)
+        monkeypatch.setattr("buildr_jupyter.runner.docker_runner.spooled", lambda *_: None)
     code = (
         "import os; open('report.txt', 'w').write('1'); os.makedirs('plots/deep'); open('plots/deep/a', 'w').write('2')\n"
         "open('output/report.txt', 'w').write('3'); open('/tmp/scratch', 'w').write('4'); os.mkdir('empty')\n"
@@ -274,7 +274,7 @@ def test_cancel(runner: DockerRunner, image: str, client: APIClient, how: str) -
             list(stream)
     else:
         stream.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # the program would sleep for more than 1,000
     assert not arguments_with(seconds)
     assert client.containers(all=True) == []
 
@@ -367,9 +367,8 @@ def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(
     with pytest.raises(Cancelled):
         drained(runner.follow(group, cancel))
     assert client.inspect_container("goes-on")["State"]["Running"]
-    began = time.monotonic()
     runner.stop(group)
-    assert time.monotonic() - began < 10
+    assert not client.inspect_container("goes-on")["State"]["Running"]
     runner.remove(group)
 
 

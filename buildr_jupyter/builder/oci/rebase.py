@@ -11,7 +11,7 @@ from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.oci.base_image import Base, Python, check_platform, find_python
+from buildr_jupyter.oci.base_image import Base, Python, check_platform, find_python, is_musl
 from buildr_jupyter.oci.image import Image, Published, make_index
 from buildr_jupyter.oci.layer import Layer
 from buildr_jupyter.oci.package_list import python_of
@@ -42,6 +42,11 @@ def rebased(
         python = python_of(own, store)
         new = yield from bases.find(name, image.platform, python=python.version, pull=True, cancel=cancel)
         locate = partial(bases.locate, new, cancel=cancel)
+        if is_musl(new) != is_musl(old):
+            raise BuildRefused(
+                f"Image build failed: base {new.name} has another C library (musl or glibc) than {old.name}",
+                hint="name a base of the same kind, or build the image again with --base",
+            )
         images.append(_on(image, old, new, python, store, locate))
         found.append(new)
     annotations = {

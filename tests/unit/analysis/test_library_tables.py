@@ -13,7 +13,7 @@ def names_of(table: Collection[object]) -> list[str]:
     return [one for one in table if isinstance(one, str)]
 
 
-@pytest.mark.parametrize("name", sorted(tables.__all__))
+@pytest.mark.parametrize("name", [name for name in sorted(tables.__all__) if name.isupper()])
 def test_a_table_holds_names_without_spaces(name: str) -> None:
     found = names_of(getattr(tables, name))
     assert found

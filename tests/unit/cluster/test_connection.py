@@ -78,7 +78,7 @@ def test_the_account_of_a_pod(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     environ = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "9"}
     found = connect(environ=environ, account=tmp_path)
-    assert (found.context, found.namespace) == ("in-cluster", "hub")
+    assert (found.context, found.namespace, found.known) == ("in-cluster", "hub", True)
     (tmp_path / "token").unlink()
     with pytest.raises(ClusterUnavailable, match="account of this pod"):
         connect(environ=environ, account=tmp_path).whoami()

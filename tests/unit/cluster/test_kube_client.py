@@ -25,6 +25,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     """More is announced than comes."""
+    dropped: bool = False
+    """The connection ends without an answer, as that of an API server that is killed."""
 
 
 @dataclass
@@ -35,14 +37,14 @@ class Server:
     slept: list[float] = field(default_factory=list)
     loads: int = 0
 
-    def client(self) -> KubeClient:
+    def client(self, *, known: bool = False) -> KubeClient:
         def load() -> Configuration:
             self.loads += 1
             made = Configuration(host=f"http://127.0.0.1:{self.port}")
             made.api_key["authorization"] = f"Bearer token-{self.loads}"
             return made
 
-        return KubeClient(load, context="here", namespace="team", sleep=self.slept.append)
+        return KubeClient(load, context="here", namespace="team", known=known, sleep=self.slept.append)
 
 
 @pytest.fixture
@@ -57,6 +59,9 @@ def server() -> Iterator[Server]:
             body = json.loads(self.rfile.read(size)) if size else None
             state.asked.append((self.command, self.path, dict(self.headers), body))
             told = state.answers.pop(0) if state.answers else Answer()
+            if told.dropped:
+                self.close_connection = True
+                return
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
@@ -135,6 +140,20 @@ def test_a_login_is_made_anew_once(server: Server) -> None:
 def test_nothing_answers(server: Server) -> None:
     client = KubeClient(lambda: Configuration(host="http://127.0.0.1:1"), context="here", namespace="team")
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1 does not answer"):
+        client.get("Job", "x")
+    client.close()
+
+
+def test_a_server_that_is_away_is_waited_for_where_it_must_be_there(server: Server) -> None:
+    """In a pod there is a cluster, whatever has happened to its API server; a kubeconfig's address may be wrong."""
+    server.answers = [Answer(dropped=True), Answer(dropped=True), Answer(body=b'{"n": 1}')]
+    client = server.client(known=True)
+    assert client.get("Job", "x") == {"n": 1}
+    assert len(server.asked) == 3
+    client.close()
+    server.answers = [Answer(dropped=True)]
+    client = server.client()
+    with pytest.raises(ClusterUnavailable, match="does not answer"):
         client.get("Job", "x")
     client.close()
 

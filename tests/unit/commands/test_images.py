@@ -22,7 +22,7 @@ from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import INTERFACE_LABEL, Input, Interface, Return
 from buildr_jupyter.model.plan import FileEntry, ImagePlan, NameNote, Requirement
-from buildr_jupyter.model.request import BuildRequest
+from buildr_jupyter.model.request import Archive, BuildRequest, Layout
 from buildr_jupyter.oci.store import Store
 from tests.fakes.registry import FakeRegistry
 
@@ -117,6 +117,56 @@ def test_inspect_shows_inputs_and_the_reasons_that_the_kept_folder_knows(
     row = json.loads(printed("inspect", "--json", "typed:1"))
     assert "files" not in row
     assert row["inputs"][0]["default"] == 3
+
+
+@pytest.mark.parametrize("where", ["saved.tar", "layout"])
+def test_an_archive_or_layout_is_inspected_by_its_path(
+    where: str, store: Store, tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an engine and without the store: what the file has, and why, where its folder is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = ImagePlan(
+        base=str(small_base), python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        requirements=(Requirement("six==1.17.0", why="import six, in cell 1"),),
+        files=(FileEntry.from_bytes("app/main.py", b"print(1)\n", why="the program"),),
+        labels=((INTERFACE_LABEL, Interface((Input("n", "int", 3),), ()).to_label()),),
+    )  # fmt: skip
+    folder = tmp_path / "cache" / "buildr" / "contexts" / "one"
+    folder.parent.mkdir(parents=True)
+    context.write_folder(plan, folder)
+    target = tmp_path / where
+    output = Archive(target) if target.suffix else Layout(target)
+    request = BuildRequest(folder, (ImageRef.parse("filed:1"),), plan=plan, outputs=(output,))
+    with contextlib.closing(OciBuilder(store=store)) as builder:
+        built = drain(builder.stream_build(request, CancelToken()), lambda _event: None)
+    (kept,) = images.inspect("filed:1", store)
+    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "no store"))
+    monkeypatch.chdir(tmp_path)
+    row = json.loads(printed("inspect", "--json", where))
+    assert row["image_id"] == built.image_id
+    assert row["tags"] == ["filed:1"]
+    same = ("digests", "platform", "size_bytes", "layers", "packages", "inputs", "requirements", "files", "entrypoint")
+    assert {name: row[name] for name in same} == {name: kept[name] for name in same}
+    assert [(part["title"], part["base"]) for part in row["parts"]][-3:] == [
+        ("six", False), ("Python environment", False), ("program", False),
+    ]  # fmt: skip
+    assert row["parts"][0]["base"] is True
+    text = printed("inspect", str(target))
+    assert re.search(r"^packages +six==1.17.0$", text, re.M)
+    assert re.search(r"^inputs +--n +int +default 3$", text, re.M)
+    assert re.search(r"^requirements +six==1.17.0 +import six, in cell 1$", text, re.M)
+    assert re.search(r"^files +app/main.py  9 bytes  the program$", text, re.M)
+
+
+def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"there is no file or folder '.*none\.tar'"):
+        images.inspect(str(tmp_path / "none.tar"), store)
+    (tmp_path / "some.tar").write_bytes(b"no tar")
+    with pytest.raises(OptionError, match=r"^'.*some\.tar' is no image: ") as failed:
+        images.inspect(str(tmp_path / "some.tar"), store)
+    assert failed.value.hint == "name a tar that docker save or buildr wrote, or a folder with an OCI layout"
+    with pytest.raises(OptionError, match=r"is no image: it has neither an index.json nor a manifest.json"):
+        images.inspect(f"oci:{tmp_path}", store)
 
 
 def test_neither_here_nor_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

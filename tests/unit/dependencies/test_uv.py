@@ -27,13 +27,13 @@ def packed(**environment: str) -> dict[str, str]:
     return {"FTP_PROXY": "buildr:" + base64.b64encode(zlib.compress(content)).decode()}
 
 
-def wheel(name: str = "demo") -> bytes:
+def wheel(name: str = "demo", tag: str = "py3-none-any") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         info = f"{name}-1.0.dist-info"
         archive.writestr(f"{name}/__init__.py", "x = 1\n")
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(
             f"{info}/RECORD", f"{name}/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
         )
@@ -92,6 +92,26 @@ def test_only_a_source_is_refused_with_those_that_can(tmp_path: Path) -> None:
     with pytest.raises(BuildError) as other:
         install(tmp_path / "v", "nothing==1.0", build_args=arguments)
     assert "nothing" in str(other.value)
+
+
+@pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64/v8"])
+@pytest.mark.parametrize("musl", [True, False])
+def test_wheels_are_for_the_bases_processor_and_c_library(platform: str, musl: bool, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    for machine in ("x86_64", "aarch64"):
+        for library in ("manylinux_2_17", "musllinux_1_2"):
+            tag = f"cp311-cp311-{library}_{machine}"
+            (links / f"demo-1.0-{tag}.whl").write_bytes(wheel(tag=tag))
+    arguments = packed(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(links))
+    site = install(tmp_path / "w", "demo==1.0", build_args=arguments, platform=platform, musl=musl)
+    machine = {"linux/amd64": "x86_64", "linux/arm64/v8": "aarch64"}[platform]
+    library = "musllinux_1_2" if musl else "manylinux_2_17"
+    said = (site / "demo-1.0.dist-info" / "WHEEL").read_text()
+    assert said.splitlines()[-1] == f"Tag: cp311-cp311-{library}_{machine}"
+    (links / f"demo-1.0-cp311-cp311-{library}_{machine}.whl").unlink()
+    with pytest.raises(BuildRefused, match="a package has no wheel for this platform"):
+        install(tmp_path / "v", "demo==1.0", build_args=arguments, platform=platform, musl=musl)
 
 
 def test_an_unknown_platform_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -76,11 +75,9 @@ def test_sigterm_ends_it_inside_a_long_call(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "main.py"], cwd=app, stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
-    start = time.monotonic()
     child.send_signal(signal.SIGTERM)
-    child.wait(5)
+    assert child.wait(60) == -signal.SIGTERM  # the sum would take hours
     child.stdout.close()
-    assert time.monotonic() - start < 1
 
 
 def test_what_other_cells_print_goes_to_standard_error(tmp_path: Path) -> None:

@@ -18,6 +18,13 @@ def choose(given: Given) -> tuple[bool, Values]:
     return values.choose(sliced), values
 
 
+def test_what_a_slow_cell_says_in_plain_words_stays_code_and_so_can_be_an_input() -> None:
+    slow = cell("work()\nrate: float = 0.1\nrows = [1, {'a': -2}]\ntotal = sum([1, 2])", 1, duration_s=7.25)
+    namespace = {"rate": 0.1, "rows": [1, {"a": -2}], "total": 3, "work": len}
+    taken, values = choose(given_of("def work():\n    return 3", slow, "print(rate, rows, total)", namespace=namespace))
+    assert (taken, values.supplied.names()) == (True, {"total"})
+
+
 def test_a_slow_statement_gives_its_value_a_literal_or_a_snapshot() -> None:
     slow = cell("small = work()\nlarge = [small]\nunread = 1", 1, duration_s=7.25)
     namespace = {"small": 3, "large": [3], "unread": 1, "work": len}
@@ -30,13 +37,13 @@ def test_a_slow_statement_gives_its_value_a_literal_or_a_snapshot() -> None:
 
 
 def test_without_a_kernel_there_are_no_values_to_take() -> None:
-    slow = cell("small = 3", 0, duration_s=60.0)
+    slow = cell("small = len('abc')", 0, duration_s=60.0)
     assert choose(given_of(slow, "print(small)"))[0] is False
 
 
 def test_what_is_asked_for_as_code_or_as_an_input_stays_code() -> None:
     for options in ({"recompute": ("n",)}, {"params": (("n", None),)}):
-        slow = cell("n = 3", 0, duration_s=60.0)
+        slow = cell("n = len('abc')", 0, duration_s=60.0)
         taken, values = choose(given_of(slow, "print(n)", namespace={"n": 3}, **options))
         assert (taken, values.supplied.names()) == (False, frozenset())
 

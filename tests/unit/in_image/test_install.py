@@ -283,6 +283,49 @@ def test_pip_installs_where_uv_fails(tmp_path: Path, shelf: dict[str, bytes]) ->
     assert "pa55word" not in done.stdout + done.stderr
 
 
+def test_pip_installs_where_the_indexs_uv_is_for_another_machine(tmp_path: Path, shelf: dict[str, bytes]) -> None:
+    other = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x15\x00" + bytes(44)  # of a PowerPC
+    with lent(tmp_path, {**shelf, **dict([index.uv_wheel(other)])}) as run_it:
+        done, _ = run_it()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "buildr: uv cannot be had for this base from its index: pip installs" in done.stdout.splitlines()
+    assert "Successfully installed one-1.5 two-1.5" in done.stdout
+
+
+PYPIS = {
+    "manylinux_2_17_x86_64.manylinux2014_x86_64", "musllinux_1_1_x86_64", "manylinux_2_28_aarch64",
+    "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64", "manylinux_2_17_i686.manylinux2014_i686",
+    "musllinux_1_1_armv7l", "macosx_11_0_arm64", "win_amd64",
+}  # fmt: skip
+"""The platforms of uv's wheels as its releases name them."""
+
+
+@pytest.mark.parametrize(
+    ("machine", "libc", "musl", "fitting"),
+    [
+        ("linux-x86_64", ("glibc", "2.36"), False, {"manylinux_2_17_x86_64.manylinux2014_x86_64"}),
+        ("linux-x86_64", ("", ""), True, {"musllinux_1_1_x86_64"}),
+        ("linux-x86_64", ("glibc", "2.5"), False, set()),
+        ("linux-aarch64", ("glibc", "2.28"), False, {
+            "manylinux_2_28_aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64",
+        }),
+        ("linux-aarch64", ("glibc", "2.17"), False, {
+            "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64",
+        }),
+        ("linux-aarch64", ("", ""), True, {"manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64"}),
+        ("linux-armv7l", ("", ""), True, {"musllinux_1_1_armv7l"}),
+        ("linux-s390x", ("glibc", "2.36"), False, set()),
+    ],
+)  # fmt: skip
+def test_uvs_wheel_is_the_one_of_the_bases_processor_and_c_library(
+    machine: str, libc: tuple[str, str], musl: bool, fitting: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install.sysconfig, "get_platform", lambda: machine)
+    monkeypatch.setattr(install.platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(install.glob, "glob", lambda _pattern: ["/lib/ld-musl-x.so.1"] if musl else [])
+    assert {tags for tags in PYPIS if install.runs_here(tags)} == fitting
+
+
 def test_what_is_nowhere_fails_in_pips_words(tmp_path: Path, shelf: dict[str, bytes]) -> None:
     (tmp_path / "requirements.txt").write_text("one==9\n")
     with lent(tmp_path, {**shelf, **dict([index.uv_wheel(REAL_UV)])}) as run_it:

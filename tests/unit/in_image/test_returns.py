@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from buildr_jupyter.in_image import returns
+from tests.fakes import torch
 
 
 class Own:
@@ -337,6 +341,84 @@ def test_a_frame_out_of_an_arrow_file_can_be_changed(tmp_path: Path) -> None:
     assert (form, back.loc[0, "a"]) == ("arrow", 5.0)
 
 
+@pytest.fixture
+def with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in torch.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def of_arrays(*arrays: Any) -> dict[str, torch.Tensor]:
+    return {f"layer.{place}": torch.Tensor(array) for place, array in reversed(list(enumerate(arrays)))}
+
+
+def state_dict(**attributes: Any) -> OrderedDict[str, torch.Tensor]:
+    found = OrderedDict(of_arrays(np.ones(2), np.zeros(3)))
+    vars(found).update(attributes)
+    return found
+
+
+VERSIONS: OrderedDict[str, Any] = OrderedDict({"": {"version": 1}, "a": {}})
+MEMORY = np.arange(6.0)
+
+
+@pytest.mark.usefixtures("with_torch")
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.Tensor(np.arange(6, dtype="f4").reshape(2, 3)), torch.Tensor(np.array(-0.0)), torch.Tensor(np.zeros((0, 2))),
+        of_arrays(np.array([1, -2], "i8"), np.array([[True]]), np.array([np.nan, np.inf], "f2"), np.zeros(0, "u1")),
+        state_dict(), state_dict(_metadata=VERSIONS),
+    ],
+)  # fmt: skip
+def test_tensors_come_back_by_safetensors_with_dtype_and_shape(value: Any, tmp_path: Path) -> None:
+    form, back = there_and_back(value, tmp_path)
+    assert (form, type(back)) == ("safetensors", type(value))
+    named, found = ({"x": one} if isinstance(one, torch.Tensor) else one for one in (value, back))
+    assert list(named) == list(found)
+    for name, one in named.items():
+        other = found[name].array
+        assert (other.dtype, other.shape, other.tobytes()) == (one.dtype, one.shape, one.array.tobytes())
+    if isinstance(value, OrderedDict):
+        assert vars(back) == vars(value)
+        assert [type(one) for one in vars(back).values()] == [type(one) for one in vars(value).values()]
+
+
+@pytest.mark.usefixtures("with_torch")
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": torch.Tensor(MEMORY[:3]), "b": torch.Tensor(MEMORY[3:])}, {"a": torch.Tensor(MEMORY), "b": 1},
+        {1: torch.Tensor(MEMORY)}, {"__metadata__": torch.Tensor(MEMORY)}, torch.Tensor(np.eye(3)[:, 1]),
+        torch.Parameter(MEMORY), torch.Tensor(MEMORY, requires_grad=True), torch.Tensor(MEMORY, device="cuda"),
+        torch.Tensor(MEMORY, layout="torch.sparse_coo"), torch.Tensor(MEMORY, conj=True), torch.Tensor(MEMORY, neg=True),
+        torch.Tensor(np.array(["a"])), state_dict(_metadata={}), state_dict(_metadata=VERSIONS, more=1),
+        state_dict(_metadata=OrderedDict({"a": (1,)})), OrderedDict(),
+    ],
+)  # fmt: skip
+def test_tensors_that_safetensors_would_change_are_pickled(value: Any, tmp_path: Path) -> None:
+    form, back = there_and_back(value, tmp_path)
+    assert (form, type(back)) == ("pickle", type(value))
+
+
+@pytest.mark.usefixtures("with_torch")
+def test_a_tensor_with_an_attribute_or_without_the_package_is_pickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = torch.Tensor(MEMORY)
+    value.name = "mine"  # type: ignore[attr-defined]
+    assert there_and_back(value, tmp_path)[0] == "pickle"
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)  # as where it is not installed
+    assert there_and_back(torch.Tensor(MEMORY), tmp_path)[0] == "pickle"
+
+
+@pytest.mark.usefixtures("with_torch")
+def test_the_manifest_says_which_torch_wrote_the_tensors(tmp_path: Path) -> None:
+    returns.write({"weights": of_arrays(MEMORY)}, ["weights"], str(tmp_path))
+    manifest = json.loads((tmp_path / returns.FOLDER / "manifest.json").read_bytes())
+    assert manifest["packages"] == {"torch": "2.9"}
+    assert (tmp_path / returns.FOLDER / "weights.safetensors").stat().st_size == manifest["returns"][0]["size"]
+
+
 def test_a_figure_is_a_picture(tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -368,6 +450,22 @@ def test_what_cannot_be_carried_leaves_no_manifest(value: Any, tmp_path: Path) -
     assert not (tmp_path / ".buildr" / "returns" / "manifest.json").exists()
     with pytest.raises(returns.NotCarried, match="no such name"):
         returns.write({}, ("a",), str(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "value", [list(range(9000)), np.zeros(9000), {1: bytes(70_000)}, pd.DataFrame({"a": range(9000)})]
+)
+def test_a_disk_that_fills_is_told_and_leaves_no_manifest(value: Any, tmp_path: Path) -> None:
+    place = tmp_path / returns.FOLDER
+    place.mkdir(parents=True)
+    for extension in set(returns.EXTENSIONS.values()):
+        (place / f"x.{extension}").symlink_to("/dev/full")
+    (place / "manifest.json").write_text("{}")
+    with pytest.raises(OSError) as raised:
+        returns.write({"x": value}, ["x"], str(tmp_path))
+    assert raised.value.errno == errno.ENOSPC
+    assert not (place / "manifest.json").exists()
 
 
 def test_a_pickle_that_lies_about_its_sizes(tmp_path: Path) -> None:

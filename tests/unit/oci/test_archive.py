@@ -129,7 +129,9 @@ def test_no_link_of_a_layout_leads_out_of_it(tmp_path: Path) -> None:
     assert source.open("nul\0") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"no tar at all", gzip.compress(b"x" * 600)[:-4]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no tar at all", gzip.compress(b"x" * 600, mtime=0)[:-4]], ids=["empty", "text", "cut off"]
+)
 def test_a_file_that_is_no_image_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(BuildError, match=r"x\.tar' is no image"):

@@ -80,3 +80,18 @@ def test_no_image(make_base: MakeBase, store: Store, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="there is no base"):
         read(tmp_path / "nothing.tar", store)
     assert store.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "history", "musl"),
+    [
+        ("base", "RUN /bin/sh -c set -eux; apk add --no-cache ca-certificates", True),
+        ("base", "ADD alpine-minirootfs-3.20.3-x86_64.tar.gz / # buildkit", True),
+        ("base", "RUN /bin/sh -c apt-get update && apt-get install -y netbase", False),
+        ("alpine-tools", "# debian.sh --arch 'amd64' out/ 'bookworm'", False),
+        ("python-3.11-alpine", "", True),
+        ("base", "", False),
+    ],
+)
+def test_the_c_library_of_a_base(name: str, history: str, musl: bool, make_base: MakeBase, store: Store) -> None:
+    assert base_image.is_musl(read(make_base(name, history=history), store)) is musl

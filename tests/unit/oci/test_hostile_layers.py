@@ -169,7 +169,7 @@ def test_a_cancel_ends_a_layer_of_gigabytes(tmp_path: Path, kind: str) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled):
         find_python(base, store, lambda one: store.path(one.digest), "3.11", cancel.check)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("kind", [GZIP, ZSTD, PLAIN])

@@ -107,6 +107,8 @@ def test_there_and_back_has_the_same_layers_and_settings(
 
 def test_refused(subject: OciBuilder, store: Store, make_base: Callable[..., Path]) -> None:
     before = store.image("trial:1")
+    with pytest.raises(BuildRefused, match=r"base new\.tar has another C library \(musl or glibc\) than old\.tar"):
+        result_of(subject.stream_rebase("trial:1", str(make_base("new", history="RUN apk add python3")), CancelToken()))
     with pytest.raises(BuildRefused, match=r"has Python 3\.8"):
         result_of(subject.stream_rebase("trial:1", str(make_base("other", python="3.8.1")), CancelToken()))
     with pytest.raises(BuildError, match="is for linux/s390x, not for"):

@@ -6,6 +6,7 @@ import inspect
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from buildr_jupyter.errors import OptionError, RunError
@@ -63,6 +64,9 @@ def test_the_interface_is_its_signature_and_its_words(monkeypatch: pytest.Monkey
         (lambda train: train([1], rate="fast"), (OptionError, 'train-it:1: rate: "fast" is no float')),
         (lambda train: train(object()), (OptionError, "rows")),
         (lambda train: train.map([]), (OptionError, "the grid has no runs")),
+        (lambda train: train.map(pd.DataFrame({"rows": []})), (OptionError, "the grid has no runs")),
+        (lambda train: train.map({"rows": [[1]]}), (OptionError, "train-it:1: map: it is a dict")),
+        (lambda train: train.map(pd.DataFrame({"deep": [2]})), (OptionError, "'deep' is no input of the image")),
         (lambda train: train.map([{"rows": [1]}, {"rate": 2}]), (OptionError, "input 'rows' has no value")),
         (lambda train: train.map([{"rows": [1], "deep": 2}]), (OptionError, "'deep' is no input of the image")),
         (
@@ -70,7 +74,7 @@ def test_the_interface_is_its_signature_and_its_words(monkeypatch: pytest.Monkey
             (OptionError, '^reg.example/me/train-it:1: rate: "x"'),
         ),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_what_is_no_input_starts_no_run(
     call: Any, says: tuple[type[Exception], str], monkeypatch: pytest.MonkeyPatch

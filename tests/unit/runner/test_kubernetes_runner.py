@@ -174,6 +174,16 @@ def test_secret_values_are_in_the_secret_alone(subject: Subject, cluster: FakeCl
     assert not cluster.objects
 
 
+def test_a_list_tells_which_files_a_run_can_still_give(subject: Subject, cluster: FakeCluster) -> None:
+    runner = KubernetesRunner(client=cluster)
+    tables = Collection(("*.csv", "/tmp/*"))
+    group = drain(runner.start(subject.spec("print(1)", collect=tables), CancelToken()))
+    assert [one.collects for one in runner.list()] == [tables]
+    del cluster.objects["Job", group.runs[0]]["metadata"]["annotations"]["io.buildr.collect"]
+    assert [one.collects for one in runner.list()] == [Collection()]
+    runner.remove(group)
+
+
 def test_time_to_live_begins_when_the_outputs_are_here(subject: Subject, cluster: FakeCluster, tmp_path: Path) -> None:
     runner = KubernetesRunner(client=cluster)
     group = drain(runner.start(subject.spec("print(1)"), CancelToken()))

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.errors import RunError
+from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Collection, RunSpec
+from buildr_jupyter.process.tempfiles import Spool
 from buildr_jupyter.runner._outputs import (
     Folders,
     Listing,
@@ -22,7 +24,7 @@ from buildr_jupyter.runner._outputs import (
     fetches,
     listing,
     local_names,
-    read_small,
+    spooled,
 )
 from buildr_jupyter.runner.docker_runner import _collection, _folders
 
@@ -197,8 +199,15 @@ def test_no_two_files_have_one_name_here() -> None:
     assert names["/app/daily/output/a.csv"] == "output/a.csv"
 
 
-def listed(*members: tuple[str, bytes, str]) -> Listing:
-    found = listing(b"".join(tar(("app", tarfile.DIRTYPE, ""), *members)), "/app")
+def spool_of(data: bytes) -> Spool:
+    found = spooled([data[:700], data[700:]], len(data))
+    assert found is not None
+    return found
+
+
+def listed(*members: tuple[str, bytes, str], before: Listing | None = None) -> Listing:
+    with spool_of(b"".join(tar(("app", tarfile.DIRTYPE, ""), *members))) as data:
+        found = listing(data, "/app", before)
     assert found is not None
     return found
 
@@ -222,7 +231,8 @@ def test_a_file_that_was_written_again_with_its_old_content_was_changed() -> Non
         folder.type, member.mode, member.size, member.mtime = tarfile.DIRTYPE, 0o4777, 1, 5
         archive.addfile(folder)
         archive.addfile(member, io.BytesIO(b"1"))
-    after = listing(touched.getvalue(), "/app")
+    with spool_of(touched.getvalue()) as data:
+        after = listing(data, "/app", before)
     assert after is not None
     assert differences(before, after) == changes("C /app/a")
 
@@ -230,12 +240,15 @@ def test_a_file_that_was_written_again_with_its_old_content_was_changed() -> Non
 def test_what_two_tars_do_not_tell_is_asked_of_the_engine() -> None:
     before = listed(("app/a", tarfile.REGTYPE, "1"))
     assert differences(before, listed(("app/a", tarfile.REGTYPE, "1"), ("app/b", tarfile.LNKTYPE, "app/a"))) is None
-    assert listing(b"".join(tar(("app", tarfile.SYMTYPE, "/other"))), "/app") is None
-    assert (
-        listing(b"".join(tar(("app", tarfile.DIRTYPE, ""), ("app/a", tarfile.REGTYPE, "x" * 900)))[:1500], "/app")
-        is None
-    )
-    assert read_small([b"ab", b"c"]) == b"abc"
+    a_link = b"".join(tar(("app", tarfile.SYMTYPE, "/other")))
+    whole = b"".join(tar(("app", tarfile.DIRTYPE, ""), ("app/a", tarfile.REGTYPE, "x" * 900)))
+    for data in (a_link, whole[:1500], whole[: 4 * 512], b""):
+        for known in (None, before):
+            with spool_of(data) as cut:
+                assert listing(cut, "/app", known) is None
+
+
+def test_a_tar_that_is_larger_is_not_read_to_its_end() -> None:
     asked: list[int] = []
 
     def much() -> Iterator[bytes]:
@@ -243,8 +256,30 @@ def test_what_two_tars_do_not_tell_is_asked_of_the_engine() -> None:
             asked.append(number)
             yield bytes(1 << 20)
 
-    assert read_small(much()) is None
+    assert spooled(much(), 16 << 20) is None
     assert len(asked) == 17
+    with spool_of(bytes(17 << 20)) as data:  # more than is held in memory
+        data.seek(0)
+        assert data.read() == bytes(17 << 20)
+
+
+def test_of_what_is_new_no_content_is_read_and_of_what_looks_the_same_it_is() -> None:
+    kind = tarfile.REGTYPE
+    before = listed(("app/a", kind, "1"), ("app/b", kind, "1"))
+    after = listed(("app/a", kind, "2"), ("app/b", kind, "12"), ("app/c", kind, "3"), before=before)
+    assert [one[-2] != "" for one in after.values()] == [True, False, False]
+    assert differences(before, after) == changes("C /app/a", "C /app/b", "A /app/c")
+
+
+def test_the_files_of_a_spooled_tar_are_written_as_those_of_chunks(tmp_path: Path) -> None:
+    members = (("app/a", tarfile.REGTYPE, "1"), ("app/s", tarfile.SYMTYPE, "a"), ("app/h", tarfile.LNKTYPE, "app/a"))
+    data = b"".join(tar(("app", tarfile.DIRTYPE, ""), *members))
+    with spool_of(data) as spool:
+        found = drain(extract_outputs(spool, tmp_path / "spool"))
+        assert drain(extract_outputs(spool, tmp_path / "again"))
+    assert [path.read_text() for path in found] == ["1", "1"]
+    chunks = drain(extract_outputs([data], tmp_path / "chunks"))
+    assert [path.name for path in chunks] == [path.name for path in found] == ["a", "h"]
 
 
 def test_a_label_says_what_comes_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import sqlite3
@@ -22,7 +23,7 @@ from buildr_jupyter.events.streams import drain
 from buildr_jupyter.in_image import parameters
 from buildr_jupyter.journal.journal import Journal
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.model.request import RunSpec
+from buildr_jupyter.model.request import Collection, RunSpec
 from buildr_jupyter.model.result import RunResult
 from buildr_jupyter.runner.grid import Point, run_key
 from buildr_jupyter.runner.sweep import KEY_LABEL, Sweep, Task
@@ -96,6 +97,77 @@ def test_what_is_done_is_not_done_again_unless_it_is_asked_for(tmp_path: Path) -
     assert [event.reused for event in events if event.phase == "done"].count(True) == 3
     run(sweep(tmp_path, backend, again=True), tasks(range(2)))
     assert [given["n"] for given in backend.started][5:] == [0, 1]
+
+
+def asking(collect: Collection, count: int = 1) -> list[Task]:
+    return [replace(task, spec=replace(task.spec, collect=collect)) for task in tasks(range(count))]
+
+
+NOTHING, ALL, TABLES = Collection(nothing=True), Collection(), Collection(("*.csv",))
+
+
+def test_a_run_counts_as_done_if_it_has_the_files_that_are_asked_for_now(tmp_path: Path) -> None:
+    backend = Backend(double, files={"a.csv": "1", "b.txt": "2"})
+
+    def names(collect: Collection) -> tuple[bool, list[str]]:
+        _, (ended,) = run(sweep(tmp_path, backend), asking(collect))
+        assert values([ended]) == [0]
+        return ended.reused, [path.name for path in ended.outputs]
+
+    assert names(NOTHING) == (False, [])
+    assert names(NOTHING) == (True, [])
+    assert names(TABLES) == (False, ["a.csv"]), "it was run without them"
+    assert names(TABLES) == (True, ["a.csv"])
+    assert names(NOTHING) == (True, []), "what is asked for now is less"
+    assert names(ALL) == (False, ["a.csv", "b.txt"])
+    assert names(TABLES)[0], "all of them are there"
+    assert names(ALL) == (True, ["a.csv", "b.txt"])
+    assert len(backend.started) == 3
+
+
+def test_kept_files_without_a_note_of_what_they_are_count_for_their_values_alone(tmp_path: Path) -> None:
+    backend = Backend(double, files={"a.csv": "1"})
+    run(sweep(tmp_path, backend), asking(ALL))
+    for path in (tmp_path / "values").glob("*/.buildr/collected.json"):
+        path.unlink()
+    assert [run(sweep(tmp_path, backend), asking(one))[1][0].reused for one in (NOTHING, ALL, ALL)] == [
+        True, False, True,
+    ]  # fmt: skip
+
+
+def test_what_an_earlier_process_started_gives_the_files_that_are_asked_for_now(tmp_path: Path) -> None:
+    backend = Backend(double, files={"a.csv": "1"})
+    drain(FakeRunner(backend).start(asking(NOTHING)[0].spec, CancelToken()))
+    _, (ended,) = run(sweep(tmp_path, backend), asking(ALL))
+    assert ([path.name for path in ended.outputs], len(backend.started)) == (["a.csv"], 1)
+
+
+@pytest.mark.parametrize(("collects", "started"), [(ALL, 1), (NOTHING, 2)])
+def test_what_was_left_and_cannot_give_those_files_is_run_anew(
+    tmp_path: Path, collects: Collection, started: int
+) -> None:
+    backend = Backend(double, files={"a.csv": "1"}, collects=collects)
+    drain(FakeRunner(backend).start(asking(collects)[0].spec, CancelToken()))
+    _, (ended,) = run(sweep(tmp_path, backend), asking(TABLES))
+    assert ([path.name for path in ended.outputs], len(backend.started)) == (["a.csv"], started)
+    assert backend.groups == {}
+
+
+def test_a_file_that_is_left_out_is_said_and_asked_for_by_name_it_is_run_anew(tmp_path: Path) -> None:
+    class Large(FakeRunner):
+        def collect(self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None) -> Any:
+            if wanted is not None and not wanted.patterns:
+                yield BuildWarning("a.csv has 2.0 GB and is left in the container")
+                self.backend.files.clear()
+            else:
+                self.backend.files["a.csv"] = "1"
+            return (yield from super().collect(run, into, cancel, wanted))
+
+    backend, told = Backend(double), []
+    how = replace(sweep(tmp_path, backend), runner=lambda: Large(backend))
+    reused = [run(how, asking(one), warnings=told)[1][0].reused for one in (ALL, ALL, TABLES, TABLES)]
+    assert reused == [False, True, False, True]
+    assert told == ["a.csv has 2.0 GB and is left in the container"]
 
 
 @pytest.mark.parametrize("harm", ["content", "gone", "manifest"])
@@ -194,9 +266,9 @@ def test_a_process_that_is_killed_anywhere_leaves_each_input_done_once(
     backend = Backend(double)
     real = getattr(FakeRunner, where)
 
-    def dies(self: FakeRunner, *args: Any) -> Any:
+    def dies(self: FakeRunner, *args: Any, **more: Any) -> Any:
         if where == "start":
-            for _ in real(self, *args):  # the engine has it, and nobody knows
+            for _ in real(self, *args, **more):  # the engine has it, and nobody knows
                 pass
         raise Killed
 
@@ -285,7 +357,7 @@ def test_a_program_that_is_killed_while_it_writes_its_values_gives_none(tmp_path
             yield RunOutput("stdout", "")
             return [RunResult(137, log_tail=("half",))]
 
-        def collect(self, run: str, into: Path, cancel: CancelToken) -> Any:
+        def collect(self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None) -> Any:
             half = into / ".buildr" / "returns" / "double.json"
             half.parent.mkdir(parents=True)
             half.write_text("1")
@@ -301,7 +373,7 @@ def test_a_program_that_is_killed_while_it_writes_its_values_gives_none(tmp_path
 
 def test_a_disk_that_fills_leaves_no_half_of_a_run(tmp_path: Path) -> None:
     class Full(FakeRunner):
-        def collect(self, run: str, into: Path, cancel: CancelToken) -> Any:
+        def collect(self, run: str, into: Path, cancel: CancelToken, wanted: Collection | None = None) -> Any:
             (into / "half").write_text("h")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield
@@ -312,6 +384,15 @@ def test_a_disk_that_fills_leaves_no_half_of_a_run(tmp_path: Path) -> None:
     assert ended.reason.endswith("No space left on device")
     assert list((tmp_path / "values").iterdir()) == []
     assert values(run(sweep(tmp_path, backend), tasks(range(1)))[1]) == [0]
+
+
+def test_a_clock_that_goes_back_does_no_run_twice_and_none_for_a_negative_time(tmp_path: Path) -> None:
+    backend, times = Backend(double), itertools.count(1e9, -100.0)
+    events, results = run(sweep(tmp_path, backend, clock=lambda: next(times)), tasks(range(3)))
+    assert (values(results), [one.duration_s for one in results]) == ([0, 2, 4], [0.5] * 3)
+    assert all(one.finished_at >= one.started_at for one in events if one.started_at and one.finished_at)
+    assert [one.reused for one in run(sweep(tmp_path, backend), tasks(range(3)))[1]] == [True] * 3
+    assert {row.state for row in Journal(tmp_path).rows()} == {"done"}
 
 
 def test_a_journal_that_another_process_holds_stops_no_run_and_that_is_said_once(

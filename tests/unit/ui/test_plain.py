@@ -64,7 +64,7 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
     window.close(state)
     assert "".join(written).splitlines() == [
         "buildr: app:latest",
-        "[1/2] FROM x  (cached)",
+        "start from x  (cached)",
         "[2/2] RUN y",
         "    out",
         "warning: odd (repair it)",
@@ -72,6 +72,29 @@ def test_each_step_is_one_line_and_the_log_stands_under_it() -> None:
         "buildr: failed in stage build",
     ]
     assert output == ["hello"]
+
+
+def test_a_line_that_comes_in_parts_is_written_whole() -> None:
+    """uv writes a line in several parts, and an engine sends each as it comes."""
+    written: list[str] = []
+    window = plain.TextDisplay(written.append)
+    state = BuildState()
+    window.draw(state, [StepUpdate("1", "RUN x"), LogLine(0, "Installed 6 packages", "1", partial=True)])
+    window.draw(state, [LogLine(1, "other step", "2"), LogLine(2, " in 654ms", "1")])
+    window.draw(state, [LogLine(3, "10%\r", "1", partial=True), LogLine(4, "20%", "1", partial=True)])
+    window.draw(
+        state, [LogLine(5, "", "1"), LogLine(6, "no end", "1", partial=True), StepUpdate("1", "RUN x", status="done")]
+    )
+    window.draw(state, [LogLine(7, "the last", "2", partial=True)])
+    window.close(state)
+    assert "".join(written).splitlines() == [
+        "RUN x",
+        "    other step",
+        "    Installed 6 packages in 654ms",
+        "    20%",
+        "    no end",
+        "    the last",
+    ]
 
 
 def test_the_result_reads_well_and_is_escaped() -> None:

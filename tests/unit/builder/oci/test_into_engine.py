@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -25,13 +24,11 @@ from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.request import BuildRequest, EngineLoad, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import bytecode
-from buildr_jupyter.oci.image import CONFIG, MANIFEST, default_platform, digest_of
 from buildr_jupyter.oci.store import Store
 from tests.fakes import bases
 from tests.fakes.registry import FakeRegistry
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-TAR = "application/vnd.oci.image.layer.v1.tar"
 REF = ImageRef.parse("x:1")
 REQUEST = BuildRequest(Path(), (REF,), outputs=(EngineLoad(),))
 
@@ -155,20 +152,6 @@ def test_which_engines_take_layers(engine: Any, *, takes: bool) -> None:
     assert takes_layers(engine) is takes
 
 
-def put_base(fake: FakeRegistry) -> list[str]:
-    """Put an image of one layer into the registry as ``base/x:1``; return its diff ids."""
-    layer = bases.tar_of({"bin/x": b""})
-    diff_ids = [digest_of(layer)]
-    config = {"os": "linux", "architecture": default_platform()[6:], "rootfs": {"type": "layers", "diff_ids": diff_ids}}
-    described = {}
-    for kind, content in ((CONFIG, json.dumps(config).encode()), (TAR, layer)):
-        fake.blobs[digest_of(content)] = content
-        described[kind] = {"mediaType": kind, "digest": digest_of(content), "size": len(content)}
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[CONFIG], "layers": [described[TAR]]}
-    fake.put("base/x", "1", manifest)
-    return diff_ids
-
-
 def plan(base: str, **changes: Any) -> BuildRequest:
     return BuildRequest(Path(), (REF,), ImagePlan(base=base, python=PYTHON, **changes))
 
@@ -179,7 +162,7 @@ def test_when_the_base_is_at_hand(tmp_path: Path) -> None:
     subject = OciBuilder(store=Store(tmp_path / "store"), retries=1)
     engine: Any = Engine()
     with FakeRegistry() as fake:
-        base, layers = f"{fake.host}/base/x:1", put_base(fake)
+        base, layers = f"{fake.host}/base/x:1", bases.put(fake)
         assert subject.ready_for(plan(base), engine)
         assert subject.ready_for(plan(base), Engine(layers=layers))  # type: ignore[arg-type]
         assert not subject.ready_for(plan(base), Engine(layers=["sha256:other"]))  # type: ignore[arg-type]

@@ -1,0 +1,190 @@
+"""Where a finished image goes: what a registry is sent and asked, one file, and the layers that an engine has."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.builder.oci.bases import Bases
+from buildr_jupyter.builder.oci.exporters import Outputs, common_layers
+from buildr_jupyter.engine.client import EngineClient
+from buildr_jupyter.errors import EngineUnavailable, PublishError
+from buildr_jupyter.events.cancel import CancelToken
+from buildr_jupyter.events.event import TransferUpdate
+from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.model.request import Archive, Push
+from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci.base_image import Base
+from buildr_jupyter.oci.image import MANIFEST, Published, default_platform, make_image
+from buildr_jupyter.oci.layer import Entry, compressor, write_layer
+from buildr_jupyter.oci.sbom import SBOM_TYPE
+from buildr_jupyter.oci.store import Store
+from buildr_jupyter.registry.client import Registry
+from tests.fakes import bases
+from tests.fakes.registry import FakeRegistry
+
+
+def drained(stream: Generator[Any, None, Any]) -> tuple[Any, list[Any]]:
+    events = []
+    while True:
+        try:
+            events.append(next(stream))
+        except StopIteration as end:
+            return end.value, events
+
+
+class Trial:
+    """An image of one layer on a base of one, in a store, and what brings it to its outputs."""
+
+    def __init__(self, folder: Path, fake: FakeRegistry) -> None:
+        self.store, self.host = Store(folder / "store"), fake.host
+        self.bases = Bases(self.store, compressor(), self._registry, self._engine)
+        self.subject = Outputs(self.store, self.bases, self._registry, self._engine)
+        bases.put(fake)
+        found = self.bases.find(
+            f"{fake.host}/base/x:1", default_platform(), python="3.11", pull=False, cancel=CancelToken()
+        )
+        self.base: Base = drained(found)[0]
+        layer, _ = self.store.make_layer(
+            "own", lambda out: write_layer([Entry.of("app/main.py", b"print(1)\n")], out, compressor())
+        )
+        config = {"os": "linux", "architecture": default_platform()[6:], "config": {"Labels": {}}}
+        image = make_image(config, [*self.base.layers, layer], platform=default_platform())
+        self.store.put(image.config)
+        self.made = Published((image,))
+
+    def _registry(self, location: str, timeout_s: float | None = None) -> Registry:
+        return Registry(location.partition("/")[0], timeout_s=timeout_s)
+
+    def _engine(self) -> EngineClient:
+        raise EngineUnavailable("no engine answers")
+
+    def push(self, name: str = "me/x:1", **more: bool) -> list[Any]:
+        ref = ImageRef.parse(f"{self.host}/{name}")
+        return drained(self.subject.push(self.made, [self.base], ref, CancelToken(), **more))[1]
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Callable[[FakeRegistry], Trial]:
+    return lambda fake: Trial(tmp_path, fake)
+
+
+def test_blobs_come_first_and_the_tag_last(trial: Callable[[FakeRegistry], Trial]) -> None:
+    with FakeRegistry() as fake:
+        fake.strict = True  # a manifest is refused before its blobs
+        made = trial(fake)
+        events = made.push()
+        assert fake.manifests["me/x", "1"] == (MANIFEST, made.made.top)
+        assert (events[-1].item, events[-1].status) == ("1", "done")
+        mounted = [event.status for event in events if isinstance(event, TransferUpdate) and event.status == "mounted"]
+        assert len(mounted) == 1, "the base's layer is in that registry"
+        artifacts = [json.loads(content) for _, content in fake.manifests.values() if b"artifactType" in content]
+        assert [(one["artifactType"], one["subject"]["digest"]) for one in artifacts[:1]] == [
+            (SBOM_TYPE, made.made.images[0].digest)
+        ]
+
+
+def test_what_is_there_is_not_sent_again(trial: Callable[[FakeRegistry], Trial]) -> None:
+    with FakeRegistry() as fake:
+        made = trial(fake)
+        made.push()
+        asked = len(fake.requests)
+        (event,) = made.push()
+        assert (event.status, len(fake.requests) - asked) == ("exists", 1)
+        made.push("me/x:2", ask_first=False)
+        sent = [method for method, path, _ in fake.requests[asked + 1 :] if "/blobs/" in path and method != "HEAD"]
+        assert sent == [], "each blob was seen in that repository a moment ago"
+        assert fake.manifests["me/x", "2"] == fake.manifests["me/x", "1"]
+
+
+def test_a_blob_that_the_registry_lost_is_sent_again(trial: Callable[[FakeRegistry], Trial]) -> None:
+    with FakeRegistry() as fake:
+        fake.strict = True
+        made = trial(fake)
+        made.push()
+        own = made.made.images[0].layers[-1].digest
+        del fake.blobs[own]
+        fake.owned.discard(("me/x", own))
+        made.push("me/x:2")
+        assert own in fake.blobs
+        assert ("me/x", "2") in fake.manifests
+
+
+def test_a_push_that_is_refused_leaves_no_tag_and_says_where_it_failed(
+    trial: Callable[[FakeRegistry], Trial],
+) -> None:
+    with FakeRegistry(denied="write") as fake:
+        made = trial(fake)
+        with pytest.raises(PublishError, match=r"^Image push failed: "):
+            made.push()
+        assert [key for key in fake.manifests if key[0] == "me/x"] == []
+
+
+def test_a_bill_of_materials_that_is_refused_is_a_warning(trial: Callable[[FakeRegistry], Trial]) -> None:
+    with FakeRegistry() as fake:
+        made = trial(fake)
+
+        def refuse_artifacts(handler: Any) -> bool:
+            """An artifact is put by its digest, an image by its tag."""
+            if handler.command == "PUT" and "/manifests/sha256:" in handler.path:
+                handler.answer(400, b'{"errors": [{"code": "MANIFEST_INVALID", "message": "no artifacts here"}]}')
+                return True
+            return False
+
+        fake.rule = refuse_artifacts
+        events = made.push()
+        (warning,) = [event for event in events if isinstance(event, BuildWarning)]
+        assert "the image is pushed, its bill of materials (SBOM) is not: " in warning.text
+        assert ("me/x", "1") in fake.manifests
+
+
+def test_each_output_adds_what_came_of_it(trial: Callable[[FakeRegistry], Trial], tmp_path: Path) -> None:
+    with FakeRegistry() as fake:
+        made = trial(fake)
+        result, names = BuildResult(image="x:1"), [ImageRef.parse("x:1")]
+        target = tmp_path / "image.tar"
+        for output in (Push(ImageRef.parse(f"{fake.host}/me/x:1")), Archive(target)):
+            bringing = made.subject.bring(output, made.made, [made.base], names, result, CancelToken())
+            result, _ = drained(bringing)
+        assert (result.digest, result.pushed, result.archive) == (made.made.digest, (f"{fake.host}/me/x:1",), target)
+        with tarfile.open(target) as tar:
+            layers = {layer.digest.removeprefix("sha256:") for layer in made.made.images[0].layers}
+            assert layers <= {name.rpartition("/")[2] for name in tar.getnames()}, "those of the base came, too"
+
+
+class Engine:
+    """An engine that has images of these layers."""
+
+    def __init__(self, *images: str, name: str = "Engine") -> None:
+        self._images, self._name = images, name
+
+    def version(self) -> dict[str, Any]:
+        return {"Components": [{"Name": self._name}]}
+
+    def images(self) -> list[dict[str, Any]]:
+        return [{"Id": layers} for layers in self._images]
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        return {"RootFS": {"Layers": list(name)}} if name else {"RootFS": None}
+
+
+@pytest.mark.parametrize(
+    ("engine", "common"),
+    [
+        (Engine(), 0),
+        (Engine("abc"), 3),
+        (Engine("ab", "abx", "xabc"), 2),
+        (Engine("xbc"), 0),  # a chain is known from its first layer on
+        (Engine("abcd"), 3),
+        (Engine("", "a"), 1),
+        (Engine("abc", name="Podman Engine"), 0),
+    ],
+)
+def test_layers_that_an_engine_has(engine: Any, common: int) -> None:
+    assert common_layers(engine, ["a", "b", "c"]) == common
