@@ -88,8 +88,9 @@ def render_preamble(
 ) -> str:
     """Return the head of main.py, at most 47 lines, and one more for a program that reads ``__doc__``.
 
-    ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does; ``folder`` is
-    the notebook's, relative to that of main.py, empty where that is the same.
+    ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
+    standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty
+    where that is the same.
     """
     flags = {
         "c": bool(folder),
