@@ -20,11 +20,14 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
+from buildr_jupyter.analysis.expressions import part_of_module
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
     COPIES,
     DEPTH,
+    GIVEN,
+    HANDED,
     WORK,
     Library,
     is_foreign,
@@ -33,7 +36,7 @@ from buildr_jupyter.analysis.library_calls import (
     opaque,
 )
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
-from buildr_jupyter.analysis.side_effects import CACHE_METHODS
+from buildr_jupyter.analysis.side_effects import CACHE_METHODS, generators_below
 from buildr_jupyter.analysis.state import ROUNDS, TABLES, Frame
 
 __all__ = ["Calls"]
@@ -62,10 +65,10 @@ class Calls(Library):
                 return names.method(function.attr, *self._arguments(node), node)
             if isinstance(function.value, ast.Call) and getattr(function.value.func, "id", "") == "super":
                 return self._super_call(function.attr, *self._arguments(node))
-            receiver = self.eval(function.value)
+            receiver = self.base(function.value)
             callee = ATOM
         else:
-            callee = self.eval(function)
+            callee = self.base(function)
         args, keywords = self._arguments(node)
         if receiver is not None and isinstance(function, ast.Attribute):
             if receiver.path is None:
@@ -74,16 +77,35 @@ class Calls(Library):
         return self.invoke(callee, args, keywords, node)
 
     def _arguments(self, node: ast.Call) -> tuple[list[AbstractValue], dict[str, AbstractValue]]:
-        args = [self.eval(argument) for argument in node.args]
+        args = [self._argument(argument) for argument in node.args]
         keywords: dict[str, AbstractValue] = {}
         if not node.keywords:
             return args, keywords
         for number, keyword in enumerate(node.keywords):
-            value = self.eval(keyword.value)
+            value = self._argument(keyword.value)
             if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
+
+    def _argument(self, node: ast.expr) -> AbstractValue:
+        """Return what an argument may be; a method that is given to a call is one that this may call."""
+        value = self.eval(node)
+        if isinstance(node, ast.Attribute) and value.path is None and value.objs and self.frames:
+            for obj in self.base(node.value).objs:
+                self._hand_over(obj, node.attr)
+        return value
+
+    def _hand_over(self, obj: Obj, name: str) -> None:
+        """Note that a method of an object may be called, where it is not seen that it is one until a call is."""
+        value = AbstractValue(frozenset((obj,)), typ=obj.typ)
+        if obj.kind == "param":
+            self.call_later(obj, f"{HANDED}{name}", [])
+        elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
+            for method in info.find(name):
+                self.apply(method, [], value)
+        elif obj.kind in ("data", "iter") and (name in known.SHALLOW_METHODS or obj.typ == "rng"):
+            self.method(value, name, [], {})
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
         for frame in reversed(self.frames):
@@ -185,16 +207,29 @@ class Calls(Library):
         inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
             self.depth += 1
-            found = [self.invoke(AbstractValue(frozenset((obj,))), args, keywords) for obj in inside]
+            found = [self._handed_on(callee, obj, args, keywords) for obj in inside]
             self.depth -= 1
             return found
         roots = {owner.info for owner in callee.life}
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
+        self.give(objs_of(given))
         self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
         if not roots:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+
+    def _handed_on(
+        self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        """Return what a function may give that something callable holds: a partial gives it what it holds, too."""
+        held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind != "mod")
+        if not held:
+            return self.invoke(AbstractValue(frozenset((inside,))), args, keywords)
+        info = inside.info if isinstance(inside.info, FunctionInfo) else None
+        given = AbstractValue(objs_of([*args, *keywords.values()]) | held)
+        count = len(info.names) if info is not None else len(args) + 1
+        return self.invoke(AbstractValue(frozenset((inside,))), [given] * count, keywords)
 
     def _instance(self, cls: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         info = cls.info
@@ -367,6 +402,10 @@ class Calls(Library):
             self.invoke(value, given)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
+        elif method.startswith(HANDED):
+            self._hand_over(target, method.removeprefix(HANDED))
+        elif method == GIVEN:
+            self.give((target,))
         elif method == "__iter__":
             self.consume(value)
         elif method == "__getitem__":
@@ -501,6 +540,8 @@ class Calls(Library):
         for obj in receiver.objs:
             if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
                 results.append(self.cache_method(obj.typ, name))
+            elif (part := part_of_module(obj)) is not None:
+                results.append(self._method_of_part(part, name, args, keywords))
             elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
                 results.extend(self._own_method(obj, info, name, args, keywords, others))
             elif obj.kind == "param":
@@ -518,6 +559,14 @@ class Calls(Library):
                 self._foreign_method(AbstractValue(frozenset(others), typ=receiver.typ), name, args, keywords)
             )
         return self.join(results) if results else ATOM
+
+    def _method_of_part(
+        self, part: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
+        """Note a call of what is taken from a part of a module; it may stand for a part of that, too."""
+        for generator in generators_below(part.path or ""):
+            self.move_on(generator)
+        return self.invoke(self.attribute(part, name), args, keywords)
 
     def _own_method(
         self,
@@ -587,7 +636,7 @@ class Calls(Library):
             self.change_deep(keywords["out"].objs)
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
             self.change(args[0].objs)
-        self.change(obj for obj in objs_of(given) if moves_on(obj))
+        self.give(objs_of(given))
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)

@@ -17,6 +17,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
 )
 from buildr_jupyter.analysis.calls import Calls
+from buildr_jupyter.analysis.expressions import part_of_module
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
 from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
@@ -367,7 +368,7 @@ class Definitions(Calls):
             functions = [one for one in value.objs if one.kind == "func"]
             if functions:
                 info.methods.setdefault(name, []).extend(f for f in functions if f not in info.methods.get(name, ()))
-            if any(one.kind in ("data", "iter") for one in value.objs):
+            if any(one.kind in ("data", "iter", "inst") or part_of_module(one) is not None for one in value.objs):
                 info.mutable = True
             for one in value.objs:  # a descriptor is told its name
                 if one.kind == "inst" and (kind := self.class_of(one)) is not None:

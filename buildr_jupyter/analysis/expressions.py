@@ -10,10 +10,10 @@ from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue
 from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
-from buildr_jupyter.analysis.side_effects import acts_on_world
+from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["Expressions"]
+__all__ = ["Expressions", "part_of_module"]
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
 _ATOMIC_ATTRIBUTES = frozenset((
@@ -60,6 +60,18 @@ class Expressions(FlowState):
     # -- names
 
     def _name(self, node: ast.Name) -> AbstractValue:
+        value = self._named(node)
+        return value if value.path is None else self.callable_anywhere(value)
+
+    def base(self, node: ast.expr) -> AbstractValue:
+        """Return what an expression may be of which a part is taken, or which is called, at once."""
+        if isinstance(node, ast.Name):
+            return self._named(node)
+        if isinstance(node, ast.Attribute):
+            return self.attribute(self.base(node.value), node.attr)
+        return self.eval(node)
+
+    def _named(self, node: ast.Name) -> AbstractValue:
         name = node.id
         for variables in reversed(self.inner):
             if name in variables:
@@ -92,23 +104,25 @@ class Expressions(FlowState):
         return AbstractValue(const=value, typ="str") if isinstance(value, str) else ATOM
 
     def _attribute(self, node: ast.Attribute) -> AbstractValue:
-        return self.callable_anywhere(self.attribute(self.eval(node.value), node.attr))
+        return self.callable_anywhere(self.attribute(self.base(node.value), node.attr))
 
     def callable_anywhere(self, value: AbstractValue) -> AbstractValue:
-        """Return a module's function so that it is known where its path is lost: in a list, a partial, a default.
+        """Return a part of a module so that it is known where its path is lost: in a list, an attribute, a default.
 
         It is then one of the notebook's functions that hands on what it is given. A direct call needs none of this,
-        and neither do functions that touch no generator of randomness and no file.
+        and neither do those from which no generator of randomness and no file is got at.
         """
         path = value.path
-        if path is None or not acts_on_world(path):
+        if path is None or not leads_to_world(path):
             return value
-        function = self.functions_of_modules.get(path)
+        function = self.parts_of_modules.get(path)
         if function is None:
             info = FunctionInfo(_HANDS_ON, local_names(_HANDS_ON)[0], frozenset(("called",)))
             info.names = parameters(_HANDS_ON.args)
             info.captured["called"] = value
-            function = self.functions_of_modules[path] = info.owner = self.new("func", info=info, life=value.objs)
+            function = self.parts_of_modules[path] = info.owner = self.new(
+                "func", info=info, life=value.objs, opaque=bool(generators_below(path))
+            )
         return value._replace(objs=value.objs | {function})
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
@@ -123,7 +137,9 @@ class Expressions(FlowState):
         for obj in base.objs:
             if obj.opaque or obj.kind in ("class", "func", "iter"):
                 found.add(obj)
-            if obj.kind == "func" or (obj.kind == "data" and not obj.opaque):
+            if (part := part_of_module(obj)) is not None:
+                found.update(self.callable_anywhere(self.attribute(part, name)).objs)
+            elif obj.kind == "func" or (obj.kind == "data" and not obj.opaque):
                 # What is taken from a container of Python's own is a method: it changes what it was taken from.
                 found.add(self.new("bound", info=name, edges=(obj,), typ=obj.typ))
             if obj.kind in ("inst", "class") and isinstance(info := self.class_of(obj), ClassInfo):
@@ -399,6 +415,12 @@ class Expressions(FlowState):
         finally:
             self.unsure -= 1
             self.inner.pop()
+
+
+def part_of_module(obj: Obj) -> AbstractValue | None:
+    """Return the part of a module that an object stands for, with its path; None for any other object."""
+    info = obj.info
+    return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
 def _held_by_classes(instance: Obj) -> set[Obj]:

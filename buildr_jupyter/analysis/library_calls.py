@@ -21,10 +21,23 @@ from buildr_jupyter.analysis.names_in_text import (
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made
+from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["BOUND_CALLS", "CALLS", "COPIES", "DEPTH", "WORK", "Library", "is_foreign", "moves_on", "objs_of", "opaque"]
+__all__ = [
+    "BOUND_CALLS",
+    "CALLS",
+    "COPIES",
+    "DEPTH",
+    "GIVEN",
+    "HANDED",
+    "WORK",
+    "Library",
+    "is_foreign",
+    "moves_on",
+    "objs_of",
+    "opaque",
+]
 
 DEPTH = 12
 """How many calls are looked into one inside the other."""
@@ -36,6 +49,10 @@ BOUND_CALLS = 3
 """How many methods that were taken from their objects are followed one inside the other."""
 COPIES = 32
 """How many objects that one call makes are told apart."""
+GIVEN = "given!"
+"""Stands for a method where a parameter is given to a library."""
+HANDED = "handed:"
+"""Stands before the name of a method of a parameter that is given to another call."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
 _GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
@@ -67,6 +84,14 @@ class Library(Expressions, World):
         if base.path is not None and (token := f"@submodule:{base.path}.{name}") in self.env:
             self.touch(token)
         return super().attribute(base, name)
+
+    def give(self, objs: Iterable[Obj]) -> None:
+        """Note that a library is given these: some change by being used, as a generator of randomness does."""
+        for obj in objs:
+            if moves_on(obj):
+                self.change((obj,))
+            elif obj.kind == "param":
+                self.call_later(obj, GIVEN, [])
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
@@ -179,7 +204,7 @@ class Library(Expressions, World):
                 self.change_deep(keywords[keyword].objs)
         if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
             self.change_deep(objs_of(args))
-        self.change(obj for obj in objs_of(given) if moves_on(obj))
+        self.give(objs_of(given))
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             # A frame or an array is drawn, not changed; another object may be a tree, a buffer, an axis.
             quiet = root in known.QUIET_MODULES
@@ -190,7 +215,8 @@ class Library(Expressions, World):
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
         if root in ("sklearn", "copy") and (draw := draw_made(path, args, keywords)):
             made = self._library_result(path, name, base, args, given)
-            return made._replace(objs=made.objs | {self.new(info=draw, edges=made.objs, life=self.lives(made))})
+            mark = self.new(info=draw, edges=made.objs, life=self.lives(made), typ=mark_of_draw(path))
+            return made._replace(objs=made.objs | {mark})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.

@@ -11,7 +11,17 @@ from enum import IntEnum
 
 from buildr_jupyter.analysis.library_tables import words
 
-__all__ = ["DRAWS", "FITTERS", "QUIET", "QUIET_WITHOUT", "Draw", "draw_of"]
+__all__ = [
+    "DRAWS",
+    "DRAWS_WHEN_ASKED",
+    "FITTERS",
+    "FIT_MAY_DRAW",
+    "QUIET",
+    "QUIET_WITHOUT",
+    "Draw",
+    "draw_of",
+    "may_draw_when_asked",
+]
 
 
 QUIET = words(
@@ -108,12 +118,32 @@ DRAWS = words(
 """Classes and functions whose results are other ones each time, where they are given no seed."""
 
 
+FIT_MAY_DRAW = words(
+    "CalibratedClassifierCV ClassifierChain ElasticNet ElasticNetCV FactorAnalysis GaussianRandomProjection "
+    "HalvingGridSearchCV HalvingRandomSearchCV KBinsDiscretizer KernelPCA KernelRidge Lasso LassoCV LinearSVC "
+    "LinearSVR MultiTaskElasticNet MultiTaskElasticNetCV MultiTaskLasso MultiTaskLassoCV NuSVC NuSVR OneClassSVM PCA "
+    "QuantileTransformer RegressorChain SVC SVR SparsePCA SparseRandomProjection TargetEncoder"
+)
+"""Classes whose fitting may draw, and whose other methods draw nothing, as those of QUIET, FITTERS and DRAWS do."""
+
+DRAWS_WHEN_ASKED = words("BernoulliRBM LatentDirichletAllocation MiniBatchNMF NMF RandomTreesEmbedding")
+"""Classes of DRAWS of which this is not known: what they are asked for once fitted may draw, too."""
+
+
 class Draw(IntEnum):
     """Whether something draws from numpy's global generator."""
 
     NOT = 0
     MAY = 1
     DOES = 2
+
+
+def may_draw_when_asked(path: str) -> bool:
+    """Tell whether what a class makes may draw when it is fitted already: when it predicts, scores or transforms."""
+    name = path.rpartition(".")[2]
+    return name in DRAWS_WHEN_ASKED or not (
+        name in QUIET or name in FITTERS or name in DRAWS or name in QUIET_WITHOUT or name in FIT_MAY_DRAW
+    )
 
 
 def draw_of(path: str, keywords: Collection[str], held: Draw) -> Draw:

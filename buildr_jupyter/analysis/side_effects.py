@@ -12,10 +12,20 @@ from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
-from buildr_jupyter.analysis.random_tables import Draw, draw_of
+from buildr_jupyter.analysis.random_tables import Draw, draw_of, may_draw_when_asked
 from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
-__all__ = ["CACHES", "CACHE_METHODS", "World", "acts_on_world", "draw_made", "file_token"]
+__all__ = [
+    "CACHES",
+    "CACHE_METHODS",
+    "World",
+    "acts_on_world",
+    "draw_made",
+    "file_token",
+    "generators_below",
+    "leads_to_world",
+    "mark_of_draw",
+]
 
 _SETTERS = re.compile(
     r"set|reset|register|unregister|use\Z|rc|config|basicConfig|filter|simplefilter|install|patch|enable|disable|init|"
@@ -43,6 +53,8 @@ _NO_DRAWS = (
 """Packages that draw from no global generator, those aside of which other tables say what draws."""
 
 
+ASKED = "asked"
+"""Type of the mark of an object that may draw whatever it is asked for, not only when it is fitted."""
 CACHES = ("functools.cache", "functools.lru_cache")
 CACHE_METHODS = ("cache_info", "cache_clear", "cache_parameters")
 _PLACES = ("path_or_buf", "path", "fname", "buf", "excel_writer", "fid", "file")
@@ -66,6 +78,32 @@ def acts_on_world(path: str) -> bool:
     return _GLOBAL_DRAWS.match(path) is not None or path in known.FILE_WRITERS or path in known.FILE_READERS
 
 
+_OWNERS = frozenset(
+    ".".join(parts[:count])
+    for parts in (
+        path.split(".") for path in (*known.FILE_READERS, *known.FILE_WRITERS, "numpy.random.rand", "random.random")
+    )
+    for count in range(1, len(parts))
+)
+"""Modules and classes whose members draw from a global generator, or read or write files."""
+
+
+@lru_cache(maxsize=4096)
+def leads_to_world(path: str) -> bool:
+    """Tell whether a part of a module, or what is taken from it by a name, draws or reads or writes files."""
+    if path in _OWNERS or acts_on_world(path):
+        return True
+    root, _, inner = path.partition(".")
+    if root not in ("scipy", "sklearn") or inner.rpartition(".")[2][:1].isupper():
+        return False
+    return draw_of(path, (), Draw.NOT) is not Draw.NOT or not inner or inner == "stats"
+
+
+def generators_below(path: str) -> tuple[str, ...]:
+    """Return the tokens of the global generators from which members of members of a package draw."""
+    return ("@rng:numpy",) if path in ("numpy", "scipy", "scipy.stats", "sklearn") else ()
+
+
 def held(objs: Iterable[Obj], *, unknown: Draw = Draw.NOT) -> Draw:
     """Return whether an estimator or a splitter that draws is among these objects and what they hold.
 
@@ -77,12 +115,17 @@ def held(objs: Iterable[Obj], *, unknown: Draw = Draw.NOT) -> Draw:
 
 
 def draw_made(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
-    """Return whether what a function of scikit-learn gives draws when it is fitted, split or asked."""
+    """Return whether what a function of scikit-learn gives draws when it is fitted or split."""
     draw = _draw_of(path, args, keywords) if path.startswith("sklearn.") else Draw.NOT
     if path.rpartition(".")[2][:1].isupper():
         return draw
     given = held(obj for value in (*args, *keywords.values()) for obj in value.objs)
     return max(given, Draw(draw is Draw.MAY))  # one that no table knows may give the generator itself
+
+
+def mark_of_draw(path: str) -> str | None:
+    """Return the type of the mark that says of an object that it draws."""
+    return ASKED if path.startswith("sklearn.") and may_draw_when_asked(path) else None
 
 
 def _draw_of(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
@@ -150,9 +193,10 @@ class World:
     def draw(self, token: str) -> None:
         """Note a draw from a global generator: it matters once that was seeded."""
         self.facts.origins.add(token.removeprefix("rng:"))
-        self._move_on(f"@{token}")
+        self.move_on(f"@{token}")
 
-    def _move_on(self, token: str) -> None:
+    def move_on(self, token: str) -> None:
+        """Note that a generator may move on."""
         for info in self.building:
             info.rests_on.setdefault(token, self.env.get(token))
         if token in self.env:
@@ -168,7 +212,7 @@ class World:
             root not in _NO_DRAWS for root in roots
         ):
             for generator in GENERATORS:
-                self._move_on(f"@rng:{generator}")
+                self.move_on(f"@rng:{generator}")
                 if f"@rng:{generator}" in self.env:
                     self.facts.origins.add(generator)
 
@@ -178,13 +222,15 @@ class World:
             self.draw_as(Draw.DOES)
         elif name == "split" or name not in known.PURE_METHODS:
             self.draw_as(held(objs))
+        elif any(isinstance(obj.info, Draw) and obj.typ == ASKED for obj in reach(objs)):
+            self.draw_as(min(held(objs), Draw.MAY))
 
     def draw_as(self, draw: Draw) -> None:
         """Note a draw from numpy's generator, or that there may be one: then nothing is said of the value by it."""
         if draw is Draw.DOES:
             self.draw("rng:numpy")
         elif draw is Draw.MAY:
-            self._move_on("@rng:numpy")
+            self.move_on("@rng:numpy")
 
     # -- files
 

@@ -88,8 +88,8 @@ class FlowState:
         """What was followed for the current statement, by what notes it."""
         self.following: Effects | None = None
         """What notes that which is being followed."""
-        self.functions_of_modules: dict[str, Obj] = {}
-        """Functions of modules that were taken as values, by dotted name."""
+        self.parts_of_modules: dict[str, Obj] = {}
+        """Parts of modules that were taken as values, by dotted name."""
         self.made_by: dict[Hashable, dict[Obj, Obj]] = {}
         """What calls for the current statement made: each object of the function to the one in its place."""
         self.epoch = 0

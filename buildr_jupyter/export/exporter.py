@@ -182,6 +182,7 @@ def _render(
         folder=tree.inside if tree else "",
         returns=given.options.returns,
         figures=not _DRAWING.isdisjoint(tops),
+        documented=any("__doc__" in text for _, _, text in written),
     )
     return join(preamble, written, mark)
 

@@ -16,7 +16,7 @@ MARK = "# %% "
 
 # Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top
 # level, or (p)lain, (h)idden code, a notebook's folder to (c)hange into, (f)igures, cells that may fail as they may
-# have done in the (n)otebook, and no such (x) cells
+# have done in the (n)otebook, and no such (x) cells, a module's (d)ocumentation
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own, name, failed):
@@ -66,6 +66,7 @@ n|            if own or isinstance(e, KeyboardInterrupt): sys.exit((130, 1)[isin
 f|    show()
 r|    give()
 _buildr_run = type(_buildr_run)(_buildr_run.__code__, dict(globals()), "", (0, "", ""))  # the notebook may bind len
+d|__doc__ = "Automatically created module for IPython interactive environment"  # what a kernel's module has
 del __file__; raise SystemExit(_buildr_run(globals()))  # a notebook has none; all that follows was run by this
 """
 
@@ -81,13 +82,15 @@ def render_preamble(
     figures: bool = False,
     hidden: bool = False,
     captured: bool = False,
+    documented: bool = False,
     folder: str = "",
     returns: tuple[str, ...] = (),
 ) -> str:
-    """Return the head of main.py, at most 47 lines.
+    """Return the head of main.py, at most 47 lines, and one more for a program that reads ``__doc__``.
 
-    ``captured`` keeps what the chosen cell prints off standard output, as its own ``%%capture`` does; ``folder`` is
-    the notebook's, relative to that of main.py, empty where that is the same.
+    ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
+    standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty
+    where that is the same.
     """
     flags = {
         "c": bool(folder),
@@ -97,6 +100,7 @@ def render_preamble(
         "x": not tolerant,
         "p": not awaits,
         "h": hidden,
+        "d": documented,
         "r": bool(returns),
     }
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'

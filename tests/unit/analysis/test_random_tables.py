@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -13,10 +14,22 @@ from typing import Any
 import pytest
 
 from buildr_jupyter.analysis import random_tables
-from buildr_jupyter.analysis.random_tables import DRAWS, FITTERS, QUIET, QUIET_WITHOUT, Draw, draw_of
+from buildr_jupyter.analysis.library_tables import words
+from buildr_jupyter.analysis.random_tables import (
+    DRAWS,
+    DRAWS_WHEN_ASKED,
+    FIT_MAY_DRAW,
+    FITTERS,
+    QUIET,
+    QUIET_WITHOUT,
+    Draw,
+    draw_of,
+    may_draw_when_asked,
+)
 
 np = pytest.importorskip("numpy")
 sklearn = pytest.importorskip("sklearn")
+all_estimators = pytest.importorskip("sklearn.utils.discovery").all_estimators
 
 X = np.random.RandomState(0).rand(24, 4)
 Y = (X[:, 0] > 0.5).astype(int)
@@ -34,7 +47,7 @@ def _public() -> dict[str, Any]:
             continue
         loaded = importlib.import_module(module.name)
         found |= {name: getattr(loaded, name) for name in getattr(loaded, "__all__", ()) if hasattr(loaded, name)}
-    return found
+    return found | dict(all_estimators())
 
 
 @pytest.fixture(scope="module", name="public")
@@ -154,6 +167,62 @@ def test_what_fits_what_it_is_given_takes_no_seed(public: dict[str, Any]) -> Non
     assert [name for name in named if "random_state" in inspect.signature(public[name]).parameters] == []
     assert draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.DOES)
     assert not draw_of("sklearn.model_selection.cross_val_score", ("cv",), Draw.NOT)
+
+
+_ASKED = words(
+    "predict predict_proba predict_log_proba decision_function score score_samples transform inverse_transform apply "
+    "kneighbors decision_path staged_predict bic aic sparsify"
+)
+
+
+def _is_asked(made: Any, samples: tuple[Any, ...]) -> bool:
+    """Tell whether a fitted estimator draws from numpy's global generator when it is asked for anything."""
+    before = np.random.get_state()[1].copy(), np.random.get_state()[2]
+    for name in sorted(_ASKED):
+        for given in (samples[:1], samples):
+            try:
+                result = getattr(made, name)(*given)
+                list(result) if inspect.isgenerator(result) else result
+            except Exception:  # noqa: BLE001 - it has no such method, or takes other samples
+                continue
+    after = np.random.get_state()
+    return not (before[1] == after[2] and (before[0] == after[1]).all())
+
+
+def _fitted(cls: Any, **keywords: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    for samples in _ARGUMENTS:
+        with contextlib.suppress(Exception):
+            return cls(**keywords).fit(*samples), samples
+    return None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_said_to_draw_only_when_fitted_does(public: dict[str, Any]) -> None:
+    """As its options stand, and with as few trees and steps as it takes."""
+    wrong, asked = [], 0
+    for name in sorted(DRAWS | FIT_MAY_DRAW | QUIET | QUIET_WITHOUT.keys()):
+        one = public.get(name)
+        if not inspect.isclass(one) or not hasattr(one, "fit") or not _is_made_of_nothing(one):
+            continue
+        assert not may_draw_when_asked(f"sklearn.x.{name}") or name in DRAWS_WHEN_ASKED
+        few = {key: 2 for key in ("n_estimators", "max_iter") if key in inspect.signature(one).parameters}
+        if name not in DRAWS_WHEN_ASKED and (found := _fitted(one, **few) or _fitted(one)):
+            asked += 1
+            wrong += [name] if _is_asked(*found) else []
+    assert wrong == []
+    assert asked > 120
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "keywords"), [("DummyClassifier", {"strategy": "uniform"}), ("BernoulliRBM", {"n_iter": 1})]
+)
+def test_what_draws_when_it_is_asked_is_said_to(public: dict[str, Any], name: str, keywords: dict[str, Any]) -> None:
+    found = _fitted(public[name], **keywords)
+    assert found is not None
+    assert _is_asked(*found)
+    assert may_draw_when_asked(f"sklearn.x.{name}")
+    assert draw_of(f"sklearn.x.{name}", keywords, Draw.NOT)
 
 
 def test_functions_of_scipy_that_draw_take_a_seed() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -392,6 +393,121 @@ def test_what_python_or_a_formula_calls_is_looked_into(cells: tuple[str, ...]) -
 def test_functions_of_modules_that_only_give_values_are_not_kept() -> None:
     cells = "import random, numpy as np\nrandom.seed(1)", "f = {'s': np.sum}\na = f['s']([1])", "print(random.random())"
     assert "a = f['s']([1])" not in kept(*cells)
+
+
+_DRAWS = {
+    "np": "{}.random.rand()",
+    "np.random": "{}.rand()",
+    "np.random.rand": "{}()",
+    "random": "{}.random()",
+    "random.random": "{}()",
+    "stats": "{}.norm.rvs()",
+    "stats.norm": "{}.rvs()",
+    "stats.norm.rvs": "{}()",
+    "shuffle": "{}([1, 2])",
+    "sample_without_replacement": "{}(10, 3)",
+    "DummyClassifier(strategy='uniform').fit([[1], [2]], [0, 1])": "{}.predict([[1]])",
+}
+"""What draws, and how a number is drawn from it."""
+_PLACES = [
+    ("class A:\n    def __init__(self):\n        self.d = {}\n    def go(self):\n        self.d!\na = A()", "a.go()"),
+    (
+        "class A:\n    def __init__(self, d):\n        self.d = d\n    def go(self):\n        self.d!\na = A({})",
+        "a.go()",
+    ),
+    ("class A:\n    d = {}\n    def go(self):\n        self.d!\na = A()", "a.go()"),
+    (
+        "class B:\n    def go(self):\n        self.d!\nclass A(B):\n    def __init__(self):\n        self.d = {}",
+        "A().go()",
+    ),
+    ("@dataclass\nclass A:\n    d: object\n    def go(self):\n        self.d!\na = A({})", "a.go()"),
+    ("class A:\n    pass\na = A()\na.d = {}", "a.d!"),
+    ("class A:\n    pass\na = A()\na.d = {}", "getattr(a, 'd')!"),
+    ("a = SimpleNamespace(d={})", "a.d!"),
+    ("x = [{}]", "x[0]!"),
+    ("x = [{}]", "for d in x:\n    d!"),
+    ("x = dict(a={})", "x['a']!"),
+    ("x, y = {}, 1", "x!"),
+    ("def f(d):\n    d!\nx = {}", "f(x)"),
+    ("def f(d):\n    [one! for one in d]\nx = {}", "f([x])"),
+    ("def f(d={}):\n    d!", "f()"),
+    ("def f():\n    return {}", "f()!"),
+    ("def make():\n    d = {}\n    def g():\n        d!\n    return g\ng = make()", "g()"),
+    ("def f(d):\n    d!\ng = partial(f, {})", "g()"),
+    ("f = lambda d: d!\nx = {}", "list(map(f, [x]))"),
+]
+"""Where a part of a module may be kept, with ``!`` where a number is drawn from it."""
+
+
+@pytest.mark.parametrize("thing", _DRAWS)
+@pytest.mark.parametrize("place", _PLACES)
+def test_a_draw_is_seen_wherever_what_draws_is_kept(place: tuple[str, str], thing: str) -> None:
+    head = (
+        "import random, numpy as np\nfrom scipy import stats\nfrom sklearn.utils import shuffle\n"
+        "from sklearn.utils.random import sample_without_replacement\nfrom sklearn.dummy import DummyClassifier\n"
+        "from dataclasses import dataclass\nfrom types import SimpleNamespace\nfrom functools import partial"
+    )
+    cells = [
+        re.sub(r"([\w.]+(?:\[[^]]*\]|\([^)]*\))?)!", lambda found: _DRAWS[thing].format(found[1]), cell)
+        for cell in place
+    ]
+    given, drawn = (cell.replace("{}", thing) for cell in cells)
+    found = kept(head, "np.random.seed(1); random.seed(1)", given, drawn, "print(np.random.rand(), random.random())")
+    assert ast.unparse(ast.parse(drawn)) in found
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "def f(xs, k):\n    xs.append(k)\ng = partial(f, data)",
+        "def f(k, xs):\n    xs.append(k)\ng = partial(f, xs=data)",
+        "def f(call, k):\n    call(k)\ng = partial(f, data.append)",
+        "def f(xs, k):\n    xs['a'].append(k)\ng = partial(partial(f, {'a': data}))",
+    ],
+)
+def test_a_partial_gives_its_function_what_it_holds(made: str) -> None:
+    assert "g(3)" in kept("from functools import partial\ndata = []", made, "g(3)", "print(data)")
+
+
+_METHODS = [
+    ("[]", "list(map({}.append, [1]))"),
+    ("[]", "threading.Thread(target={}.append, args=(1,)).run()"),
+    ("Q()", "minimize({}.f, [1.0])"),
+    ("np.random.default_rng(1)", "list(map({}.normal, [1]))"),
+    ("np.random.default_rng(1)", "stats.norm.rvs(random_state={})"),
+    ("io.StringIO()", "np.savetxt({}, [1])"),
+]
+"""What changes when a library is given it, or a method of it."""
+
+
+@pytest.mark.parametrize(("thing", "change"), _METHODS)
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        ("class A:\n    def __init__(self):\n        self.d = x\n    def go(self):\n        {}\na = A()", "a.go()"),
+        ("class A:\n    d = x\n    def go(self):\n        {}\na = A()", "a.go()"),
+        ("@dataclass\nclass A:\n    d: object\n    def go(self):\n        {}\na = A(x)", "a.go()"),
+        ("class Me:\n    pass\nself = Me()\nself.d = x", "{}"),
+        ("class Me:\n    pass\nme = Me()\nme.d = x\ndef go(self):\n    {}", "go(me)"),
+    ],
+)
+def test_what_a_function_gives_to_a_library_may_change(thing: str, change: str, given: str, call: str) -> None:
+    head = (
+        "import io, threading, numpy as np\nfrom scipy import stats\nfrom scipy.optimize import minimize\n"
+        "from dataclasses import dataclass\nclass Q:\n    n = 0\n    def f(self, p):\n        self.n += 1"
+    )
+    given, call = (text.replace("{}", change.format("self.d")) for text in (given, call))
+    assert ast.unparse(ast.parse(call)) in kept(head, f"x = {thing}", given, call, "print(x)")
+
+
+def test_a_value_that_is_given_to_a_call_is_not_changed_by_that() -> None:
+    made = "class A:\n    def __init__(self):\n        self.d = [1]\n    def go(self):\n        print(self.d)\na = A()"
+    assert "a.go()" not in kept(made, "a.go()", "print(a.d)")
+
+
+def test_what_is_only_taken_to_be_in_a_module_is_not_drawn_from() -> None:
+    cells = "import random, numpy as np\nrandom.seed(1)", "x = [np]\na = x[0].sum([1])", "print(random.random())"
+    assert "a = x[0].sum([1])" not in kept(*cells)
 
 
 def test_a_function_that_a_text_may_call_takes_no_name_away() -> None:

@@ -19,12 +19,13 @@ def test_every_kind_of_head_is_python_of_at_most_47_lines() -> None:
 
 def test_what_a_program_does_not_need_is_not_in_its_head() -> None:
     plain = render_preamble(title="t", own=1, shown=False)
-    for word in ("asyncio", "matplotlib", "chdir", "_buildr_returns"):
+    for word in ("asyncio", "matplotlib", "chdir", "_buildr_returns", "__doc__"):
         assert word not in plain
     assert '"single"' not in plain
     assert MARK in plain
     assert "asyncio" in render_preamble(title="t", own=1, shown=False, awaits=True)
     assert "matplotlib" in render_preamble(title="t", own=1, shown=False, figures=True)
+    assert "__doc__" in render_preamble(title="t", own=1, shown=False, documented=True)
     assert "'daily'" in render_preamble(title="t", own=1, shown=False, folder="daily")
     assert "('a',)" in render_preamble(title="t", own=1, shown=False, returns=("a",))
     assert '"single"' in render_preamble(title="t", own=1, shown=True)
