@@ -18,7 +18,7 @@ from buildr_jupyter.events.event import Event, TransferUpdate
 if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
-__all__ = ["ASK_BYTES", "Blob", "in_parallel", "push_blobs"]
+__all__ = ["ASK_BYTES", "Blob", "Work", "in_parallel", "push_blobs"]
 
 WORKERS = 4
 ASK_BYTES = 16 * 1024
@@ -42,9 +42,11 @@ class Blob:
 
 
 def push_blobs(
-    registry: Registry, repository: str, blobs: Sequence[Blob], cancel: CancelToken
+    registry: Registry, repository: str, blobs: Sequence[Blob], cancel: CancelToken, *, beside: Sequence[Work] = ()
 ) -> Generator[Event, None, int]:
     """Bring the blobs into the repository, four at once; return how many bytes were sent.
+
+    ``beside`` is done meanwhile, by the same threads.
 
     Raises PublishError and its kinds, BuildError for a base's layer that cannot be fetched, Cancelled.
     """
@@ -67,7 +69,7 @@ def push_blobs(
 
     unique = list({blob.digest: blob for blob in blobs}.values())
     unique.sort(key=lambda blob: -blob.size_bytes)
-    yield from in_parallel([partial(one, blob) for blob in unique], cancel)
+    yield from in_parallel([*(partial(one, blob) for blob in unique), *beside], cancel)
     return sum(sent)
 
 

@@ -8,7 +8,7 @@ import logging
 import tarfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -17,11 +17,11 @@ from buildr_jupyter import __version__
 from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import translate
-from buildr_jupyter.errors import BuildError, PublishError
+from buildr_jupyter.errors import BuildError, BuildrError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.plan import canonical_json
+from buildr_jupyter.model.plan import CONTENT_LABEL, canonical_json
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import Archive, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult
@@ -47,6 +47,17 @@ _TRUST_S = 300.0
 """So long a blob that this process saw in a repository is not asked for again; a registry that lost it meanwhile
 refuses the manifest, and then all is asked for."""
 _GONE = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
+
+
+@dataclass
+class _Bill:
+    """One platform's image on its way into a repository, with its bill of materials."""
+
+    image: Image
+    base: Base
+    content: bytes = b""
+    failed: BuildrError | None = None
+    """Why the bill is not in the repository."""
 
 
 class Outputs:
@@ -101,44 +112,51 @@ class Outputs:
         """
         cancel.check()
         registry, repository, tag = self._registry(ref.location).until(cancel), ref.registry_path, ref.local_tag
+        bills = [_Bill(image, base) for image, base in zip(made.images, bases, strict=True)]
         try:
             if ask_first and registry.digest(repository, tag) == made.digest:
                 yield TransferUpdate(tag, "push", None, 0, 0, "exists")
                 return
             try:
-                yield from self._send(registry, repository, tag, made, bases, cancel)
+                yield from self._send(registry, repository, tag, made, bills, cancel)
             except PublishError as error:
                 if error.code not in _GONE:
                     raise
                 self._there.clear()  # a blob that was there is there no more
-                yield from self._send(registry, repository, tag, made, bases, cancel)
+                yield from self._send(registry, repository, tag, made, bills, cancel)
         except PublishError as error:
             logger.error("Push failed: %s", error)
             error.args = (f"Image push failed: {error}",)
             raise
         yield TransferUpdate(tag, "push", None, len(made.top), len(made.top), "done")
-        for image, base in zip(made.images, bases, strict=True):
-            for layer in image.layers:
+        for bill in bills:
+            for layer in bill.image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
                     self._store.note(["pushed", registry.host, layer.digest], repository)
             cancel.check()
             try:
-                self._attach(registry, repository, image, base)
+                if bill.failed is not None:
+                    raise bill.failed
+                artifact = make_artifact(bill.image, bill.content)
+                registry.put_referrer(repository, bill.image.digest, artifact, MANIFEST)
             except (PublishError, BuildError) as error:
                 yield BuildWarning(f"the image is pushed, its bill of materials (SBOM) is not: {error}", error.hint)
 
-    def _attach(self, registry: Registry, repository: str, image: Image, base: Base) -> None:
-        """Attach the bill of materials to an image that is in the repository."""
-        own = image.layers[len(base.layers) :]
-        packages = [package for layer in own for package in packages_in(self._store, layer)]
-        sbom = make_sbom(repository, image, base, packages, __version__)
-        for content in (EMPTY, sbom):
-            place, now = (registry.host, repository, digest_of(content)), time.monotonic()
-            if now - self._there.get(place, -_TRUST_S) >= _TRUST_S:
-                opened = partial(io.BytesIO, content)
-                registry.upload(repository, place[2], len(content), opened, ask_bytes=ASK_BYTES)
-                self._there[place] = now
-        registry.put_referrer(repository, image.digest, make_artifact(image, sbom), MANIFEST)
+    def _send_bill(self, registry: Registry, repository: str, bill: _Bill, _say: Callable[[Event], None]) -> None:
+        """Make a bill of materials and bring it into the repository; what fails is noted in it, and fails no push."""
+        own = bill.image.layers[len(bill.base.layers) :]
+        bill.failed = None
+        try:
+            packages = [package for layer in own for package in packages_in(self._store, layer)]
+            bill.content = make_sbom(repository, bill.image, bill.base, packages, __version__)
+            for content in (EMPTY, bill.content):
+                place, now = (registry.host, repository, digest_of(content)), time.monotonic()
+                if now - self._there.get(place, -_TRUST_S) >= _TRUST_S:
+                    opened = partial(io.BytesIO, content)
+                    registry.upload(repository, place[2], len(content), opened, ask_bytes=ASK_BYTES)
+                    self._there[place] = now
+        except (PublishError, BuildError) as error:
+            bill.failed = error
 
     def _send(
         self,
@@ -146,17 +164,18 @@ class Outputs:
         repository: str,
         tag: str,
         made: Published,
-        bases: Sequence[Base],
+        bills: Sequence[_Bill],
         cancel: CancelToken,
     ) -> Generator[Event, None, None]:
         """Send what the repository was not seen to have in the last minutes, then the manifests."""
         place, now = (registry.host, repository), time.monotonic()
         blobs = [
             blob
-            for blob in self._blobs(made, bases, registry.host, cancel)
+            for blob in self._blobs(bills, registry.host, cancel)
             if now - self._there.get((*place, blob.digest), -_TRUST_S) >= _TRUST_S
         ]
-        yield from push_blobs(registry, repository, blobs, cancel)
+        beside = [partial(self._send_bill, registry, repository, bill) for bill in bills]
+        yield from push_blobs(registry, repository, blobs, cancel, beside=beside)
         if made.index is not None:
             for image in made.images:
                 registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
@@ -165,8 +184,9 @@ class Outputs:
             registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
         self._there.update(dict.fromkeys(((*place, blob.digest) for blob in blobs), now))
 
-    def _blobs(self, made: Published, bases: Sequence[Base], host: str, cancel: CancelToken) -> Iterator[Blob]:
-        for image, base in zip(made.images, bases, strict=True):
+    def _blobs(self, bills: Sequence[_Bill], host: str, cancel: CancelToken) -> Iterator[Blob]:
+        for bill in bills:
+            image, base = bill.image, bill.base
             yield Blob(image.image_id, len(image.config), _sound(self._store, image.image_id))
             for number, layer in enumerate(image.layers):
                 known = self._store.record(["pushed", host, layer.digest])
@@ -189,7 +209,12 @@ class Outputs:
         """
         image = made.images[0]
         with contextlib.closing(self._open_engine()) as client, translate(client):
-            has = common_layers(client, [layer.diff_id for layer in image.layers])
+            has = common_layers(
+                client,
+                [layer.diff_id for layer in image.layers],
+                of_base=len(bases[0].layers),
+                names=(bases[0].name, *names),
+            )
             yield from self._bases.fetch_all(bases[0], cancel, without=has)
             step = StepUpdate("load", "load into the engine")
             yield step
@@ -241,21 +266,44 @@ def _of_base(bases: Bases, base: Base, layer: Layer, cancel: CancelToken) -> Cal
     return local
 
 
-def common_layers(client: EngineClient, diff_ids: Sequence[str]) -> int:
+def common_layers(client: EngineClient, diff_ids: Sequence[str], *, of_base: int = 0, names: Sequence[str] = ()) -> int:
     """Return how many of the first layers an engine has in one chain; moby's load reads no layer that is there.
+
+    Images with these names are looked at, then those that buildr made, and any other only until the layers of the base,
+    the first ``of_base``, are found: an engine may have thousands of images, and each is a request.
 
     Source: moby ``image/tarexport/load.go``: a layer whose chain is known is taken as it is. Podman reads them all.
     """
     version = client.version()
     if any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()):
         return 0
+    listed = client.images()
+    made = [one for one in listed if CONTENT_LABEL in (one.get("Labels") or {})]
+    others = [one for one in listed if CONTENT_LABEL not in (one.get("Labels") or {})]
     best = 0
-    for known in client.images():
-        layers = (client.inspect_image(known["Id"]).get("RootFS") or {}).get("Layers") or []
-        common = 0
-        for mine, other in zip(diff_ids, layers, strict=False):
-            if mine != other:
+    for candidates, enough in (
+        (names, len(diff_ids)), ([one["Id"] for one in made], len(diff_ids)), ([one["Id"] for one in others], of_base),
+    ):  # fmt: skip
+        for candidate in candidates:
+            if best >= enough:
                 break
-            common += 1
-        best = max(best, common)
+            best = max(best, _common(diff_ids, _layers_of(client, candidate)))
     return best
+
+
+def _layers_of(client: EngineClient, name: str) -> Sequence[str]:
+    """Return the diff ids of an image, none where it is gone meanwhile or its name is none of an image."""
+    from docker.errors import APIError
+
+    try:
+        return (client.inspect_image(name).get("RootFS") or {}).get("Layers") or ()
+    except APIError:
+        return ()
+
+
+def _common(mine: Sequence[str], others: Sequence[str]) -> int:
+    """Return how many of the first ones are the same."""
+    for number, (one, other) in enumerate(zip(mine, others, strict=False)):
+        if one != other:
+            return number
+    return min(len(mine), len(others))

@@ -17,6 +17,7 @@ from buildr_jupyter.errors import EngineUnavailable, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import TransferUpdate
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, Push
 from buildr_jupyter.model.result import BuildResult
@@ -159,19 +160,25 @@ def test_each_output_adds_what_came_of_it(trial: Callable[[FakeRegistry], Trial]
 
 
 class Engine:
-    """An engine that has images of these layers."""
+    """An engine that has images of these layers: a letter is a layer, and ``!`` marks one that buildr made."""
 
     def __init__(self, *images: str, name: str = "Engine") -> None:
         self._images, self._name = images, name
+        self.asked: list[str] = []
 
     def version(self) -> dict[str, Any]:
         return {"Components": [{"Name": self._name}]}
 
     def images(self) -> list[dict[str, Any]]:
-        return [{"Id": layers} for layers in self._images]
+        return [{"Id": one.strip("!"), "Labels": {CONTENT_LABEL: "x"} if "!" in one else None} for one in self._images]
 
     def inspect_image(self, name: str) -> dict[str, Any]:
-        return {"RootFS": {"Layers": list(name)}} if name else {"RootFS": None}
+        from docker.errors import ImageNotFound
+
+        self.asked.append(name)
+        if name not in [one.strip("!") for one in self._images] or name == "gone":
+            raise ImageNotFound(name)
+        return {"RootFS": {"Layers": list(name)} if name else None}
 
 
 @pytest.mark.parametrize(
@@ -183,8 +190,22 @@ class Engine:
         (Engine("xbc"), 0),  # a chain is known from its first layer on
         (Engine("abcd"), 3),
         (Engine("", "a"), 1),
+        (Engine("gone", "ab"), 2),
         (Engine("abc", name="Podman Engine"), 0),
     ],
 )
 def test_layers_that_an_engine_has(engine: Any, common: int) -> None:
-    assert common_layers(engine, ["a", "b", "c"]) == common
+    assert common_layers(engine, ["a", "b", "c"], of_base=3) == common
+
+
+def test_an_engine_with_many_images_is_asked_for_few() -> None:
+    """The base's own name and the last version of the image say most; strangers only have to have the base."""
+    strangers = [f"x{number}" for number in range(1000)]
+    for images, asked, common in (
+        (["ab", "abc!"], ["ab", "last", "abc"], 3),
+        (["ab", "abx!"], ["ab", "last", "abx"], 2),
+        (["last", "ab"], ["ab", "last"], 2),
+    ):
+        engine: Any = Engine(*images, *strangers)
+        assert common_layers(engine, ["a", "b", "c"], of_base=2, names=("ab", "last")) == common
+        assert engine.asked == asked
