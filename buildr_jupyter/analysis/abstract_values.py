@@ -12,6 +12,7 @@ from buildr_jupyter.analysis.random_tables import Draw
 
 __all__ = [
     "ATOM",
+    "CONTAINER",
     "NOTHING",
     "AbstractValue",
     "ClassInfo",
@@ -25,6 +26,10 @@ __all__ = [
 
 Kind = Literal["data", "iter", "func", "bound", "class", "inst", "mod", "param", "world"]
 """``bound`` is a method that was taken from an object and not called: ``info`` is its name, ``edges`` the object."""
+
+
+CONTAINER = "container"
+"""``info`` of a container that a library made: it has no attributes but methods."""
 
 
 class Fails(Exception):
@@ -53,7 +58,7 @@ class Obj:
         self.kind = kind
         self.serial = serial
         self.info = info
-        """What a func, class, inst (its class), mod or param is."""
+        """What a func, class, inst (its class), mod or param is; ``file`` or ``container`` of what a library made."""
         self.opaque = opaque
         """What it holds is not known: an element of it may share all that it shares."""
         self.edges = set(edges)

@@ -30,6 +30,7 @@ from buildr_jupyter.analysis.library_calls import (
     HANDED,
     WORK,
     Library,
+    gives_values,
     is_foreign,
     moves_on,
     objs_of,
@@ -77,28 +78,40 @@ class Calls(Library):
         return self.invoke(callee, args, keywords, node)
 
     def _arguments(self, node: ast.Call) -> tuple[list[AbstractValue], dict[str, AbstractValue]]:
-        args = [self._argument(argument) for argument in node.args]
+        args = [self.eval(argument) for argument in node.args]
+        calls = _name_of(node.func) in known.CALLING_FUNCTIONS
+        for argument, value in zip(node.args, args, strict=True):
+            self._may_be_called(argument, value, args, called=calls)
         keywords: dict[str, AbstractValue] = {}
         if not node.keywords:
             return args, keywords
         for number, keyword in enumerate(node.keywords):
-            value = self._argument(keyword.value)
+            value = self.eval(keyword.value)
+            self._may_be_called(keyword.value, value, args, called=keyword.arg in known.CALLED_KEYWORDS)
             if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
         return args, keywords
 
-    def _argument(self, node: ast.expr) -> AbstractValue:
-        """Return what an argument may be; a method that is given to a call is one that this may call."""
-        value = self.eval(node)
-        if isinstance(node, ast.Attribute) and value.path is None and value.objs and self.frames:
-            for obj in self.base(node.value).objs:
-                self._hand_over(obj, node.attr)
-        return value
+    def _may_be_called(
+        self, node: ast.expr, value: AbstractValue, beside: list[AbstractValue], *, called: bool
+    ) -> None:
+        """Note that a method that is given to a call is one that this may call, and does where it is ``called``.
 
-    def _hand_over(self, obj: Obj, name: str) -> None:
+        So does a function of a package that no table knows, with what the arguments ``beside`` hold.
+        """
+        if called and value.path is not None and "." in value.path and not gives_values(value.path):
+            self.invoke(value, [self.element(one) for one in beside if one is not value and one.objs])
+        elif isinstance(node, ast.Attribute) and value.path is None and value.objs:
+            for obj in self.base(node.value).objs:
+                self._hand_over(obj, node.attr, called=called)
+
+    def _hand_over(self, obj: Obj, name: str, *, called: bool = False) -> None:
         """Note that a method of an object may be called, where it is not seen that it is one until a call is."""
         value = AbstractValue(frozenset((obj,)), typ=obj.typ)
+        if called and _may_have_methods(obj):
+            self.method(value, name, [], {})
+            return
         if obj.kind == "param":
             self.call_later(obj, f"{HANDED}{name}", [])
         elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
@@ -211,6 +224,8 @@ class Calls(Library):
             self.depth -= 1
             return found
         roots = {owner.info for owner in callee.life}
+        if "functools" in roots:  # a partial of a library's method
+            self.change_deep(obj for obj in reach((callee,)) if _may_have_methods(obj))
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
         self.give(objs_of(given))
@@ -579,21 +594,23 @@ class Calls(Library):
     ) -> list[AbstractValue]:
         found = info.find(name)
         value = AbstractValue(frozenset((obj,)))
+        results: list[AbstractValue] = []
         if found:
-            results = []
             for method in found:
                 unbound = obj.kind == "class" and isinstance(method.info, FunctionInfo) and not method.info.static
                 bound_to_class = unbound and "classmethod" in _decorators(method)
                 results.append(self.apply(method, args, None if unbound and not bound_to_class else value, keywords))
             return results
-        held = [inner for inner in obj.edges if inner.kind in ("func", "class")]
+        held = [inner for inner in obj.edges if _is_called(inner)]
         if held and name not in known.PURE_METHODS:
-            return [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
+            results = [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
+            if all(inner.kind in ("func", "class") for inner in held):
+                return results
         if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
             others.append(obj)
         elif name == "__subclasses__" and info.family:
             self.touch(info.family)
-        return []
+        return results
 
     def _atomic_method(
         self, receiver: AbstractValue, name: str, args: list[AbstractValue], given: list[AbstractValue]
@@ -739,6 +756,21 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
     if roots:
         return roots <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
+
+
+def _is_called(obj: Obj) -> bool:
+    """Tell whether an object that an instance holds may be what a method stands for that its class has not."""
+    return obj.kind in ("func", "class", "bound", "inst") or _may_have_methods(obj)
+
+
+def _may_have_methods(obj: Obj) -> bool:
+    """Tell whether a library's object may have methods that change it, and that no table knows."""
+    return obj.kind == "data" and obj.opaque and obj.typ not in TABLES
+
+
+def _name_of(function: ast.expr) -> str:
+    """Return the last name of what is called, empty where it has none."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _says_nothing(keyword: ast.keyword) -> bool:

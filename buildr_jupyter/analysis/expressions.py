@@ -6,7 +6,17 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, ClassInfo, Effects, FunctionInfo, Obj
+from buildr_jupyter.analysis import library_tables as known
+from buildr_jupyter.analysis.abstract_values import (
+    ATOM,
+    CONTAINER,
+    NOTHING,
+    AbstractValue,
+    ClassInfo,
+    Effects,
+    FunctionInfo,
+    Obj,
+)
 from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
@@ -139,7 +149,7 @@ class Expressions(FlowState):
                 found.add(obj)
             if (part := part_of_module(obj)) is not None:
                 found.update(self.callable_anywhere(self.attribute(part, name)).objs)
-            elif obj.kind == "func" or (obj.kind == "data" and not obj.opaque):
+            elif obj.kind == "func" or (obj.kind == "data" and (not obj.opaque or _is_method(obj, name))):
                 # What is taken from a container of Python's own is a method: it changes what it was taken from.
                 found.add(self.new("bound", info=name, edges=(obj,), typ=obj.typ))
             if obj.kind in ("inst", "class") and isinstance(info := self.class_of(obj), ClassInfo):
@@ -415,6 +425,12 @@ class Expressions(FlowState):
         finally:
             self.unsure -= 1
             self.inner.pop()
+
+
+def _is_method(obj: Obj, name: str) -> bool:
+    """Tell whether a name is that of a method of a library's object that changes it, or can be nothing else."""
+    known_change = name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
+    return known_change or obj.info == CONTAINER
 
 
 def part_of_module(obj: Obj) -> AbstractValue | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, NOTHING, AbstractValue, Obj, reach
+from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, Obj, reach
 from buildr_jupyter.analysis.expressions import Expressions
 from buildr_jupyter.analysis.names_in_text import (
     LOADERS,
@@ -33,6 +34,7 @@ __all__ = [
     "HANDED",
     "WORK",
     "Library",
+    "gives_values",
     "is_foreign",
     "moves_on",
     "objs_of",
@@ -267,7 +269,8 @@ class Library(Expressions, World):
             edges = NOTHING
         else:
             edges = objs_of(given)
-        return self.fresh(opaque=True, typ=typ, edges=edges, life=life)
+        info = CONTAINER if path in known.CONTAINERS else None
+        return self.fresh(opaque=True, typ=typ, edges=edges, life=life, info=info)
 
     def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
         if path == "type" and len(args) > 1:  # it makes a class
@@ -335,6 +338,12 @@ def _result_type(path: str, name: str) -> str | None:
     if path.startswith("numpy.") and not path.startswith("numpy.random.default"):
         return "ndarray"
     return None
+
+
+def gives_values(path: str) -> bool:
+    """Tell whether a function is one of a package, or of a builtin type, that keeps nothing of what it is given."""
+    root = root_of(path)
+    return root in _GIVE_VALUES or hasattr(builtins, root)
 
 
 def moves_on(obj: Obj) -> bool:

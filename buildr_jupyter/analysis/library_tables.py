@@ -7,8 +7,11 @@ from __future__ import annotations
 
 __all__ = [
     "ATOMIC_BUILTINS",
+    "CALLED_KEYWORDS",
+    "CALLING_FUNCTIONS",
     "CHANGES_BY_TYPE",
     "CONSUMING_BUILTINS",
+    "CONTAINERS",
     "FILE_HANDLES",
     "FILE_READERS",
     "FILE_WRITERS",
@@ -155,6 +158,22 @@ SHALLOW_METHODS = words(
     "subtract"
 )
 """Methods of containers that change the container and not what is in it."""
+
+CONTAINERS = words(
+    "collections.ChainMap collections.Counter collections.OrderedDict collections.UserDict collections.UserList "
+    "collections.defaultdict collections.deque"
+)
+"""Classes of containers beside Python's own: what is taken from one of these by a name is a method of it."""
+
+CALLING_FUNCTIONS = words(
+    "map filter sorted iter reduce starmap takewhile dropwhile filterfalse accumulate groupby sub subn nlargest "
+    "nsmallest merge apply applymap agg aggregate transform pipe vectorize frompyfunc apply_along_axis "
+    "apply_over_axes fromfunction piecewise"
+)
+"""Names of functions and methods that call what they are given, where no table says of whose library they are."""
+
+CALLED_KEYWORDS = words("key func function pyfunc fun default default_factory repl aggfunc target callback initializer")
+"""Names of arguments that are called."""
 
 STORING_METHODS = words(
     "append extend insert update setdefault add appendleft extendleft put put_nowait register subscribe "

@@ -1,0 +1,69 @@
+"""Methods that are taken from their objects and called by somebody else: what they change is seen to change."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.unit.analysis.test_slicer import kept
+
+OWNERS = {
+    "list": ("g = []", "append"),
+    "set": ("g = set()", "add"),
+    "dict": ("g = {}", "update"),
+    "deque": ("import collections\ng = collections.deque()", "append"),
+    "Counter": ("from collections import Counter\ng = Counter()", "update"),
+    "graph": ("import networkx as nx\ng = nx.Graph()", "add_node"),
+    "connection": ("import sqlite3\ng = sqlite3.connect(':memory:')", "execute"),
+    "tree": ("import bs4\ng = bs4.BeautifulSoup('<p>')", "append"),
+    "unknown": ("import some_library\ng = some_library.Thing()", "put_in"),
+    "own class": (
+        "class A:\n    def __init__(s):\n        s.x = []\n    def add(s, v):\n        s.x.append(v)\ng = A()",
+        "add",
+    ),
+}
+USES = [
+    "list(map(M, [1, 2]))", "for _ in map(M, [1]):\n    pass", "any(map(M, [1]))", "[*map(M, [1])]", "next(map(M, [1]))",
+    "''.join(map(M, ['a']))", "dict(map(M, [1]))", "a, b = map(M, [1, 2])", "list(filter(M, [1]))",
+    "sorted([1, 2], key=M)", "max([1], key=M)", "x = [1].copy()\nx.sort(key=M)",
+    "m = M\nm(1)", "m = M\nfor i in [1, 2]:\n    m(i)", "[f(1) for f in [M]]", "d = {'a': M}\nd['a'](1)",
+    "from functools import partial\np = partial(M, 1)\np()", "import functools\nfunctools.reduce(M, [1, 2])",
+    "import itertools\nlist(itertools.starmap(M, [(1,)]))", "from itertools import groupby\nfor k, v in groupby([1], M):\n    pass",
+    "import collections as c\nc.deque(map(M, [1]), maxlen=0)", "import heapq\nheapq.nlargest(1, [1], key=M)",
+    "import re\nre.sub('a', M, 'a')", "import threading\nt = threading.Thread(target=M, args=(1,))\nt.start(); t.join()",
+    "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as p:\n    list(p.map(M, [1]))",
+    "import pandas as pd\npd.Series([1]).apply(M)", "import numpy as np\nnp.vectorize(M)([1])",
+    "def h(f):\n    f(1)\nh(M)", "(lambda f: f(1))(M)", "x = list(map(lambda v: M(v), [1]))", "getattr(g, 'N')(1)",
+    "import atexit\natexit.register(M, 1)", "class B:\n    pass\nb = B()\nb.f = M\nb.f(1)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("use", USES, ids=range(len(USES)))
+def test_what_calls_a_method_elsewhere_is_kept(owner: str, use: str) -> None:
+    made, name = OWNERS[owner]
+    text = use.replace("M", f"g.{name}").replace("N", name)
+    found = kept(made, text, "print(g)")
+    assert ast.unparse(ast.parse(text).body[-1]) in found
+
+
+@pytest.mark.parametrize(
+    ("made", "use", "printed"),
+    [
+        ("import pandas as pd\ng = pd.DataFrame({'a': [1]})", "g.groupby(g.a).sum()", "g"),
+        ("import pandas as pd\ng = pd.DataFrame({'a': [1]})", "list(map(str, g.a))", "g"),
+        ("import pandas as pd\ng = pd.DataFrame({'a': [1]})", "sorted(g.columns, key=str.lower)", "g"),
+        ("import pandas as pd\ng = pd.DataFrame({'a': [1]})", "g.a.map(lambda v: v + 1)", "g"),
+        ("import numpy as np\ng = np.zeros(3)", "np.apply_along_axis(np.sum, 0, g)", "g"),
+        ("from sklearn.linear_model import Ridge\ng = Ridge().fit([[1]], [1])", "print(g.coef_)", "g"),
+        ("import collections\ng = collections.Counter('abc')", "sorted(g, key=g.get)", "g"),
+        ("import collections\ng = collections.Counter('abc')", "print(g.most_common(2))", "g"),
+        ("import collections\nP = collections.namedtuple('P', 'x y')\ng = P(1, 2)", "print(sum([g.x, g.y]))", "g"),
+        ("g = {'a': 1}", "max(g, key=g.get)", "g"),
+        ("import networkx as nx\ng = nx.path_graph(3)", "list(g.nodes)", "g"),
+        ("class A:\n    x = 1\n    def get(s, v):\n        return v\ng = A()", "sorted([1], key=g.get)", "g.x"),
+    ],
+)
+def test_what_changes_nothing_is_left_out(made: str, use: str, printed: str) -> None:
+    assert ast.unparse(ast.parse(use)) not in kept(made, use, f"print({printed})")
