@@ -72,6 +72,8 @@ class Calls(Library):
             callee = self.base(function)
         args, keywords = self._arguments(node)
         if receiver is not None and isinstance(function, ast.Attribute):
+            if args and _is_type_of(function.value):  # ``type(x).append(x, 1)``
+                self.method(args[0], function.attr, args[1:], keywords)
             if receiver.path is None:
                 return self.method(receiver, function.attr, args, keywords)
             callee = self.attribute(receiver, function.attr)
@@ -575,6 +577,17 @@ class Calls(Library):
             )
         return self.join(results) if results else ATOM
 
+    def entered(self, manager: AbstractValue) -> AbstractValue:
+        """Return what ``as`` names in a ``with`` statement: what the manager gives, or the manager itself."""
+        results = [manager]
+        for obj in manager.objs:
+            info = self.class_of(obj)
+            if obj.kind != "inst" or info is None:
+                continue
+            for name in ("__enter__", "__aenter__"):
+                results += [self.apply(one, [], AbstractValue(frozenset((obj,)))) for one in info.find(name)]
+        return self.join(results)
+
     def _method_of_part(
         self, part: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> AbstractValue:
@@ -773,6 +786,13 @@ def _name_of(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
+def _is_type_of(node: ast.expr) -> bool:
+    """Tell whether an expression is ``type(x)`` or ``x.__class__``."""
+    if isinstance(node, ast.Attribute):
+        return node.attr == "__class__"
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "type" and len(node.args) == 1
+
+
 def _says_nothing(keyword: ast.keyword) -> bool:
     """Tell whether a keyword is as good as none: ``inplace=False``, ``copy=True``, ``random_state=None``."""
     if not isinstance(keyword.value, ast.Constant):
@@ -826,11 +846,14 @@ def _places(
     named = dict(zip(info.names[:count], (value.objs for value in given), strict=False))
     for value in given[count:]:
         rest.update(value.objs)
+    spread: set[Obj] = set()
     for name, value in keywords.items():
         if name in info.names:
             named[name] = value.objs
         else:
             rest.update(value.objs)
+        if name.startswith("**"):  # any of the names may be in it
+            spread.update(inner for obj in value.objs for inner in (*obj.edges, *((obj,) if obj.opaque else ())))
     stars = set()
     if arguments is not None:
         for star in (arguments.vararg, arguments.kwarg):
@@ -839,7 +862,7 @@ def _places(
                 stars.add(star.arg)
     places: dict[Obj, frozenset[Obj]] = {}
     for param, name in zip(info.params, info.names, strict=True):
-        objs = named.get(name, info.defaults if name not in named else NOTHING)
+        objs = named[name] if name in named else info.defaults | spread
         places[param] = objs
         if isinstance(param.info, Obj):
             inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from keyword import iskeyword
 from typing import Any
 
 from buildr_jupyter.analysis import library_tables as known
@@ -134,6 +135,13 @@ class Expressions(FlowState):
                 "func", info=info, life=value.objs, opaque=bool(generators_below(path))
             )
         return value._replace(objs=value.objs | {function})
+
+    def caller_of(self, name: str) -> AbstractValue:
+        """Return a function that calls the method of this name of what it is given."""
+        if not name.isidentifier() or iskeyword(name):
+            return ATOM
+        node = ast.parse(f"lambda owner, *args, **keywords: owner.{name}(*args, **keywords)", mode="eval").body
+        return AbstractValue(frozenset((self.function(node),)))
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be."""
@@ -405,6 +413,11 @@ class Expressions(FlowState):
             element = self.element(value)
             for inner in target.elts:
                 self._spread(inner, element, variables)
+        elif isinstance(target, (ast.Subscript, ast.Attribute)):  # ``for row[0] in …``
+            held = self.eval(target.value).objs
+            self.change(held)
+            for obj in held:
+                obj.edges.update(value.objs - {obj})
         else:
             variables.update(dict.fromkeys(stored_names(target), value))
 

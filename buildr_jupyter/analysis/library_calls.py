@@ -125,6 +125,11 @@ class Library(Expressions, World):
         A ``plain`` builtin calls no other methods of an object than those that have no name in a call.
         """
         element = [self.element(source)] if source.objs else [ATOM]
+        beside = frozenset(
+            o for value in given if value is not source for o in value.objs if o.kind in ("data", "inst")
+        )
+        if beside:  # ``reduce`` has a first value, ``apply`` more arguments
+            element = [element[0]._replace(objs=element[0].objs | beside)]
         for value in given:
             for obj in value.objs:
                 if obj.kind == "func" and self.depth < DEPTH:
@@ -162,6 +167,10 @@ class Library(Expressions, World):
             return self.open_file(args[:1], {"mode": ATOM})
         if path in CACHES and args:
             return self.cached(args[0])
+        if path == "operator.methodcaller" and args and args[0].const:
+            return self.caller_of(args[0].const)
+        if path.startswith("numpy.ndarray.") and args:
+            return self.call_bound(self.new("bound", info=name, edges=args[0].objs, typ=args[0].typ), args[1:])
         if path == "runpy.run_path":
             self.star_import(f"run {args[0].const if args else None}", base.objs)
         if builtin and path == "__import__" and args and args[0].const:

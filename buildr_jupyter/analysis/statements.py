@@ -321,7 +321,7 @@ class Flow(Definitions):
             self.change_deep(value.objs)
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
-                self.assign(item.optional_vars, value)
+                self.assign(item.optional_vars, self.entered(value))
                 self.bound.update(stored_names(item.optional_vars) if not self.frames else ())
         if suppresses:
             self.guarded += 1
