@@ -104,6 +104,7 @@ class FunctionInfo:
     params: list[Obj] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     generator: bool = False
+    """A call of it gives an object that does the work later: a generator or a coroutine."""
     implicit: bool = False
     """Called without a call: a special method, a property."""
     static: bool = False

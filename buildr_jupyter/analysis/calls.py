@@ -584,8 +584,9 @@ class Calls(Library):
             info = self.class_of(obj)
             if obj.kind != "inst" or info is None:
                 continue
-            for name in ("__enter__", "__aenter__"):
-                results += [self.apply(one, [], AbstractValue(frozenset((obj,)))) for one in info.find(name)]
+            own = AbstractValue(frozenset((obj,)))
+            results += [self.apply(one, [], own) for one in info.find("__enter__")]
+            results += [self.element(self.apply(one, [], own)) for one in info.find("__aenter__")]
         return self.join(results)
 
     def _method_of_part(

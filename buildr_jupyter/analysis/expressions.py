@@ -17,6 +17,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Effects,
     FunctionInfo,
     Obj,
+    reach,
 )
 from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
 from buildr_jupyter.analysis.namespace import Namespace
@@ -331,6 +332,10 @@ class Expressions(FlowState):
 
     def _await(self, node: ast.Await) -> AbstractValue:
         value = self.eval(node.value)
+        if not isinstance(node.value, ast.Call):  # a coroutine or a task: what it does is done now
+            waiting = frozenset(obj for obj in reach(value.objs) if obj.kind == "iter")
+            self.consume(AbstractValue(waiting))
+            self.change(obj for obj in reach(waiting) if obj.kind in ("data", "inst", "iter", "param"))
         self.consume(value)
         return self.element(value) if value.objs else ATOM
 
@@ -357,7 +362,8 @@ class Expressions(FlowState):
             for name in (*frame.names, *(frame.function.enclosing if frame.function else ()))
         ) | {name for variables in self.inner for name in variables}
         names, generator = local_names(node)
-        info = FunctionInfo(node, names, enclosing, static=static, implicit=implicit, generator=generator)
+        later = generator or isinstance(node, ast.AsyncFunctionDef)
+        info = FunctionInfo(node, names, enclosing, static=static, implicit=implicit, generator=later)
         info.names = parameters(node.args)
         info.defaults = frozenset(defaults)
         if not isinstance(node, ast.Lambda):

@@ -87,6 +87,11 @@ class Library(Expressions, World):
             self.touch(token)
         return super().attribute(base, name)
 
+    def consume(self, value: AbstractValue) -> None:
+        """Note that a value is iterated: a stream moves on by that, too."""
+        super().consume(value)
+        self.change(obj for obj in value.objs if moves_on(obj))
+
     def give(self, objs: Iterable[Obj]) -> None:
         """Note that a library is given these: some change by being used, as a generator of randomness does."""
         for obj in objs:

@@ -111,6 +111,8 @@ class Flow(Definitions):
         if isinstance(target, ast.Subscript):
             self.eval(target.slice)
             self.use(base)
+            if isinstance(target.slice, ast.Slice):
+                self.consume(value)
         objs = base.objs
         if not objs and base.typ in ("str", "tuple", "range"):
             self.fail()

@@ -342,3 +342,54 @@ WAYS = [
 def test_a_way_to_change_it_is_kept(owner: tuple[str, str], way: str) -> None:
     made, printed = owner
     assert ast.unparse(ast.parse(way).body[-1]) in kept(made, way, printed)
+
+
+COROUTINES = """\
+g = []
+async def f():
+    g.append(1)
+    return g
+async def give(x):
+    x.append(1)
+async def look(x):
+    return len(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "await f()",
+        "h = f()\nawait h",
+        "h = give(g)\nawait h",
+        "await give(g)",
+        "x = await f()\nx.append(2)",
+        "import asyncio\nt = asyncio.create_task(f())\nawait t",
+        "import asyncio\nts = [asyncio.create_task(f()) for i in range(2)]\nfor t in ts:\n    await t",
+        "import asyncio\nt = asyncio.get_event_loop().create_task(give(g))\nawait t",
+        "import asyncio\ncs = [f(), f()]\nawait asyncio.gather(*cs)",
+        "import asyncio\nasync with asyncio.TaskGroup() as tg:\n    tg.create_task(f())",
+        "async def z():\n    h = f()\n    await h\nawait z()",
+        "async def z(c):\n    await c\nawait z(f())",
+        "class A:\n    async def m(self):\n        g.append(1)\nawait A().m()",
+        "class A:\n    async def __aenter__(s):\n        return g\n    async def __aexit__(s, *a):\n        pass\nasync with A() as y:\n    y.append(1)",
+        "async def ag():\n    yield g\nasync for y in ag():\n    y.append(1)",
+    ],
+)
+def test_a_coroutine_does_its_work_where_it_is_awaited(way: str) -> None:
+    assert ast.unparse(ast.parse(way).body[-1]) in kept(COROUTINES, way, "print(g)")
+
+
+def test_a_coroutine_that_looks_at_an_object_changes_nothing() -> None:
+    assert kept(COROUTINES, "x = await look(g)", "print(g)") == ["g = []", "print(g)"]
+
+
+@pytest.mark.parametrize(
+    ("made", "way", "printed"),
+    [
+        ("g = iter([1, 2, 3])", "x = []\nx[0:0] = g", "print(list(g))"),
+        ("import io\ng = io.StringIO('a')", "for line in g:\n    break", "print(g.read())"),
+    ],
+)
+def test_what_moves_on_by_being_read(made: str, way: str, printed: str) -> None:
+    assert ast.unparse(ast.parse(way).body[-1]) in kept(made, way, printed)
