@@ -200,7 +200,7 @@ class FileSource:
                 if not isinstance(error, UNREADABLE):
                     raise
                 raise DamagedDocument(
-                    f"{self.what} is no image: {error}",
+                    f"{self.what} is no image: {_why(error)}",
                     hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
                 ) from error
 
@@ -239,6 +239,12 @@ class FileSource:
         except UNREADABLE:
             return None
         return content if len(content) <= MAX_DOCUMENT_BYTES else None
+
+
+def _why(error: BaseException) -> str:
+    """Return why a tar cannot be read: of a file that is none tarfile tells in as many lines as it tried formats."""
+    text = str(error)
+    return "it is no tar" if text.startswith("file could not be opened successfully") else text
 
 
 class CarefulInfo(tarfile.TarInfo):

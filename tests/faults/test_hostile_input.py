@@ -602,7 +602,7 @@ def test_listing_exporting_and_inspecting_a_notebook_runs_nothing_of_it(
     expected = {
         ("build", "nb.ipynb", "--dry-run"): 0,
         ("build", "nb.ipynb", "--cell", "0", "--builder", "oci", "--base", "kernel"): 0,
-        ("inspect", "nb.ipynb"): 1,  # an image is inspected, and there is none of this name
+        ("inspect", "nb.ipynb"): 2,  # it is no image
         ("list", "nb.ipynb"): 2,  # there is no such command
         **{("export", "nb.ipynb", "--cell", str(n), "--out", f"out{n}", "--explain"): 0 for n in range(len(cells))},
     }

@@ -162,7 +162,7 @@ def test_logins_need_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
     assert run("build", str(path), "--builder", "docker")[0] == 1
-    assert run("cache") == (0, "", "")
+    assert run("cache") == (0, "nothing is kept yet\n", "")
     kept = tmp_path / "cache" / "buildr" / "contexts" / "nb-1"
     kept.mkdir(parents=True)
     (kept / "x").write_text("12345")

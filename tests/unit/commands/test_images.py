@@ -169,7 +169,7 @@ def test_what_is_no_archive_is_one_sentence(store: Store, tmp_path: Path, monkey
         images.inspect(f"oci:{tmp_path}", store)
     monkeypatch.chdir(tmp_path)
     Path("nb.ipynb").write_text("{}")
-    with pytest.raises(OptionError, match=r"^'nb.ipynb' is no image: "):  # and not that no engine answers
+    with pytest.raises(OptionError, match=r"^'nb.ipynb' is no image: it is no tar$"):  # and not that no engine answers
         images.inspect("nb.ipynb", store)
 
 
