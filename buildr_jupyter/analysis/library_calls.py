@@ -167,7 +167,8 @@ class Library(Expressions, World):
         if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
             return self.open_file(args, keywords)
         if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
-            return self.open_file(args[:1], {"mode": ATOM})
+            mode = args[1] if len(args) > 1 else keywords.get("mode", AbstractValue(const="r"))
+            return self.open_file(args[:1], {"mode": mode if path == "h5py.File" else ATOM})
         if not builtin and args and args[0].const and _writes_by_mode(path, args, keywords):
             return self.open_file(args[:1], {"mode": ATOM})
         if path in CACHES and args:

@@ -272,8 +272,11 @@ class World:
             elif place is not None and name.startswith(("to_", "tofile", "dump", "save")):
                 self.touch_file(place.const, reads=False, writes=True)
                 self.facts.mutates.update(obj for obj in place.objs if obj.kind in ("data", "iter", "param"))
-        elif receiver.const is not None and name in ("read_text", "read_bytes", "open", "exists", "stat", "is_file"):
-            self.touch_file(receiver.const, reads=True, writes=name == "open")
+        elif receiver.const is not None and name == "open":
+            mode = (args[0] if args else keywords.get("mode", AbstractValue(const="r"))).const
+            self.touch_file(receiver.const, reads=True, writes=mode is None or any(letter in mode for letter in "wax+"))
+        elif receiver.const is not None and name in ("read_text", "read_bytes", "exists", "stat", "is_file"):
+            self.touch_file(receiver.const, reads=True, writes=False)
 
     def open_file(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         """Return a file's handle: a change of it is a change of the file, where it is open for writing."""

@@ -10,31 +10,24 @@ from __future__ import annotations
 import ast
 import glob
 import itertools
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.export.known_texts import Evaluated
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["Evaluated", "carry_named", "evaluate", "listings_unknown", "texts"]
-
-Evaluated = tuple[ast.AST, str, dict[int, str | None]]
-"""A statement, its title, and the texts that its expressions are, by id; None where it is not known."""
+__all__ = ["carry_named", "listings_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
 _SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
-_JOINS = frozenset(("join", "joinpath", "Path", "PurePath"))
-_SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
-"""Functions and methods that give the same path, seen from the folder that the program runs in."""
-_OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
 _LISTING = frozenset(("glob.glob", "glob.iglob", "os.listdir", "os.scandir", "os.walk", "os.fwalk"))
 """Functions that list files, those of ``os`` in the working directory where they are given none."""
 _LISTS_OF_PATHS = frozenset(("glob", "rglob", "iterdir"))
@@ -51,25 +44,13 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
         nodes = list(ast.walk(tree))
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
         for node in nodes:
-            if isinstance(node, ast.expr) and id(node) not in columns and (text := values[id(node)]):
-                where = f"{title}, line {node.lineno}"
+            if not isinstance(node, ast.expr) or id(node) in columns:
+                continue
+            where = f"{title}, line {node.lineno}"
+            for text in filter(None, values[id(node)]):
                 yield text, where
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
                     yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
-
-
-def evaluate(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[Evaluated]:
-    """Yield the program's statements, which are given in order with their titles, with what their texts are."""
-    known: dict[str, str] = {}
-    for tree, title in trees:
-        values: dict[int, str | None] = {}
-        for node in reversed(list(ast.walk(tree))):  # the parts of an expression come after it, and are needed first
-            if isinstance(node, ast.expr):
-                text = _value(node, values, known)
-                values[id(node)] = text if text is not None and len(text) < _MAX_CHARS else None
-        yield tree, title, values
-        if isinstance(tree, ast.Assign) and (text := values[id(tree.value)]):
-            known |= {target.id: text for target in tree.targets if isinstance(target, ast.Name)}
 
 
 def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
@@ -83,8 +64,8 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not (place := _listed(node, imported)):
                 continue
-            known = [values.get(id(one)) for one in place]
-            if None in known or known[0] in (".", "./", "*"):
+            known = [values.get(id(one), ()) for one in place]
+            if not all(known) or {".", "./", "*"} & set(known[0]):
                 text = ast.unparse(node)
                 shown = text if len(text) <= 60 else f"{text[:57]}..."
                 where = f"{title}, line {node.lineno}"
@@ -128,68 +109,6 @@ def _keys(node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Tuple, ast.List)):
         for element in node.elts:
             yield from _keys(element)
-
-
-def _value(node: ast.expr, values: Mapping[int, str | None], known: Mapping[str, str]) -> str | None:
-    """Return the text that an expression is, where its parts are known; ``values`` has those of its parts, by id."""
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.Name):
-        return known.get(node.id)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div)):
-        left, right = values[id(node.left)], values[id(node.right)]
-        if left is None or right is None:
-            return None
-        return left + right if isinstance(node.op, ast.Add) else f"{left}/{right}"
-    if isinstance(node, ast.JoinedStr):
-        return _joined("", (one.value if isinstance(one, ast.FormattedValue) else one for one in node.values), values)
-    if isinstance(node, ast.Attribute):
-        return _of_path(values[id(node.value)], node.attr)
-    return _called(node, values) if isinstance(node, ast.Call) and not node.keywords else None
-
-
-def _called(node: ast.Call, values: Mapping[int, str | None]) -> str | None:
-    """Return the text or the path that a call gives, where it does no more than to put paths together."""
-    method = node.func if isinstance(node.func, ast.Attribute) else None
-    name = method.attr if method else getattr(node.func, "id", "")
-    if name in _JOINS and name != "joinpath":
-        return _joined("/", node.args, values) if node.args else "."
-    if name in ("cwd", "getcwd"):
-        return "."
-    texts = [values[id(argument)] for argument in node.args]
-    known = [text for text in texts if text is not None]
-    if len(known) < len(texts):
-        return None
-    if name in _SAME and len(known) == 1:
-        return known[0]
-    if name in _OF_OS_PATH and len(known) == 1:
-        found: str = getattr(posixpath, name)(known[0])
-        return found
-    receiver = values[id(method.value)] if method else None
-    if receiver is None:
-        return None
-    if name in _SAME and not known:
-        return receiver
-    if name in ("glob", "rglob") and known:
-        return posixpath.join(receiver, *(("**",) if name == "rglob" else ()), known[0]).removeprefix("./")
-    return _of_path(receiver, name, *known)
-
-
-def _of_path(text: str | None, name: str, *args: str) -> str | None:
-    """Return what an attribute or a method of a path gives, as ``parent`` and ``with_name`` do, if it is a path."""
-    if text is None or name.startswith("_") or not hasattr(PurePosixPath, name):
-        return None
-    try:
-        found = getattr(PurePosixPath(text), name)
-        found = found(*args) if callable(found) else found
-    except (TypeError, ValueError, NotImplementedError):
-        return None
-    return str(found) if isinstance(found, PurePosixPath) else None
-
-
-def _joined(between: str, parts: Iterable[ast.expr], values: Mapping[int, str | None]) -> str | None:
-    found = [values[id(part)] for part in parts]
-    return None if None in found else between.join(text for text in found if text)
 
 
 def carry_named(
@@ -244,10 +163,10 @@ def _is_relative(text: str) -> bool:
 def _meant(text: str, folder: Path) -> Iterator[Path]:
     """Yield the path that a text is, and those that it fits as a pattern, as ``glob`` and its like take it.
 
-    A pattern has a folder or an ending: a mere ``*`` is more often no pattern of paths at all.
+    A pattern has a folder or an ending, ``*.csv`` or ``part_*.csv``: a mere ``*`` is more often no pattern of paths.
     """
     yield folder / text
-    if _WILDCARDS.search(text) and not re.search(r"\s", text) and ("/" in text or text.startswith("*.")):
+    if _WILDCARDS.search(text) and not re.search(r"\s", text) and ("/" in text or re.search(r"\.\w+\Z", text)):
         try:
             # Path.glob would take hidden files, too.
             matches = glob.iglob(text, root_dir=folder, recursive=True)  # noqa: PTH207

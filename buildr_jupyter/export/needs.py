@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import posixpath
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
-from buildr_jupyter.export.named_files import carry_named, evaluate, listings_unknown
+from buildr_jupyter.export.known_texts import evaluate
+from buildr_jupyter.export.named_files import carry_named, listings_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
@@ -49,6 +52,7 @@ def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[F
     known = {Path(os.path.normpath(given.folder / use.path)) for _, use in uses}
     uses += [(run, use) for path, run, use in opened if path not in known]
     written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
+    written -= _databases(statement.node for statement in sliced.kept)
     uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
     options = given.options
     carried = carry_files(
@@ -110,6 +114,24 @@ def _written(statement: Statement) -> list[str]:
         for obj in statement.facts.mutates
         if isinstance(obj.info, str) and obj.info.startswith("@file:")
     ]
+
+
+_MAKES_TABLES = re.compile(r"\bcreate\s+(\w+\s+)?table\b", re.IGNORECASE)
+
+
+def _databases(trees: Iterable[ast.AST]) -> set[str]:
+    """Return the files that the program opens as databases and makes no table in: they have what it reads."""
+    found: set[str] = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _MAKES_TABLES.search(node.value):
+            return set()
+        if isinstance(node, ast.Attribute) and node.attr in ("to_sql", "executescript", "create_all", "backup"):
+            return set()
+        if isinstance(node, ast.Call) and node.args and getattr(node.func, "attr", "") == "connect":
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                found.add(first.value.removeprefix("./"))
+    return found
 
 
 def _is_written(module: str, written: set[str]) -> bool:

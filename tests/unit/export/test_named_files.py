@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.export import named_files
-from buildr_jupyter.export.named_files import Evaluated, carry_named, evaluate, listings_unknown, texts
+from buildr_jupyter.export import known_texts, named_files
+from buildr_jupyter.export.known_texts import Evaluated, evaluate
+from buildr_jupyter.export.named_files import carry_named, listings_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
@@ -43,10 +44,37 @@ def found(code: str) -> set[str]:
         "from pathlib import Path\nread(str(Path('data') / 'a.csv'))",
         "for f in ['data/a.csv']:\n    read(f)",
         "def f(x='data/a.csv'):\n    return read(x)",
+        "N = 'a'\nread('data/%s.csv' % N)",
+        "read('{}/{name}.csv'.format('data', name='a'))",
+        "read('/'.join(['data', 'a.csv']))",
+        "read('DATA/A.csv'.lower())",
+        "read('data/a.txt'.replace('txt', 'csv'))",
+        "for n in ['b', 'a']:\n    read('data/' + n + '.csv')",
+        "for n, k in zip(['a'], ['csv']):\n    read(f'data/{n}.{k}')",
+        "from itertools import product\nfor d, n in product(['data'], 'ba'):\n    read(d + '/' + 'a' + '.csv')",
+        "N = ['a', 'b']\nP = [f'data/{n}.csv' for n in N]",
+        "N = {'a': 1}\nP = {n: f'data/{n}.csv' for n in N}",
+        "for n in ['a']:\n    pass\nread(f'data/{n}.csv')",
+        "def load(n):\n    return read('data/' + n + '.csv')\nload('a')",
+        "def load(n, d='x'):\n    return read(f'{d}/{n}.csv')\nload('a', d='data')",
+        "def load(n='a'):\n    return read('data/' + n + '.csv')\nload()",
+        "def inner(n):\n    return read('data/' + n + '.csv')\nN = 'a'\ninner(N)",
+        "class L:\n    folder = 'data'\n    def go(self):\n        return read(self.folder + '/a.csv')",
+        "class L:\n    def __init__(self, n):\n        self.n = n\n    def go(self):\n        return read(f'data/{self.n}.csv')\nL('a').go()",
+        "class L:\n    def go(self, n):\n        return read(f'data/{n}.csv')\nL().go('a')",
+        "D = 'data' if big else 'small'\nread(D + '/a.csv')",
+        "D = given or 'data'\nread(D + '/a.csv')",
     ],
 )
 def test_a_path_is_found_however_it_is_put_together(code: str) -> None:
     assert "data/a.csv" in found(code)
+
+
+def test_numbers_of_a_loop_are_formatted() -> None:
+    assert {"part_0.csv", "part_1.csv"} <= found("for i in range(2):\n    read(f'part_{i}.csv')")
+    assert {"part_01.csv", "part_02.csv"} <= found("for i in [1, 2]:\n    read(f'part_{i:02d}.csv')")
+    assert {"part_01.csv", "part_02.csv"} <= found("for i in range(1, 3):\n    read('part_%02d.csv' % i)")
+    assert {"part_01.csv", "part_02.csv"} <= found("for i in range(1, 3):\n    read('part_{:02d}.csv'.format(i))")
 
 
 def test_columns_are_no_paths() -> None:
@@ -178,7 +206,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", sorted(named_files._SAME))
+@pytest.mark.parametrize("name", sorted(known_texts._SAME))
 def test_what_gives_the_same_path_does(folder: Path, name: str) -> None:
     method = getattr(Path("data/a.csv"), name, None)
     function = getattr(os.path, name, None) or getattr(os, name, None) or getattr(builtins, name, None)
@@ -191,7 +219,7 @@ def test_what_gives_the_same_path_does(folder: Path, name: str) -> None:
         assert found(f"read({name}('data/a.csv'))") == {"data/a.csv"}
 
 
-@pytest.mark.parametrize("name", sorted(named_files._OF_OS_PATH))
+@pytest.mark.parametrize("name", sorted(known_texts._OF_OS_PATH))
 @pytest.mark.parametrize("path", ["data/a.csv", "data", "./data//deep/../a.csv"])
 def test_parts_of_a_path_are_those_that_the_library_gives(name: str, path: str) -> None:
     assert found(f"import os; read(os.path.{name}({path!r}))") == {path, getattr(os.path, name)(path)} - {""}

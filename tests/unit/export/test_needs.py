@@ -71,3 +71,23 @@ def test_a_run_of_the_program_may_have_shown_more(folder: Path) -> None:
 
 def test_a_module_that_the_program_writes_is_no_package() -> None:
     assert imports("open('own.py', 'w').write('x = 1')\nimport own\nown.x") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "carried"),
+    [
+        ("import pathlib as pl\nprint(pl.Path('data.db').open().read())", True),
+        ("from pathlib import Path\nprint(Path('data.db').open('rb').read())", True),
+        ("from pathlib import Path\nPath('data.db').open('w').write('x')", False),
+        ("import h5py\nprint(list(h5py.File('data.db')))", True),
+        ("import h5py\nh5py.File('data.db', 'w')", False),
+        ("import sqlite3\nc = sqlite3.connect('data.db')\nprint(c.execute('SELECT 1 FROM t').fetchall())", True),
+        ("import sqlite3\nc = sqlite3.connect('data.db')\nc.execute('create table t (a)')", False),
+        ("import sqlite3\nc = sqlite3.connect('data.db')\nframe.to_sql('t', c)", False),
+        ("import glob\nfor f in glob.glob('d*.db'):\n    print(open(f).read())", True),
+        ("for n in ['data']:\n    print(open(f'{n}.db').read())", True),
+    ],
+)
+def test_a_file_that_is_there_is_carried_where_it_is_read(tmp_path: Path, code: str, *, carried: bool) -> None:
+    (tmp_path / "data.db").write_text("x")
+    assert (files(tmp_path, "frame = 1", code) == ["app/data.db"]) is carried
