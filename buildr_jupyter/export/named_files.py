@@ -22,7 +22,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "listings_unknown", "texts"]
+__all__ = ["carry_named", "listings_unknown", "readers_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
@@ -70,6 +70,41 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
                 shown = text if len(text) <= 60 else f"{text[:57]}..."
                 where = f"{title}, line {node.lineno}"
                 yield f"{where}: files that {shown} lists are not carried unless --include names them"
+
+
+def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
+    """Yield a warning for each ``open`` that reads a file of which the text does not say which one it is.
+
+    One that the program writes itself, by the same expression, is no such file.
+    """
+    calls = [
+        (node, title, values)
+        for tree, title, values in program
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open"
+    ]
+    given = [(next(iter(_paths_of(node)), None), _mode_of(node), title, values) for node, title, values in calls]
+    written = {ast.unparse(path) for path, mode, _, _ in given if path is not None and set(mode) & set("wxa")}
+    said: set[str] = set()
+    for path, mode, title, values in given:
+        if path is None or set(mode) & set("wxa") or isinstance(path, ast.Constant) or values.get(id(path)):
+            continue
+        text = ast.unparse(path)
+        where = f"{title}, line {path.lineno}"
+        if text not in written and where not in said:
+            said.add(where)
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
+            yield f"{where}: which file open({shown}) reads is not known: it is carried where --include names it"
+
+
+def _paths_of(node: ast.Call) -> list[ast.expr]:
+    return [*node.args[:1], *(one.value for one in node.keywords if one.arg == "file")]
+
+
+def _mode_of(node: ast.Call) -> str:
+    """Return the mode of a call of ``open``, ``r`` where it is not known."""
+    modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
+    return next((str(one.value) for one in modes if isinstance(one, ast.Constant)), "r")
 
 
 def _imported(trees: Iterable[ast.AST]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folde
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.known_texts import evaluate
-from buildr_jupyter.export.named_files import carry_named, listings_unknown
+from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
@@ -69,8 +69,11 @@ def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[F
             inputs.write_path(run, use.node, use.path, moved)
             given.warn(f"{use.origin}: {use.path!r} is written as {moved!r}")
     program = list(evaluate((statement.node, given.title(statement.run)) for statement in sliced.kept))
-    for text in () if options.include else listings_unknown(program):
-        given.warn(text)
+    if not options.include:
+        for text in listings_unknown(program):
+            given.warn(text)
+        for text in readers_unknown(program) if given.namespace is None else ():  # in a kernel it was seen
+            given.warn(text)
     named, warnings = carry_named(
         program,
         carried.tree,

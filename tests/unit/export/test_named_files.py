@@ -11,7 +11,7 @@ import pytest
 
 from buildr_jupyter.export import known_texts, named_files
 from buildr_jupyter.export.known_texts import Evaluated, evaluate
-from buildr_jupyter.export.named_files import carry_named, listings_unknown, texts
+from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
@@ -257,3 +257,25 @@ def test_a_method_that_lists_files_does_and_they_are_carried(folder: Path, name:
     assert names <= {Path(one).name for one in carried(folder, code)[0]}
     assert list(listings_unknown(program_of(code))) == []
     assert len(list(listings_unknown(program_of(f"where.{name}({', '.join(map(repr, given))})")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "warned"),
+    [
+        ("open(path)", "which file open(path) reads is not known"),
+        ("import os\nopen(os.environ['D'] + '/a.csv')", "which file open(os.environ['D'] + '/a.csv') reads"),
+        ("def load(p):\n    return open(p, 'rb')\nload(ask())", "line 2: which file open(p) reads"),
+        ("open(file=path)", "which file open(path) reads"),
+        ("open('a.csv')", None),
+        ("P = 'a.csv'\nopen(P)", None),
+        ("def load(p):\n    return open(p)\nload('a.csv')", None),
+        ("open(path, 'w')", None),
+        ("open(path, mode='a')", None),
+        ("open(path, 'w').write('x')\nopen(path).read()", None),
+        ("image.open(path)", None),
+    ],
+)
+def test_a_reader_whose_file_nobody_knows_is_told(code: str, warned: str | None) -> None:
+    said = list(readers_unknown(program_of(code)))
+    assert len(said) == (warned is not None)
+    assert warned is None or warned in said[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from buildr_jupyter.oci.store import Store
 from buildr_jupyter.registry.client import Registry
 from tests.fakes import bases
 from tests.fakes.registry import FakeRegistry
+from tests.runner_contract import collected
 
 HERE = default_platform()
 GONE = "127.0.0.1:1/base/x:1"
@@ -70,16 +71,8 @@ class Found:
 
     def find(self, name: str, *, pull: bool = False, any_: bool = False) -> tuple[Base, list[Any]]:
         ask = self.subject.find_any if any_ else self.subject.find
-        return _drained(ask(name, HERE, python="3.11", pull=pull, cancel=CancelToken()))
-
-
-def _drained(stream: Generator[Any, None, Any]) -> tuple[Any, list[Any]]:
-    events = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return end.value, events
+        events, base = collected(ask(name, HERE, python="3.11", pull=pull, cancel=CancelToken()))
+        return base, events
 
 
 @pytest.fixture
@@ -107,12 +100,12 @@ def test_layers_come_when_they_are_needed_and_each_once(found: Callable[..., Fou
         base, _ = made.find(f"{fake.host}/base/x:1")
         (layer,) = base.layers
         assert not made.subject.store.has(layer.digest)
-        assert _drained(made.subject.fetch_all(base, CancelToken(), without=1))[1] == []
-        _, events = _drained(made.subject.fetch_all(base, CancelToken()))
+        assert collected(made.subject.fetch_all(base, CancelToken(), without=1))[0] == []
+        events, _ = collected(made.subject.fetch_all(base, CancelToken()))
         assert [event.status for event in events if isinstance(event, TransferUpdate)][-1] == "done"
         assert made.subject.locate(base, layer, CancelToken()).read_bytes() == fake.blobs[layer.digest]
         asked = len(fake.requests)
-        assert _drained(made.subject.fetch_all(base, CancelToken()))[1] == []
+        assert collected(made.subject.fetch_all(base, CancelToken()))[0] == []
         made.subject.locate(base, layer, CancelToken())
         assert len(fake.requests) == asked
 
@@ -170,7 +163,7 @@ def test_this_interpreter_is_the_base_where_there_is_no_other_and_that_is_said(f
         made = found()
         assert made.find(f"{fake.host}/base/x:1", any_=True)[1] == []
     with pytest.raises(BuildError, match=f"base {GONE}: "):  # no Python 2.7 is here: the first error stands
-        _drained(made.subject.find_any(GONE, HERE, python="2.7", pull=False, cancel=CancelToken()))
+        collected(made.subject.find_any(GONE, HERE, python="2.7", pull=False, cancel=CancelToken()))
 
 
 def test_what_is_said_of_this_interpreter(found: Callable[..., Found], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,7 @@ from buildr_jupyter.oci.store import Store
 from buildr_jupyter.registry.client import Registry
 from tests.fakes import bases
 from tests.fakes.registry import FakeRegistry
-
-
-def drained(stream: Generator[Any, None, Any]) -> tuple[Any, list[Any]]:
-    events = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return end.value, events
+from tests.runner_contract import collected
 
 
 class Trial:
@@ -51,7 +43,7 @@ class Trial:
         found = self.bases.find(
             f"{fake.host}/base/x:1", default_platform(), python="3.11", pull=False, cancel=CancelToken()
         )
-        self.base: Base = drained(found)[0]
+        self.base: Base = collected(found)[1]
         layer, _ = self.store.make_layer(
             "own", lambda out: write_layer([Entry.of("app/main.py", b"print(1)\n")], out, compressor())
         )
@@ -68,7 +60,7 @@ class Trial:
 
     def push(self, name: str = "me/x:1", **more: bool) -> list[Any]:
         ref = ImageRef.parse(f"{self.host}/{name}")
-        return drained(self.subject.push(self.made, [self.base], ref, CancelToken(), **more))[1]
+        return collected(self.subject.push(self.made, [self.base], ref, CancelToken(), **more))[0]
 
 
 @pytest.fixture
@@ -152,7 +144,7 @@ def test_each_output_adds_what_came_of_it(trial: Callable[[FakeRegistry], Trial]
         target = tmp_path / "image.tar"
         for output in (Push(ImageRef.parse(f"{fake.host}/me/x:1")), Archive(target)):
             bringing = made.subject.bring(output, made.made, [made.base], names, result, CancelToken())
-            result, _ = drained(bringing)
+            _, result = collected(bringing)
         assert (result.digest, result.pushed, result.archive) == (made.made.digest, (f"{fake.host}/me/x:1",), target)
         with tarfile.open(target) as tar:
             layers = {layer.digest.removeprefix("sha256:") for layer in made.made.images[0].layers}
