@@ -184,7 +184,8 @@ class TestBuild:
         assert ".dockerignore" in str(caught.value.hint)
         with pytest.raises(BuildError) as caught:
             build(subject, request_for("RUN echo last; sh -c 'kill -9 $$'; exit $?"))
-        assert (caught.value.exit_code, caught.value.log_tail[0]) == (137, "last")
+        assert caught.value.exit_code == 137
+        assert "last" in caught.value.log_tail  # two streams: "Killed" may come before it
         with pytest.raises(ContextError):
             build(subject, replace(request_for(), context=Path("/none")))
         with pytest.raises(BuildError, match="there is no Other"):
