@@ -164,11 +164,10 @@ class Library(Expressions, World):
         root, _, _ = path.partition(".")
         name = path.rpartition(".")[2]
         builtin = "." not in path
-        if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"):
+        if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open", "h5py.File"):
             return self.open_file(args, keywords)
         if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
-            mode = args[1] if len(args) > 1 else keywords.get("mode", AbstractValue(const="r"))
-            return self.open_file(args[:1], {"mode": mode if path == "h5py.File" else ATOM})
+            return self.open_file(args[:1], {"mode": ATOM})
         if not builtin and args and args[0].const and _writes_by_mode(path, args, keywords):
             return self.open_file(args[:1], {"mode": ATOM})
         if path in CACHES and args:

@@ -342,7 +342,7 @@ FILE_WRITERS = {
     "urllib.request.urlretrieve": 1, "os.symlink": 1, "os.link": 1, "os.utime": 0, "os.chmod": 0,
 }  # fmt: skip
 
-FILE_HANDLES = words("sqlite3.connect shelve.open h5py.File pandas.HDFStore pandas.ExcelWriter")
+FILE_HANDLES = words("sqlite3.connect shelve.open pandas.HDFStore pandas.ExcelWriter")
 """Functions whose result writes to the file that they are given."""
 
 FILE_WRITER_METHODS = words(

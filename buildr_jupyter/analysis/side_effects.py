@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -131,6 +131,16 @@ def mark_of_draw(path: str) -> str | None:
 def _draw_of(path: str, args: Iterable[AbstractValue], keywords: Mapping[str, AbstractValue]) -> Draw:
     given = (obj for value in (*args, *keywords.values()) for obj in value.objs)
     return draw_of(path, keywords, held(given, unknown=Draw.MAY))
+
+
+def _mode_of(args: Sequence[AbstractValue], keywords: Mapping[str, AbstractValue]) -> str | None:
+    """Return the mode that is given to ``open``, first or by its name; ``r`` for none, None where it is not known."""
+    return (args[0] if args else keywords.get("mode", AbstractValue(const="r"))).const
+
+
+def _may_write(mode: str | None) -> bool:
+    """Tell whether a file that is opened so may be written to."""
+    return mode is None or any(letter in mode for letter in "wax+")
 
 
 class World:
@@ -273,16 +283,15 @@ class World:
                 self.touch_file(place.const, reads=False, writes=True)
                 self.facts.mutates.update(obj for obj in place.objs if obj.kind in ("data", "iter", "param"))
         elif receiver.const is not None and name == "open":
-            mode = (args[0] if args else keywords.get("mode", AbstractValue(const="r"))).const
-            self.touch_file(receiver.const, reads=True, writes=mode is None or any(letter in mode for letter in "wax+"))
+            self.touch_file(receiver.const, reads=True, writes=_may_write(_mode_of(args, keywords)))
         elif receiver.const is not None and name in ("read_text", "read_bytes", "exists", "stat", "is_file"):
             self.touch_file(receiver.const, reads=True, writes=False)
 
     def open_file(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         """Return a file's handle: a change of it is a change of the file, where it is open for writing."""
-        mode = args[1] if len(args) > 1 else keywords.get("mode", AbstractValue(const="r"))
-        writes = mode.const is None or any(letter in mode.const for letter in "wax+")
-        reads = mode.const is None or "w" not in mode.const
+        mode = _mode_of(args[1:], keywords)
+        writes = _may_write(mode)
+        reads = mode is None or "w" not in mode
         path = args[0].const if args else None
         obj = self.touch_file(path, reads=reads, writes=writes)
         self.serial += 1

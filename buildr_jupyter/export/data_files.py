@@ -17,7 +17,7 @@ from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.process.confined import file_entry
 
-__all__ = ["Carriage", "PathUse", "carry_files", "changed_folder", "literal_paths"]
+__all__ = ["Carriage", "PathUse", "carry_files", "changed_folder", "literal_paths", "open_mode"]
 
 _READ_METHODS = frozenset(("read_text", "read_bytes", "open", "exists", "iterdir", "glob", "stat", "is_file"))
 _READER_NAMES = frozenset(path.rpartition(".")[2] for path in FILE_READERS) - {"Path", "PurePath", "exists", "walk"}
@@ -44,7 +44,7 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
         if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or not first.value:
             continue
         reads = name in _READER_NAMES or name in _PATH_MAKERS or name in ("run_path", "open")
-        if name == "open" and _writes_only(node):
+        if name == "open" and open_mode(node)[:1] in ("w", "x", "a"):
             reads = False
         if reads and "://" not in first.value and _may_be_a_path(first.value):
             yield PathUse(first.value, f"{origin}, line {first.lineno}", first)
@@ -72,9 +72,10 @@ def _may_be_a_path(text: str) -> bool:
     return fits and len(text) <= 4096 and "\0" not in text
 
 
-def _writes_only(node: ast.Call) -> bool:
+def open_mode(node: ast.Call) -> str:
+    """Return the mode that a call of ``open`` says, ``r`` where it says none that stands there."""
     mode = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg == "mode"), None)
-    return isinstance(mode, ast.Constant) and isinstance(mode.value, str) and mode.value[:1] in ("w", "x", "a")
+    return mode.value if isinstance(mode, ast.Constant) and isinstance(mode.value, str) else "r"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ def evaluate(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[Evaluated]:
                 for node in ast.walk(tree):
                     if isinstance(node, ast.Call):
                         _note_arguments(node, values, functions, known.arguments)
+            if not (known.arguments or known.attributes):
+                break  # a second look would find what this one did
         known = _Known(attributes=known.attributes, arguments=known.arguments)
     for tree, title in program:
         values = _texts_of(tree, known)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.export.data_files import open_mode
 from buildr_jupyter.export.known_texts import Evaluated
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
@@ -83,7 +84,7 @@ def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open"
     ]
-    given = [(next(iter(_paths_of(node)), None), _mode_of(node), title, values) for node, title, values in calls]
+    given = [(next(iter(_paths_of(node)), None), open_mode(node), title, values) for node, title, values in calls]
     written = {ast.unparse(path) for path, mode, _, _ in given if path is not None and set(mode) & set("wxa")}
     said: set[str] = set()
     for path, mode, title, values in given:
@@ -99,12 +100,6 @@ def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
 
 def _paths_of(node: ast.Call) -> list[ast.expr]:
     return [*node.args[:1], *(one.value for one in node.keywords if one.arg == "file")]
-
-
-def _mode_of(node: ast.Call) -> str:
-    """Return the mode of a call of ``open``, ``r`` where it is not known."""
-    modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
-    return next((str(one.value) for one in modes if isinstance(one, ast.Constant)), "r")
 
 
 def _imported(trees: Iterable[ast.AST]) -> dict[str, str]:

@@ -24,7 +24,7 @@ A frame is
 where BYTES and SHA256 are the tar's. Files that were pushed are not in it, and the line of JSON has the digest of their
 artifact. What the program returns, in ``.buildr``, comes first, all of it or nothing; then each file that still fits
 below the limit. Files that are kept are kept until the file ``LIST.taken`` is there or the pod is ended: as long as
-somebody has the list locked, and a minute at most while nobody does. It ends with status 0 whatever it finds, so that
+the list is locked, and a minute at most while it is not. It ends with status 0 whatever it finds, so that
 the run's end is the program's.
 """
 

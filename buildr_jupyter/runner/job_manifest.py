@@ -64,7 +64,7 @@ WORK = "/buildr"
 """Where the pod's own volume is: the program's folder is copied into it, its outputs are below it."""
 _COPY = f"{WORK}/app"
 HELD = f"{WORK}/held"
-"""List of the files that a pod keeps until somebody has fetched them."""
+"""List of the files that a pod keeps until they were fetched."""
 _VOLUMES = {"work": WORK, "tmp": "/tmp", "home": "/home/app"}  # noqa: S108 - the container's own
 """The pod's own volumes, which are all that a program may write to, and where they are."""
 _INPUTS = "/buildr-inputs"

@@ -74,7 +74,7 @@ def run(case: Case, row: Row, seed: int = 0) -> Outcome:
         striking.repair()
     if case.process is None or case.process.poll() is not None:
         if isinstance(case, InCluster):
-            case.give_up()  # a pod builds on where its client is gone, until somebody says so
+            case.give_up()  # a pod builds on where its client is gone, until it is told to end
         wait_until(lambda: not probe.work_of(case), probe.SETTLE_S)
         if probe.work_of(case) and row.stage != "run":  # a container that runs is no build: the next command removes it
             outcome.wrong.append(f"the step goes on {probe.SETTLE_S:.0f} s after our process was killed")

@@ -35,7 +35,7 @@ from buildr_jupyter.oci.store import Store
 if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
-__all__ = ["LOOK_UP_S", "Bases"]
+__all__ = ["LOOK_UP_S", "Bases", "layers_in"]
 
 LOOK_UP_S = 2.0
 """How long a registry may take to say what a base is, when other places are left to look."""
@@ -75,6 +75,8 @@ class Bases:
 
         A registry that did not answer is not asked again for ten minutes, by other processes neither.
         """
+        from docker.errors import DockerException
+
         if name == "kernel" or bases.is_file(name) is not None:
             return False
         ref = ImageRef.parse(name).tagged()
@@ -90,7 +92,9 @@ class Bases:
                 if isinstance(error, RegistryUnreachable):
                     self.store.note(note, time.time())
                 return False
-        found = _layers_in(client, name)
+        found = None
+        with contextlib.suppress(DockerException, OSError):
+            found = layers_in(client, name)
         return found is None or found == [layer.diff_id for layer in base.layers]
 
     def find(
@@ -227,11 +231,11 @@ class Bases:
                 raise bases.explain(error, base.name) from error
 
 
-def _layers_in(client: EngineClient, name: str) -> list[str] | None:
-    """Return the diff ids of an image in the engine, None where it has none of the name."""
-    from docker.errors import DockerException
+def layers_in(client: EngineClient, name: str) -> list[str] | None:
+    """Return the diff ids of an image in the engine, None where it has none of the name; raises docker-py's errors."""
+    from docker.errors import APIError
 
     try:
         return list((client.inspect_image(name).get("RootFS") or {}).get("Layers") or [])
-    except (DockerException, OSError):
+    except APIError:
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from buildr_jupyter import __version__
-from buildr_jupyter.builder.oci.bases import Bases
+from buildr_jupyter.builder.oci.bases import Bases, layers_in
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import translate
 from buildr_jupyter.errors import BuildError, BuildrError, PublishError
@@ -287,18 +287,8 @@ def common_layers(client: EngineClient, diff_ids: Sequence[str], *, of_base: int
         for candidate in candidates:
             if best >= enough:
                 break
-            best = max(best, _common(diff_ids, _layers_of(client, candidate)))
+            best = max(best, _common(diff_ids, layers_in(client, candidate) or ()))
     return best
-
-
-def _layers_of(client: EngineClient, name: str) -> Sequence[str]:
-    """Return the diff ids of an image, none where it is gone meanwhile or its name is none of an image."""
-    from docker.errors import APIError
-
-    try:
-        return (client.inspect_image(name).get("RootFS") or {}).get("Layers") or ()
-    except APIError:
-        return ()
 
 
 def _common(mine: Sequence[str], others: Sequence[str]) -> int:

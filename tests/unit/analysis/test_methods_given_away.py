@@ -1,4 +1,4 @@
-"""Methods that are taken from their objects and called by somebody else: what they change is seen to change."""
+"""Methods that are taken from their objects and called by other code: what they change is seen to change."""
 
 from __future__ import annotations
 
