@@ -9,7 +9,9 @@ after it, where it ended with status 0.
 
 from __future__ import annotations
 
+import ast
 import base64
+import functools
 import json
 import posixpath
 import re
@@ -464,9 +466,19 @@ def _is_python(word: str) -> bool:
     return re.search(r"(?:^|/)python[\d.]*$", word) is not None
 
 
+@functools.cache
 def source_of(module: str) -> str:
-    """Return the text of a module that runs in images."""
-    return resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8")
+    """Return the program that a module which runs in images is, without its comments and docstrings.
+
+    It is in each pod of a sweep, and so in each answer about one.
+    """
+    tree = ast.parse(resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            said = [one for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)]
+            node.body = [one for one in body if one not in said] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree) + "\n"
 
 
 def _unexpanded(word: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from buildr_jupyter.runner.job_manifest import (
     make_pull_secret,
     safe_label,
     slug,
+    source_of,
 )
 
 SPEC = RunSpec(
@@ -182,6 +185,24 @@ def test_the_inputs_of_many_points_are_few_files(tmp_path: Path) -> None:
     large = replace(SPEC, environment=((PARAMS, "x" * 1_000_000),))
     with pytest.raises(OptionError, match="inputs of point 1 have 1,000,001 bytes"):
         make_input_secrets([SPEC, large], "train", job)
+
+
+@pytest.mark.parametrize("module", ["collector", "launch", "sender", "upload"])
+def test_what_runs_in_images_goes_without_what_is_for_readers(module: str) -> None:
+    """It is the same program: what its parts are called and take, and what they do, but for docstrings."""
+    written = ast.parse(resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8"))
+    sent = ast.parse(source_of(module))
+    assert parts_of(sent) == parts_of(written)
+    assert all(
+        ast.get_docstring(one) is None for one in ast.walk(sent) if isinstance(one, ast.FunctionDef | ast.Module)
+    )
+
+
+def parts_of(tree: ast.Module) -> list[str]:
+    """Return the statements of a program, deepest last, without the constants that stand by themselves."""
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.stmt) and not hasattr(one, "body")]
+    plain = [one for one in found if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+    return [ast.dump(one) for one in plain if not isinstance(one, ast.Pass)]
 
 
 def test_secrets_go_with_their_job() -> None:
