@@ -69,7 +69,7 @@ def test_what_is_returned_is_read_after_the_cell() -> None:
 def test_the_last_expression_is_shown_as_a_notebook_shows_it(source: str, shown: bool) -> None:
     reading = Reading(given_of("x = 1", source))
     reading.statements()
-    assert reading.shows_value() is shown
+    assert bool(reading.shown()) is shown
 
 
 def test_edits_are_written_for_one_run_or_for_all() -> None:
