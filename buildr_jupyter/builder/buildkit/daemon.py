@@ -10,15 +10,15 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
-from datetime import datetime
 
 from buildr_jupyter.builder.buildkit.daemon_job import CONTAINER, PORT, ROLE, DaemonWish, make_job
 from buildr_jupyter.builder.in_cluster.awaited import stream_started
 from buildr_jupyter.builder.in_cluster.forwarder import forwarded
 from buildr_jupyter.builder.in_cluster.place import BUILDER, COMPONENT, Place, Right
+from buildr_jupyter.cluster.jobs import created_at
 from buildr_jupyter.cluster.labels import MANAGED, OWNER, owner_of
 from buildr_jupyter.cluster.logs import read_tail
-from buildr_jupyter.errors import BuildError, ClusterError, ClusterForbidden, ClusterNotFound, EngineError
+from buildr_jupyter.errors import BuildError, ClusterError, ClusterNotFound, EngineError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
@@ -53,16 +53,13 @@ def stream_daemon(
     admit it, BuildError where it does not start, ClusterError, Cancelled.
     """
     client, name = place.client, wish.name(place.owner)
-    try:
+    with place.asked(NEEDED):
         known = _job(place, name)
         if known is not None and _is_over(known):
             place.remove(name)
             known = None
         if known is None:
             client.apply(make_job(place.about(name, "buildkitd", wish.image), wish))
-    except ClusterForbidden:
-        place.check(NEEDED)
-        raise
     try:
         pod, state = yield from stream_started(
             client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=_NEEDS, ready=True
@@ -105,7 +102,7 @@ def idle_daemons(place: Place, now: float, *, older_than_s: float = 0.0) -> list
         if any(now - made < _FORGOTTEN_S for made in marks):
             continue
         # One that was never used may be about to become ready for its first build.
-        idle_s = now - _time(notes[_USED]) if _USED in notes else now - _created(job) - _STARTS_S
+        idle_s = now - _time(notes[_USED]) if _USED in notes else now - created_at(job) - _STARTS_S
         if idle_s >= older_than_s:
             found.append(str(job["metadata"]["name"]))
     return found
@@ -132,13 +129,6 @@ def _tail(place: Place, pod: str, cancel: CancelToken) -> tuple[str, ...]:
     with contextlib.suppress(ClusterError):
         return read_tail(place.client, pod, CONTAINER, 5, cancel)
     return ()
-
-
-def _created(job: JsonObject) -> float:
-    try:
-        return datetime.fromisoformat(str(job["metadata"].get("creationTimestamp"))).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _time(text: object) -> float:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from buildr_jupyter.cluster.client import KINDS, ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
 from buildr_jupyter.cluster.jobs import await_gone, owner_name
 from buildr_jupyter.cluster.labels import GROUP, MANAGED, OWNER, owner_of, safe_label
-from buildr_jupyter.errors import ClusterForbidden, EngineError, OptionError
+from buildr_jupyter.errors import ClusterForbidden, ClusterNotFound, ClusterQuota, EngineError, OptionError
 
 __all__ = ["BUILDER", "COMPONENT", "Place", "Right", "names_place"]
 
@@ -20,6 +21,7 @@ Right = tuple[Kind, str, tuple[str, ...]]
 COMPONENT = "app.kubernetes.io/component"
 BUILDER = "builder"
 """Component of what builders make."""
+_ANOTHER = "name another namespace: --builder NAME=kubernetes/NAMESPACE"
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.+?))?(?:/(?P<namespace>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?")
 
 
@@ -93,6 +95,24 @@ class Place:
                 hint="ask for a Role that allows it there, or name a namespace where you have it: "
                 "--builder NAME=kubernetes/NAMESPACE",
             )
+
+    @contextlib.contextmanager
+    def asked(self, needed: Sequence[Right]) -> Iterator[None]:
+        """Say what the cluster refuses meanwhile as a builder is told it, whose options are not those of a run.
+
+        Raises ClusterForbidden that names each right of ``needed`` that is missing, ClusterQuota, ClusterNotFound for
+        the namespace.
+        """
+        try:
+            yield
+        except ClusterForbidden:
+            self.check(needed)
+            raise
+        except ClusterQuota as error:
+            ended = "end what is not needed there (buildr runs list --on kubernetes shows yours)"
+            raise ClusterQuota(str(error), hint=f"{ended}, or {_ANOTHER}") from error
+        except ClusterNotFound as error:
+            raise ClusterNotFound(str(error), hint=_ANOTHER) from error
 
     def remove(self, job: str) -> None:
         """Delete a Job with all that it owns, and wait until its pod is gone.

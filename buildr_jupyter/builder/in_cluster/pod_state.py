@@ -11,6 +11,13 @@ from buildr_jupyter.model.json_object import JsonObject
 
 __all__ = ["PodState", "read_state", "why_refused"]
 
+_QUOTA = re.compile(r"exceeded quota: .*?requested: (.*), used: .*, limited: (.*)")
+_PAIR = re.compile(r"([\w./-]+)=([^,\s]+)")
+_SCALES = {
+    "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+}  # fmt: skip
+_QUANTITY = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(_SCALES)})")
+
 
 @dataclass(frozen=True, slots=True)
 class PodState:
@@ -63,5 +70,24 @@ def why_refused(events: tuple[JsonObject, ...]) -> tuple[str, bool] | None:
             continue
         message = str(event.get("message") or "")[:SHOWN]
         final = re.search(r"violates PodSecurity|denied the request|must specify|serviceaccount", message) is not None
-        return message, final
+        return message, final or _never_fits(message)
     return None
+
+
+def _never_fits(message: str) -> bool:
+    """Tell whether a quota is below what a pod asks for, so that it does not matter what else runs there."""
+    found = _QUOTA.search(message)
+    if found is None:
+        return False
+    requested, limited = (dict(_PAIR.findall(part)) for part in found.groups())
+    for name in requested.keys() & limited.keys():
+        wants, most = _amount(requested[name]), _amount(limited[name])
+        if wants is not None and most is not None and wants > most:
+            return True
+    return False
+
+
+def _amount(text: str) -> float | None:
+    """Return what a quantity of Kubernetes is (``500m``, ``2Gi``), None for one that is written otherwise."""
+    found = _QUANTITY.fullmatch(text)
+    return float(found[1]) * _SCALES[found[2]] if found else None

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,20 @@ def test_admission_that_refuses_the_pod(cluster: FakeCluster) -> None:
     with cluster._moved:
         cluster.objects = {key: one for key, one in cluster.objects.items() if key[0] != "Event"}
     assert cluster.objects == {}
+
+
+def test_a_build_that_was_never_let_begin_is_forgotten_in_time(cluster: FakeCluster) -> None:
+    """As a process leaves it that is killed between the Job and its Secret."""
+    about = place(cluster).about("build-x-1", "build x:1", IMAGE)
+    cluster.apply(pod.make_job(about, IMAGE, ARGUMENTS, [], []))
+    now = time.time()
+    assert pod.forgotten_builds(place(cluster), now + 60) == []
+    assert pod.forgotten_builds(place(cluster), now + 3600) == ["build-x-1"]
+    assert pod.forgotten_builds(place(cluster), now + 3600, older_than_s=7200) == []
+    image(cluster, SLEEPS)
+    cluster.patch("Job", "build-x-1", {"spec": {"suspend": False}})
+    assert pod.forgotten_builds(place(cluster), now + 3600) == []
+    cluster.delete("Job", "build-x-1")
 
 
 def test_a_pod_that_is_deleted_is_no_success(cluster: FakeCluster) -> None:
