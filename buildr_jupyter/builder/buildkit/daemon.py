@@ -23,7 +23,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 
-__all__ = ["IMAGE_FROM", "NEEDED", "idle_daemons", "reached", "stream_daemon"]
+__all__ = ["ADMITS", "IMAGE_FROM", "NEEDED", "NEEDS", "idle_daemons", "reached", "stream_daemon"]
 
 NEEDED: tuple[Right, ...] = (
     ("Job", "", ("create", "get", "list", "patch", "delete")),
@@ -33,7 +33,9 @@ NEEDED: tuple[Right, ...] = (
 """What this user must be allowed."""
 IMAGE_FROM = "BUILDR_BUILDKIT_IMAGE"
 """The variable that names the daemon's image."""
-_NEEDS = (
+ADMITS = ("privileged",)
+"""The levels of Pod Security that take its pod."""
+NEEDS = (
     "buildkitd needs seccomp Unconfined, or a privileged pod: let the namespace's label "
     "pod-security.kubernetes.io/enforce be privileged, or name another namespace"
 )
@@ -62,7 +64,7 @@ def stream_daemon(
             client.apply(make_job(place.about(name, "buildkitd", wish.image), wish))
     try:
         pod, state = yield from stream_started(
-            client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=_NEEDS, ready=True
+            client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=NEEDS, ready=True
         )
         if state.phase == "ended":
             lines = " | ".join(_tail(place, pod, cancel))

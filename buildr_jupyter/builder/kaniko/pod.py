@@ -35,7 +35,7 @@ from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.run import Output
 
-__all__ = ["CONTAINER", "CONTEXT", "DIGEST", "NEEDED", "Pod", "forgotten_builds", "make_job"]
+__all__ = ["ADMITS", "CONTAINER", "CONTEXT", "DIGEST", "NEEDED", "NEEDS", "Pod", "forgotten_builds", "make_job"]
 
 CONTAINER = "program"
 """Called as that of a run, so that ``buildr runs logs`` shows it."""
@@ -53,7 +53,9 @@ NEEDED: tuple[Right, ...] = (
 """What this user must be allowed."""
 IMAGE_FROM = "BUILDR_KANIKO_IMAGE"
 """The variable that names the executor's image."""
-_NEEDS = (
+ADMITS = ("privileged", "baseline")
+"""The levels of Pod Security that take its pod."""
+NEEDS = (
     "kaniko is root in its pod: let the namespace's label pod-security.kubernetes.io/enforce be baseline, "
     "or name another namespace"
 )
@@ -117,7 +119,7 @@ class Pod:
             encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
             client.apply(make_owned_secret(name, made, "Opaque", encoded, about["labels"]))
         client.patch("Job", name, {"spec": {"suspend": False}})
-        pod, state = yield from stream_started(client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=_NEEDS)
+        pod, state = yield from stream_started(client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=NEEDS)
         sender = threading.Thread(target=self._send, args=(pod, cancel), name=f"buildr-{name}", daemon=True)
         sender.start()
         last = state

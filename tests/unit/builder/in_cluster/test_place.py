@@ -10,7 +10,14 @@ import pytest
 from buildr_jupyter.builder.in_cluster.place import Place, names_place
 from buildr_jupyter.cluster.answers import Request, error_of
 from buildr_jupyter.cluster.labels import MANAGED, OWNER, owner_of
-from buildr_jupyter.errors import ClusterError, ClusterForbidden, ClusterNotFound, ClusterQuota, OptionError
+from buildr_jupyter.errors import (
+    BuildRefused,
+    ClusterError,
+    ClusterForbidden,
+    ClusterNotFound,
+    ClusterQuota,
+    OptionError,
+)
 from tests.fakes.cluster import FakeCluster
 
 
@@ -84,3 +91,16 @@ def test_a_right_that_is_missing_is_told_with_all_that_are(tmp_path: Path) -> No
     cluster.faults.denied = set()
     with pytest.raises(ClusterForbidden, match="^as it came$"), place.asked(()):
         raise ClusterForbidden("as it came")
+
+
+def test_a_level_of_pod_security_that_refuses_the_pod_is_told_where_it_can_be_read(tmp_path: Path) -> None:
+    cluster = FakeCluster(tmp_path)
+    place = Place("kubernetes", client=cluster)
+    place.check_level(("baseline",), "let it")  # without a label it is the cluster's own level, which nobody may read
+    cluster.labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    with pytest.raises(BuildRefused, match="Pod Security 'restricted' of namespace 'default' of fake") as caught:
+        place.check_level(("baseline", "privileged"), "let it")
+    assert caught.value.hint == "let it; or build without an engine and without rights: --builder oci"
+    place.check_level(("baseline", "restricted"), "let it")
+    cluster.faults.denied = {("get", "namespaces")}
+    place.check_level(("baseline",), "let it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tarfile
 import time
@@ -18,8 +19,17 @@ from buildr_jupyter.builder.in_cluster.pod_state import PodState
 from buildr_jupyter.builder.kaniko import pod
 from buildr_jupyter.builder.kaniko.executor import HOME
 from buildr_jupyter.builder.kaniko_builder import IMAGE, KanikoBuilder
+from buildr_jupyter.cluster.answers import Request, error_of
 from buildr_jupyter.context.folder import write_folder
-from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, ClusterForbidden, ContextError, PublishError
+from buildr_jupyter.errors import (
+    BuildError,
+    BuildRefused,
+    Cancelled,
+    ClusterForbidden,
+    ClusterQuota,
+    ContextError,
+    PublishError,
+)
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import LogLine
 from buildr_jupyter.events.streams import drain
@@ -169,6 +179,44 @@ def test_cancel_deletes_the_pod_and_waits(cluster: FakeCluster) -> None:
         for piece in executor.run(ARGUMENTS, {}, cancel):
             if isinstance(piece, Output) and piece.data.startswith(b"token"):
                 cancel.set()
+    assert cluster.objects == {}
+
+
+def test_cancel_before_the_pod_begins(cluster: FakeCluster) -> None:
+    image(cluster)
+    cluster.memory_bytes = -1  # no node takes it
+    cancel = CancelToken()
+    with pytest.raises(Cancelled), room(cluster).opened() as executor:
+        for piece in executor.run(ARGUMENTS, {}, cancel):
+            assert isinstance(piece, BuildWarning)
+            assert "no node takes it" in piece.text
+            cancel.set()
+    assert cluster.objects == {}
+
+
+def test_cancel_while_the_context_is_sent(cluster: FakeCluster) -> None:
+    image(cluster)
+    cancel = CancelToken()
+
+    def pieces() -> Iterable[bytes]:
+        yield from context()
+        cancel.set()
+        yield os.urandom(1 << 20)
+
+    with pytest.raises(Cancelled), room(cluster, pieces()).opened() as executor:
+        run(executor, ARGUMENTS, cancel)  # type: ignore[arg-type]
+    assert cluster.objects == {}
+
+
+def test_a_quota_of_jobs_is_told_and_leaves_nothing(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        body = json.dumps({"message": "exceeded quota: small, requested: count/jobs.batch=1"}).encode()
+        raise error_of(403, body, Request("patch", "Job", "default"), "fake")
+
+    monkeypatch.setattr(cluster, "apply", refuse)
+    with pytest.raises(ClusterQuota, match="quota small is used up") as caught, room(cluster).opened() as executor:
+        run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    assert "--memory" not in str(caught.value.hint)
     assert cluster.objects == {}
 
 
