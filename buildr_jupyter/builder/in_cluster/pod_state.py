@@ -41,23 +41,25 @@ def read_state(pod: JsonObject, container: str, image_from: str) -> PodState:
     status = pod.get("status") or {}
     known: JsonObject = next((one for one in status.get("containerStatuses") or () if one.get("name") == container), {})
     state = known.get("state") or {}
+    text = f"{status.get('reason') or ''}: {status.get('message') or ''}".strip(": ")
+    if status.get("phase") == "Failed" and status.get("reason"):  # evicted, too late …: its container was killed for it
+        return PodState("ended", text[:SHOWN], "build it again")
     if ended := state.get("terminated"):
         killed = ended.get("reason") == "OOMKilled"
         why = "" if ended.get("reason") in ("Completed", "Error", "OOMKilled") else str(ended.get("reason") or "")
-        text = str(ended.get("message") or "")
+        words = str(ended.get("message") or "")
         if why in ("StartError", "ContainerCannotRun"):
-            return PodState("ended", f"{why}: {text}"[:SHOWN], f"name another image of it: {image_from}=IMAGE")
-        return PodState("ended", exit_code=int(ended.get("exitCode", -1)), message=text, out_of_memory=killed)
+            return PodState("ended", f"{why}: {words}"[:SHOWN], f"name another image of it: {image_from}=IMAGE")
+        return PodState("ended", exit_code=int(ended.get("exitCode", -1)), message=words, out_of_memory=killed)
     if status.get("phase") in ("Failed", "Succeeded"):
-        text = f"{status.get('reason') or ''}: {status.get('message') or ''}".strip(": ")
         return PodState("ended", text[:SHOWN] or "its pod ended without a status", "build it again")
     if "running" in state:
         return PodState("running", ready=bool(known.get("ready")))
     if (found := why_waiting(state)) is not None:
         why, message = found
-        text = f"{why}: {message}"[:SHOWN].rstrip(": ")
+        waits = f"{why}: {message}"[:SHOWN].rstrip(": ")
         hint = f"name an image that the nodes can pull: {image_from}=IMAGE" if why in PULL_REASONS else None
-        return PodState("waiting", text, hint, stuck=why in STUCK_REASONS)
+        return PodState("waiting", waits, hint, stuck=why in STUCK_REASONS)
     if (told := unschedulable(status)) is not None:
         return PodState("waiting", f"no node takes it: {told}"[:SHOWN])
     return PodState("waiting")

@@ -83,6 +83,7 @@ class Pod:
         self._files, self._context = files, context
         self._job: str | None = None
         self._failure: BaseException | None = None
+        self._broken: ConnectionError | None = None
         self._digest = ""
 
     @contextlib.contextmanager
@@ -139,7 +140,13 @@ class Pod:
                 sender.join()
         if cancel.is_set():
             raise Cancelled("the build was cancelled")
-        return self._end_of(last, sender)
+        status = self._end_of(last, sender)
+        if status:
+            sender.join(_ENDS_S)
+            if self._broken is not None:
+                text = f"the connection broke off while the context was sent to kaniko's pod: {self._broken}"
+                yield BuildWarning(text, "build it again where the executor misses a part of its input")
+        return status
 
     def fetch(self, into: Path) -> bool:
         """Write the digest that the executor told, the only thing that comes back."""
@@ -155,7 +162,8 @@ class Pod:
             self._place.client.send(pod, CONTAINER, _compressed(self._context), cancel)
         except ConnectionError as error:
             if self._ends_soon(pod, cancel):
-                return  # it did not want all of its input, or says that it ended too early
+                self._broken = error  # or it did not want all of its input: what it says itself is the cause
+                return
             self._give_up(BuildError(
                 f"Image build failed: the context did not arrive in kaniko's pod: {error}", hint="build it again"
             ))  # fmt: skip

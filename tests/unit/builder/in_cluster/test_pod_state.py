@@ -31,6 +31,9 @@ def test_how_it_ended() -> None:
     assert never.hint == "name another image of it: IMAGE_FROM=IMAGE"
     evicted = state(phase="Failed", reason="Evicted", message="The node was low on memory.")
     assert (evicted.phase, evicted.reason) == ("ended", "Evicted: The node was low on memory.")
+    killed_for_it = {"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    assert state(killed_for_it, phase="Failed", reason="Evicted", message="The node was low on memory.") == evicted
+    assert state(killed_for_it, phase="Failed").exit_code == 137
 
 
 def test_why_it_does_not_begin() -> None:

@@ -208,6 +208,39 @@ def test_cancel_while_the_context_is_sent(cluster: FakeCluster) -> None:
     assert cluster.objects == {}
 
 
+def test_a_log_that_breaks_off_goes_on_and_the_build_with_it(cluster: FakeCluster) -> None:
+    image(cluster, "print('one'); print('two'); print('three')")
+    cluster.faults.cut_logs = [10, 45]
+    with room(cluster).opened() as executor:
+        pieces, status = run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    said = [piece.data for piece in pieces if isinstance(piece, Output)]
+    assert status == 0
+    assert said[-3:] == [b"one\n", b"two\n", b"three\n"]
+
+
+def test_a_pod_that_is_evicted(cluster: FakeCluster) -> None:
+    image(cluster, SLEEPS)
+    with pytest.raises(BuildError, match="Evicted: The node was low on resource") as caught:
+        with room(cluster).opened() as executor:
+            for piece in executor.run(ARGUMENTS, {}, CancelToken()):
+                if isinstance(piece, Output) and piece.data.startswith(b"token"):
+                    (name,) = cluster.pods()
+                    cluster.evict(name)
+    assert caught.value.hint == "build it again"
+    assert cluster.objects == {}
+
+
+def test_a_context_that_is_cut_off_is_told_beside_what_the_executor_says(cluster: FakeCluster) -> None:
+    image(cluster)
+    cluster.faults.cut_input = 10
+    with room(cluster).opened() as executor:
+        pieces, status = run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    assert status
+    (warning,) = [piece for piece in pieces if isinstance(piece, BuildWarning)]
+    assert warning.text == ("the connection broke off while the context was sent to kaniko's pod: the connection broke")
+    assert cluster.objects == {}
+
+
 def test_a_quota_of_jobs_is_told_and_leaves_nothing(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> None:
         body = json.dumps({"message": "exceeded quota: small, requested: count/jobs.batch=1"}).encode()
