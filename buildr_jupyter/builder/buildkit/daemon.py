@@ -85,8 +85,8 @@ def stream_daemon(
 def reached(place: Place, job: str, pod: str, *, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """Give the address of the daemon from here, and mark it as used meanwhile."""
     mark = f"{_MARK}{secrets.token_hex(6)}"
-    _note(place, job, {mark: f"{int(clock())}"})
     try:
+        _note(place, job, {mark: f"{int(clock())}"})
         with forwarded(place.client, pod, PORT) as path:
             yield f"unix://{path}"
     finally:
