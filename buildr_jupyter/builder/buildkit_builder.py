@@ -22,8 +22,16 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, build_arguments, build_command, failure_of
-from buildr_jupyter.builder.buildkit.daemon import ADMITS, IMAGE_FROM, NEEDED, NEEDS, reached, stream_daemon
+from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, DaemonLost, build_arguments, build_command, failure_of
+from buildr_jupyter.builder.buildkit.daemon import (
+    ADMITS,
+    IMAGE_FROM,
+    NEEDED,
+    NEEDS,
+    explain_end,
+    reached,
+    stream_daemon,
+)
 from buildr_jupyter.builder.buildkit.daemon_job import IMAGE, PRIVILEGED_IMAGE, DaemonWish, make_settings
 from buildr_jupyter.builder.buildkit.hidden_arguments import hide
 from buildr_jupyter.builder.buildkit.progress import BuildkitStream
@@ -250,7 +258,11 @@ class BuildkitBuilder(SeedMethods):
                 environ={name: value for name, value in self._environ.items() if name != "BUILDKIT_CERT_PATH"},
             )  # fmt: skip
             there._title = f"the pod {pod} in {place.title}"
-            return (yield from there._solve(request, cancel, started))
+            try:
+                return (yield from there._solve(request, cancel, started))
+            except (DaemonLost, EngineUnavailable):
+                explain_end(place, pod, cancel)
+                raise
 
     # -- one solve
 

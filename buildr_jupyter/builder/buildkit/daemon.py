@@ -15,6 +15,7 @@ from buildr_jupyter.builder.buildkit.daemon_job import CONTAINER, PORT, ROLE, Da
 from buildr_jupyter.builder.in_cluster.awaited import stream_started
 from buildr_jupyter.builder.in_cluster.forwarder import forwarded
 from buildr_jupyter.builder.in_cluster.place import BUILDER, COMPONENT, Place, Right
+from buildr_jupyter.builder.in_cluster.pod_state import PodState, read_state
 from buildr_jupyter.cluster.jobs import created_at
 from buildr_jupyter.cluster.labels import MANAGED, OWNER, owner_of
 from buildr_jupyter.cluster.logs import read_tail
@@ -23,7 +24,7 @@ from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 
-__all__ = ["ADMITS", "IMAGE_FROM", "NEEDED", "NEEDS", "idle_daemons", "reached", "stream_daemon"]
+__all__ = ["ADMITS", "IMAGE_FROM", "NEEDED", "NEEDS", "explain_end", "idle_daemons", "reached", "stream_daemon"]
 
 NEEDED: tuple[Right, ...] = (
     ("Job", "", ("create", "get", "list", "patch", "delete")),
@@ -42,6 +43,7 @@ NEEDS = (
 _MARK, _USED = "io.buildr.build-", "io.buildr.used"
 _STARTS_S = 600.0
 """So long a daemon may take to become ready."""
+_LOOKS, _LOOK_S = 6, 0.5
 _FORGOTTEN_S = 86400.0
 """A mark that is older was left by a process that was killed."""
 
@@ -92,6 +94,30 @@ def reached(place: Place, job: str, pod: str, *, clock: Callable[[], float] = ti
     finally:
         with contextlib.suppress(ClusterError):  # the daemon may be gone, and a mark is forgotten in time
             _note(place, job, {mark: None, _USED: f"{int(clock())}"})
+
+
+def explain_end(place: Place, pod: str, cancel: CancelToken) -> None:
+    """Raise BuildError that says how the daemon's pod ended; return where it goes on.
+
+    A node tells of an end a moment after it, so that the pod is looked at for as long as that may take.
+    """
+    for _ in range(_LOOKS):
+        try:
+            state = read_state(place.client.get("Pod", pod), CONTAINER, IMAGE_FROM)
+        except ClusterNotFound:
+            state = PodState("ended", "its pod was deleted", "build it again")
+        except ClusterError:
+            return  # the cluster is away: that the connection broke off is all that is known
+        if state.phase == "ended":
+            why, hint = state.reason or f"it ended with status {state.exit_code}", state.hint or "build it again"
+            if state.out_of_memory:
+                why, hint = (
+                    "it was killed: out of memory",
+                    "let a LimitRange of the namespace give its pods more memory",
+                )
+            raise BuildError(f"Image build failed: buildkitd ended while it built, in {place.title}: {why}", hint=hint)
+        if cancel.wait(_LOOK_S):
+            return
 
 
 def idle_daemons(place: Place, now: float, *, older_than_s: float = 0.0) -> list[str]:
