@@ -57,6 +57,9 @@ SAMPLE: dict[str, dict[str, str]] = {
 }
 """A fault for each of two stages of each builder: every fault once at least, every stage by three builders at least."""
 
+INTERRUPTED = ("docker", "buildah", "oci")
+"""An engine builds, a child of ours, our own process: each is interrupted once at a random moment of its build."""
+
 
 def chosen(builder: str) -> list[Row]:
     """Return the builder's rows of the sample."""
@@ -71,7 +74,8 @@ def test_a_sample_of_rows(world: World, builder: str) -> None:
             outcome = matrix.run(case, row)
             assert outcome.wrong == [], f"{row}: {outcome.seen}"
             assert outcome.seen
-        assert matrix.interrupts(case, 1) == []
+        if builder in INTERRUPTED:
+            assert matrix.interrupts(case, 1) == []
     finally:
         case.close()
 
