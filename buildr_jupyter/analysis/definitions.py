@@ -324,6 +324,7 @@ class Definitions(Calls):
             value = self.eval(base)
             users = [one for one in value.objs if one.kind == "class"]
             info.bases.extend(users)
+            obj.edges.update(users)  # what they hold, it shows as its own
             obj.life.update(value.objs)
             if not users and value.path not in (
                 "object",

@@ -171,8 +171,7 @@ class Expressions(FlowState):
                 if methods:
                     found.add(obj)
                 found.update(methods)
-                if obj.kind == "inst":
-                    found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
+                found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -458,10 +457,10 @@ def part_of_module(obj: Obj) -> AbstractValue | None:
     return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
-def _held_by_classes(instance: Obj) -> set[Obj]:
-    """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
+def _held_by_classes(obj: Obj) -> set[Obj]:
+    """Return what the class of an instance, or a class, and those above it hold: it shows that as its own."""
     found: set[Obj] = set()
-    todo = [instance.info]
+    todo = [obj if obj.kind == "class" else obj.info]
     while todo:
         cls = todo.pop()
         if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):
