@@ -20,7 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import changes_its_owner, part_of_module
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -122,7 +122,7 @@ class Calls(Library):
         elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
             for method in info.find(name):
                 self.apply(method, [], value)
-        elif obj.kind in ("data", "iter") and (name in known.SHALLOW_METHODS or obj.typ == "rng"):
+        elif obj.kind in ("data", "iter") and (changes_its_owner(obj, name) or obj.typ == "rng"):
             self.method(value, name, [], {})
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
@@ -143,7 +143,7 @@ class Calls(Library):
 
     @abstractmethod
     def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- any callee
 
@@ -542,11 +542,11 @@ class Calls(Library):
 
     @abstractmethod
     def block(self, body: list[ast.stmt]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- methods
 

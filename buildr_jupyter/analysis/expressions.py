@@ -1,4 +1,4 @@
-"""What an expression may be, found without running it: the first floor of the flow analysis."""
+"""What an expression may be, found without running it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["Expressions", "part_of_module"]
+__all__ = ["Expressions", "changes_its_owner", "part_of_module"]
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
 _ATOMIC_ATTRIBUTES = frozenset((
@@ -445,10 +445,14 @@ class Expressions(FlowState):
             self.inner.pop()
 
 
+def changes_its_owner(obj: Obj, name: str) -> bool:
+    """Tell whether a name is that of a method that changes the object, where the object has such a method."""
+    return name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
+
+
 def _is_method(obj: Obj, name: str) -> bool:
     """Tell whether a name is that of a method of a library's object that changes it, or can be nothing else."""
-    known_change = name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
-    return known_change or obj.info == CONTAINER
+    return changes_its_owner(obj, name) or obj.info == CONTAINER
 
 
 def part_of_module(obj: Obj) -> AbstractValue | None:

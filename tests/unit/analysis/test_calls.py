@@ -251,6 +251,12 @@ def test_a_method_that_a_call_is_given_is_called_where_the_callee_calls() -> Non
     assert not flow.env["b"].objs & facts.mutates
 
 
+def test_a_method_of_an_array_that_a_function_takes_changes_the_array() -> None:
+    setup = "import numpy as np\na = np.ones(3)\ndef f(x):\n    fill = x.fill\n    fill(0)"
+    check_changes(setup, "f(a)", "a")
+    check_changes(setup.replace("fill", "sum"), "f(a)", "")
+
+
 @pytest.mark.parametrize(
     ("keyword", "changes"),
     [("inplace=True", True), ("inplace=False", False), ("inplace=flag", True), ("axis=0", False)],
