@@ -20,7 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import changes_its_owner, part_of_module
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -85,8 +85,11 @@ class Calls(Library):
         for argument, value in zip(node.args, args, strict=True):
             self._may_be_called(argument, value, args, called=calls)
         keywords: dict[str, AbstractValue] = {}
-        if not node.keywords:
-            return args, keywords
+        first = next((place for place, one in enumerate(node.args) if isinstance(one, ast.Starred)), len(args))
+        if first < len(args):  # how many it spreads is not known: any place from there on may get any of what follows
+            spread = self.join(args[first:])
+            args[first:] = [spread] * (len(args) - first)
+            keywords["**"] = self.fresh(edges=spread.objs)
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
             self._may_be_called(keyword.value, value, args, called=keyword.arg in known.CALLED_KEYWORDS)
@@ -119,7 +122,7 @@ class Calls(Library):
         elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
             for method in info.find(name):
                 self.apply(method, [], value)
-        elif obj.kind in ("data", "iter") and (name in known.SHALLOW_METHODS or obj.typ == "rng"):
+        elif obj.kind in ("data", "iter") and (changes_its_owner(obj, name) or obj.typ == "rng"):
             self.method(value, name, [], {})
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
@@ -140,7 +143,7 @@ class Calls(Library):
 
     @abstractmethod
     def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- any callee
 
@@ -239,10 +242,11 @@ class Calls(Library):
     def _handed_on(
         self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> AbstractValue:
-        """Return what a function may give that something callable holds: a partial gives it what it holds, too."""
+        """Return what a function may give that something callable holds.
+
+        A partial gives it what it holds, too, before what the call gives: any parameter may be any of it.
+        """
         held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind != "mod")
-        if not held:
-            return self.invoke(AbstractValue(frozenset((inside,))), args, keywords)
         info = inside.info if isinstance(inside.info, FunctionInfo) else None
         given = AbstractValue(objs_of([*args, *keywords.values()]) | held)
         count = len(info.names) if info is not None else len(args) + 1
@@ -262,7 +266,7 @@ class Calls(Library):
             self.apply(method, args, value, keywords)
         if not makers or info.foreign:
             obj.edges.update(objs_of([*args, *keywords.values()]))
-        if info.mutable:
+        if info.shares:
             obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
@@ -419,6 +423,7 @@ class Calls(Library):
             self.invoke(value, given)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
+            self._hand_over(target, method[1:])  # a method that the function took from it may be called there
         elif method.startswith(HANDED):
             self._hand_over(target, method.removeprefix(HANDED))
         elif method == GIVEN:
@@ -537,11 +542,11 @@ class Calls(Library):
 
     @abstractmethod
     def block(self, body: list[ast.stmt]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- methods
 

@@ -1,4 +1,4 @@
-"""What an expression may be, found without running it: the first floor of the flow analysis."""
+"""What an expression may be, found without running it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["Expressions", "part_of_module"]
+__all__ = ["Expressions", "changes_its_owner", "part_of_module"]
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
 _ATOMIC_ATTRIBUTES = frozenset((
@@ -171,8 +171,7 @@ class Expressions(FlowState):
                 if methods:
                     found.add(obj)
                 found.update(methods)
-                if obj.kind == "inst":
-                    found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
+                found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -446,10 +445,14 @@ class Expressions(FlowState):
             self.inner.pop()
 
 
+def changes_its_owner(obj: Obj, name: str) -> bool:
+    """Tell whether a name is that of a method that changes the object, where the object has such a method."""
+    return name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
+
+
 def _is_method(obj: Obj, name: str) -> bool:
     """Tell whether a name is that of a method of a library's object that changes it, or can be nothing else."""
-    known_change = name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
-    return known_change or obj.info == CONTAINER
+    return changes_its_owner(obj, name) or obj.info == CONTAINER
 
 
 def part_of_module(obj: Obj) -> AbstractValue | None:
@@ -458,10 +461,10 @@ def part_of_module(obj: Obj) -> AbstractValue | None:
     return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
-def _held_by_classes(instance: Obj) -> set[Obj]:
-    """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
+def _held_by_classes(obj: Obj) -> set[Obj]:
+    """Return what the class of an instance, or a class, and those above it hold: it shows that as its own."""
     found: set[Obj] = set()
-    todo = [instance.info]
+    todo = [obj if obj.kind == "class" else obj.info]
     while todo:
         cls = todo.pop()
         if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):

@@ -79,7 +79,7 @@ class Library(Expressions, World):
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be; a package has a submodule because some statement imported it."""

@@ -100,37 +100,37 @@ class FlowState:
         self.looked_into: list[FunctionInfo] = []
         """The functions of this session."""
         self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}
-        """What evaluates each kind of expression; the floor above fills it."""
+        """What evaluates each kind of expression; the subclass fills it."""
 
-    # -- the parts that other floors supply
+    # -- what subclasses supply
 
     @abstractmethod
     def call(self, node: ast.Call) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def methods_called(self, obj: Obj) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: AbstractValue) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- making objects
 
