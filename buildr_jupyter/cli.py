@@ -319,6 +319,10 @@ def _job(
             f"{notebook.name}, cell {index}: its line is read from a file and may not set --dockerfile",
             hint="give it on the command line, if you trust the notebook; --dockerfile - takes the cell's own text",
         )
+    if options.dockerfile is None and not runs[-1].body.strip():
+        raise OptionError(
+            f"{notebook.name}, cell {index}: the cell is empty", hint="write the code below its first line"
+        )
     if left_out:
         warnings.append(
             BuildWarning(

@@ -99,6 +99,12 @@ def test_wrong_use_is_status_2_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_empty_cell_is_no_program(tmp_path: Path) -> None:
+    status, _, err = run("build", str(notebook(tmp_path, "x = 1", "%%containerize one\n  \n")))
+    assert (status, "nb.ipynb, cell 1: the cell is empty" in err) == (2, True), err
+    assert "hint: write the code below its first line" in err
+
+
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
     (tmp_path / "mine").mkdir()
