@@ -269,7 +269,8 @@ def _mappings(value: object) -> list[Mapping[str, object]]:
 def _read_file(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise NotebookError(f"{path.name}: is no regular file", hint="name a notebook file")
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise NotebookError(f"{path.name or path} is {what}, not a notebook file", hint="name a notebook file")
         return path.read_bytes()
     except FileNotFoundError:
         raise NotebookError(f"{path.name}: there is no such file") from None

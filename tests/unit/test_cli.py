@@ -99,6 +99,18 @@ def test_wrong_use_is_status_2_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_error_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "other.txt").write_text("mine")
+    path = notebook(tmp_path, "%%containerize one\nprint(1)")
+    words = ["build", path.name, "--builder", "oci", "--base", "kernel", "--no-check", "--output", "folder"]
+    answer = subprocess.run(
+        [sys.executable, "-m", "buildr_jupyter", *words], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert answer.returncode == 1
+    assert (answer.stdout + answer.stderr).count("is not empty and no OCI layout") == 1, answer.stderr
+
+
 def test_an_empty_cell_is_no_program(tmp_path: Path) -> None:
     status, _, err = run("build", str(notebook(tmp_path, "x = 1", "%%containerize one\n  \n")))
     assert (status, "nb.ipynb, cell 1: the cell is empty" in err) == (2, True), err
