@@ -99,6 +99,21 @@ def test_wrong_use_is_status_2_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'buildr_jupyter.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.argv = ['buildr', 'images']\n"
+        "from buildr_jupyter.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (130, "", "buildr: interrupted\n")
+
+
 def test_an_error_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "other.txt").write_text("mine")
