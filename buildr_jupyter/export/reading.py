@@ -19,7 +19,7 @@ from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
 from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.observed_use import last_seen, star_names
 from buildr_jupyter.export.shown_values import Shown, asks_for_shown, name_values
-from buildr_jupyter.notebook.cells import transform
+from buildr_jupyter.notebook.cells import syntax_error, transform
 from buildr_jupyter.notebook.parse_cache import parsed
 
 __all__ = ["Reading"]
@@ -61,9 +61,12 @@ class Reading:
         for number, run in enumerate(given.runs):
             chosen = number == given.last
             if run.transformed is None:
-                problem = f"{given.title(number)} does not parse in Python {sys.version_info[0]}.{sys.version_info[1]}"
+                title, python = given.title(number), f"Python {sys.version_info[0]}.{sys.version_info[1]}"
                 if chosen:
-                    raise CellSyntaxError(problem, hint=_syntax_hint(run.source))
+                    line, why = syntax_error(run.source)
+                    where = f"{title}, line {line}" if line else title
+                    raise CellSyntaxError(f"{where} does not parse in {python}: {why}", hint="correct the cell")
+                problem = f"{title} does not parse in {python}"
                 if run.status != "error":
                     given.warn(f"{problem} and is passed over")  # a newer Python may have run it
                 continue
@@ -167,11 +170,3 @@ class Reading:
             if edits := self._edits.pop(run, None):
                 self.sources[run] = edited(self.sources[run], edits)
                 self.bodies[run] = ast.parse(self.sources[run]).body
-
-
-def _syntax_hint(source: str) -> str:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        return f"{error}"
-    return "it is nested too deeply"

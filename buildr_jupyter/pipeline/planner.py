@@ -6,10 +6,12 @@ Nothing here asks an engine or a registry, and nothing of the notebook is run.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import platform as host
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -112,7 +114,13 @@ def default_name(source: Source) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "notebook"
+    """Return a name that an image may have: ``ete-2026`` of ``Été 2026``; one without Latin letters gets a number."""
+    letters = unicodedata.normalize("NFKD", text)
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"[\u0300-\u036f]", "", letters).lower()).strip("-")
+    if plain:
+        return plain
+    number = hashlib.sha256(letters.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"notebook-{number}" if any(letter.isalnum() for letter in text) else "notebook"
 
 
 _NO_WIDENING = Widening()
