@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+from abc import abstractmethod
 from collections.abc import Iterable
 from keyword import iskeyword
 from typing import Any
@@ -25,9 +27,10 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["Expressions", "part_of_module"]
+__all__ = ["GIVE_VALUES", "Expressions", "gives_values", "held_by_classes", "part_of_module"]
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
+GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
     "month", "day", "hour", "minute", "second", "numerator", "denominator",
@@ -122,10 +125,11 @@ class Expressions(FlowState):
         """Return a part of a module so that it is known where its path is lost: in a list, an attribute, a default.
 
         It is then one of the notebook's functions that hands on what it is given. A direct call needs none of this,
-        and neither do those from which no generator of randomness and no file is got at.
+        and neither do those of packages that are known to give values, where no generator of randomness and no file is
+        got at.
         """
         path = value.path
-        if path is None or not leads_to_world(path):
+        if path is None or (gives_values(path) and not leads_to_world(path)):
             return value
         function = self.parts_of_modules.get(path)
         if function is None:
@@ -133,7 +137,7 @@ class Expressions(FlowState):
             info.names = parameters(_HANDS_ON.args)
             info.captured["called"] = value
             function = self.parts_of_modules[path] = info.owner = self.new(
-                "func", info=info, life=value.objs, opaque=bool(generators_below(path))
+                "func", info=info, life=value.objs, opaque=bool(generators_below(path)) or not gives_values(path)
             )
         return value._replace(objs=value.objs | {function})
 
@@ -141,8 +145,17 @@ class Expressions(FlowState):
         """Return a function that calls the method of this name of what it is given."""
         if not name.isidentifier() or iskeyword(name):
             return ATOM
-        node = ast.parse(f"lambda owner, *args, **keywords: owner.{name}(*args, **keywords)", mode="eval").body
-        return AbstractValue(frozenset((self.function(node),)))
+        return self._lambda_of(f"lambda owner, *args, **keywords: owner.{name}(*args, **keywords)")
+
+    def getter_of(self, names: list[str]) -> AbstractValue:
+        """Return a function that gives the attributes of these names, dotted ones too, of what it is given."""
+        if not names or not all(part.isidentifier() and not iskeyword(part) for n in names for part in n.split(".")):
+            return self.fresh(opaque=True)
+        inner = ", ".join(f"owner.{name}" for name in names)
+        return self._lambda_of(f"lambda owner: ({inner})" if len(names) == 1 else f"lambda owner: ({inner},)")
+
+    def _lambda_of(self, text: str) -> AbstractValue:
+        return AbstractValue(frozenset((self.function(ast.parse(text, mode="eval").body),)))
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be."""
@@ -172,7 +185,7 @@ class Expressions(FlowState):
                     found.add(obj)
                 found.update(methods)
                 if obj.kind == "inst":
-                    found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
+                    found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -190,7 +203,9 @@ class Expressions(FlowState):
         self.use_item(base)
         if not base.objs:
             return AbstractValue(typ="str") if base.typ == "str" else ATOM
-        if base.path is not None and base.path not in ("sys.modules",):
+        if base.path == "sys.modules":
+            return self.module_named(base, key)
+        if base.path is not None:
             return AbstractValue(base.objs, None)
         if base.typ in TABLES and (
             isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
@@ -203,6 +218,10 @@ class Expressions(FlowState):
             if obj.kind == "param":
                 self.call_later(obj, "__getitem__", [key])
         return self.element(base)
+
+    @abstractmethod
+    def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
+        """Supplied by a floor above."""
 
     def namespace(self, node: ast.expr) -> Namespace | None:
         """Return the notebook's names, where an expression gives the dict of them."""
@@ -452,13 +471,19 @@ def _is_method(obj: Obj, name: str) -> bool:
     return known_change or obj.info == CONTAINER
 
 
+def gives_values(path: str) -> bool:
+    """Tell whether a function is one of a package, or of a builtin type, that keeps nothing of what it is given."""
+    root = path.partition(".")[0]
+    return root in GIVE_VALUES or hasattr(builtins, root)
+
+
 def part_of_module(obj: Obj) -> AbstractValue | None:
     """Return the part of a module that an object stands for, with its path; None for any other object."""
     info = obj.info
     return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
-def _held_by_classes(instance: Obj) -> set[Obj]:
+def held_by_classes(instance: Obj) -> set[Obj]:
     """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
     found: set[Obj] = set()
     todo = [instance.info]
