@@ -20,7 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import GIVE_VALUES, gives_values, held_by_classes, part_of_module
+from buildr_jupyter.analysis.expressions import GIVE_VALUES, STORED, gives_values, held_by_classes, part_of_module
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -265,6 +265,8 @@ class Calls(Library):
             obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
+        if info.find("__del__"):
+            self.let_go(value)  # nobody may hold it
         return value
 
     # -- functions of the notebook
@@ -420,6 +422,9 @@ class Calls(Library):
             self.attribute(value, method[1:])
         elif method.startswith(HANDED):
             self._hand_over(target, method.removeprefix(HANDED))
+        elif method.startswith(STORED):
+            for one in given:
+                self.attribute_stored(target, method.removeprefix(STORED), one)
         elif method == GIVEN:
             self.give((target,))
         elif method == "__iter__":

@@ -27,9 +27,14 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["GIVE_VALUES", "Expressions", "gives_values", "held_by_classes", "part_of_module"]
+__all__ = ["GIVE_VALUES", "SETTERS", "STORED", "Expressions", "gives_values", "held_by_classes", "part_of_module"]
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
+SETTERS = "@setters"
+"""Token of the methods that run where an attribute is given a value: it is there once the notebook has one."""
+STORED = "stored:"
+"""Stands before the name of an attribute of a parameter that is given a value."""
+_MODULES_OF_NAMES = ("__main__", "builtins")
 GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
@@ -179,13 +184,17 @@ class Expressions(FlowState):
                 for method in methods:
                     if isinstance(method.info, FunctionInfo) and method.info.implicit:
                         found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
-                for method in () if methods else info.find("__getattr__"):
+                kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
+                special = [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattribute__")]
+                special += [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattr__")]
+                for method in special if not methods else info.find("__getattribute__"):
                     found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
                 if methods:
                     found.add(obj)
                 found.update(methods)
                 if obj.kind == "inst":
                     found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
+                found.update(self._from_descriptors(obj))
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -193,11 +202,44 @@ class Expressions(FlowState):
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
+    def _from_descriptors(self, obj: Obj) -> frozenset[Obj]:
+        """Return what the descriptors of an object's class, or of a class itself, give."""
+        given = AbstractValue(frozenset((obj,)))
+        values = [
+            self.apply(method, [given], AbstractValue(frozenset((one,))))
+            for one in held_by_classes(obj)
+            if one.kind == "inst" and (info := self.class_of(one)) is not None
+            for method in info.find("__get__")
+        ]
+        return frozenset().union(*(value.objs for value in values))
+
+    def attribute_stored(self, obj: Obj, name: str, value: AbstractValue) -> None:
+        """Note what runs where an attribute is given a value or is taken away: a setter, a descriptor, a hook."""
+        own = AbstractValue(frozenset((obj,)))
+        if obj.kind == "param":
+            for outer in self.building:
+                outer.rests_on.setdefault(SETTERS, self.env.get(SETTERS))
+            if SETTERS in self.env:
+                self.call_later(obj, f"{STORED}{name}", [value])
+        info = self.class_of(obj) if obj.kind in ("inst", "class") else None
+        if info is None:
+            return
+        kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
+        names = (name, "__setattr__", "__delattr__")
+        hooks = [m for kind in kinds if isinstance(kind, ClassInfo) for one in names for m in kind.find(one)]
+        for method in hooks:
+            self.apply(method, [value], own)
+        for one in held_by_classes(obj) if obj.kind == "inst" else ():
+            if one.kind == "inst" and (descriptor := self.class_of(one)) is not None:
+                for method in (*descriptor.find("__set__"), *descriptor.find("__delete__")):
+                    self.apply(method, [own, value], AbstractValue(frozenset((one,))))
+
     def _subscript(self, node: ast.Subscript) -> AbstractValue:
         if names := self.namespace(node.value):
             return names.item(self.eval(node.slice))
         base = self.eval(node.value)
         key = self.eval(node.slice)
+        self.use(key)
         if base.path == "sys.modules" and (key.const == "__main__" or getattr(node.slice, "id", "") == "__name__"):
             return AbstractValue(path="__main__")
         self.use_item(base)
@@ -224,12 +266,16 @@ class Expressions(FlowState):
         """Supplied by a floor above."""
 
     def namespace(self, node: ast.expr) -> Namespace | None:
-        """Return the notebook's names, where an expression gives the dict of them."""
+        """Return the notebook's names, where an expression gives the dict of them, or that of the builtins."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMESPACES:
-            main = not node.args or (node.func.id == "vars" and self.eval(node.args[0]).path == "__main__")
+            main = not node.args or (node.func.id == "vars" and self.eval(node.args[0]).path in _MODULES_OF_NAMES)
             if main and node.func.id not in self.env and (node.func.id == "globals" or not self.frames or node.args):
                 return Namespace(self)
-        elif isinstance(node, ast.Attribute) and node.attr == "__dict__" and self.eval(node.value).path == "__main__":
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr == "__dict__"
+            and self.eval(node.value).path in _MODULES_OF_NAMES
+        ):
             return Namespace(self)
         return None
 
@@ -296,7 +342,10 @@ class Expressions(FlowState):
     def _display(self, node: ast.List | ast.Tuple | ast.Set) -> AbstractValue:
         edges: set[Obj] = set()
         for element in node.elts:
-            edges.update(self.eval(element).objs)
+            value = self.eval(element)
+            edges.update(value.objs)
+            if isinstance(node, ast.Set):
+                self.use(value)
         if isinstance(node, ast.Tuple):
             # A tuple cannot change itself: it is what it holds.
             return (
@@ -310,7 +359,9 @@ class Expressions(FlowState):
         edges: set[Obj] = set()
         for key, value in zip(node.keys, node.values, strict=True):
             if key is not None:
-                edges.update(self.eval(key).objs)
+                hashed = self.eval(key)
+                self.use(hashed)
+                edges.update(hashed.objs)
                 edges.update(self.eval(value).objs)
             else:
                 edges.update(self.element(self.eval(value)).objs)
@@ -334,7 +385,7 @@ class Expressions(FlowState):
     def _slice(self, node: ast.Slice) -> AbstractValue:
         for part in (node.lower, node.upper, node.step):
             if part is not None:
-                self.eval(part)
+                self.use(self.eval(part))
         return ATOM
 
     def _walrus(self, node: ast.NamedExpr) -> AbstractValue:
@@ -484,9 +535,9 @@ def part_of_module(obj: Obj) -> AbstractValue | None:
 
 
 def held_by_classes(instance: Obj) -> set[Obj]:
-    """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
+    """Return what the class of an instance, or a class itself, and the classes above hold: all show it as their own."""
     found: set[Obj] = set()
-    todo = [instance.info]
+    todo = [instance if instance.kind == "class" else instance.info]
     while todo:
         cls = todo.pop()
         if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):

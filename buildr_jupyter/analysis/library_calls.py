@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, Obj, reach
+from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
 from buildr_jupyter.analysis.expressions import GIVE_VALUES, Expressions
 from buildr_jupyter.analysis.names_in_text import (
     LOADERS,
@@ -205,7 +206,11 @@ class Library(Expressions, World):
             read_all(self, ("class",))
         if path == "pandas.eval" or (not builtin and root not in TEXT_BLIND and path not in RUNNERS):
             read_named(self, given)
-        if path == "setattr" and args[0].path == "__main__" and len(args) > 2:
+        if root == "weakref" and given:
+            self._watch(args, keywords)
+        if path == "gc.collect" and self.finalized:
+            self.change((self.world_object("@always"),))
+        if path == "setattr" and args[0].path in ("__main__", "builtins") and len(args) > 2:
             Namespace(self).bind(args[1], args[2])
         elif any(value.path == "__main__" for value in given):
             self.facts.everything = self.facts.everything or 1
@@ -250,6 +255,14 @@ class Library(Expressions, World):
                     obj.edges.update(part for part in parts if part is not obj)
             return made
         return self._library_result(path, name, base, args, given)
+
+    def _watch(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> None:
+        """Note that a weak reference looks at objects: their end shows in it, and calls what it was given."""
+        called = AbstractValue(objs_of(one for one in args[1:2] if any(o.kind in ("func", "bound") for o in one.objs)))
+        self.finalized = True
+        for value in (*args, *keywords.values()):
+            for obj in (*value.objs, *self.element(value).objs):
+                self.watched.setdefault(obj, []).append((called, [*args[2:], ATOM]))
 
     def _library_result(
         self, path: str, name: str, base: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]
@@ -330,9 +343,24 @@ class Library(Expressions, World):
             return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
             return self.fresh(edges=objs_of(given))
-        if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
+        if path == "property":
+            return self.fresh(edges=objs_of(given))._replace(objs=frozenset(implicit(objs_of(given))))
+        if path in ("memoryview", "super", "staticmethod", "classmethod"):
             return AbstractValue(objs_of(args) | {self.new(edges=objs_of(args), opaque=True)})
         return self.fresh(edges=objs_of(given))
+
+
+def implicit(objs: Iterable[Obj]) -> Iterator[Obj]:
+    """Yield functions as ``property`` has them: called without a call."""
+    for obj in objs:
+        if not isinstance(obj.info, FunctionInfo) or obj.info.implicit:
+            yield obj
+            continue
+        made = Obj(
+            "func", obj.serial, info=replace(obj.info, implicit=True), edges=obj.edges, life=obj.life, typ=obj.typ
+        )
+        made.places = obj.places
+        yield made
 
 
 def root_of(path: str) -> str:
