@@ -20,7 +20,14 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import changes_its_owner, part_of_module
+from buildr_jupyter.analysis.expressions import (
+    GIVE_VALUES,
+    STORED,
+    changes_its_owner,
+    gives_values,
+    held_by_classes,
+    part_of_module,
+)
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -30,7 +37,6 @@ from buildr_jupyter.analysis.library_calls import (
     HANDED,
     WORK,
     Library,
-    gives_values,
     is_foreign,
     moves_on,
     objs_of,
@@ -232,7 +238,7 @@ class Calls(Library):
             self.change((callee,))
         self.give(objs_of(given))
         self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
-        if not roots:
+        if not roots or not roots <= GIVE_VALUES:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
 
@@ -299,6 +305,8 @@ class Calls(Library):
             obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
+        if info.find("__del__"):
+            self.let_go(value)  # nobody may hold it
         return value
 
     # -- functions of the notebook
@@ -475,6 +483,9 @@ class Calls(Library):
             self._hand_over(target, method[1:])  # a method that the function took from it may be called there
         elif method.startswith(HANDED):
             self._hand_over(target, method.removeprefix(HANDED))
+        elif method.startswith(STORED):
+            for one in given:
+                self.attribute_stored(target, method.removeprefix(STORED), one)
         elif method == GIVEN:
             self.give((target,))
         elif method == "__iter__":
@@ -609,7 +620,9 @@ class Calls(Library):
         results: list[AbstractValue] = []
         others: list[Obj] = []
         for obj in receiver.objs:
-            if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
+            if name == "__call__" and obj.kind in ("func", "bound", "class"):
+                results.append(self.invoke(AbstractValue(frozenset((obj,))), args, keywords))
+            elif obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
                 results.append(self.cache_method(obj.typ, name))
             elif (part := part_of_module(obj)) is not None:
                 results.append(self._method_of_part(part, name, args, keywords))
@@ -669,7 +682,7 @@ class Calls(Library):
                 bound_to_class = unbound and "classmethod" in _decorators(method)
                 results.append(self.apply(method, args, None if unbound and not bound_to_class else value, keywords))
             return results
-        held = [inner for inner in obj.edges if _is_called(inner)]
+        held = [inner for inner in obj.edges | held_by_classes(obj) if _is_called(inner)]
         if held and name not in known.PURE_METHODS:
             results = [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
             if all(inner.kind in ("func", "class") for inner in held):
@@ -705,6 +718,8 @@ class Calls(Library):
         if name in ("query", "eval") and args:
             read_query(self, args[0])
         self._parts_called(objs)
+        if name not in known.PURE_METHODS and name not in known.SHALLOW_METHODS:
+            self._fields_called(objs, args, keywords)
         if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
             self.draw_by_object(objs, name)
         if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
@@ -771,6 +786,16 @@ class Calls(Library):
         for inside in reach(objs):
             if inside.kind == "inst" and inside not in objs:
                 self.once(("parts", inside), (inside,), partial(self.methods_called, inside))
+
+    def _fields_called(
+        self, objs: Iterable[Obj], args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> None:
+        """Note that what a library's object holds may be called by a name that is none of its own: a field's."""
+        inside = {one for obj in objs if obj.kind == "data" for one in obj.edges if one.kind in ("func", "bound")}
+        if inside and self.depth < DEPTH:
+            self.depth += 1
+            self.invoke(AbstractValue(frozenset(inside)), args, keywords)
+            self.depth -= 1
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))

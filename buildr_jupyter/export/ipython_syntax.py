@@ -77,27 +77,12 @@ _PYLAB = (
     "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; np = numpy; plt = pyplot; "
     "from matplotlib.pylab import *; from numpy import *"
 )
-_FOREIGN = frozenset(
-    [
-        "html",
-        "HTML",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "SVG",
-        "perl",
-        "ruby",
-        "pypy",
-        "python2",
-        "cython",
-        "cmd",
-        "R",
-        "sql",
-        "writefile",
-    ]
-)
+_SHOWN_ONLY = frozenset(("html", "HTML", "javascript", "js", "latex", "markdown", "svg", "SVG"))
+"""Cell magics that show their text, and do nothing else."""
+_LANGUAGES = frozenset(("perl", "ruby", "pypy", "python", "python2", "python3", "script", "sx", "system", "!", "cmd"))
+"""Cell magics that run another program, and that every IPython has."""
+_FOREIGN = _SHOWN_ONLY | frozenset(("perl", "ruby", "pypy", "python2", "cython", "cmd", "R", "sql", "writefile"))
+"""Cell magics of which other cells need nothing."""
 _VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
 
 
@@ -146,7 +131,9 @@ def translate(source: str, transform: Callable[[str], str | None], *, chosen: bo
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
-            return Translated(_writes(arguments, body), foreign=name)
+            return Translated(source) if chosen else Translated(_writes(arguments, body), foreign=name)
+        if chosen and name in _SHOWN_ONLY | _LANGUAGES:
+            return Translated(source)  # IPython runs it in the image
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []

@@ -74,7 +74,7 @@ class Reading:
             if translated.foreign and chosen:
                 raise DialectError(
                     f"{given.title(number)} is in another language: it begins with %%{translated.foreign}",
-                    hint="only Python cells become images",
+                    hint="choose a cell of Python, or one with a magic of IPython's own",
                 )
             if not translated.source.strip() and translated.foreign:
                 continue

@@ -80,12 +80,21 @@ def test_what_shows_in_a_result_is_left_to_ipython(cell: str, chosen: bool, plai
 
 
 @pytest.mark.parametrize(
-    ("cell", "foreign"), [("%%javascript\nx", "javascript"), ("%%sql\nselect 1", "sql"), ("x", None)]
+    ("cell", "foreign", "chosen"),
+    [
+        ("%%javascript\nx", "javascript", None),
+        ("%%svg\n<svg/>", "svg", None),
+        ("%%perl\nprint 1", "perl", None),
+        ("%%writefile f.txt\nx", "writefile", None),
+        ("%%sql\nselect 1", "sql", "sql"),
+        ("x", None, None),
+    ],
 )
-def test_a_cell_in_another_language_says_so(cell: str, foreign: str | None) -> None:
+def test_a_cell_in_another_language_says_so(cell: str, foreign: str | None, chosen: str | None) -> None:
     plain = transform(cell)
     assert plain is not None
-    assert translate(plain, transform).foreign == foreign
+    assert translate(plain, transform, chosen=False).foreign == foreign
+    assert translate(plain, transform).foreign == chosen, "what every IPython can do, it does in the image"
 
 
 def test_what_pip_is_asked_for_is_a_requirement_and_runs_nothing() -> None:
