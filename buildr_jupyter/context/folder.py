@@ -168,7 +168,7 @@ def _check_ours(folder: Path) -> None:
             ours = False
         if not ours:
             raise ContextError(
-                f"context folder {str(folder)!r} is not empty and has no buildr.json of ours",
+                f"context folder {str(folder)!r} is not empty, and buildr did not write it",
                 hint="name an empty or a new folder",
             )
 
