@@ -150,10 +150,11 @@ def test_a_methods_result_shares_what_it_really_shares(expression: str, shared: 
     check_shares(DATA + "d = {'b': b}", expression, shared)
 
 
-def test_what_a_call_stores_is_held_from_then_on() -> None:
-    setup = DATA + "def f(x, y):\n    x.append(y)\nf(a, b)\n"
+@pytest.mark.parametrize("store", ["x.append(y)", "x[-1] = y", "x[-1:] = [y]", "x += [y]"])
+def test_what_a_call_stores_is_held_from_then_on(store: str) -> None:
+    setup = f"{DATA}def f(x, y):\n    {store}\nf(a, b)\n"
     check_changes(setup, "a[-1].append(9)", "a b")
-    check_changes(setup.replace("f(a, b)", ""), "a[-1:].append(9)", "")
+    check_changes(setup.replace("\nf(a, b)", ""), "a[-1:].append(9)", "")
 
 
 def test_each_call_makes_objects_of_its_own() -> None:
