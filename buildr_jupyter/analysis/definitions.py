@@ -17,7 +17,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
 )
 from buildr_jupyter.analysis.calls import Calls
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import SETTERS, part_of_module
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
 from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
@@ -36,7 +36,9 @@ _PLAIN_BASES = ("object", "abc.ABC", "typing.Protocol", "typing.NamedTuple", "en
 """Bases that bring no behaviour of their own."""
 SCRIPTS = frozenset(("bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "python", "python3", "pypy"))
 SCRIPTS_BIND = re.compile(r"--(?:out|err|proc)[= ]+(\w+)")
-_PROPERTIES = {"property", "cached_property", "setter", "getter"}
+_PROPERTIES = {"property", "cached_property", "setter", "getter", "deleter"}
+_STORING = {"__set__", "__delete__", "__setattr__", "__delattr__", "setter", "deleter"}
+"""Methods, and decorators of methods, that run where an attribute is given a value or taken away."""
 
 
 class Definitions(Calls):
@@ -78,6 +80,8 @@ class Definitions(Calls):
         """Give a name of the notebook a value; a weak one may leave the old."""
         facts = self.facts
         self.effects += 1
+        if self.finalized and name in self.env and not name.startswith(("@", "*")):
+            self.let_go(self.env[name])
         if weak:
             old = self.env.get(name)
             if old is not None:
@@ -218,6 +222,8 @@ class Definitions(Calls):
         self.touch("@magics")
         if magic == "load_ext":
             self.facts.mutates.add(self.world_object("@magics"))
+        elif magic in ("precision", "config", "alias", "alias_magic"):  # they set how the shell shows and reads
+            self.facts.mutates.add(self.world_object("@always"))
         elif magic == "run" and len(texts) > 1:
             self._run_file(texts[1], node)
         elif magic in ("timeit", "prun", "time") and len(texts) > 1:
@@ -337,6 +343,7 @@ class Definitions(Calls):
         """Note what a class has from its bases and its keywords, and what its definition calls of them."""
         for base in node.bases:
             value = self.eval(base)
+            self.use(value)  # ``__mro_entries__``
             users = [one for one in value.objs if one.kind == "class"]
             info.bases.extend(users)
             obj.edges.update(users)  # what they hold, it shows as its own
@@ -412,6 +419,10 @@ class Definitions(Calls):
     def _method_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, info: ClassInfo) -> None:
         marks = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
         marks |= {one.attr for one in node.decorator_list if isinstance(one, ast.Attribute)}
+        if node.name == "__del__":
+            self.finalized = True
+        if node.name in _STORING or marks & _STORING:
+            self.world_object(SETTERS)
         special = node.name.startswith("__") and node.name.endswith("__")
         implicit = bool(marks & _PROPERTIES) or (special and node.name not in ("__init__", "__new__", "__post_init__"))
         obj = self.function(node, static="staticmethod" in marks, implicit=implicit)
