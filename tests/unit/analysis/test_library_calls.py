@@ -8,7 +8,6 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects
 from buildr_jupyter.analysis.library_calls import (
     DEPTH,
     GIVEN,
-    gives_values,
     is_foreign,
     moves_on,
     objs_of,
@@ -235,7 +234,6 @@ def test_which_objects_move_on_and_which_are_foreign() -> None:
     file = Obj("iter", 7, info="file")
     assert [moves_on(one) for one in (stream, array, Obj("data", 8, typ="rng"))] == [True, False, True]
     assert [is_foreign(one) for one in (stream, array, engine, file)] == [False, False, True, True]
-    assert [gives_values(path) for path in ("numpy.sqrt", "len", "str.upper", "engine.f")] == [True, True, True, False]
 
 
 def test_small_questions() -> None:
