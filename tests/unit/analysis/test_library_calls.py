@@ -64,7 +64,7 @@ def test_a_result_shares_what_it_really_shares(expression: str, shared: str) -> 
 
 CHANGES = (
     "import bisect, copy, functools, heapq, io, itertools, json, operator, random, re\n"
-    "a = [3, 1, 2]\nb = iter([1, 2])\nr = random.Random(1)\nlog = []\ns = io.StringIO()\n"
+    "a = [3, 1, 2]\nb = iter([1, 2])\nr = random.Random(1)\nlog = []\ns = io.StringIO('x\\ny')\n"
 )
 
 
@@ -89,6 +89,8 @@ CHANGES = (
         ("r.random()", "r"),
         ("r.shuffle(a)", "r a"),
         ("list(itertools.islice(b, 1))", "b"),
+        ("[x for x in s]", "s"),
+        ("dict([('x', a)])['x'].append(1)", "a"),
         ("json.dumps(a)", ""),
         ("json.dump(a, s)", "s"),
         ("print(1, file=s)", "s"),
