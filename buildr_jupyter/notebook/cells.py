@@ -11,7 +11,7 @@ import re
 import shlex
 import stat
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -134,11 +134,15 @@ def transform(source: str) -> str | None:
 
     A ``%%containerize`` line at its head becomes an empty line, so that line numbers stay.
     """
+    return next((text for text in candidates(source) if parses(text)), None)
+
+
+def candidates(source: str) -> Iterator[str]:
+    """Yield what may be a cell's text in plain Python: as it is written, and through IPython's transformations."""
     header, body = header_and_body(source)
     text = "\n" * (source.count("\n", 0, len(source) - len(body))) + body if header else source
     text = text.replace("\r\n", "\n")
-    if parses(text):
-        return text
+    yield text
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
@@ -147,8 +151,8 @@ def transform(source: str) -> str | None:
             manager: Any = TransformerManager
             transformed: str = manager().transform_cell(text)
     except (SyntaxError, ValueError, RecursionError):
-        return None
-    return transformed if parses(transformed) else None
+        return
+    yield transformed
 
 
 def read_notebook(path: Path | str) -> Notebook:
