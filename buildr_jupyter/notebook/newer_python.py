@@ -45,7 +45,7 @@ _SAME = {"TemplateStr": "JoinedStr", "Interpolation": "FormattedValue"}
 
 
 def read_newer(runs: Sequence[CellRun], executable: str) -> tuple[CellRun, ...]:
-    """Return the runs; those that do not parse here have the text that the Python ``executable`` can read as transformed.
+    """Return the runs; those that do not parse here, and do in the Python ``executable``, have their text transformed.
 
     Their trees are kept for ``parsed``. Runs that it cannot read either, or all where it does not answer, are as they
     were.
