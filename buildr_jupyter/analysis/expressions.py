@@ -1,4 +1,4 @@
-"""What an expression may be, found without running it: the first floor of the flow analysis."""
+"""What an expression may be, found without running it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["GIVE_VALUES", "SETTERS", "STORED", "Expressions", "gives_values", "held_by_classes", "part_of_module"]
+__all__ = [
+    "GIVE_VALUES", "SETTERS", "STORED", "Expressions", "changes_its_owner", "gives_values", "held_by_classes",
+    "part_of_module",
+]  # fmt: skip
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
 SETTERS = "@setters"
@@ -192,8 +195,7 @@ class Expressions(FlowState):
                 if methods:
                     found.add(obj)
                 found.update(methods)
-                if obj.kind == "inst":
-                    found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
+                found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
                 found.update(self._from_descriptors(obj))
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
@@ -516,10 +518,14 @@ class Expressions(FlowState):
             self.inner.pop()
 
 
+def changes_its_owner(obj: Obj, name: str) -> bool:
+    """Tell whether a name is that of a method that changes the object, where the object has such a method."""
+    return name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
+
+
 def _is_method(obj: Obj, name: str) -> bool:
     """Tell whether a name is that of a method of a library's object that changes it, or can be nothing else."""
-    known_change = name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
-    return known_change or obj.info == CONTAINER
+    return changes_its_owner(obj, name) or obj.info == CONTAINER
 
 
 def gives_values(path: str) -> bool:
@@ -534,10 +540,10 @@ def part_of_module(obj: Obj) -> AbstractValue | None:
     return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
-def held_by_classes(instance: Obj) -> set[Obj]:
-    """Return what the class of an instance, or a class itself, and the classes above hold: all show it as their own."""
+def held_by_classes(obj: Obj) -> set[Obj]:
+    """Return what the class of an instance, or a class, and those above it hold: it shows that as its own."""
     found: set[Obj] = set()
-    todo = [instance if instance.kind == "class" else instance.info]
+    todo = [obj if obj.kind == "class" else obj.info]
     while todo:
         cls = todo.pop()
         if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):

@@ -77,7 +77,7 @@ class Library(Expressions, World):
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be; a package has a submodule because some statement imported it."""
@@ -108,7 +108,9 @@ class Library(Expressions, World):
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
-        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+        below = reach(objs)
+        self.work += len(below)
+        self.change(obj for obj in below if obj.kind not in _ASIDE)
 
     def called(self, functions: Iterable[Obj], given: list[AbstractValue]) -> frozenset[Obj]:
         """Return what calls of functions may give, or None that the functions keep."""

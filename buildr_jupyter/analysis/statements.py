@@ -1,4 +1,4 @@
-"""What a statement binds, reads and changes: the top floor of the flow analysis."""
+"""What a statement binds, reads and changes: the whole flow analysis."""
 
 from __future__ import annotations
 
