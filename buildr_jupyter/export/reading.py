@@ -108,7 +108,7 @@ class Reading:
             raise CellSyntaxError(
                 f"{self._given.title(number)} is in the syntax of a newer Python than "
                 f"{sys.version_info[0]}.{sys.version_info[1]}, and has to be written anew for the image: {error}",
-                hint="run buildr with the notebook's own Python, or write magics and inputs into another cell",
+                hint="write magics and inputs into a cell of their own",
             ) from None
 
     def _find_import_folders(self) -> tuple[ImportFolder, ...]:
