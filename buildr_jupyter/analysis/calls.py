@@ -217,14 +217,20 @@ class Calls(Library):
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
-        self.change(obj for obj in reach((callee,)) if moves_on(obj))  # ``rng.normal``, or a partial of it
+        given_objs = objs_of(given)
+        for facts, reached, known_given in self.calls_within:
+            if facts is self.facts and callee in reached and given_objs <= known_given:
+                made = self.new(edges=known_given, opaque=True)
+                return [AbstractValue(known_given | {made})]
+        if self.gives_up():
+            return [self.fresh(opaque=True, edges=given_objs | {callee}, life=callee.life)]
+        below = reach((callee,))
+        self.work += len(below)
+        self.change(obj for obj in below if moves_on(obj))  # ``rng.normal``, or a partial of it
         called = ("func", "bound", "class", "inst")
-        inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
+        inside = [obj for obj in below if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
-            self.depth += 1
-            found = [self._handed_on(callee, obj, args, keywords) for obj in inside]
-            self.depth -= 1
-            return found
+            return self._calls_within(callee, inside, frozenset(below), args, keywords)
         roots = {owner.info for owner in callee.life}
         if "functools" in roots:  # a partial of a library's method
             self.change_deep(obj for obj in reach((callee,)) if _may_have_methods(obj))
@@ -235,6 +241,37 @@ class Calls(Library):
         if not roots:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+
+    def _calls_within(
+        self,
+        callee: Obj,
+        inside: list[Obj],
+        reached: frozenset[Obj],
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue],
+    ) -> list[AbstractValue]:
+        """Return what all may give that something callable holds and may call.
+
+        Instances of a library's classes may call each other, in any order, with what any of them holds. To follow
+        each order would grow as a power: so each is called once, with all of it, and a call of one of them with no
+        more than that, which comes up meanwhile, adds nothing.
+        """
+        self.depth += 1
+        try:
+            if not any(obj.kind == "inst" for obj in inside):
+                return [self._handed_on(callee, obj, args, keywords) for obj in inside]
+            held = objs_of([*args, *keywords.values()]) | {obj for obj in reached if obj.kind != "mod"}
+            if self.gives_up():
+                return [AbstractValue(held)]
+            everything = [AbstractValue(held)] * (len(args) + DEPTH)
+            all_of_them = [*inside, callee] if callee.kind == "inst" else inside
+            self.calls_within.append((self.facts, reached, held))
+            try:
+                return [self.invoke(AbstractValue(frozenset((obj,))), everything, keywords) for obj in all_of_them]
+            finally:
+                self.calls_within.pop()
+        finally:
+            self.depth -= 1
 
     def _handed_on(
         self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
@@ -282,7 +319,7 @@ class Calls(Library):
         if not isinstance(info, FunctionInfo):
             return ATOM
         facts = self.summary(info)
-        if self.depth >= DEPTH or self.work > WORK or self.calls > CALLS:
+        if self.depth >= DEPTH or self.gives_up():
             # Too much to follow: what came before is kept, all of it.
             self.facts.everything = self.facts.everything or 1
             self.change_deep(objs_of(args))
@@ -291,6 +328,7 @@ class Calls(Library):
             return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
         places = {**function.places, **_places(info, given, keywords or {})}
+        self.work += sum(map(len, places.values()))
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         call = facts, function, *(value.objs for value in (*given, *(keywords or {}).values()))
@@ -301,6 +339,21 @@ class Calls(Library):
         finally:
             self.depth -= 1
         return self._from_cache(function, result) if function.typ is not None else result
+
+    def gives_up(self) -> bool:
+        """Tell whether the statement's calls are too much to follow; then it may have changed whatever there is."""
+        if self.work <= WORK and self.calls <= CALLS:
+            return False
+        if self.given_up is not self.facts:
+            self.given_up = self.facts
+            self.facts.everything = self.facts.everything or 1
+            self.facts.maybe.update(name for name in self.env if not name.startswith(("@", "*")))
+            reached = reach(obj for value in self.env.values() for obj in value.objs)
+            for info in self.building:  # who calls the function later is told by what was found so far
+                reached.update(info.params, *(param.edges for param in info.params))
+                reached.update((info.owner,) if info.owner is not None else ())
+            self.facts.mutates |= reached
+        return True
 
     def _from_cache(self, function: Obj, result: AbstractValue) -> AbstractValue:
         """Note a call of a function that keeps its results; what it gives may be given to others, too."""
@@ -406,7 +459,11 @@ class Calls(Library):
             roots.update(objs_of(values))
 
         def follow() -> None:
+            size = len(reach(roots))
             for (callee, method, _), values in list(facts.calls.items()):
+                self.work += size
+                if self.gives_up():
+                    return
                 args = [value._replace(objs=frozenset(put(value.objs))) for value in values]
                 for target in places.get(callee, (callee,)):
                     self._deferred(target, method, args)
@@ -688,6 +745,9 @@ class Calls(Library):
         A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
         """
         held = objs_of(given)
+        if self.gives_up():
+            made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
+            return AbstractValue(receiver.objs | held | {made})
         roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
         self.may_draw(roots)
         if not roots or not roots <= TEXT_BLIND:
@@ -696,8 +756,10 @@ class Calls(Library):
         self.change_deep(receiver.objs)
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
-        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "bound", "inst")]:
-            if self.depth < DEPTH and inside not in receiver.objs:
+        below = reach(receiver.objs)
+        self.work += len(below)
+        for inside in [o for o in below if o.kind in ("func", "bound", "inst")]:
+            if self.depth < DEPTH and inside not in receiver.objs and not self.gives_up():
                 self.depth += 1
                 self.invoke(AbstractValue(frozenset((inside,))), args)
                 self.depth -= 1
@@ -862,11 +924,15 @@ def _places(
                 named[star.arg] = frozenset(rest)
                 stars.add(star.arg)
     places: dict[Obj, frozenset[Obj]] = {}
+    held: dict[frozenset[Obj], set[Obj]] = {}
     for param, name in zip(info.params, info.names, strict=True):
         objs = named[name] if name in named else info.defaults | spread
         places[param] = objs
         if isinstance(param.info, Obj):
-            inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}
+            if objs not in held:
+                below = reach(inner for outer in objs for inner in outer.edges)
+                held[objs] = {obj for obj in below if obj.kind not in ("mod", "class")}
+            inner = set(held[objs])
             if name in stars:
                 inner.update(objs)
             places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})

@@ -102,7 +102,9 @@ class Library(Expressions, World):
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
-        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+        below = reach(objs)
+        self.work += len(below)
+        self.change(obj for obj in below if obj.kind not in _ASIDE)
 
     def called(self, functions: Iterable[Obj], given: list[AbstractValue]) -> frozenset[Obj]:
         """Return what calls of functions may give, or None that the functions keep."""

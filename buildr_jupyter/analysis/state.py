@@ -79,11 +79,16 @@ class FlowState:
         self.modules: dict[str, Obj] = {}
         self.building: list[FunctionInfo] = []
         self.work = 0
-        """How many objects the calls of the current statement have made."""
+        """How many objects the calls of the current statement have made or looked at."""
         self.calls = 0
         """How many calls were followed for the current statement."""
+        self.given_up: Effects | None = None
+        """What notes a statement whose calls were too much to follow."""
         self.bound_calls: list[Obj] = []
         """The methods, taken from their objects, whose calls are being followed."""
+        self.calls_within: list[tuple[Effects, frozenset[Obj], frozenset[Obj]]] = []
+        """Of callables that hold others, whose calls are being followed: what notes them, all that they reach, and
+        what is given."""
         self.followed: dict[Effects, dict[Hashable, Followed]] = {}
         """What was followed for the current statement, by what notes it."""
         self.following: Effects | None = None
@@ -110,6 +115,10 @@ class FlowState:
 
     @abstractmethod
     def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
+        """Supplied by a floor above."""
+
+    @abstractmethod
+    def gives_up(self) -> bool:
         """Supplied by a floor above."""
 
     @abstractmethod
@@ -228,7 +237,9 @@ class FlowState:
         """Note that a value is worked with: the special methods of the notebook's own classes may run."""
         if not self.user_code or not value.objs:
             return
-        for obj in value.objs if len(value.objs) > 20 else reach(value.objs):
+        below = value.objs if len(value.objs) > 20 else reach(value.objs)
+        self.work += len(below) - 1
+        for obj in below:
             if obj.kind == "inst" and self.class_of(obj) is not None:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
 
@@ -253,8 +264,10 @@ class FlowState:
         Methods that use each other's objects would be followed in every order, which grows as a power. So what comes
         up while something is followed waits for it; all is looked at again while objects and links become more.
         """
+        if self.gives_up():
+            return
         followed = self.followed.setdefault(self.facts, {})
-        if key in followed and (self.following is self.facts or followed[key].form == _form(roots)):
+        if key in followed and (self.following is self.facts or followed[key].form == self._form(roots)):
             return  # what goes on looks again at all that grew
         followed[key] = Followed(tuple(roots), follow)
         if self.following is self.facts:
@@ -262,17 +275,26 @@ class FlowState:
         outer, self.following = self.following, self.facts
         try:
             for _ in range(ROUNDS):
-                grown = [one for one in followed.values() if one.form != _form(one.roots)]
+                grown = [one for one in followed.values() if one.form != self._form(one.roots)]
                 if not grown:
                     return
                 while grown:
                     for one in grown:
-                        one.form = _form(one.roots)
+                        if self.gives_up():
+                            return
+                        one.form = self._form(one.roots)
                         one.follow()
                     grown = [one for one in followed.values() if one.form is None]  # what came up meanwhile
             self.facts.everything = self.facts.everything or 1
         finally:
             self.following = outer
+
+    def _form(self, roots: Iterable[Obj]) -> tuple[int, int]:
+        """Return how many objects can be got at, and how many links are between them."""
+        found = reach(roots)
+        links = sum(len(obj.edges) for obj in found)
+        self.work += len(found) + links
+        return len(found), links
 
     def consume(self, value: AbstractValue) -> None:
         """Note that a value is iterated: an iterator is changed by that."""
@@ -325,9 +347,3 @@ class Followed:
     roots: tuple[Obj, ...]
     follow: Callable[[], None]
     form: tuple[int, int] | None = None
-
-
-def _form(roots: Iterable[Obj]) -> tuple[int, int]:
-    """Return how many objects can be got at, and how many links are between them."""
-    found = reach(roots)
-    return len(found), sum(len(obj.edges) for obj in found)
