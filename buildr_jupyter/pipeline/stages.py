@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Generator
 from contextlib import closing, suppress
@@ -340,7 +339,7 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     """
     yield StageUpdate("run", "running")
     if not _can_run(job):
-        way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"
+        way = result.load_command or "push it"
         raise _with(result, RunError(
             f"{result.image} was built and not run: no engine answers here",
             hint=f"start Docker or podman and run it again, or take it to one: {way}",

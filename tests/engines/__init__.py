@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -28,13 +28,22 @@ PREFIX = "buildr-engines-"
 class Engines:
     """Engines of one run; each is started when first asked for.
 
+    ``rootfs`` makes the base image's tar out of the cache's folder: ``base.small_tar`` where nothing is installed.
     The folder holds ``engines.json``: what was started, so that another process can take it down (``take_down``).
     """
 
-    def __init__(self, folder: Path | None = None, *, cache: Path | None = None, owner: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        cache: Path | None = None,
+        owner: int | None = None,
+        rootfs: Callable[[Path], Path] = base.rootfs_tar,
+    ) -> None:
         self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cache = cache or base.cache_folder()
+        self._rootfs = rootfs
         self._owner = Process.of(os.getpid() if owner is None else owner, "owner")
         self._processes: list[Process] = []
         self._bridges: list[str] = []
@@ -57,7 +66,7 @@ class Engines:
         if "docker" not in self._made:
             if why := dockerd.missing():
                 raise EngineStartError(why)
-            tar = base.rootfs_tar(self.cache)
+            tar = self._rootfs(self.cache)
             bridge = f"bt{secrets.token_hex(5)}"
             self._bridges.append(bridge)
             self._write()
@@ -67,6 +76,13 @@ class Engines:
         up = self._made["docker"]
         assert isinstance(up, dockerd.Dockerd)
         return up
+
+    def small_base(self) -> str:
+        """Return the name of a base in the engine that has a shell, the usual commands and Python, and no more."""
+        if "small base" not in self._made:
+            host, tar = self.docker().host, base.small_tar(self.cache)
+            self._made["small base"] = dockerd.import_base(host, tar, base.SMALL)
+        return base.SMALL
 
     def kaniko(self) -> str:
         """Return the name of an image of kaniko's executor in the engine."""

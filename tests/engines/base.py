@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from tests.engines._process import EngineStartError, run
 
 NAME = "python:3.11-slim"
+SMALL = "python:3.11-small"
 PYTHON = "3.11"
 SUITE = "bookworm"
 PACKAGES = ("python3", "python3-pip", "python-is-python3", "ca-certificates")
@@ -29,6 +32,21 @@ _CLEAN = (
     "usr/share/locale",
     "usr/lib/python3.11/EXTERNALLY-MANAGED",  # the public image has none: pip may install
 )
+_SMALL = re.compile(
+    r"""
+    etc (/(passwd|group|shadow|hosts|nsswitch\.conf|debian_version|ld\.so\.c.*|ssl(/.*)?|alternatives(/awk)?))?
+    | (bin|sbin|lib|lib64|dev|proc|sys|run|root|home|tmp|opt|var|var/tmp|usr|usr/bin|usr/sbin|usr/lib|usr/local(/.*)?)
+    | usr/bin/(python.*|bash|dash|sh|\[|awk|base64|basename|cat|chmod|chown|cp|cut|date|dd|dirname|du|echo|env|expr|false|find
+        |grep|gzip|head|id|install|kill|ln|ls|mawk|md5sum|mkdir|mktemp|mv|nproc|printf|readlink|realpath|rm|rmdir|sed|seq
+        |sha256sum|sleep|sort|stat|sync|tail|tar|tee|test|timeout|touch|tr|true|uname|wc|which|whoami|xargs|yes)
+    | usr/lib64(/.*)? | usr/lib/[^/]+-linux-gnu
+    | usr/lib/[^/]+-linux-gnu/(ld-|lib(acl|attr|bz2|c|crypt|crypto|dl|expat|ffi|gmp|lzma|m|nss_dns|nss_files|pcre2-8|pthread
+        |resolv|rt|selinux|ssl|tinfo|util|uuid|z)[.-]).*
+    | usr/lib/python3.11(/(?!test/|lib2to3/|distutils/|pydoc_data/|idlelib/|ensurepip/|config-|.*\.pyc$).*)?
+    """,
+    re.VERBOSE,
+)
+"""What the small base has of the other: a shell, the usual commands and Python without pip, a third of the bytes."""
 
 
 def cache_folder() -> Path:
@@ -49,6 +67,25 @@ def rootfs_tar(cache: Path) -> Path:
     with _locked(cache / "base.lock"):
         if not made.exists():
             _make(made, bundle)
+    return made
+
+
+def small_tar(cache: Path) -> Path:
+    """Return a tar of a small root folder, made once of ``rootfs_tar`` and kept in ``cache``; raises as that does.
+
+    For tests in which a program runs and nothing is installed: kaniko unpacks its base and reads all of it at each build.
+    """
+    whole = rootfs_tar(cache)
+    kept = hashlib.sha256(_SMALL.pattern.encode()).hexdigest()[:12]
+    made = whole.with_name(whole.name.replace("base-", "small-").replace(".tar", f"-{kept}.tar"))
+    with _locked(cache / "base.lock"):
+        if not made.exists():
+            partial = made.with_suffix(".half")
+            with tarfile.open(whole) as tar, tarfile.open(partial, "w") as out:
+                for member in tar:
+                    if _SMALL.fullmatch(member.name.removeprefix("./")):
+                        out.addfile(member, tar.extractfile(member) if member.isreg() else None)
+            partial.rename(made)
     return made
 
 

@@ -157,18 +157,18 @@ def unmount_below(folder: Path) -> None:
             subprocess.run(["umount", "-l", point], capture_output=True, check=False)
 
 
-def import_base(host: str, tar: Path) -> str:
-    """Load the base image's tar into the engine under its public name; return its image id."""
+def import_base(host: str, tar: Path, name: str = base.NAME) -> str:
+    """Load a base image's tar into the engine under this name, unless it is there; return its image id."""
     from docker import APIClient
 
     with contextlib.closing(APIClient(host, version="auto", timeout=300)) as client:
-        if found := client.images(name=base.NAME):
+        if found := client.images(name=name):
             return str(found[0]["Id"])
         changes = [f"ENV {name}={value}" for name, value in base.ENVIRONMENT.items()] + ['CMD ["python3"]']
         with tar.open("rb") as data:
-            repository, _, tag = base.NAME.partition(":")
+            repository, _, tag = name.partition(":")
             client.import_image_from_data(data, repository=repository, tag=tag, changes=changes)
-        return str(client.inspect_image(base.NAME)["Id"])
+        return str(client.inspect_image(name)["Id"])
 
 
 def import_kaniko(host: str, executor: Path) -> str:

@@ -287,14 +287,15 @@ class _Handler(BaseHTTPRequestHandler):
             kept += self.rfile.read(length // 2)
             self._cut()
             return
-        content = self._slowly(length) if registry.slow_s else self.rfile.read(length)
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"  # as the Docker Engine sends
+        content = self._slowly(length) if registry.slow_s else self._chunks() if chunked else self.rfile.read(length)
         kept += content
         if len(content) < length:  # the sender is gone
             self.close_connection = True
             return
         if self.command == "PATCH":
             self._answer(
-                202, Location=f"/v2/{name}/blobs/uploads/{upload}?state={len(kept)}", Range=f"0-{len(kept) - 1}"
+                202, Location=f"/v2/{name}/blobs/uploads/{upload}?state={len(kept)}", Range=f"0-{max(0, len(kept) - 1)}"
             )
             return
         digest = f"sha256:{hashlib.sha256(kept).hexdigest()}"
@@ -305,6 +306,14 @@ class _Handler(BaseHTTPRequestHandler):
         registry.owned.add((name, digest))
         del registry.uploads[upload]
         self._answer(201, Docker_Content_Digest=registry.says or digest)
+
+    def _chunks(self) -> bytes:
+        content = bytearray()
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return bytes(content)
 
     def _slowly(self, length: int) -> bytes:
         """Read as the registry is told to: the sender sees a slow network."""

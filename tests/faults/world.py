@@ -26,6 +26,7 @@ from buildr_jupyter.process.watchdog import descendants
 from tests.engines import Engines, containers
 from tests.engines._process import Process, start, stop
 from tests.engines.base import NAME as BASE
+from tests.engines.base import small_tar
 from tests.engines.buildkitd import Buildkitd
 from tests.engines.gotools import tool
 from tests.engines.kubernetes import NODE_IP
@@ -61,7 +62,7 @@ class World:
     def __init__(self, folder: Path, engines: Engines | None = None) -> None:
         self.folder = folder
         self._ends = contextlib.ExitStack()
-        self.engines = engines or self._ends.enter_context(Engines(folder / "e"))
+        self.engines = engines or self._ends.enter_context(Engines(folder / "e", rootfs=small_tar))
         registry = self.engines.registry_http()
         address, _, port = registry.host.rpartition(":")
         self.valves: list[Valve] = []
@@ -165,6 +166,8 @@ class Case:
     threads: list[str] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
     """What the process had after its last good build."""
+    good_s: float = 0.0
+    """So long its last good build took."""
     idle_s: int = 120
     """For the first build, in which a base is fetched without a word."""
 
@@ -358,8 +361,10 @@ class Case:
     def good(self) -> dict[str, Any]:
         """Build a version without a fault; return the record. Raises AssertionError where it fails."""
         self.write("none", 0)
+        began = time.monotonic()
         self.say(self.words())
         said = self.answer(120)
+        self.good_s = time.monotonic() - began
         assert said["status"] == 0, "\n".join(self.heard[-15:])
         self.threads, self.descriptors = said["threads"], said["descriptors"]
         record: dict[str, Any] = said["record"]

@@ -1,11 +1,14 @@
 """``python -m tests.fuzz TARGET [--seconds N] [--plant]``: atheris on one target, from its kept corpus on.
 
-Exit status 0: nothing found. The fuzzer's own counters are its last lines.
+Exit status 0: nothing found. The fuzzer's own counters are its last lines. ``python -m tests.fuzz serve`` reads such
+arguments line by line, each a JSON list after a folder for what is written, and prints each exit status: what is fuzzed
+takes five seconds to instrument, and is so once.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -23,14 +26,26 @@ _WARM = 3
 """So many seeds are run before time is measured: what is imported at first use is no input's fault."""
 
 
-def main() -> None:
+def serve() -> None:
+    for line in sys.stdin:
+        folder, *arguments = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            for descriptor, name in ((1, "stdout"), (2, "stderr")):
+                os.dup2(os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY), descriptor)
+            tempfile.tempdir = folder
+            fuzz(arguments)  # the fuzzer ends the process
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def fuzz(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("target", choices=targets.TARGETS)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--runs", type=int, help="so many executions, however long they take")
     parser.add_argument("--plant", action="store_true", help="with a bug that is to be found")
     parser.add_argument("--keep", action="store_true", help="add what reaches new code to the corpus")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     seeds = CORPUS / args.target
     seeds.mkdir(parents=True, exist_ok=True)
     for seed in sorted(seeds.iterdir())[:_WARM]:
@@ -53,4 +68,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        fuzz(sys.argv[1:])

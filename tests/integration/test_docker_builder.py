@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import signal
 import threading
@@ -363,7 +364,16 @@ class TestPublish:
             keychain.logout(registry_tls.host)
 
     def test_denied(self, subject: builder.Builder, folder: Callable[..., Path], name: str) -> None:
-        with FakeRegistry(denied="write") as registry:
+        def refuse(handler: Any) -> bool:
+            """Refuse the manifest alone: where a layer is refused, this engine asks five times, in 50 s."""
+            if handler.command != "PUT" or "/manifests/" not in handler.path:
+                return False
+            error = {"code": "DENIED", "message": "requested access to the resource is denied"}
+            handler.answer(403, json.dumps({"errors": [error]}).encode(), [("Content-Type", "application/json")])
+            return True
+
+        with FakeRegistry() as registry:
+            registry.rule = refuse
             img = f"{registry.host}/{name}:1"
             subject.build(img, str(folder("COPY x /", **SMALL)))
             with pytest.raises(RegistryDenied, match=r"^Image push failed: "):

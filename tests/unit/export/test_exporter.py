@@ -57,13 +57,15 @@ import json, os, sys, warnings
 warnings.simplefilter("ignore")
 from IPython.core.interactiveshell import InteractiveShell
 for line in sys.stdin:
+    request = json.loads(line)
+    for name in request["libraries"]:
+        __import__(name)
     if os.fork() == 0:
         break
     os.wait()
     print(flush=True)
 else:
     sys.exit()
-request = json.loads(line)
 os.chdir(request["folder"])
 sys.path.insert(0, ".")
 os.environ["IPYTHONDIR"] = os.path.abspath(".ipython")
@@ -82,12 +84,63 @@ for number, cell in enumerate(request["cells"]):
     shell.run_cell(cell, store_history=True)
 sys.stdout.flush()
 """
-"""Imports IPython once and gives each line's cells, with their folder, to a child; answers with an empty line."""
+"""Imports IPython and the libraries of cells once; each line's cells run in a child, in their folder.
+
+Answers with an empty line.
+"""
+LIBRARIES = ("pandas", "matplotlib.pyplot")
+PROGRAM = """
+import json, os, runpy, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    for name in request["libraries"]:
+        __import__(name)
+    if os.fork() == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+else:
+    sys.exit()
+os.chdir(request["folder"])
+for descriptor, name in ((1, "../program.out"), (2, "../program.err")):
+    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+sys.stdin, sys.argv, sys.path[0] = open(0), ["main.py"], request["folder"]
+runpy.run_path("main.py", run_name="__main__")
+"""
+"""Runs programs that import one of these libraries: a child begins where the import is done. Answers with the status."""
+
+
+@pytest.fixture(scope="module")
+def imported() -> Iterator[subprocess.Popen[str]]:
+    one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # a child has none of its parent's threads
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, **one_thread, "PYTHONHASHSEED": "0"},
+    ) as process:  # fmt: skip
+        yield process
+        process.stdin.close()
+
+
+def libraries_of(sources: list[str]) -> list[str]:
+    return [name for name in LIBRARIES if any(name.partition(".")[0] in cell for cell in sources)]
+
+
+def run_imported(
+    imported: subprocess.Popen[str], program: Program, libraries: list[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    (folder / "main.py").write_text(program.text)
+    imported.stdin.write(json.dumps({"folder": str(folder), "libraries": libraries}) + "\n")
+    imported.stdin.flush()
+    status = int(imported.stdout.readline())
+    out, err = (folder.parent / f"program.{name}" for name in ("out", "err"))
+    return subprocess.CompletedProcess(["main.py"], status, out.read_text(), err.read_text())
 
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
+    one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # a child has none of its parent's threads
+    environment = {**os.environ, **one_thread, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", KERNEL],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
@@ -97,7 +150,8 @@ def kernel() -> Iterator[subprocess.Popen[str]]:
 
 
 def kernel_prints(kernel: subprocess.Popen[str], sources: list[str], folder: Path) -> str:
-    kernel.stdin.write(json.dumps({"cells": sources, "folder": str(folder)}) + "\n")
+    request = {"cells": sources, "folder": str(folder), "libraries": libraries_of(sources)}
+    kernel.stdin.write(json.dumps(request) + "\n")
     kernel.stdin.flush()
     assert kernel.stdout.readline() == "\n"
     return (folder.parent / "printed").read_text()
@@ -108,7 +162,13 @@ def test_there_are_at_least_150() -> None:
 
 
 @pytest.mark.parametrize(("sources", "expected"), cases())
-def test_odd_cell(sources: list[str], expected: str, tmp_path: Path, kernel: subprocess.Popen[str]) -> None:
+def test_odd_cell(
+    sources: list[str],
+    expected: str,
+    tmp_path: Path,
+    kernel: subprocess.Popen[str],
+    imported: subprocess.Popen[str],
+) -> None:
     if not expected.isdigit():
         with pytest.raises(Exception) as caught:
             program_of(sources)
@@ -118,7 +178,10 @@ def test_odd_cell(sources: list[str], expected: str, tmp_path: Path, kernel: sub
     program = program_of(sources)
     (tmp_path / "app").mkdir()
     (tmp_path / "kernel").mkdir()
-    done = run_program(program, tmp_path / "app")
+    if libraries := libraries_of(sources):
+        done = run_imported(imported, program, libraries, tmp_path / "app")
+    else:
+        done = run_program(program, tmp_path / "app")
     wanted = kernel_prints(kernel, sources, tmp_path / "kernel")
     assert done.returncode == 0, done.stderr
     assert done.stdout == wanted
