@@ -13,9 +13,13 @@ def main() -> int:
             return 0
         except OSError:  # it cannot be written: the command line says so
             pass
-    from buildr_jupyter.cli import main as run
+    try:
+        from buildr_jupyter.cli import main as run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # while it was imported
+        sys.stderr.write("buildr: interrupted\n")
+        return 130
 
 
 if __name__ == "__main__":

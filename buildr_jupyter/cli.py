@@ -272,7 +272,9 @@ def _context_job(args: argparse.Namespace) -> ExportRequest:
         options = replace(with_rows(options, None), params=own)
     bases = found.get("allow_base")
     source = ContextSource(folder, parse_strings(bases.value if bases else ()))
-    return ExportRequest(source, options, Interpreter.current(), dict(os.environ))
+    return ExportRequest(
+        source, options, Interpreter.current(), dict(os.environ), warnings=settings.misread(os.environ)
+    )
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
@@ -310,12 +312,16 @@ def _job(
 
         options = with_rows(options, None)
     source = CellSource(tuple(runs), runs[-1], notebook.folder, notebook.name, None, siblings)
-    warnings = [warning for file in (project, *site) for warning in file.warnings]
+    warnings = [*settings.misread(os.environ), *(warning for file in (project, *site) for warning in file.warnings)]
     if options.dockerfile is None and said["dockerfile"] == "-":
         # Without the option the cell's text would be read as a program, which it need not be.
         raise OptionError(
             f"{notebook.name}, cell {index}: its line is read from a file and may not set --dockerfile",
             hint="give it on the command line, if you trust the notebook; --dockerfile - takes the cell's own text",
+        )
+    if options.dockerfile is None and not runs[-1].body.strip():
+        raise OptionError(
+            f"{notebook.name}, cell {index}: the cell is empty", hint="write the code below its first line"
         )
     if left_out:
         warnings.append(

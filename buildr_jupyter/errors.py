@@ -24,7 +24,8 @@
     │   ├── ClusterUnavailable      no configuration of one, or nothing answers there
     │   ├── ClusterUnauthorized     401: the login is not accepted
     │   ├── ClusterForbidden        403: a right is missing
-    │   ├── ClusterRefused          an object that it does not take: quota, admission, a wrong field
+    │   ├── ClusterRefused          an object that it does not take: admission, a wrong field
+    │   │   └── ClusterQuota        a quota of the namespace is used up
     │   └── ClusterNotFound         404: no such object or namespace
     ├── BuildError                  a step of the build failed
     │   ├── BuildRefused            the builder cannot do what is asked, said before it starts
@@ -57,6 +58,7 @@ __all__ = [
     "ClusterError",
     "ClusterForbidden",
     "ClusterNotFound",
+    "ClusterQuota",
     "ClusterRefused",
     "ClusterUnauthorized",
     "ClusterUnavailable",
@@ -222,6 +224,10 @@ class ClusterForbidden(ClusterError):
 
 class ClusterRefused(ClusterError):
     """The cluster does not take an object: its quota, its admission, or a field that is wrong."""
+
+
+class ClusterQuota(ClusterRefused):
+    """A quota of the namespace is used up."""
 
 
 class ClusterNotFound(ClusterError):

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from buildr_jupyter.ui.sessions import Builds
 # %load_ext runs in every kernel that has it enabled: what only a build needs is imported when one begins.
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
     from buildr_jupyter.config.options import Options
     from buildr_jupyter.config.settings import Setting
@@ -104,8 +105,8 @@ class ContainerizeMagics(Magics, Configurable):
     observe = _Observe(True, help="look at what each run of a cell changes, opens and imports").tag(config=True)
 
     @validate(
-        "repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "registry_alias", "platform",
-        "ui",
+        "repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "map_limit", "jobs",
+        "registry_alias", "platform", "check_time", "ui",
     )  # fmt: skip
     def _checked(self, proposal: Any) -> Any:
         """Refuse a value that no build would take when it is set, not when the next image is built."""
@@ -123,6 +124,27 @@ class ContainerizeMagics(Magics, Configurable):
                 raise TraitError("\n".join(error.render())) from None
         return value
 
+    def update_config(self, config: Config) -> None:
+        """Take what ``%config`` says. Raises TraitError, which IPython shows, for a class that is meant as this one.
+
+        IPython hands every assignment to every object that has settings, and says nothing of one that none takes.
+        """
+        super().update_config(config)
+        for warning in self._misnamed(config):
+            raise TraitError(f"{warning.text}\n  hint: {warning.hint}")
+
+    def _misnamed(self, config: Mapping[str, Any]) -> Iterator[BuildWarning]:
+        """Yield what is wrong with each section that no object of the shell takes and that is meant as ours."""
+        from buildr_jupyter.config.suggestions import nearest
+        from buildr_jupyter.model.progress import BuildWarning
+
+        taken = {base.__name__ for one in (self, *self.shell.configurables) for base in type(one).__mro__}
+        own = type(self).__name__
+        for section, values in config.items():
+            if section[:1].isupper() and section not in taken and nearest(section, (own, "Containerize", "Buildr")):
+                meant = ", ".join(f"{own}.{name}" for name in values) or own
+                yield BuildWarning(f"{section} has no settings, so nothing was set", f"write {meant}")
+
     def __init__(self, shell: InteractiveShell, history: KernelHistory) -> None:
         self.folder = Path.cwd()
         self._loaded = False
@@ -130,6 +152,7 @@ class ContainerizeMagics(Magics, Configurable):
         self._loaded = True
         self.history = history
         self._from_files = dict(shell.config.get("ContainerizeMagics", {}))
+        self._sections = dict(shell.config)
         self._built: dict[str, str] = {}
         self._named: str | None = None
         self._proofs: dict[str, object] = {}
@@ -387,7 +410,11 @@ class ContainerizeMagics(Magics, Configurable):
         site = tuple(settings.read_site(path) for path in settings.site_files())
         folder = (self._notebook()[0] or self.folder / "x").parent
         project = settings.read_project(folder, owners=settings.trusted_owners(site))
-        self._setting_warnings = tuple(warning for file in (project, *site) for warning in file.warnings)
+        self._setting_warnings = (
+            *self._misnamed(self._sections),
+            *settings.misread(os.environ),
+            *(warning for file in (project, *site) for warning in file.warnings),
+        )
         return settings.gather(
             line=args, config=config, environ=os.environ, ipython=self._from_files, project=project, site=site
         )
@@ -403,7 +430,8 @@ class ContainerizeMagics(Magics, Configurable):
         )
         self._write("".join(f"{row.name:<{name}}  {row.value!s:<{value}}  {row.origin}\n" for row in rows))
         self._write("set one by %config ContainerizeMagics.base = 'python:3.12-slim', or by BUILDR_BASE\n")
-        self._write("".join(f"warning: {warning.text}\n" for warning in self._setting_warnings))
+        for warning in self._setting_warnings:
+            self._write(f"warning: {warning.text}\n" + (f"  hint: {warning.hint}\n" if warning.hint else ""))
 
     def _login(self, host: str) -> None:
         from buildr_jupyter.commands.login import log_in

@@ -147,6 +147,13 @@ class ClassInfo:
     """Token of the list of its subclasses."""
     metaclasses: list[Obj] = field(default_factory=list)
 
+    @property
+    def shares(self) -> bool:
+        """Whether the class, or one above it, holds something that may change: its instances share it."""
+        return self.mutable or any(
+            isinstance(base.info, ClassInfo) and base.info is not self and base.info.shares for base in self.bases
+        )
+
     def find(self, name: str) -> list[Obj]:
         """Return the function objects that ``name`` may be, nearest class first."""
         if name in self.methods:

@@ -20,7 +20,14 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import (
+    GIVE_VALUES,
+    STORED,
+    changes_its_owner,
+    gives_values,
+    held_by_classes,
+    part_of_module,
+)
 from buildr_jupyter.analysis.library_calls import (
     BOUND_CALLS,
     CALLS,
@@ -30,7 +37,6 @@ from buildr_jupyter.analysis.library_calls import (
     HANDED,
     WORK,
     Library,
-    gives_values,
     is_foreign,
     moves_on,
     objs_of,
@@ -85,8 +91,11 @@ class Calls(Library):
         for argument, value in zip(node.args, args, strict=True):
             self._may_be_called(argument, value, args, called=calls)
         keywords: dict[str, AbstractValue] = {}
-        if not node.keywords:
-            return args, keywords
+        first = next((place for place, one in enumerate(node.args) if isinstance(one, ast.Starred)), len(args))
+        if first < len(args):  # how many it spreads is not known: any place from there on may get any of what follows
+            spread = self.join(args[first:])
+            args[first:] = [spread] * (len(args) - first)
+            keywords["**"] = self.fresh(edges=spread.objs)
         for number, keyword in enumerate(node.keywords):
             value = self.eval(keyword.value)
             self._may_be_called(keyword.value, value, args, called=keyword.arg in known.CALLED_KEYWORDS)
@@ -119,7 +128,7 @@ class Calls(Library):
         elif obj.kind in ("inst", "class") and (info := self.class_of(obj)) is not None:
             for method in info.find(name):
                 self.apply(method, [], value)
-        elif obj.kind in ("data", "iter") and (name in known.SHALLOW_METHODS or obj.typ == "rng"):
+        elif obj.kind in ("data", "iter") and (changes_its_owner(obj, name) or obj.typ == "rng"):
             self.method(value, name, [], {})
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
@@ -140,7 +149,7 @@ class Calls(Library):
 
     @abstractmethod
     def kernel_call(self, method: str, node: ast.Call) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- any callee
 
@@ -221,10 +230,7 @@ class Calls(Library):
         called = ("func", "bound", "class", "inst")
         inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
-            self.depth += 1
-            found = [self._handed_on(callee, obj, args, keywords) for obj in inside]
-            self.depth -= 1
-            return found
+            return self._calls_within(callee, inside, args, keywords)
         roots = {owner.info for owner in callee.life}
         if "functools" in roots:  # a partial of a library's method
             self.change_deep(obj for obj in reach((callee,)) if _may_have_methods(obj))
@@ -232,17 +238,50 @@ class Calls(Library):
             self.change((callee,))
         self.give(objs_of(given))
         self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
-        if not roots:
+        if not roots or not roots <= GIVE_VALUES:
             self.change_deep(objs_of(given))
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+
+    def _calls_within(
+        self, callee: Obj, inside: list[Obj], args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> list[AbstractValue]:
+        """Return what all may give that something callable holds and may call.
+
+        Instances of a library's classes may call each other, in any order, with what any of them holds. To follow
+        each order would grow as a power: so each is called once, with all of it, and a call of one of them with no
+        more than that, which comes up meanwhile, adds nothing.
+        """
+        given = objs_of([*args, *keywords.values()])
+        for reached, known_given in self.calls_within:
+            if callee in reached and given <= known_given:
+                made = self.new(edges=known_given, opaque=True)
+                return [AbstractValue(known_given | {made})]
+        self.depth += 1
+        try:
+            if not any(obj.kind == "inst" for obj in inside):
+                return [self._handed_on(callee, obj, args, keywords) for obj in inside]
+            reached = frozenset(reach((callee,)))
+            self.work += len(reached)
+            if self.gives_up():
+                return [AbstractValue(given | reached)]
+            held = given | {obj for obj in reached if obj.kind != "mod"}
+            self.calls_within.append((reached, held))
+            everything = [AbstractValue(held)] * (len(args) + DEPTH)
+            all_of_them = [*inside, callee] if callee.kind == "inst" else inside
+            found = [self.invoke(AbstractValue(frozenset((obj,))), everything, keywords) for obj in all_of_them]
+            self.calls_within.pop()
+            return found
+        finally:
+            self.depth -= 1
 
     def _handed_on(
         self, callee: Obj, inside: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> AbstractValue:
-        """Return what a function may give that something callable holds: a partial gives it what it holds, too."""
+        """Return what a function may give that something callable holds.
+
+        A partial gives it what it holds, too, before what the call gives: any parameter may be any of it.
+        """
         held = frozenset(obj for obj in reach((callee,)) if obj not in (callee, inside) and obj.kind != "mod")
-        if not held:
-            return self.invoke(AbstractValue(frozenset((inside,))), args, keywords)
         info = inside.info if isinstance(inside.info, FunctionInfo) else None
         given = AbstractValue(objs_of([*args, *keywords.values()]) | held)
         count = len(info.names) if info is not None else len(args) + 1
@@ -262,10 +301,12 @@ class Calls(Library):
             self.apply(method, args, value, keywords)
         if not makers or info.foreign:
             obj.edges.update(objs_of([*args, *keywords.values()]))
-        if info.mutable:
+        if info.shares:
             obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
+        if info.find("__del__"):
+            self.let_go(value)  # nobody may hold it
         return value
 
     # -- functions of the notebook
@@ -282,7 +323,7 @@ class Calls(Library):
         if not isinstance(info, FunctionInfo):
             return ATOM
         facts = self.summary(info)
-        if self.depth >= DEPTH or self.work > WORK or self.calls > CALLS:
+        if self.depth >= DEPTH or self.gives_up():
             # Too much to follow: what came before is kept, all of it.
             self.facts.everything = self.facts.everything or 1
             self.change_deep(objs_of(args))
@@ -291,6 +332,7 @@ class Calls(Library):
             return self.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
         given = list(args) if self_val is None or info.static else [self_val, *args]
         places = {**function.places, **_places(info, given, keywords or {})}
+        self.work += sum(map(len, places.values()))
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         call = facts, function, *(value.objs for value in (*given, *(keywords or {}).values()))
@@ -301,6 +343,21 @@ class Calls(Library):
         finally:
             self.depth -= 1
         return self._from_cache(function, result) if function.typ is not None else result
+
+    def gives_up(self) -> bool:
+        """Tell whether the statement's calls are too much to follow; then it may have changed whatever there is."""
+        if self.work <= WORK and self.calls <= CALLS:
+            return False
+        if self.given_up is not self.facts:
+            self.given_up = self.facts
+            self.facts.everything = self.facts.everything or 1
+            self.facts.maybe.update(name for name in self.env if not name.startswith(("@", "*")))
+            reached = reach(obj for value in self.env.values() for obj in value.objs)
+            for info in self.building:  # who calls the function later is told by what was found so far
+                reached.update(info.params, *(param.edges for param in info.params))
+                reached.update((info.owner,) if info.owner is not None else ())
+            self.facts.mutates |= reached
+        return True
 
     def _from_cache(self, function: Obj, result: AbstractValue) -> AbstractValue:
         """Note a call of a function that keeps its results; what it gives may be given to others, too."""
@@ -406,7 +463,11 @@ class Calls(Library):
             roots.update(objs_of(values))
 
         def follow() -> None:
+            size = len(reach(roots))
             for (callee, method, _), values in list(facts.calls.items()):
+                self.work += size
+                if self.gives_up():
+                    return
                 args = [value._replace(objs=frozenset(put(value.objs))) for value in values]
                 for target in places.get(callee, (callee,)):
                     self._deferred(target, method, args)
@@ -419,8 +480,12 @@ class Calls(Library):
             self.invoke(value, given)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
+            self._hand_over(target, method[1:])  # a method that the function took from it may be called there
         elif method.startswith(HANDED):
             self._hand_over(target, method.removeprefix(HANDED))
+        elif method.startswith(STORED):
+            for one in given:
+                self.attribute_stored(target, method.removeprefix(STORED), one)
         elif method == GIVEN:
             self.give((target,))
         elif method == "__iter__":
@@ -537,11 +602,11 @@ class Calls(Library):
 
     @abstractmethod
     def block(self, body: list[ast.stmt]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- methods
 
@@ -555,7 +620,9 @@ class Calls(Library):
         results: list[AbstractValue] = []
         others: list[Obj] = []
         for obj in receiver.objs:
-            if obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
+            if name == "__call__" and obj.kind in ("func", "bound", "class"):
+                results.append(self.invoke(AbstractValue(frozenset((obj,))), args, keywords))
+            elif obj.kind == "func" and obj.typ is not None and name in CACHE_METHODS:
                 results.append(self.cache_method(obj.typ, name))
             elif (part := part_of_module(obj)) is not None:
                 results.append(self._method_of_part(part, name, args, keywords))
@@ -615,7 +682,7 @@ class Calls(Library):
                 bound_to_class = unbound and "classmethod" in _decorators(method)
                 results.append(self.apply(method, args, None if unbound and not bound_to_class else value, keywords))
             return results
-        held = [inner for inner in obj.edges if _is_called(inner)]
+        held = [inner for inner in obj.edges | held_by_classes(obj) if _is_called(inner)]
         if held and name not in known.PURE_METHODS:
             results = [self.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
             if all(inner.kind in ("func", "class") for inner in held):
@@ -651,6 +718,8 @@ class Calls(Library):
         if name in ("query", "eval") and args:
             read_query(self, args[0])
         self._parts_called(objs)
+        if name not in known.PURE_METHODS and name not in known.SHALLOW_METHODS:
+            self._fields_called(objs, args, keywords)
         if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
             self.draw_by_object(objs, name)
         if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
@@ -696,8 +765,10 @@ class Calls(Library):
         self.change_deep(receiver.objs)
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
-        for inside in [o for o in reach(receiver.objs) if o.kind in ("func", "bound", "inst")]:
-            if self.depth < DEPTH and inside not in receiver.objs:
+        below = reach(receiver.objs)
+        self.work += len(below)
+        for inside in [o for o in below if o.kind in ("func", "bound", "inst")]:
+            if self.depth < DEPTH and inside not in receiver.objs and not self.gives_up():
                 self.depth += 1
                 self.invoke(AbstractValue(frozenset((inside,))), args)
                 self.depth -= 1
@@ -715,6 +786,16 @@ class Calls(Library):
         for inside in reach(objs):
             if inside.kind == "inst" and inside not in objs:
                 self.once(("parts", inside), (inside,), partial(self.methods_called, inside))
+
+    def _fields_called(
+        self, objs: Iterable[Obj], args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> None:
+        """Note that what a library's object holds may be called by a name that is none of its own: a field's."""
+        inside = {one for obj in objs if obj.kind == "data" for one in obj.edges if one.kind in ("func", "bound")}
+        if inside and self.depth < DEPTH:
+            self.depth += 1
+            self.invoke(AbstractValue(frozenset(inside)), args, keywords)
+            self.depth -= 1
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))
@@ -862,11 +943,15 @@ def _places(
                 named[star.arg] = frozenset(rest)
                 stars.add(star.arg)
     places: dict[Obj, frozenset[Obj]] = {}
+    held: dict[frozenset[Obj], set[Obj]] = {}
     for param, name in zip(info.params, info.names, strict=True):
         objs = named[name] if name in named else info.defaults | spread
         places[param] = objs
         if isinstance(param.info, Obj):
-            inner = {obj for outer in objs for obj in reach(outer.edges) if obj.kind not in ("mod", "class")}
+            if objs not in held:
+                below = reach(inner for outer in objs for inner in outer.edges)
+                held[objs] = {obj for obj in below if obj.kind not in ("mod", "class")}
+            inner = set(held[objs])
             if name in stars:
                 inner.update(objs)
             places[param.info] = frozenset(inner | {obj for obj in objs if obj.opaque})

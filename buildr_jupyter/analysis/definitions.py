@@ -17,7 +17,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
 )
 from buildr_jupyter.analysis.calls import Calls
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import SETTERS, part_of_module
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
 from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
@@ -32,9 +32,13 @@ _PLAIN_DECORATORS = frozenset((
     "typing_extensions",
 ))  # fmt: skip
 """Where decorators come from that register nothing."""
+_PLAIN_BASES = ("object", "abc.ABC", "typing.Protocol", "typing.NamedTuple", "enum.Enum")
+"""Bases that bring no behaviour of their own."""
 SCRIPTS = frozenset(("bash", "sh", "script", "perl", "ruby", "system", "sx", "cmd", "python", "python3", "pypy"))
 SCRIPTS_BIND = re.compile(r"--(?:out|err|proc)[= ]+(\w+)")
-_PROPERTIES = {"property", "cached_property", "setter", "getter"}
+_PROPERTIES = {"property", "cached_property", "setter", "getter", "deleter"}
+_STORING = {"__set__", "__delete__", "__setattr__", "__delattr__", "setter", "deleter"}
+"""Methods, and decorators of methods, that run where an attribute is given a value or taken away."""
 
 
 class Definitions(Calls):
@@ -43,7 +47,7 @@ class Definitions(Calls):
     def __init__(self) -> None:
         super().__init__()
         self._statements: dict[type, Callable[[Any], None]] = {}
-        """What takes each kind of statement; the floor above fills it."""
+        """What takes each kind of statement; the subclass fills it."""
         self.history: dict[str, list[tuple[int, AbstractValue]]] = {}
         """For each name, the statements that gave it a value, with the value."""
         self.number = 0
@@ -76,6 +80,8 @@ class Definitions(Calls):
         """Give a name of the notebook a value; a weak one may leave the old."""
         facts = self.facts
         self.effects += 1
+        if self.finalized and name in self.env and not name.startswith(("@", "*")):
+            self.let_go(self.env[name])
         if weak:
             old = self.env.get(name)
             if old is not None:
@@ -216,6 +222,8 @@ class Definitions(Calls):
         self.touch("@magics")
         if magic == "load_ext":
             self.facts.mutates.add(self.world_object("@magics"))
+        elif magic in ("precision", "config", "alias", "alias_magic"):  # they set how the shell shows and reads
+            self.facts.mutates.add(self.world_object("@always"))
         elif magic == "run" and len(texts) > 1:
             self._run_file(texts[1], node)
         elif magic in ("timeit", "prun", "time") and len(texts) > 1:
@@ -253,8 +261,6 @@ class Definitions(Calls):
         obj = self.function(node)
         if not self.frames:
             self._annotations(node)
-        if self.weak or node.decorator_list or self.frames:
-            pass
         value = self._decorated(node, AbstractValue(frozenset((obj,))))
         self.bind(node.name, value)
 
@@ -320,18 +326,29 @@ class Definitions(Calls):
     def _class(self, node: ast.ClassDef) -> None:
         info = ClassInfo(node.name)
         obj = self.new("class", info=info)
+        self._bases(node, obj, info)
+        names = frozenset(name for inner in node.body for name in _class_names(inner))
+        values = self._class_body(node, obj, info, names)
+        self._members(values, obj, info)
+        texts = (inner.annotation for inner in node.body if isinstance(inner, ast.AnnAssign))
+        info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
+        self.user_code = True
+        for meta in info.metaclasses:
+            self._call_hook((meta,), "__new__", meta)
+            self._call_hook((meta,), "__init__", obj)
+        value = self._decorated(node, AbstractValue(frozenset((obj,))))
+        self.bind(node.name, value)
+
+    def _bases(self, node: ast.ClassDef, obj: Obj, info: ClassInfo) -> None:
+        """Note what a class has from its bases and its keywords, and what its definition calls of them."""
         for base in node.bases:
             value = self.eval(base)
+            self.use(value)  # ``__mro_entries__``
             users = [one for one in value.objs if one.kind == "class"]
             info.bases.extend(users)
+            obj.edges.update(users)  # what they hold, it shows as its own
             obj.life.update(value.objs)
-            if not users and value.path not in (
-                "object",
-                "abc.ABC",
-                "typing.Protocol",
-                "typing.NamedTuple",
-                "enum.Enum",
-            ):
+            if not users and value.path not in _PLAIN_BASES:
                 info.foreign = True
             if value.path is not None and re_enum(value.path):
                 info.foreign = False
@@ -347,7 +364,11 @@ class Definitions(Calls):
                 info.metaclasses.extend(one for one in cls.info.metaclasses if one not in info.metaclasses)
         if info.bases:
             self._note_subclass(info)
-        names = frozenset(name for inner in node.body for name in _class_names(inner))
+
+    def _class_body(
+        self, node: ast.ClassDef, obj: Obj, info: ClassInfo, names: frozenset[str]
+    ) -> dict[str, AbstractValue]:
+        """Take the statements of a class; return what its names are at the end."""
         frame = Frame(names, obj, is_class=True)
         self.frames.append(frame)
         weak, self.weak = self.weak, 0
@@ -364,7 +385,11 @@ class Definitions(Calls):
             self.weak = weak
             self.guarded = guarded
         self.facts.direct = direct_before | {k: v for k, v in self.facts.direct.items() if k not in names}
-        for name, value in frame.vals.items():
+        return frame.vals
+
+    def _members(self, values: dict[str, AbstractValue], obj: Obj, info: ClassInfo) -> None:
+        """Note what a class holds under the names of its body."""
+        for name, value in values.items():
             functions = [one for one in value.objs if one.kind == "func"]
             if functions:
                 info.methods.setdefault(name, []).extend(f for f in functions if f not in info.methods.get(name, ()))
@@ -375,14 +400,6 @@ class Definitions(Calls):
                     for method in kind.find("__set_name__"):
                         self.apply(method, [AbstractValue(frozenset((obj,))), ATOM], AbstractValue(frozenset((one,))))
             obj.edges.update(one for one in value.objs if one is not obj)
-        texts = (inner.annotation for inner in node.body if isinstance(inner, ast.AnnAssign))
-        info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
-        self.user_code = True
-        for meta in info.metaclasses:
-            self._call_hook((meta,), "__new__", meta)
-            self._call_hook((meta,), "__init__", obj)
-        value = self._decorated(node, AbstractValue(frozenset((obj,))))
-        self.bind(node.name, value)
 
     def _note_subclass(self, info: ClassInfo) -> None:
         """Note that each class above knows its subclasses."""
@@ -402,6 +419,10 @@ class Definitions(Calls):
     def _method_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, info: ClassInfo) -> None:
         marks = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
         marks |= {one.attr for one in node.decorator_list if isinstance(one, ast.Attribute)}
+        if node.name == "__del__":
+            self.finalized = True
+        if node.name in _STORING or marks & _STORING:
+            self.world_object(SETTERS)
         special = node.name.startswith("__") and node.name.endswith("__")
         implicit = bool(marks & _PROPERTIES) or (special and node.name not in ("__init__", "__new__", "__post_init__"))
         obj = self.function(node, static="staticmethod" in marks, implicit=implicit)

@@ -1,8 +1,10 @@
-"""What an expression may be, found without running it: the first floor of the flow analysis."""
+"""What an expression may be, found without running it."""
 
 from __future__ import annotations
 
 import ast
+import builtins
+from abc import abstractmethod
 from collections.abc import Iterable
 from keyword import iskeyword
 from typing import Any
@@ -25,9 +27,18 @@ from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
 
-__all__ = ["Expressions", "part_of_module"]
+__all__ = [
+    "GIVE_VALUES", "SETTERS", "STORED", "Expressions", "changes_its_owner", "gives_values", "held_by_classes",
+    "part_of_module",
+]  # fmt: skip
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
+SETTERS = "@setters"
+"""Token of the methods that run where an attribute is given a value: it is there once the notebook has one."""
+STORED = "stored:"
+"""Stands before the name of an attribute of a parameter that is given a value."""
+_MODULES_OF_NAMES = ("__main__", "builtins")
+GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _ATOMIC_ATTRIBUTES = frozenset((
     "shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty", "is_unique", "__name__", "__doc__", "name", "year",
     "month", "day", "hour", "minute", "second", "numerator", "denominator",
@@ -122,10 +133,11 @@ class Expressions(FlowState):
         """Return a part of a module so that it is known where its path is lost: in a list, an attribute, a default.
 
         It is then one of the notebook's functions that hands on what it is given. A direct call needs none of this,
-        and neither do those from which no generator of randomness and no file is got at.
+        and neither do those of packages that are known to give values, where no generator of randomness and no file is
+        got at.
         """
         path = value.path
-        if path is None or not leads_to_world(path):
+        if path is None or (gives_values(path) and not leads_to_world(path)):
             return value
         function = self.parts_of_modules.get(path)
         if function is None:
@@ -133,7 +145,7 @@ class Expressions(FlowState):
             info.names = parameters(_HANDS_ON.args)
             info.captured["called"] = value
             function = self.parts_of_modules[path] = info.owner = self.new(
-                "func", info=info, life=value.objs, opaque=bool(generators_below(path))
+                "func", info=info, life=value.objs, opaque=bool(generators_below(path)) or not gives_values(path)
             )
         return value._replace(objs=value.objs | {function})
 
@@ -141,8 +153,17 @@ class Expressions(FlowState):
         """Return a function that calls the method of this name of what it is given."""
         if not name.isidentifier() or iskeyword(name):
             return ATOM
-        node = ast.parse(f"lambda owner, *args, **keywords: owner.{name}(*args, **keywords)", mode="eval").body
-        return AbstractValue(frozenset((self.function(node),)))
+        return self._lambda_of(f"lambda owner, *args, **keywords: owner.{name}(*args, **keywords)")
+
+    def getter_of(self, names: list[str]) -> AbstractValue:
+        """Return a function that gives the attributes of these names, dotted ones too, of what it is given."""
+        if not names or not all(part.isidentifier() and not iskeyword(part) for n in names for part in n.split(".")):
+            return self.fresh(opaque=True)
+        inner = ", ".join(f"owner.{name}" for name in names)
+        return self._lambda_of(f"lambda owner: ({inner})" if len(names) == 1 else f"lambda owner: ({inner},)")
+
+    def _lambda_of(self, text: str) -> AbstractValue:
+        return AbstractValue(frozenset((self.function(ast.parse(text, mode="eval").body),)))
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be."""
@@ -166,13 +187,16 @@ class Expressions(FlowState):
                 for method in methods:
                     if isinstance(method.info, FunctionInfo) and method.info.implicit:
                         found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
-                for method in () if methods else info.find("__getattr__"):
+                kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
+                special = [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattribute__")]
+                special += [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattr__")]
+                for method in special if not methods else info.find("__getattribute__"):
                     found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
                 if methods:
                     found.add(obj)
                 found.update(methods)
-                if obj.kind == "inst":
-                    found.update(inner for inner in _held_by_classes(obj) if inner.kind != "func")
+                found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
+                found.update(self._from_descriptors(obj))
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -180,17 +204,52 @@ class Expressions(FlowState):
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
+    def _from_descriptors(self, obj: Obj) -> frozenset[Obj]:
+        """Return what the descriptors of an object's class, or of a class itself, give."""
+        given = AbstractValue(frozenset((obj,)))
+        values = [
+            self.apply(method, [given], AbstractValue(frozenset((one,))))
+            for one in held_by_classes(obj)
+            if one.kind == "inst" and (info := self.class_of(one)) is not None
+            for method in info.find("__get__")
+        ]
+        return frozenset().union(*(value.objs for value in values))
+
+    def attribute_stored(self, obj: Obj, name: str, value: AbstractValue) -> None:
+        """Note what runs where an attribute is given a value or is taken away: a setter, a descriptor, a hook."""
+        own = AbstractValue(frozenset((obj,)))
+        if obj.kind == "param":
+            for outer in self.building:
+                outer.rests_on.setdefault(SETTERS, self.env.get(SETTERS))
+            if SETTERS in self.env:
+                self.call_later(obj, f"{STORED}{name}", [value])
+        info = self.class_of(obj) if obj.kind in ("inst", "class") else None
+        if info is None:
+            return
+        kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
+        names = (name, "__setattr__", "__delattr__")
+        hooks = [m for kind in kinds if isinstance(kind, ClassInfo) for one in names for m in kind.find(one)]
+        for method in hooks:
+            self.apply(method, [value], own)
+        for one in held_by_classes(obj) if obj.kind == "inst" else ():
+            if one.kind == "inst" and (descriptor := self.class_of(one)) is not None:
+                for method in (*descriptor.find("__set__"), *descriptor.find("__delete__")):
+                    self.apply(method, [own, value], AbstractValue(frozenset((one,))))
+
     def _subscript(self, node: ast.Subscript) -> AbstractValue:
         if names := self.namespace(node.value):
             return names.item(self.eval(node.slice))
         base = self.eval(node.value)
         key = self.eval(node.slice)
+        self.use(key)
         if base.path == "sys.modules" and (key.const == "__main__" or getattr(node.slice, "id", "") == "__name__"):
             return AbstractValue(path="__main__")
         self.use_item(base)
         if not base.objs:
             return AbstractValue(typ="str") if base.typ == "str" else ATOM
-        if base.path is not None and base.path not in ("sys.modules",):
+        if base.path == "sys.modules":
+            return self.module_named(base, key)
+        if base.path is not None:
             return AbstractValue(base.objs, None)
         if base.typ in TABLES and (
             isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
@@ -204,13 +263,21 @@ class Expressions(FlowState):
                 self.call_later(obj, "__getitem__", [key])
         return self.element(base)
 
+    @abstractmethod
+    def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
+        """Supplied by a floor above."""
+
     def namespace(self, node: ast.expr) -> Namespace | None:
-        """Return the notebook's names, where an expression gives the dict of them."""
+        """Return the notebook's names, where an expression gives the dict of them, or that of the builtins."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMESPACES:
-            main = not node.args or (node.func.id == "vars" and self.eval(node.args[0]).path == "__main__")
+            main = not node.args or (node.func.id == "vars" and self.eval(node.args[0]).path in _MODULES_OF_NAMES)
             if main and node.func.id not in self.env and (node.func.id == "globals" or not self.frames or node.args):
                 return Namespace(self)
-        elif isinstance(node, ast.Attribute) and node.attr == "__dict__" and self.eval(node.value).path == "__main__":
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr == "__dict__"
+            and self.eval(node.value).path in _MODULES_OF_NAMES
+        ):
             return Namespace(self)
         return None
 
@@ -277,7 +344,10 @@ class Expressions(FlowState):
     def _display(self, node: ast.List | ast.Tuple | ast.Set) -> AbstractValue:
         edges: set[Obj] = set()
         for element in node.elts:
-            edges.update(self.eval(element).objs)
+            value = self.eval(element)
+            edges.update(value.objs)
+            if isinstance(node, ast.Set):
+                self.use(value)
         if isinstance(node, ast.Tuple):
             # A tuple cannot change itself: it is what it holds.
             return (
@@ -291,7 +361,9 @@ class Expressions(FlowState):
         edges: set[Obj] = set()
         for key, value in zip(node.keys, node.values, strict=True):
             if key is not None:
-                edges.update(self.eval(key).objs)
+                hashed = self.eval(key)
+                self.use(hashed)
+                edges.update(hashed.objs)
                 edges.update(self.eval(value).objs)
             else:
                 edges.update(self.element(self.eval(value)).objs)
@@ -315,7 +387,7 @@ class Expressions(FlowState):
     def _slice(self, node: ast.Slice) -> AbstractValue:
         for part in (node.lower, node.upper, node.step):
             if part is not None:
-                self.eval(part)
+                self.use(self.eval(part))
         return ATOM
 
     def _walrus(self, node: ast.NamedExpr) -> AbstractValue:
@@ -446,10 +518,20 @@ class Expressions(FlowState):
             self.inner.pop()
 
 
+def changes_its_owner(obj: Obj, name: str) -> bool:
+    """Tell whether a name is that of a method that changes the object, where the object has such a method."""
+    return name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
+
+
 def _is_method(obj: Obj, name: str) -> bool:
     """Tell whether a name is that of a method of a library's object that changes it, or can be nothing else."""
-    known_change = name in known.SHALLOW_METHODS or name in known.CHANGES_BY_TYPE.get(obj.typ or "", ())
-    return known_change or obj.info == CONTAINER
+    return changes_its_owner(obj, name) or obj.info == CONTAINER
+
+
+def gives_values(path: str) -> bool:
+    """Tell whether a function is one of a package, or of a builtin type, that keeps nothing of what it is given."""
+    root = path.partition(".")[0]
+    return root in GIVE_VALUES or hasattr(builtins, root)
 
 
 def part_of_module(obj: Obj) -> AbstractValue | None:
@@ -458,10 +540,10 @@ def part_of_module(obj: Obj) -> AbstractValue | None:
     return info.captured["called"] if isinstance(info, FunctionInfo) and info.node is _HANDS_ON else None
 
 
-def _held_by_classes(instance: Obj) -> set[Obj]:
-    """Return what the class of an instance, and the classes above it, hold: its instances show it as their own."""
+def held_by_classes(obj: Obj) -> set[Obj]:
+    """Return what the class of an instance, or a class, and those above it hold: it shows that as its own."""
     found: set[Obj] = set()
-    todo = [instance.info]
+    todo = [obj if obj.kind == "class" else obj.info]
     while todo:
         cls = todo.pop()
         if isinstance(cls, Obj) and isinstance(cls.info, ClassInfo):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, Obj, reach
-from buildr_jupyter.analysis.expressions import Expressions
+from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.expressions import GIVE_VALUES, Expressions
 from buildr_jupyter.analysis.names_in_text import (
     LOADERS,
     LOOKS_AT_MAIN,
@@ -34,7 +34,6 @@ __all__ = [
     "HANDED",
     "WORK",
     "Library",
-    "gives_values",
     "is_foreign",
     "moves_on",
     "objs_of",
@@ -56,7 +55,6 @@ GIVEN = "given!"
 HANDED = "handed:"
 """Stands before the name of a method of a parameter that is given to another call."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
-_GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
 _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
@@ -79,13 +77,21 @@ class Library(Expressions, World):
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
         """Return what ``base.name`` may be; a package has a submodule because some statement imported it."""
         if base.path is not None and (token := f"@submodule:{base.path}.{name}") in self.env:
             self.touch(token)
         return super().attribute(base, name)
+
+    def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
+        """Return what an item of ``sys.modules`` is: a module, or anything where it is not known which."""
+        root = (key.const or "").partition(".")[0]
+        if not root.isidentifier():
+            return self.join([self.element(modules), self.fresh(opaque=True)])
+        self.touch(f"@module:{root}")
+        return AbstractValue(frozenset((self.module(root),)) | modules.objs, key.const)
 
     def consume(self, value: AbstractValue) -> None:
         """Note that a value is iterated: a stream moves on by that, too."""
@@ -102,7 +108,9 @@ class Library(Expressions, World):
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
-        self.change(obj for obj in reach(objs) if obj.kind not in _ASIDE)
+        below = reach(objs)
+        self.work += len(below)
+        self.change(obj for obj in below if obj.kind not in _ASIDE)
 
     def called(self, functions: Iterable[Obj], given: list[AbstractValue]) -> frozenset[Obj]:
         """Return what calls of functions may give, or None that the functions keep."""
@@ -163,7 +171,7 @@ class Library(Expressions, World):
             return self._builtin_result(path, args, given)
         root, _, _ = path.partition(".")
         name = path.rpartition(".")[2]
-        builtin = "." not in path
+        builtin = "." not in path and path not in self.modules
         if path in ("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open", "h5py.File"):
             return self.open_file(args, keywords)
         if path in known.FILE_HANDLES and args and args[0].const != ":memory:":
@@ -173,7 +181,10 @@ class Library(Expressions, World):
         if path in CACHES and args:
             return self.cached(args[0])
         if path == "operator.methodcaller" and args and args[0].const:
-            return self.caller_of(args[0].const)
+            caller, rest = self.caller_of(args[0].const), objs_of(given[1:])
+            return self.fresh(edges=caller.objs | rest, opaque=True) if rest else caller
+        if path == "operator.attrgetter":
+            return self.getter_of([value.const or "" for value in args])
         if path.startswith("numpy.ndarray.") and args:
             return self.call_bound(self.new("bound", info=name, edges=args[0].objs, typ=args[0].typ), args[1:])
         if path == "runpy.run_path":
@@ -197,7 +208,11 @@ class Library(Expressions, World):
             read_all(self, ("class",))
         if path == "pandas.eval" or (not builtin and root not in TEXT_BLIND and path not in RUNNERS):
             read_named(self, given)
-        if path == "setattr" and args[0].path == "__main__" and len(args) > 2:
+        if root == "weakref" and given:
+            self._watch(args, keywords)
+        if path == "gc.collect" and self.finalized:
+            self.change((self.world_object("@always"),))
+        if path == "setattr" and args[0].path in ("__main__", "builtins") and len(args) > 2:
             Namespace(self).bind(args[1], args[2])
         elif any(value.path == "__main__" for value in given):
             self.facts.everything = self.facts.everything or 1
@@ -243,6 +258,14 @@ class Library(Expressions, World):
             return made
         return self._library_result(path, name, base, args, given)
 
+    def _watch(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> None:
+        """Note that a weak reference looks at objects: their end shows in it, and calls what it was given."""
+        called = AbstractValue(objs_of(one for one in args[1:2] if any(o.kind in ("func", "bound") for o in one.objs)))
+        self.finalized = True
+        for value in (*args, *keywords.values()):
+            for obj in (*value.objs, *self.element(value).objs):
+                self.watched.setdefault(obj, []).append((called, [*args[2:], ATOM]))
+
     def _library_result(
         self, path: str, name: str, base: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]
     ) -> AbstractValue:
@@ -274,9 +297,10 @@ class Library(Expressions, World):
             seen = objs_of(args) | {obj for obj in given_away if obj.kind not in _ASIDE}
             return AbstractValue(seen | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
         if path.startswith("numpy.") and not name[:1].isupper():
-            edges: frozenset[Obj] = frozenset(o for o in objs_of(given) if o.kind in ("func", "inst"))
+            edges: frozenset[Obj] = frozenset(o for o in reach(objs_of(given)) if o.kind in ("func", "inst"))
         elif path.startswith("pandas.") and name[:1].isupper():
             edges = frozenset(o for o in objs_of(given) if o.typ == "ndarray")  # a table may stand on its memory
+            edges |= {o for o in reach(objs_of(given)) if o.kind in ("func", "inst")}
         elif path.startswith(("sklearn.pipeline.", "sklearn.compose.")):
             edges = objs_of(given)  # what it makes of estimators fits these
         elif path.startswith("pandas.") or (path.startswith("sklearn.") and not name[:1].isupper()):
@@ -306,13 +330,11 @@ class Library(Expressions, World):
                 return AbstractValue(frozenset((self.new("iter", edges=objs_of(args[1:]) | results, life=funcs),)))
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
-            edges = {obj for value in args for obj in self.element(value).objs} | {
-                obj for value in given[len(args) :] for obj in value.objs
-            }
+            edges = {obj for value in args for obj in self.element(value).objs}
+            if path == "dict":
+                edges |= objs_of(given[len(args) :])
             if path == "dict":  # of pairs, or of another dict: the values are what the pairs hold
                 edges |= self.element(AbstractValue(frozenset(edges))).objs
-            if path == "sorted" or path == "tuple":
-                edges = {obj for obj in edges if obj.kind != "func"}
             return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
         if path in ("min", "max", "next", "sum", "getattr"):
             if path == "getattr" and args and len(args) > 1 and args[1].const:
@@ -323,9 +345,24 @@ class Library(Expressions, World):
             return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
             return self.fresh(edges=objs_of(given))
-        if path in ("memoryview", "super", "property", "staticmethod", "classmethod"):
+        if path == "property":
+            return self.fresh(edges=objs_of(given))._replace(objs=frozenset(implicit(objs_of(given))))
+        if path in ("memoryview", "super", "staticmethod", "classmethod"):
             return AbstractValue(objs_of(args) | {self.new(edges=objs_of(args), opaque=True)})
         return self.fresh(edges=objs_of(given))
+
+
+def implicit(objs: Iterable[Obj]) -> Iterator[Obj]:
+    """Yield functions as ``property`` has them: called without a call."""
+    for obj in objs:
+        if not isinstance(obj.info, FunctionInfo) or obj.info.implicit:
+            yield obj
+            continue
+        made = Obj(
+            "func", obj.serial, info=replace(obj.info, implicit=True), edges=obj.edges, life=obj.life, typ=obj.typ
+        )
+        made.places = obj.places
+        yield made
 
 
 def root_of(path: str) -> str:
@@ -354,12 +391,6 @@ def _result_type(path: str, name: str) -> str | None:
     return None
 
 
-def gives_values(path: str) -> bool:
-    """Tell whether a function is one of a package, or of a builtin type, that keeps nothing of what it is given."""
-    root = root_of(path)
-    return root in _GIVE_VALUES or hasattr(builtins, root)
-
-
 def moves_on(obj: Obj) -> bool:
     """Tell whether an object changes by being used, wherever it is given: a generator of randomness, a stream."""
     if obj.typ == "rng":
@@ -370,7 +401,7 @@ def moves_on(obj: Obj) -> bool:
 def is_foreign(obj: Obj) -> bool:
     """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
     roots = {one.info for one in obj.life if one.kind == "mod"}
-    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= _GIVE_VALUES)
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:

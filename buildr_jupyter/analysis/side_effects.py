@@ -186,7 +186,7 @@ class World:
 
     @abstractmethod
     def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     def seed(self, token: str, *, weak: bool) -> None:
         """Note that a generator gets a known state."""
@@ -418,12 +418,12 @@ class World:
 
     @abstractmethod
     def eval(self, node: ast.expr) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def block(self, body: list[ast.stmt]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""

@@ -67,6 +67,10 @@ class FlowState:
         self.guarded = 0
         self.user_code = False
         """The notebook defines a class or function with effects that no call shows."""
+        self.finalized = False
+        """The notebook has objects whose end does something: ``__del__``, or a weak reference to them."""
+        self.watched: dict[Obj, list[tuple[AbstractValue, list[AbstractValue]]]] = {}
+        """Objects that weak references look at, to the functions that are called at their end."""
         self.unread_imports: dict[str, int] = {}
         """Imports of packages that no table knows: name to the number of the statement, while nothing read the name."""
         self.annotations_are_texts = False
@@ -79,11 +83,15 @@ class FlowState:
         self.modules: dict[str, Obj] = {}
         self.building: list[FunctionInfo] = []
         self.work = 0
-        """How many objects the calls of the current statement have made."""
+        """How many objects the calls of the current statement have made or looked at."""
         self.calls = 0
         """How many calls were followed for the current statement."""
+        self.given_up: Effects | None = None
+        """What notes a statement whose calls were too much to follow."""
         self.bound_calls: list[Obj] = []
         """The methods, taken from their objects, whose calls are being followed."""
+        self.calls_within: list[tuple[frozenset[Obj], frozenset[Obj]]] = []
+        """Of callables that hold others, whose calls are being followed: all that they reach, and what is given."""
         self.followed: dict[Effects, dict[Hashable, Followed]] = {}
         """What was followed for the current statement, by what notes it."""
         self.following: Effects | None = None
@@ -100,37 +108,45 @@ class FlowState:
         self.looked_into: list[FunctionInfo] = []
         """The functions of this session."""
         self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}
-        """What evaluates each kind of expression; the floor above fills it."""
+        """What evaluates each kind of expression; the subclass fills it."""
 
-    # -- the parts that other floors supply
+    # -- what subclasses supply
 
     @abstractmethod
     def call(self, node: ast.Call) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
+        """Supplied by a subclass."""
+
+    @abstractmethod
+    def gives_up(self) -> bool:
         """Supplied by a floor above."""
 
     @abstractmethod
     def methods_called(self, obj: Obj) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+        """Supplied by a subclass."""
+
+    @abstractmethod
+    def invoke(self, callee: AbstractValue, args: list[AbstractValue]) -> AbstractValue:
         """Supplied by a floor above."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: AbstractValue) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def star_import(self, path: str, module: frozenset[Obj]) -> None:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     # -- making objects
 
@@ -178,6 +194,8 @@ class FlowState:
             self.unread_imports.pop(name, None)
         if value is not None:
             return value
+        if name == "__builtins__":  # in the kernel's module and in a program's it is the module itself
+            return AbstractValue(path="builtins")
         if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
             return AbstractValue(path=name)
         if self.star:
@@ -228,13 +246,21 @@ class FlowState:
         """Note that a value is worked with: the special methods of the notebook's own classes may run."""
         if not self.user_code or not value.objs:
             return
-        for obj in value.objs if len(value.objs) > 20 else reach(value.objs):
+        below = value.objs if len(value.objs) > 20 else reach(value.objs)
+        self.work += len(below) - 1
+        for obj in below:
             if obj.kind == "inst" and self.class_of(obj) is not None:
+                self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
+        for obj in value.objs:
+            if obj.kind == "class" and (info := self.class_of(obj)) is not None and info.metaclasses:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
 
     def use_item(self, value: AbstractValue) -> None:
         """Note that an item of a value is read: what makes an item that is missing is changed by that."""
         for obj in value.objs:
+            if obj.kind == "class" and (info := self.class_of(obj)) is not None:
+                for method in info.find("__class_getitem__"):
+                    self.apply(method, [], AbstractValue(frozenset((obj,))))
             if obj.kind == "data" and any(one.kind == "mod" and one.info == "collections" for one in obj.life):
                 self.change((obj,))
                 for function in [one for one in obj.edges if one.kind == "func"]:
@@ -243,9 +269,21 @@ class FlowState:
 
     def _implicit_called(self, obj: Obj) -> None:
         info = self.class_of(obj)
-        for method in info.all_methods() if info else ():
-            if isinstance(method.info, FunctionInfo) and method.info.implicit:
-                self.apply(method, [], AbstractValue(frozenset((obj,))))
+        kinds = [info] if obj.kind == "inst" else [one.info for one in (info.metaclasses if info else ())]
+        for kind in kinds:
+            for method in kind.all_methods() if isinstance(kind, ClassInfo) else ():
+                if isinstance(method.info, FunctionInfo) and method.info.implicit:
+                    self.apply(method, [], AbstractValue(frozenset((obj,))))
+
+    def let_go(self, value: AbstractValue) -> None:
+        """Note that a value is no longer held in one place: that may be the end of it, and of what it holds."""
+        for obj in reach(value.objs) if self.finalized else ():
+            for callback, args in self.watched.get(obj, ()):
+                self.change((obj,))
+                self.invoke(callback, args)
+            if obj.kind == "inst" and (info := self.class_of(obj)) is not None:
+                for method in info.find("__del__"):
+                    self.apply(method, [], AbstractValue(frozenset((obj,))))
 
     def once(self, key: Hashable, roots: Iterable[Obj], follow: Callable[[], None]) -> None:
         """Follow what may be done with the objects ``roots``, once for the same objects in the same state.
@@ -253,8 +291,10 @@ class FlowState:
         Methods that use each other's objects would be followed in every order, which grows as a power. So what comes
         up while something is followed waits for it; all is looked at again while objects and links become more.
         """
+        if self.gives_up():
+            return
         followed = self.followed.setdefault(self.facts, {})
-        if key in followed and (self.following is self.facts or followed[key].form == _form(roots)):
+        if key in followed and (self.following is self.facts or followed[key].form == self._form(roots)):
             return  # what goes on looks again at all that grew
         followed[key] = Followed(tuple(roots), follow)
         if self.following is self.facts:
@@ -262,17 +302,26 @@ class FlowState:
         outer, self.following = self.following, self.facts
         try:
             for _ in range(ROUNDS):
-                grown = [one for one in followed.values() if one.form != _form(one.roots)]
+                grown = [one for one in followed.values() if one.form != self._form(one.roots)]
                 if not grown:
                     return
                 while grown:
                     for one in grown:
-                        one.form = _form(one.roots)
+                        if self.gives_up():
+                            return
+                        one.form = self._form(one.roots)
                         one.follow()
                     grown = [one for one in followed.values() if one.form is None]  # what came up meanwhile
             self.facts.everything = self.facts.everything or 1
         finally:
             self.following = outer
+
+    def _form(self, roots: Iterable[Obj]) -> tuple[int, int]:
+        """Return how many objects can be got at, and how many links are between them."""
+        found = reach(roots)
+        links = sum(len(obj.edges) for obj in found)
+        self.work += len(found) + links
+        return len(found), links
 
     def consume(self, value: AbstractValue) -> None:
         """Note that a value is iterated: an iterator is changed by that."""
@@ -325,9 +374,3 @@ class Followed:
     roots: tuple[Obj, ...]
     follow: Callable[[], None]
     form: tuple[int, int] | None = None
-
-
-def _form(roots: Iterable[Obj]) -> tuple[int, int]:
-    """Return how many objects can be got at, and how many links are between them."""
-    found = reach(roots)
-    return len(found), sum(len(obj.edges) for obj in found)

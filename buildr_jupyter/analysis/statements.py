@@ -1,4 +1,4 @@
-"""What a statement binds, reads and changes: the top floor of the flow analysis."""
+"""What a statement binds, reads and changes: the whole flow analysis."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Flow(Definitions):
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module
         if isinstance(target, ast.Subscript):
-            self.eval(target.slice)
+            self.use(self.eval(target.slice))
             self.use(base)
             if isinstance(target.slice, ast.Slice):
                 self.consume(value)
@@ -133,9 +133,8 @@ class Flow(Definitions):
         for obj in objs:
             if not typ_changes:
                 obj.edges.update(inner for inner in value.objs if inner is not obj)
-            if isinstance(target, ast.Attribute) and obj.kind == "inst" and (info := self.class_of(obj)) is not None:
-                for method in (*info.find(target.attr), *info.find("__setattr__")):  # a property's setter
-                    self.apply(method, [value], AbstractValue(frozenset((obj,))))
+            if isinstance(target, ast.Attribute):
+                self.attribute_stored(obj, target.attr, value)
             if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
                 functions = [inner for inner in value.objs if inner.kind == "func"]
                 if functions:
@@ -216,8 +215,13 @@ class Flow(Definitions):
     def _raise(self, node: ast.Raise) -> None:
         for part in (node.exc, node.cause):
             if part is not None:
-                self.eval(part)
+                self._made(self.eval(part))
         self.fail()
+
+    def _made(self, value: AbstractValue) -> AbstractValue:
+        """Return the exceptions that classes among these are made to when they are raised."""
+        classes = frozenset(obj for obj in value.objs if obj.kind == "class")
+        return self.invoke(AbstractValue(classes), []) if classes else self.fresh()
 
     def _delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -226,6 +230,7 @@ class Flow(Definitions):
                     continue
                 self.read(target.id, target.lineno)
                 self.facts.deletes.add(target.id)
+                self.let_go(self.env.get(target.id, ATOM))
                 self.facts.maybe.add(target.id)
                 if not self.frames and not self.weak:
                     self.env.pop(target.id, None)
@@ -343,10 +348,9 @@ class Flow(Definitions):
 
         def handle(handler: ast.ExceptHandler) -> Callable[[], None]:
             def run() -> None:
-                if handler.type is not None:
-                    self.eval(handler.type)
+                kinds = self.eval(handler.type) if handler.type is not None else ATOM
                 if handler.name:
-                    self.bind(handler.name, self.fresh(edges=()))
+                    self.bind(handler.name, self._made(self.join([kinds, self.element(kinds)])))
                     if not self.frames:
                         self.bound.add(handler.name)
                 self._tracked(handler.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ __all__ = [
     "names",
     "select",
 ]
+
+# What a builder logs, it raises or yields as well: where nobody has set up logging, Python would say it a second time.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Imported when asked for (PEP 562): a package that imports its own modules makes two threads wait for each other's
 # import lock, and Python then gives one of them a module that is half there.

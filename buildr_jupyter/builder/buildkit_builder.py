@@ -22,8 +22,16 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, build_arguments, build_command, failure_of
-from buildr_jupyter.builder.buildkit.daemon import IMAGE_FROM, NEEDED, reached, stream_daemon
+from buildr_jupyter.builder.buildkit.buildctl import BUILDCTL, DaemonLost, build_arguments, build_command, failure_of
+from buildr_jupyter.builder.buildkit.daemon import (
+    ADMITS,
+    IMAGE_FROM,
+    NEEDED,
+    NEEDS,
+    explain_end,
+    reached,
+    stream_daemon,
+)
 from buildr_jupyter.builder.buildkit.daemon_job import IMAGE, PRIVILEGED_IMAGE, DaemonWish, make_settings
 from buildr_jupyter.builder.buildkit.hidden_arguments import hide
 from buildr_jupyter.builder.buildkit.progress import BuildkitStream
@@ -120,10 +128,11 @@ class BuildkitBuilder(SeedMethods):
         """Return what is here.
 
         Raises EngineUnavailable without buildctl or where no daemon answers, ClusterError without the cluster or a
-        right in it.
+        right in it, BuildRefused where Pod Security does not admit the pod.
         """
         if self._place is not None:
             self._place.check(NEEDED)
+            self._place.check_level(ADMITS, NEEDS)
             if shutil.which(self.command, path=self._environ.get("PATH")) is None:
                 raise EngineUnavailable(f"there is no {self.command} here", hint=BUILDCTL)
             return f"{self._wish({}).image}, in a pod of {self._place.title}"
@@ -249,7 +258,11 @@ class BuildkitBuilder(SeedMethods):
                 environ={name: value for name, value in self._environ.items() if name != "BUILDKIT_CERT_PATH"},
             )  # fmt: skip
             there._title = f"the pod {pod} in {place.title}"
-            return (yield from there._solve(request, cancel, started))
+            try:
+                return (yield from there._solve(request, cancel, started))
+            except (DaemonLost, EngineUnavailable):
+                explain_end(place, pod, cancel)
+                raise
 
     # -- one solve
 

@@ -126,10 +126,11 @@ class KanikoBuilder(SeedMethods):
         """Return what is here.
 
         Raises EngineUnavailable without the executable, or without an engine for the image, ClusterError without the
-        cluster or a right in it.
+        cluster or a right in it, BuildRefused where Pod Security does not admit the pod.
         """
         if self._place is not None:
             self._place.check(pod.NEEDED)
+            self._place.check_level(pod.ADMITS, pod.NEEDS)
             return f"{self._pod_image}, in a pod of {self._place.title}"
         if self._is_file:
             if not Path(self.executor).is_file():

@@ -225,6 +225,7 @@ class OciBuilder(SeedMethods):
             return (yield from self._build(request, plan, cancel))
         except DamagedBlob as error:
             logger.warning("%s", error)
+            yield BuildWarning(str(error).removeprefix("Image build failed: ") + "; it is made anew")
             self.store.verify()
             return (yield from self._build(request, plan, cancel))  # what was damaged is gone, and is made anew
 

@@ -10,6 +10,7 @@ from buildr_jupyter.errors import (
     ClusterError,
     ClusterForbidden,
     ClusterNotFound,
+    ClusterQuota,
     ClusterRefused,
     ClusterUnauthorized,
     ClusterUnavailable,
@@ -71,7 +72,7 @@ def error_of(status: int, body: bytes, request: Request, context: str) -> Cluste
             hint="the token has expired or was withdrawn: log in to the cluster again, as kubectl needs it too",
         )
     if status == 403 and (quota := _QUOTA.search(said)):
-        return ClusterRefused(
+        return ClusterQuota(
             f"{request.resource} in {where}: quota {quota[1]} is used up: {said}",
             hint="ask for less with --memory and --cpus, or end other runs of the namespace",
         )

@@ -117,6 +117,13 @@ class ClusterClient(Protocol):
         """
         ...
 
+    def namespace_labels(self) -> Mapping[str, str]:
+        """Return the labels of the namespace, where Pod Security has its level.
+
+        Raises ClusterForbidden for who may not read it, as many who may make everything in it.
+        """
+        ...
+
     def watch(self, kind: Kind, selector: str, version: str, cancel: CancelToken) -> Iterator[Change]:
         """Yield what changes after ``version`` until the server or the token ends it, which is no error.
 

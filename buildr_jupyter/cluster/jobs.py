@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from buildr_jupyter.cluster.client import ClusterClient, Kind
 from buildr_jupyter.cluster.labels import job_selector
@@ -12,7 +13,7 @@ from buildr_jupyter.errors import BuildrError, ClusterNotFound
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.process.locks import this_user
 
-__all__ = ["await_gone", "make_owned_secret", "owner_name"]
+__all__ = ["await_gone", "created_at", "make_owned_secret", "owner_name"]
 
 _GONE_S, _LOOK_S = 60.0, 0.1
 
@@ -21,6 +22,14 @@ def owner_name(client: ClusterClient, user: str | None) -> str:
     """Return who the cluster says that this is, the same on each machine; of a hub, with the hub's ``user``."""
     name = client.whoami() or this_user()
     return f"{name} {user}" if user else name
+
+
+def created_at(found: JsonObject) -> float:
+    """Return when an object was made, in seconds since the epoch by the cluster's clock; 0 where it does not say."""
+    try:
+        return datetime.fromisoformat(str(found["metadata"].get("creationTimestamp"))).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def make_owned_secret(

@@ -127,6 +127,12 @@ class KubeClient:
         more = (page.get("metadata") or {}).get("continue")
         return None if more else tuple(page.get("items") or ())
 
+    def namespace_labels(self) -> Mapping[str, str]:
+        path = f"/api/v1/namespaces/{quote(self.namespace, safe='')}"
+        found = self._object(Request("get", None, self.namespace, self.namespace), "GET", path)
+        labels: Mapping[str, str] = (found.get("metadata") or {}).get("labels") or {}
+        return labels
+
     def delete(self, kind: Kind, name: str, *, propagation: str = "Foreground", grace_s: int | None = None) -> None:
         body: dict[str, object] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_s is not None:

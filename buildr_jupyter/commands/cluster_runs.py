@@ -10,6 +10,7 @@ from typing import Any
 
 from buildr_jupyter.builder.buildkit.daemon import idle_daemons
 from buildr_jupyter.builder.in_cluster.place import Place
+from buildr_jupyter.builder.kaniko.pod import forgotten_builds
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import RunOutput
@@ -93,16 +94,20 @@ def cancel(runner: KubernetesRunner, prefix: str, say: Callable[[str], object]) 
 
 
 def prune(runner: KubernetesRunner, say: Callable[[str], object], *, older_than_s: float = 0.0) -> None:
-    """Delete the runs and builds that ended and were started so long ago, and each buildkitd not used since."""
+    """Delete the runs and builds that ended and were started so long ago, and each buildkitd not used since.
+
+    A build whose process was killed before its pod began ends with that, too.
+    """
     gone = [one for one in runner.list() if one.state != "running" and time.time() - _started(one) >= older_than_s]
     for group in gone:
         runner.remove(group)
     place = Place("kubernetes", client=runner.connected())
+    forgotten = forgotten_builds(place, time.time(), older_than_s=older_than_s)
     idle = idle_daemons(place, time.time(), older_than_s=older_than_s)
-    for job in idle:
+    for job in (*forgotten, *idle):
         place.remove(job)
     daemons = f", and {len(idle)} buildkitd" if idle else ""
-    say(f"removed {show_count(len(gone), 'run')} from the cluster{daemons}\n")
+    say(f"removed {show_count(len(gone) + len(forgotten), 'run')} from the cluster{daemons}\n")
 
 
 def _key(group: RunGroup) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.model.proof import Proof
-from buildr_jupyter.pipeline import stages as pipeline
-from buildr_jupyter.pipeline import verify
+from buildr_jupyter.pipeline import preparation
 from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly
 from buildr_jupyter.ui.sanitize import clean_text
@@ -33,17 +32,28 @@ def export_folder(job: ExportRequest, out: Path) -> Exported:
     With ``--check``, and unasked in a kernel, the program is proven first and widened where that helps. Raises
     ExportError and its kin, ContextError, OptionError.
     """
-    assembly, proof = pipeline.prepare(job, out), None
-    if job.options.check or verify.is_wanted(job):
-        settled = verify.checked(job, assembly) if job.options.check else verify.prove(job, assembly)
-        assembly, proof = settled.assembly, settled.proof
+    assembly, proof = preparation.prepare(job, out), None
+    if job.options.check or job.namespace is not None:
+        assembly, proof = _proven(job, assembly)
     return Exported(context.write_folder(assembly.plan, out, private=False), assembly, proof)
+
+
+def _proven(job: ExportRequest, assembly: Assembly) -> tuple[Assembly, Proof | None]:
+    """Return the plan with its proof, where one is wanted; what runs programs is imported only then."""
+    from buildr_jupyter.pipeline import verify
+
+    if not job.options.check and not verify.is_wanted(job):
+        return assembly, None
+    settled = verify.checked(job, assembly) if job.options.check else verify.prove(job, assembly)
+    return settled.assembly, settled.proof
 
 
 def iter_lines(job: ExportRequest, exported: Exported) -> Iterator[str]:
     """Yield what a person is told, a line each: the proof, warnings, what a build would stop for, and the folder."""
     if exported.proof is not None:
+        from buildr_jupyter.pipeline import verify
+
         yield from map(clean_text, verify.iter_said(verify.Settled(exported.assembly, exported.proof)))
-    for warning in (*exported.assembly.warnings, *pipeline.findings(job, exported.assembly)):
+    for warning in (*exported.assembly.warnings, *preparation.findings(job, exported.assembly)):
         yield f"warning: {clean_text(warning.text)}"
     yield f"exported to {exported.folder}"

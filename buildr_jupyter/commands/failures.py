@@ -11,7 +11,6 @@ import traceback
 from pathlib import Path
 
 from buildr_jupyter.errors import BuildrError
-from buildr_jupyter.ui.plain import print_error
 from buildr_jupyter.ui.sanitize import clean_text
 
 __all__ = ["ClosedOutput", "explain", "report_failure"]
@@ -55,6 +54,8 @@ def report_failure(error: Exception, *, as_json: bool, command: str) -> int:
     if os.environ.get(DEBUG) and shown is not error:
         traceback.print_exception(error)
     if sys.stderr is not None:
+        from buildr_jupyter.ui.plain import print_error
+
         print_error(shown, sys.stderr)
     if as_json:
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 from buildr_jupyter.config.notebook_line import registry_of
 from buildr_jupyter.config.options import OPTIONS, SETTINGS, Option
-from buildr_jupyter.config.suggestions import nearest_hint
+from buildr_jupyter.config.suggestions import nearest, nearest_hint
 from buildr_jupyter.errors import SettingError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -27,6 +27,7 @@ __all__ = [
     "Setting",
     "SettingsFile",
     "gather",
+    "misread",
     "read_project",
     "read_site",
     "site_files",
@@ -95,6 +96,22 @@ def gather(
     return found
 
 
+def misread(environ: Mapping[str, str]) -> tuple[BuildWarning, ...]:
+    """Return a warning for each ``BUILDR_*`` variable that is meant as a setting and is none: a typo, or an option."""
+    known = {f"BUILDR_{option.field.upper()}": option for option in SETTINGS}
+    options = {f"BUILDR_{option.field.upper()}": option for option in OPTIONS}
+    found = []
+    for variable in sorted(environ):
+        if not variable.startswith("BUILDR_") or variable in known:
+            continue
+        if variable in options:
+            hint = f"write --{options[variable].name} on the line"
+            found.append(BuildWarning(f"{variable} has no effect: --{options[variable].name} is no setting", hint))
+        elif near := nearest(variable, known, shared="BUILDR_"):
+            found.append(BuildWarning(f"{variable} has no effect", f"write {near} if you meant that"))
+    return tuple(found)
+
+
 def read_project(folder: Path, *, owners: Collection[int] = ()) -> SettingsFile:
     """Return ``[tool.buildr]`` of the nearest pyproject.toml at or above ``folder`` that has one and counts.
 
@@ -137,11 +154,12 @@ def _project_values(path: Path, table: object) -> dict[str, object]:
         name = written.replace("-", "_")
         if name not in allowed:
             known = {option.field for option in OPTIONS}
-            why = "may not be set by a project" if name in known else "is not a setting"
-            raise SettingError(
-                f"{path}: [tool.buildr] {written} {why}",
-                hint=f"say it on the line, with %config or as BUILDR_…; a project may set {', '.join(sorted(allowed))}",
-            )
+            listed = f"a project may set {', '.join(sorted(allowed))}"
+            if name in known:
+                why, hint = "may not be set by a project", f"say it on the line, with %config or as BUILDR_…; {listed}"
+            else:
+                why, hint = "is not a setting", nearest_hint(name, allowed, listed)
+            raise SettingError(f"{path}: [tool.buildr] {written} {why}", hint=hint)
         values[name] = _typed(path, allowed[name], value)
         if name == "name" and registry_of(value):
             raise SettingError(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.context.dockerfile import (
     MARKER,
@@ -36,10 +38,11 @@ __all__ = ["cache_key", "iter_rendered", "own_dockerfile", "read_folder", "with_
 
 def iter_rendered(plan: ImagePlan) -> Iterator[FileEntry]:
     """Yield the files of the folder that are made from the plan, ``buildr.json`` last."""
-    yield FileEntry.from_bytes("Dockerfile", render_dockerfile(plan).encode())
+    dockerfile = render_dockerfile(plan)
+    yield FileEntry.from_bytes("Dockerfile", dockerfile.encode())
     yield FileEntry.from_bytes(".dockerignore", render_dockerignore().encode())
     yield FileEntry.from_bytes("requirements.txt", render_requirements(plan).encode())
-    if plan.requirements and "install.py" in render_dockerfile(plan):
+    if plan.requirements and "install.py" in dockerfile:
         script = resources.files("buildr_jupyter.in_image").joinpath("install.py").read_bytes()
         yield FileEntry.from_bytes("install.py", script)
     record = json.dumps(plan.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
@@ -54,14 +57,20 @@ def write_folder(plan: ImagePlan, folder: Path, *, private: bool = True) -> Path
 
     A folder that is there is replaced if it is empty or holds a ``buildr.json`` that buildr wrote. Raises ContextError
     where it holds something else, or where a file changed after it was hashed; what was there before is then untouched.
+    One that holds exactly this already is left as it is, but for its time.
     """
     folder = Path.cwd() / folder
+    entries = (*iter_rendered(plan), *plan.all_files)
     try:
         _check_ours(folder)
+        if private and _holds(folder, entries):
+            os.utime(folder)  # by its age it is cleared away
+            return folder
         private_folder(folder.parent) if in_cache(folder) else folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder, directory=True, shared=not private) as fresh:
-            for entry in (*iter_rendered(plan), *plan.all_files):
-                _write_entry(entry, fresh)
+            root = fresh.resolve()
+            for entry in entries:
+                _write_entry(entry, root)
             _make_folders(fresh / "app", fresh)
             _replace(folder, fresh)
     except OSError as error:
@@ -159,14 +168,48 @@ def _check_ours(folder: Path) -> None:
             ours = False
         if not ours:
             raise ContextError(
-                f"context folder {str(folder)!r} is not empty and has no buildr.json of ours",
+                f"context folder {str(folder)!r} is not empty, and buildr did not write it",
                 hint="name an empty or a new folder",
             )
 
 
+def _holds(folder: Path, entries: Sequence[FileEntry]) -> bool:
+    """Tell whether a folder for this user only holds these files with their modes, and nothing else."""
+    try:
+        if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+            return False
+        wanted = {entry.path: entry for entry in entries}
+        folders = {"app", *(str(above) for path in wanted for above in PurePosixPath(path).parents)} - {"."}
+        return _holds_in(folder, "", wanted, folders) == len(wanted) + len(folders)
+    except OSError:
+        return False
+
+
+def _holds_in(folder: Path, inside: str, wanted: Mapping[str, FileEntry], folders: Collection[str]) -> int:
+    """Return how many of the files and folders are there as wanted; a thing that is not is an OSError."""
+    found = 0
+    with os.scandir(folder) as held:
+        for one in held:
+            path, status = inside + one.name, one.stat(follow_symlinks=False)
+            if path in folders and status.st_mode == stat.S_IFDIR | 0o755:
+                found += _holds_in(folder / one.name, f"{path}/", wanted, folders)
+            elif path not in wanted or not _is_written(folder / one.name, status, wanted[path]):
+                raise OSError(f"{path} is another")
+            found += 1
+    return found
+
+
+def _is_written(path: Path, status: os.stat_result, entry: FileEntry) -> bool:
+    if status.st_mode != stat.S_IFREG | entry.mode or status.st_size != entry.size_bytes:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
+
+
 def _write_entry(entry: FileEntry, root: Path) -> None:
+    """Write a file below ``root``, whose links were followed."""
     target = root / entry.path
-    if not target.resolve().is_relative_to(root.resolve()):
+    if not target.resolve().is_relative_to(root):
         raise ContextError(f"file {entry.path!r} would lie outside the context folder")
     _make_folders(target.parent, root)
     digest = hashlib.sha256()

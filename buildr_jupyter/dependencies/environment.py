@@ -224,11 +224,17 @@ class Distribution:
 class Installed:
     """Everything that one interpreter finds on its search path; read once, kept for the time of one export."""
 
-    def __init__(self, interpreter: Interpreter, *, first: Sequence[Path] = ()) -> None:
-        """``first`` are folders that come before the search path: the notebook's own."""
+    def __init__(self, interpreter: Interpreter, *, first: Sequence[Path] = (), last: Sequence[Path] = ()) -> None:
+        """``first`` are folders that come before the search path, the notebook's own at their head; ``last`` behind it.
+
+        Modules of them keep their place beside the notebook; those of other folders of the search path have none.
+        """
         self.interpreter = interpreter
         self.local = tuple(Path(os.path.abspath(folder)) for folder in first)
-        self.search = (*self.local, *(Path(p) for p in interpreter.paths if Path(p) not in self.local))
+        behind = [Path(os.path.abspath(folder)) for folder in last]
+        own = {*self.local, *behind}
+        self.search = (*self.local, *(Path(p) for p in interpreter.paths if Path(p) not in own), *behind)
+        self._kept = {folder: os.path.relpath(folder, self.local[0]) for folder in own} if self.local else {}
         self._by_key: dict[str, Distribution] | None = None
         self._listings: dict[Path, frozenset[str]] = {}
         self._mappings: dict[str, Path] | None = None
@@ -307,6 +313,10 @@ class Installed:
                     if name.startswith("__editable___") and name.endswith("_finder.py"):
                         self._mappings.update(_read_mapping(folder / name))
         return self._mappings
+
+    def place_of(self, path: Path, root: Path) -> str:
+        """Return where a local file of a folder of the search path goes, relative to the notebook's folder."""
+        return os.path.normpath(os.path.join(self._kept.get(root, "."), path.relative_to(root))).replace(os.sep, "/")
 
     def is_stdlib(self, module: str) -> bool:
         """Tell whether the module is the standard library's and not shadowed by a file of the notebook's folder."""

@@ -64,7 +64,7 @@ class Requirements:
     pins: tuple[Requirement, ...] = ()
     """Sorted by text; each a line of requirements.txt."""
     modules: tuple[FileEntry, ...] = ()
-    """Local modules and their packages' data, as ``app/…``, sorted by path."""
+    """Local modules and their packages' data, as ``app/…`` with the notebook's folder as ``app``, sorted by path."""
     wheels: tuple[FileEntry, ...] = ()
     """``wheels/…``: distributions that no index has."""
     warnings: tuple[BuildWarning, ...] = ()
@@ -431,6 +431,6 @@ def _is_hidden(relative: str) -> bool:
 
 
 def _add_file(work: _Work, path: Path, root: Path, why: str) -> None:
-    name = f"app/{path.relative_to(root).as_posix()}"
+    name = f"app/{work.installed.place_of(path, root)}"
     if name not in work.modules:
         work.modules[name] = file_entry(name, path, root, mode=0o644, why=why)

@@ -94,7 +94,7 @@ def display_blocks(
     tops = {use.module.partition(".")[0] for use in imports}
     others = not tops <= sys.stdlib_module_names or any("_repr_" in text for text in reading.sources.values())
     # Any other package may bring pandas, which writes its frames as in a notebook then, also by print().
-    shows = reads or "IPython" in tops or reading.shows_value() or not tops <= sys.stdlib_module_names | _WITHOUT_FRAMES
+    shows = reads or "IPython" in tops or bool(reading.shown()) or not tops <= sys.stdlib_module_names | _WITHOUT_FRAMES
     if others and shows and not (reading.captured or reading.display_captured):
         path = posixpath.relpath(DISPLAYS_PATH, f"app/{tree.inside}" if tree else "app")
         return [("display", 1, displays_block(path, shell="IPython" in tops, display=reads))], [displays_file()]

@@ -98,17 +98,19 @@ def carry_files(
     mounts: Sequence[str] = (),
     root: Path | None = None,
     unasked: bool = True,
+    whole: bool = False,
 ) -> Carriage:
     """Return the entries under ``app/`` for the files that the uses name, and new texts for paths that change.
 
     ``root`` is the project's, ``mounts`` are folders of the container that are given at run time; with ``unasked``
-    files of the project outside of the notebook's folder are carried without an ``include``. A path that does not
-    exist is left out: the program may make it. Raises FileRefused for a file that is too large, that lies outside of
-    the project, or that is reached through a link out of it.
+    files of the project outside of the notebook's folder are carried without an ``include``; ``whole`` tells that
+    other parts of the program need the tree from the project's root. A path that does not exist is left out: the
+    program may make it. Raises FileRefused for a file that is too large, that lies outside of the project, or that is
+    reached through a link out of it.
     """
     tree = Tree.of(folder, root)
     named = [Path(os.path.normpath(tree.folder / Path(one).expanduser())) for one in include]
-    if any(tree.wants_root(path) for path in named):
+    if whole or any(tree.wants_root(path) for path in named):
         tree = replace(tree, whole=True)
     carrier = _Carrier(tree, named, limit_bytes, mounts, unasked)
     if not tree.whole and any(carrier.wants_root(use) for use in uses):

@@ -11,6 +11,7 @@ from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export.blocks import Block, awaits, choose_mark, hide, join
 from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
 from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.needs import find_files, find_imports
 from buildr_jupyter.export.observed_use import observed_warnings
@@ -57,6 +58,8 @@ class Program:
     """Top-level statements in the cells that ran before."""
     tree: Tree | None = None
     """Where the files lie below ``app/``; None where no folder is known."""
+    import_folders: tuple[ImportFolder, ...] = ()
+    """Folders of the project where it looks for modules, too."""
 
 
 def make_program(given: Given) -> Program:
@@ -68,14 +71,16 @@ def make_program(given: Given) -> Program:
     check_names(given, reading, sliced, values, inputs)
     shell, own_shell = shell_use(given, reading, sliced, inputs.given_statements())
     inputs.make()
-    files, tree = find_files(given, sliced, inputs)
     others = [statement for statement in sliced.kept if statement.run != given.last]
-    own = chosen_blocks(given, reading)
-    load = load_blocks(values, snapshot, tree)
     supplied = values.supplied.names() | frozenset(values.known_only_to_kernel)
     kernels = [use for _, use in values.known_only_to_kernel.values()]
     asked = [*kernels, *([shell] if shell else []), *(snapshot.imports if snapshot else ())]
     imports = find_imports(given, reading, sliced, asked)
+    folders = reading.import_folders
+    above = [one for one in folders if given.folder and not one.path.is_relative_to(given.folder.absolute())]
+    files, tree = find_files(given, sliced, inputs, whole=any(one.has(use.module) for one in above for use in imports))
+    own = chosen_blocks(given, reading)
+    load = load_blocks(values, snapshot, tree)
     displays, frames = display_blocks(reading, sliced, imports, tree)
     blocks = [
         *inputs.blocks(tree),
@@ -104,6 +109,7 @@ def make_program(given: Given) -> Program:
         carried=len(others),
         before=sum(1 for statement in statements if statement.run != given.last),
         tree=tree,
+        import_folders=folders,
     )
 
 
@@ -173,7 +179,7 @@ def _render(
     preamble = render_preamble(
         title=given.title(given.last),
         own=own,
-        shown=reading.shows_value(),
+        shown=len(reading.shown()),
         mark=mark,
         hidden=hidden,
         captured=reading.captured,
@@ -183,6 +189,7 @@ def _render(
         returns=given.options.returns,
         figures=not _DRAWING.isdisjoint(tops),
         documented=any("__doc__" in text for _, _, text in written),
+        moves=bool(reading.import_folders) and any("chdir" in text for _, _, text in written),
     )
     return join(preamble, written, mark)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import getopt
 import io
 import re
 import shlex
@@ -20,23 +21,14 @@ _FALL_AWAY = frozenset(
         "reload_ext",
         "unload_ext",
         "autoreload",
-        "config",
         "pinfo",
         "pinfo2",
         "psource",
         "pdoc",
         "pdef",
         "pfile",
-        "prun",
         "time_",
-        "who",
-        "whos",
-        "who_ls",
-        "lsmagic",
         "tensorboard",
-        "history",
-        "hist",
-        "precision",
         "pprint",
         "xmode",
         "colors",
@@ -48,17 +40,11 @@ _FALL_AWAY = frozenset(
         "notebook",
         "page",
         "quickref",
-        "reset_selective",
         "sx_",
         "tb",
         "magic",
-        "alias",
-        "alias_magic",
         "automagic",
         "gui",
-        "memit",
-        "mprun",
-        "lprun",
         "watermark",
         "javascript",
         "containerize",
@@ -68,6 +54,14 @@ _FALL_AWAY = frozenset(
         "cls",
     ]
 )
+"""Magics of the screen: they change nothing that a program gives, and print nothing into the cell."""
+_LISTINGS = frozenset(["who", "whos", "history", "hist", "lsmagic", "who_ls"])
+"""Magics that do no more than print: one that stands alone falls away, but in the cell that is exported."""
+_MEASURES = {"prun": "l:s:T:D:rq", "memit": "r:t:i:co", "mprun": "rT:f:c", "lprun": "rszT:D:f:m:u:"}
+"""Magics that run a statement, and print what that took; with their options, as ``getopt`` takes them."""
+_SCREEN_SETTINGS = ("InlineBackend.", "IPCompleter.", "Completer.", "HistoryManager.", "ContainerizeMagics.",
+                    "InteractiveShell.ast_node_interactivity")  # fmt: skip
+"""Beginnings of what ``%config`` sets that no program reads, or that its text says another way."""
 _BODIES = frozenset(["time", "capture", "prun", "containerize"])
 _ALIASES = frozenset(
     ["mkdir", "rmdir", "rm", "cp", "mv", "cat", "ls", "ll", "lf", "lk", "ldir", "lx", "less", "more", "man"]
@@ -83,27 +77,12 @@ _PYLAB = (
     "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; np = numpy; plt = pyplot; "
     "from matplotlib.pylab import *; from numpy import *"
 )
-_FOREIGN = frozenset(
-    [
-        "html",
-        "HTML",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "SVG",
-        "perl",
-        "ruby",
-        "pypy",
-        "python2",
-        "cython",
-        "cmd",
-        "R",
-        "sql",
-        "writefile",
-    ]
-)
+_SHOWN_ONLY = frozenset(("html", "HTML", "javascript", "js", "latex", "markdown", "svg", "SVG"))
+"""Cell magics that show their text, and do nothing else."""
+_LANGUAGES = frozenset(("perl", "ruby", "pypy", "python", "python2", "python3", "script", "sx", "system", "!", "cmd"))
+"""Cell magics that run another program, and that every IPython has."""
+_FOREIGN = _SHOWN_ONLY | frozenset(("perl", "ruby", "pypy", "python2", "cython", "cmd", "R", "sql", "writefile"))
+"""Cell magics of which other cells need nothing."""
 _VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
 
 
@@ -152,13 +131,18 @@ def translate(source: str, transform: Callable[[str], str | None], *, chosen: bo
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
-            return Translated(_writes(arguments, body), foreign=name)
+            return Translated(source) if chosen else Translated(_writes(arguments, body), foreign=name)
+        if chosen and name in _SHOWN_ONLY | _LANGUAGES:
+            return Translated(source)  # IPython runs it in the image
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []
+    alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node)):
-            text = _expression(method, [_text(argument) for argument in node.args], node.lineno, installed)
+            words = [_text(argument) for argument in node.args]
+            listed = method == "run_line_magic" and id(node) in alone and words[:1] and words[0] in _LISTINGS
+            text = "None" if listed else _expression(method, words, node.lineno, installed)
             if text is not None:
                 edits.append((node, text))
     return Translated(
@@ -247,6 +231,10 @@ def _expression(method: str, args: list[str | None], line: int, installed: list[
 def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, int]]) -> str | None:
     if name in _FALL_AWAY or (name == "load_ext" and rest.split(".")[0].strip() in _OWN_EXTENSIONS):
         return "None"
+    if name == "config":
+        return "None" if not rest.strip() or rest.strip().startswith(_SCREEN_SETTINGS) else None
+    if name in _MEASURES:
+        return _measured(name, rest)
     if name == "timeit":
         return None if "-o" in rest.split() else "None"
     if name in _ALIASES:
@@ -282,6 +270,18 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
             # What the file defines is the notebook's from then on.
             return f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
     return None
+
+
+def _measured(name: str, rest: str) -> str | None:
+    """Return the statement that ``%prun`` and its like run, behind their options; None where that cannot be told."""
+    words, quoted = rest.split(), shlex.split(rest, posix=False)
+    try:
+        _, statement = getopt.getopt(words, _MEASURES[name])
+    except getopt.GetoptError:
+        return None
+    if not statement or quoted[: len(words) - len(statement)] != words[: len(words) - len(statement)]:
+        return None
+    return rest.split(maxsplit=len(words) - len(statement))[-1]
 
 
 def _formatted(text: str) -> str:

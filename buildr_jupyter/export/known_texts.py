@@ -201,10 +201,23 @@ def _value(node: ast.expr, values: Mapping[int, Texts], known: _Known) -> Iterab
     if isinstance(node, ast.Attribute):
         owner = values[id(node.value)]
         return _of_paths(owner, node.attr) if owner else known.attributes.get(node.attr, ())
+    if isinstance(node, ast.Subscript):
+        return _ancestor(node, values)
     if isinstance(node, (ast.IfExp, ast.BoolOp)):
         parts = (node.body, node.orelse) if isinstance(node, ast.IfExp) else node.values
         return [text for part in parts for text in values[id(part)]]
     return _called(node, values) if isinstance(node, ast.Call) else ()
+
+
+def _ancestor(node: ast.Subscript, values: Mapping[int, Texts]) -> Iterable[str]:
+    """Return what ``path.parents[1]`` gives."""
+    place = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    if not (isinstance(node.value, ast.Attribute) and node.value.attr == "parents" and isinstance(place, int)):
+        return ()
+    found = values[id(node.value.value)]
+    for _ in range(min(max(place, 0), _MOST) + 1):
+        found = _of_paths(found, "parent")
+    return found
 
 
 def _part(node: ast.expr, values: Mapping[int, Texts]) -> Texts:
@@ -272,7 +285,8 @@ def _called(node: ast.Call, values: Mapping[int, Texts]) -> Iterable[str]:
     if name in _SAME and len(given) == 1:
         return given[0]
     if name in _OF_OS_PATH and len(given) == 1:
-        return [getattr(posixpath, name)(text) for text in given[0]]
+        above = [f"{text}/.." for text in given[0] if name == "dirname" and _is_no_name(text)]
+        return [*above, *(getattr(posixpath, name)(text) for text in given[0])]
     if name in _SAME and not given:
         return receivers
     if name in ("glob", "rglob") and given:
@@ -324,7 +338,7 @@ def _of_paths(texts: Texts, name: str, *args: str) -> Texts:
     """Return what an attribute or a method of paths gives, as ``parent`` and ``with_name`` do, if it is a path."""
     if name.startswith("_") or not hasattr(PurePosixPath, name):
         return ()
-    results = []
+    results = [f"{text}/.." for text in texts if name == "parent" and _is_no_name(text)]
     for text in texts:
         try:
             found = getattr(PurePosixPath(text), name)
@@ -334,6 +348,11 @@ def _of_paths(texts: Texts, name: str, *args: str) -> Texts:
         if isinstance(found, PurePosixPath):
             results.append(str(found))
     return tuple(results)
+
+
+def _is_no_name(text: str) -> bool:
+    """Tell whether a path may be that of the folder where one is, made absolute: what is above it, no text says."""
+    return posixpath.basename(text) in (".", "..")
 
 
 def _joined(between: str, parts: list[Texts]) -> Iterable[str]:

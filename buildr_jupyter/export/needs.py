@@ -33,8 +33,12 @@ _ENGINES = {
 """What a method loads by name when it is called."""
 
 
-def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[FileEntry], Tree | None]:
+def find_files(
+    given: Given, sliced: Slice, inputs: InputChoice, *, whole: bool = False
+) -> tuple[list[FileEntry], Tree | None]:
     """Return the files that the program reads, by path, and where they lie below ``app/``.
+
+    ``whole`` tells that its modules need the tree from the project's root.
 
     A path that another one takes the place of there is written anew in the text. Without a folder there are no files.
     Raises FileRefused.
@@ -63,6 +67,7 @@ def find_files(given: Given, sliced: Slice, inputs: InputChoice) -> tuple[list[F
         mounts=options.mounts,
         root=options.root,
         unasked=given.namespace is not None,
+        whole=whole,
     )
     for run, use in uses:
         if (moved := carried.rewritten.get(use.node)) is not None:

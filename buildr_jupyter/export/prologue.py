@@ -14,9 +14,9 @@ __all__ = ["MARK", "render_preamble"]
 MARK = "# %% "
 """What a block's first line begins with, in the way of many editors."""
 
-# Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top
-# level, or (p)lain, (h)idden code, a notebook's folder to (c)hange into, (f)igures, cells that may fail as they may
-# have done in the (n)otebook, and no such (x) cells, a module's (d)ocumentation
+# Lines that begin with a letter and a bar are there only for the programs that need them: (a)wait at top level, or
+# (p)lain, (h)idden code, a notebook's folder to (c)hange into, (m)oves to other folders, (f)igures, cells that may fail
+# as they may have done in the (n)otebook, and no such (x) cells, a module's (d)ocumentation
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own, name, failed):
@@ -26,6 +26,7 @@ def _buildr_run(scope, own, name, failed):
         os._exit(next(c if (c := os.waitstatus_to_exitcode(s))>=0 else 128-c for p, s in iter(os.wait, 0) if p == pid))
 c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
 c|    os.chdir(folder); sys.path[0] = os.getcwd()
+m|    sys.path.insert(1, "")  # a kernel imports from the folder that it is in
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
 f|        for number in pyplot.get_fignums() if (pyplot := sys.modules.get("matplotlib.pyplot")) else ():
 f|            try:
@@ -75,7 +76,7 @@ def render_preamble(
     *,
     title: str,
     own: int = 1,
-    shown: bool = False,
+    shown: int = 0,
     mark: str = MARK,
     tolerant: bool = False,
     awaits: bool = False,
@@ -83,6 +84,7 @@ def render_preamble(
     hidden: bool = False,
     captured: bool = False,
     documented: bool = False,
+    moves: bool = False,
     folder: str = "",
     returns: tuple[str, ...] = (),
 ) -> str:
@@ -90,7 +92,8 @@ def render_preamble(
 
     ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
     standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty
-    where that is the same.
+    where that is the same. ``shown`` is of how many blocks at the
+    end the expressions are shown.
     """
     flags = {
         "c": bool(folder),
@@ -102,8 +105,11 @@ def render_preamble(
         "h": hidden,
         "d": documented,
         "r": bool(returns),
+        "m": moves,
     }
     how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
+    if shown > 1:
+        how = f'"single" if block in blocks[-{shown}:] else "exec"  # each expression is shown'
     opened = "" if captured else " and os.dup2(stdout, 1) == 1"
     lines = []
     for line in _TEMPLATE.format(

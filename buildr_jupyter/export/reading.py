@@ -13,11 +13,13 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError
 from buildr_jupyter.export.blocks import ends, is_quiet
 from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.import_folders import ImportFolder, find_import_folders, may_change_path
+from buildr_jupyter.export.interactivity import interactivity, shown_statements
 from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
 from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.observed_use import last_seen, star_names
 from buildr_jupyter.export.shown_values import Shown, asks_for_shown, name_values
-from buildr_jupyter.notebook.cells import transform
+from buildr_jupyter.notebook.cells import syntax_error, transform
 from buildr_jupyter.notebook.parse_cache import parsed
 
 __all__ = ["Reading"]
@@ -34,8 +36,10 @@ class Reading:
         self.flow.absent = frozenset(given.options.absent)
         self.evidence = Evidence(self.flow)
         """What the runs were seen to do."""
+        self.import_folders = self._find_import_folders()
+        """Folders of the project that the cells add to the search path."""
         if (folder := given.folder) is not None:
-            self.flow.local_source = lambda module: read_module(folder, module)
+            self.flow.local_source = self._local_source
             self.flow.local_code = lambda name: read_code(folder, name)
         self.sources: dict[int, str] = {}
         """Number of a run to its text as plain Python, edits included."""
@@ -57,9 +61,12 @@ class Reading:
         for number, run in enumerate(given.runs):
             chosen = number == given.last
             if run.transformed is None:
-                problem = f"{given.title(number)} does not parse in Python {sys.version_info[0]}.{sys.version_info[1]}"
+                title, python = given.title(number), f"Python {sys.version_info[0]}.{sys.version_info[1]}"
                 if chosen:
-                    raise CellSyntaxError(problem, hint=_syntax_hint(run.source))
+                    line, why = syntax_error(run.source)
+                    where = f"{title}, line {line}" if line else title
+                    raise CellSyntaxError(f"{where} does not parse in {python}: {why}", hint="correct the cell")
+                problem = f"{title} does not parse in {python}"
                 if run.status != "error":
                     given.warn(f"{problem} and is passed over")  # a newer Python may have run it
                 continue
@@ -67,7 +74,7 @@ class Reading:
             if translated.foreign and chosen:
                 raise DialectError(
                     f"{given.title(number)} is in another language: it begins with %%{translated.foreign}",
-                    hint="only Python cells become images",
+                    hint="choose a cell of Python, or one with a magic of IPython's own",
                 )
             if not translated.source.strip() and translated.foreign:
                 continue
@@ -89,6 +96,20 @@ class Reading:
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
+
+    def _find_import_folders(self) -> tuple[ImportFolder, ...]:
+        given = self._given
+        sources = [(number, run.transformed or "") for number, run in enumerate(given.runs)]
+        if given.folder is None or not any(may_change_path(source) for _, source in sources):
+            return ()
+        plain = (translate(source, transform, chosen=number == given.last).source for number, source in sources)
+        statements = (statement for source in plain for statement in parsed(source).body)
+        return find_import_folders(statements, given.folder, given.options.root or given.folder)
+
+    def _local_source(self, module: str) -> str | None:
+        assert self._given.folder is not None
+        folders = (self._given.folder, *(one.path for one in self.import_folders))
+        return next((text for folder in folders if (text := read_module(folder, module)) is not None), None)
 
     def _shown_values(self) -> dict[int, str]:
         """Return the sources of runs in which a name takes the place of IPython's for a value that a cell showed."""
@@ -130,11 +151,14 @@ class Reading:
             ast.increment_lineno(reading[0], max((ends(node) for node in body), default=1) - 1)
             yield from analyze(self.flow, reading, last, may_fail=False)
 
-    def shows_value(self) -> bool:
-        """Tell whether a notebook shows the value of the chosen cell's last expression."""
-        body = self.bodies[self._given.last]
-        shows = bool(body) and isinstance(body[-1], ast.Expr) and not self.display_captured
-        return shows and not is_quiet(self.sources[self._given.last])
+    def shown(self) -> list[ast.stmt]:
+        """Return the statements of the chosen cell whose values a notebook shows, in order."""
+        last = self._given.last
+        shown = [] if self.display_captured else shown_statements(self.bodies[last], self._interactivity())
+        return [] if shown and is_quiet(self.sources[last]) else shown
+
+    def _interactivity(self) -> str:
+        return interactivity(run.transformed or "" for run in self._given.runs[: self._given.last])
 
     def edit(self, run: int, node: ast.expr, text: str) -> None:
         """Have an expression of a run written as ``text``, from the next ``apply_edits`` on."""
@@ -146,11 +170,3 @@ class Reading:
             if edits := self._edits.pop(run, None):
                 self.sources[run] = edited(self.sources[run], edits)
                 self.bodies[run] = ast.parse(self.sources[run]).body
-
-
-def _syntax_hint(source: str) -> str:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        return f"{error}"
-    return "it is nested too deeply"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 from collections.abc import Sequence
 
@@ -17,13 +18,21 @@ __all__ = ["carried_blocks", "chosen_blocks", "load_blocks"]
 
 
 def chosen_blocks(given: Given, reading: Reading) -> list[Block]:
-    """Return the chosen cell as one block, and its last expression as another where the notebook shows it."""
+    """Return the chosen cell as one block, and behind it a block for each statement whose value the notebook shows."""
     reading.apply_edits(given.last)
     title, body, nodes = given.title(given.last), reading.sources[given.last], reading.bodies[given.last]
     returned = "_" in given.options.returns
-    if not (reading.shows_value() or returned):
+    shown = reading.shown()
+    if not (shown or returned):
         return [own_block(title, body, 1)]
     end = nodes[-1]
+    if shown and shown[-1] is not end:
+        return [own_block(title, body, 1), (title, ends(end), f"{ast.unparse(shown[-1])}\n")]
+    if len(shown) > 1:
+        blocks = [(title, Statement(node, given.last).line, statement_text(body, node)) for node in nodes]
+        if returned:
+            blocks[-1] = (title, end.lineno, f"(_buildr_value := ({blocks[-1][2].rstrip()}))\n")
+        return blocks
     lines = body.splitlines(keepends=True)
     before = lines[end.lineno - 1].encode()[: end.col_offset].decode()
     head = "".join(lines[: end.lineno - 1]) + before

@@ -1,4 +1,4 @@
-"""Values that cells showed, by the names that IPython gives them: ``_``, ``__``, ``_3`` and ``Out[3]``.
+"""Values that cells showed, by the names that IPython gives them: ``_``, ``__``, ``_3``, ``Out[3]`` and ``_oh[3]``.
 
 The last expression of a cell gets the name ``_3`` where a later cell asks for it, and who asks for ``_`` reads the
 newest of these that is not None, as IPython's own ``_`` leaves None out.
@@ -19,6 +19,8 @@ __all__ = ["Shown", "asks_for_shown", "name_values"]
 
 _ASKS = re.compile(r"_(?<![\w.]_)(?:_{0,2}|\d+)(?!\w)")
 _LATEST = ("_", "__", "___")
+_DICTS = ("Out", "_oh")
+"""IPython's names for the dict of all shown values."""
 _NUMBERED = re.compile(r"_(\d+)")
 _NEVER_NONE = (
     ast.BinOp, ast.Compare, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.SetComp,
@@ -40,7 +42,7 @@ class Shown:
 
 def asks_for_shown(source: str) -> bool:
     """Tell whether a text may have one of the names in it."""
-    return "Out[" in source or _ASKS.search(source) is not None
+    return any(f"{name}[" in source for name in _DICTS) or _ASKS.search(source) is not None
 
 
 def name_values(runs: Sequence[Shown], gave: Collection[int] | None = None) -> dict[int, str]:
@@ -49,7 +51,7 @@ def name_values(runs: Sequence[Shown], gave: Collection[int] | None = None) -> d
     ``gave`` are the numbers under which the kernel has a value; without a kernel, any last expression may have given
     one. What cannot be told is left as it is: names that the notebook binds itself, numbers of no run.
     """
-    edits: dict[int, list[tuple[ast.expr | ast.stmt, str]]] = {}
+    edits: dict[int, list[tuple[ast.expr, str]]] = {}
     named: set[int] = set()
     own: set[str] = set()
     shows: list[int] = []  # positions of the runs so far that may have shown a value
@@ -65,14 +67,13 @@ def name_values(runs: Sequence[Shown], gave: Collection[int] | None = None) -> d
         own |= bound_names(body)[0]
         if run.ended and (gave is None or run.count in gave) and _last_value(run) is not None:
             shows.append(place)
-    for place in named:
-        source = runs[place].source
+    written = {place: edited(runs[place].source, found) for place, found in edits.items()}
+    for place in named:  # what asks in a cell that is asked for itself has its name by now
+        source = written.get(place, runs[place].source)
         last = parsed(source).body[-1]  # the statement, for an expression is without the parentheses around it
-        asking = edits.setdefault(place, [])
-        if any(inner is node for inner in ast.walk(last) for node, _ in asking):
-            return {}  # it asks and is asked for: a chain that is left to IPython
-        asking.append((last, f"_{runs[place].count} = ({ast.get_source_segment(source, last)})"))
-    return {place: edited(runs[place].source, found) for place, found in edits.items()}
+        text = f"_{runs[place].count} = ({ast.get_source_segment(source, last)})"
+        written[place] = edited(source, [(last, text)])
+    return written
 
 
 def _stores(body: Sequence[ast.stmt]) -> set[str]:
@@ -96,8 +97,8 @@ def _asked(body: Sequence[ast.stmt], bound: set[str]) -> Iterator[tuple[ast.expr
             elif (
                 isinstance(node, ast.Subscript)
                 and isinstance(node.value, ast.Name)
-                and node.value.id == "Out"
-                and "Out" not in bound
+                and node.value.id in _DICTS
+                and node.value.id not in bound
                 and isinstance(node.slice, ast.Constant)
                 and isinstance(node.slice.value, int)
             ):

@@ -26,20 +26,16 @@ artifact. What the program returns, in ``.buildr``, comes first, all of it or no
 below the limit. Files that are kept are kept until the file ``LIST.taken`` is there or the pod is ended: as long as
 the list is locked, and a minute at most while it is not. It ends with status 0 whatever it finds, so that
 the run's end is the program's.
+
+Each pod of a sweep starts one, and most of its time is the start of Python: a module is imported where it is first
+needed, and until the program has ended only such as are part of the interpreter.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
 import os
-import re
-import signal
 import stat
 import sys
-import tarfile
 import time
 
 LIMIT = 4 << 20
@@ -47,6 +43,9 @@ BEGIN, END = "buildr-output 2", "buildr-output end"
 OWN = ".buildr"
 TAKEN = ".taken"
 BEGIN_S, GRACE_S, IDLE_S, MOST_S = 120.0, 3.0, 60.0, 3600.0
+NOTHING = b"\0" * 1024
+"""Tar of no files."""
+NOTHING_SHA256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 _LINE = 9000  # of bytes in a line: the base64 of it is below the 16 KiB at which a node cuts lines
 
 
@@ -65,7 +64,11 @@ def wanted(path, plan):
     own = (below(path, output) or below(path, work)) and "__pycache__" not in path.split("/")
     if not own and not plan["anywhere"]:
         return False
-    return not plan["patterns"] or any(re.fullmatch(one, path, re.DOTALL) for one in plan["patterns"])
+    if not plan["patterns"]:
+        return True
+    import re
+
+    return any(re.fullmatch(one, path, re.DOTALL) for one in plan["patterns"])
 
 
 def unchanged(first, second):
@@ -118,16 +121,24 @@ def choose(files, plan, limit=LIMIT):
 
 
 def pack(files):
-    """Return a tar of the files."""
+    """Return a tar of the files, and its SHA256."""
+    if not files:
+        return NOTHING, NOTHING_SHA256
+    import hashlib
+    import io
+    import tarfile
+
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, place, _ in files:
             tar.add(place, arcname=path.lstrip("/"), recursive=False)
-    return packed.getvalue()
+    return packed.getvalue(), hashlib.sha256(packed.getvalue()).hexdigest()
 
 
 def push(registry, files):
     """Push the files to the registry, and return the digest of the artifact that they are."""
+    import json
+
     base, repository, source = registry
     known = {"__name__": "upload"}
     exec(compile(source, "upload", "exec"), known)  # noqa: S102 - our own text, which the plan brings
@@ -140,6 +151,9 @@ def write(plan, out, limit=LIMIT, seen=True):
 
     ``seen`` tells whether the program was seen to end before.
     """
+    import binascii
+    import json
+
     files, others = find(plan)
     artifact, why = None, ""
     if plan.get("registry") and files:
@@ -152,7 +166,7 @@ def write(plan, out, limit=LIMIT, seen=True):
     if held:
         with open(held, "w", encoding="utf-8") as listed:
             json.dump([(path, place) for path, place, _ in files], listed)
-    packed = pack(chosen)
+    packed, digest = pack(chosen)
     about = {
         "artifact": artifact,
         "not_pushed": why,
@@ -167,8 +181,8 @@ def write(plan, out, limit=LIMIT, seen=True):
     }
     out.write(BEGIN + "\n" + json.dumps(about) + "\n")
     for place in range(0, len(packed), _LINE):
-        out.write(base64.b64encode(packed[place : place + _LINE]).decode("ascii") + "\n")
-    out.write("{} {} {}\n".format(END, len(packed), hashlib.sha256(packed).hexdigest()))
+        out.write(binascii.b2a_base64(packed[place : place + _LINE]).decode("ascii"))
+    out.write("{} {} {}\n".format(END, len(packed), digest))
     out.flush()
     return held
 
@@ -179,22 +193,40 @@ def wait(path, begin_s=BEGIN_S, grace_s=GRACE_S):
     It may never begin, and is given up after ``begin_s``. Who ends the pod tells both of them at once, and gives them a
     few seconds: the program has ``grace_s`` of them.
     """
-    term = {signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, term)
-    begins, ends, pause = time.monotonic() + begin_s, float("inf"), 0.02
+    import _signal  # type: ignore[import-not-found]  # what ``signal`` wraps, without the import of ``enum``
+    import _thread  # this needs no more of ``threading``
+
+    freed = _signal.SIGUSR1
+    told = {_signal.SIGTERM, freed}
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, told)
+    begins, ends, pause, waiting = time.monotonic() + begin_s, float("inf"), 0.02, False
     while time.monotonic() < min(begins, ends):
-        if os.path.exists(path):
-            if is_free(path):
-                return True
-            begins = float("inf")
-        if signal.sigtimedwait(term, pause) is not None:
+        if not waiting and os.path.exists(path):
+            waiting, begins, pause = True, float("inf"), 3600.0
+            _thread.start_new_thread(tell_free, (path, freed))
+        left = min(begins, ends) - time.monotonic()
+        heard = _signal.sigtimedwait(told, max(0.0, min(left, pause)))
+        if heard is not None and heard.si_signo == freed:
+            return True
+        if heard is not None:
             ends = min(ends, time.monotonic() + grace_s)
-        pause = min(0.2, 1.5 * pause)
+        pause = pause if waiting else min(0.2, 1.5 * pause)
     return os.path.exists(path) and is_free(path)
+
+
+def tell_free(path, number):
+    """Send this process a signal once nobody has the file locked."""
+    import fcntl  # POSIX alone, and this module is read on any machine
+
+    with open(path, "rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+    os.kill(os.getpid(), number)
 
 
 def keep(path, idle_s=IDLE_S, most_s=MOST_S):
     """Wait until the files of the list were taken, nobody comes for them, or the pod is ended."""
+    import signal
+
     term = {signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, term)
     last = time.monotonic() + most_s
@@ -223,6 +255,8 @@ def is_free(path):
 if __name__ == "__main__":
     try:
         seen = len(sys.argv) < 3 or wait(sys.argv[2])
+        import json
+
         kept = write(json.loads(sys.argv[1]), sys.stdout, seen=seen)
         if kept:
             keep(kept)

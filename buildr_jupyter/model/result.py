@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,17 @@ class BuildResult:
     warnings: tuple[BuildWarning, ...] = ()
     proof: Proof | None = None
     """What a run of the program here showed; None where nobody asked for one."""
+
+    @property
+    def load_command(self) -> str:
+        """The command that brings the archive into a Docker Engine, which loads no OCI layout; empty without one."""
+        if self.archive is None:
+            return ""
+        place = shlex.quote(str(self.archive))
+        if self.archive.suffix == ".tar":
+            return f"docker load -i {place}"
+        tag = self.image.rpartition("/")[2].partition(":")[2] or "latest"
+        return f"skopeo copy oci:{place}:{tag} docker-daemon:{self.image}"
 
     def __repr__(self) -> str:
         shown = [f"image={self.image!r}"]

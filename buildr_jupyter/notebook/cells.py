@@ -5,7 +5,10 @@ IPython and nbformat are imported when they are needed.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
+import itertools
 import json
 import re
 import shlex
@@ -32,6 +35,7 @@ __all__ = [
     "read_notebook",
     "runs_up_to",
     "select_cells",
+    "syntax_error",
     "transform",
     "with_tags",
 ]
@@ -39,6 +43,7 @@ __all__ = [
 Status = Literal["ok", "error"]
 
 _HEADER = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%containerize(?![\w])[^\n]*(?:\n|\Z)")
+_LATER_HEADER = re.compile(r"^%%containerize(?!\w)", re.MULTILINE)
 _RAISED_AT = re.compile(r"(?:^|\n)(?:-+>|→)\s*(\d+)\s")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SKIP_TAG = "buildr:skip"
@@ -134,21 +139,50 @@ def transform(source: str) -> str | None:
 
     A ``%%containerize`` line at its head becomes an empty line, so that line numbers stay.
     """
-    header, body = header_and_body(source)
-    text = "\n" * (source.count("\n", 0, len(source) - len(body))) + body if header else source
-    text = text.replace("\r\n", "\n")
+    text = _without_header(source)
     if parses(text):
         return text
-    from IPython.core.inputtransformer2 import TransformerManager
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            manager: Any = TransformerManager
-            transformed: str = manager().transform_cell(text)
+        transformed = _by_ipython(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
     return transformed if parses(transformed) else None
+
+
+def syntax_error(source: str) -> tuple[int | None, str]:
+    """Return the line of a cell, 1-based, at which it stops being Python, None where that is not known, and why."""
+    text = _without_header(source)
+    try:
+        with contextlib.suppress(SyntaxError):
+            text = _by_ipython(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except SyntaxError as error:
+        return error.lineno, error.msg
+    except ValueError as error:
+        return None, str(error)
+    except RecursionError:
+        pass
+    return None, "it is nested too deeply"
+
+
+def _without_header(source: str) -> str:
+    header, body = header_and_body(source)
+    text = "\n" * (source.count("\n", 0, len(source) - len(body))) + body if header else source
+    return text.replace("\r\n", "\n")
+
+
+def _by_ipython(text: str) -> str:
+    """Return ``text`` as IPython would run it, with the empty lines at its head, which IPython takes away."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    empty = list(itertools.takewhile(lambda line: not line.strip(), text.split("\n")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        manager: Any = TransformerManager
+        transformed: str = manager().transform_cell(text)
+    return "\n" * len(empty) + transformed
 
 
 def read_notebook(path: Path | str) -> Notebook:
@@ -235,7 +269,8 @@ def _mappings(value: object) -> list[Mapping[str, object]]:
 def _read_file(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise NotebookError(f"{path.name}: is no regular file", hint="name a notebook file")
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise NotebookError(f"{path.name or path} is {what}, not a notebook file", hint="name a notebook file")
         return path.read_bytes()
     except FileNotFoundError:
         raise NotebookError(f"{path.name}: there is no such file") from None
@@ -329,9 +364,7 @@ def select_cells(notebook: Notebook, selector: str | None) -> list[int]:
     if selector is None:
         found = [run.index for run in notebook.runs if run.header and SKIP_TAG not in run.tags]
         if not found:
-            raise NotebookError(
-                f"{name}: no cell begins with %%containerize", hint="choose one with --cell INDEX, id:… or tag:…"
-            )
+            raise _nothing_chosen(notebook)
         return [index for index in found if index is not None]
     kind, _, value = selector.partition(":")
     if kind in ("id", "tag") and value:
@@ -353,6 +386,24 @@ def select_cells(notebook: Notebook, selector: str | None) -> list[int]:
         ) from None
     notebook.run_at(index)
     return [index]
+
+
+def _nothing_chosen(notebook: Notebook) -> NotebookError:
+    """Return what is said of a notebook in which no cell says that it becomes an image."""
+    name = notebook.name
+    if not any(run.source.strip() for run in notebook.runs):
+        return NotebookError(f"{name}: the notebook has no code", hint="write a cell, and save the notebook")
+    for run in notebook.runs:
+        if run.header is None and (found := _LATER_HEADER.search(run.source)):
+            line = run.source.count("\n", 0, found.start()) + 1
+            return NotebookError(
+                f"{name}, cell {run.index}: %%containerize is on line {line}, and counts on the first alone",
+                hint="split the cell above that line, or move what is above it below",
+            )
+    return NotebookError(
+        f"{name}: no cell begins with %%containerize",
+        hint="choose one with --cell INDEX, id:… or tag:…, or write %%containerize NAME as its first line",
+    )
 
 
 def runs_up_to(notebook: Notebook, index: int) -> list[CellRun]:

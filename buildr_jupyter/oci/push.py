@@ -42,11 +42,9 @@ class Blob:
 
 
 def push_blobs(
-    registry: Registry, repository: str, blobs: Sequence[Blob], cancel: CancelToken, *, beside: Sequence[Work] = ()
+    registry: Registry, repository: str, blobs: Sequence[Blob], cancel: CancelToken
 ) -> Generator[Event, None, int]:
     """Bring the blobs into the repository, four at once; return how many bytes were sent.
-
-    ``beside`` is done meanwhile, by the same threads.
 
     Raises PublishError and its kinds, BuildError for a base's layer that cannot be fetched, Cancelled.
     """
@@ -69,7 +67,7 @@ def push_blobs(
 
     unique = list({blob.digest: blob for blob in blobs}.values())
     unique.sort(key=lambda blob: -blob.size_bytes)
-    yield from in_parallel([*(partial(one, blob) for blob in unique), *beside], cancel)
+    yield from in_parallel([partial(one, blob) for blob in unique], cancel)
     return sum(sent)
 
 

@@ -6,10 +6,12 @@ Nothing here asks an engine or a registry, and nothing of the notebook is run.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import platform as host
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -112,7 +114,13 @@ def default_name(source: Source) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "notebook"
+    """Return a name that an image may have: ``ete-2026`` of ``Été 2026``; one without Latin letters gets a number."""
+    letters = unicodedata.normalize("NFKD", text)
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"[\u0300-\u036f]", "", letters).lower()).strip("-")
+    if plain:
+        return plain
+    number = hashlib.sha256(letters.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"notebook-{number}" if any(letter.isalnum() for letter in text) else "notebook"
 
 
 _NO_WIDENING = Widening()
@@ -146,9 +154,8 @@ def assemble(
         )
     if options.dockerfile == "-":
         return _dockerfile_cell(source, options, environ)
-    installed = Installed(interpreter, first=[source.folder])
     markers = target_markers(python, _machine(options, interpreter))
-    program, entries, found, standin = _program_with_pins(source, options, widening, installed, markers)
+    program, entries, found, standin = _program_with_pins(source, options, widening, interpreter, markers)
     settings = index_config.read_settings(environ, home=Path.home())
     tree = (program and program.tree) or Tree.of(source.folder, None)
     modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
@@ -188,7 +195,7 @@ def _program_with_pins(
     source: CellSource | ScriptSource,
     options: Options,
     widening: Widening,
-    installed: Installed,
+    interpreter: Interpreter,
     markers: Mapping[str, str],
 ) -> tuple[Program | None, list[FileEntry], Requirements, Sequence[FileEntry]]:
     """Return the program, its files, what it requires, and what stands in for the decorator.
@@ -203,13 +210,20 @@ def _program_with_pins(
             program, imports, entries, given = _program_of(source, options, widening, tuple(absent))
             imports, standin = _stand_in(imports)
             given += [(text, "--requirement") for text in options.requirements]
-            return program, entries, resolve(imports, installed, markers=markers, given=given), standin
+            found = resolve(imports, _installed(interpreter, source, program), markers=markers, given=given)
+            return program, entries, found, standin
         except ExportError as error:
             module = error.absent if isinstance(error, RequirementError) else None
             if module is None or module in absent or isinstance(source, ScriptSource):
                 raise (first or error) from None
             first = first or error
             absent.append(module)
+
+
+def _installed(interpreter: Interpreter, source: CellSource | ScriptSource, program: Program | None) -> Installed:
+    folders = program.import_folders if program else ()
+    first = [source.folder, *(one.path for one in folders if one.first)]
+    return Installed(interpreter, first=first, last=[one.path for one in folders if not one.first])
 
 
 def _missing_variables(program: Program | None, options: Options) -> list[BuildWarning]:
@@ -355,7 +369,7 @@ def _machine(options: Options, interpreter: Interpreter) -> str:
 
 
 def _beside_notebook(entry: FileEntry, tree: Tree) -> FileEntry:
-    return replace(entry, path=tree.below(entry.path.removeprefix("app/")))
+    return replace(entry, path=posixpath.normpath(tree.below(entry.path.removeprefix("app/"))))
 
 
 def _excluded(path: str, patterns: Sequence[str], tree: Tree) -> bool:

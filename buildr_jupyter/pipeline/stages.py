@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from buildr_jupyter.context import folder as context
 from buildr_jupyter.engine.connection import connect
 from buildr_jupyter.errors import BuildRefused, BuildrError, Cancelled, EngineUnavailable, ExportError, RunError
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.events.event import Event, Finished, RunOutput, Stage, StageUpdate
+from buildr_jupyter.events.event import Event, Finished, RunOutput, StageUpdate
 from buildr_jupyter.model.capabilities import BaseRequest
 from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.interface import Interface
@@ -30,7 +29,8 @@ from buildr_jupyter.model.result import BuildResult, RunResult
 from buildr_jupyter.pipeline import nodes, placement, push_notice, sweeps, values
 from buildr_jupyter.pipeline.cell_names import CellNames
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
-from buildr_jupyter.pipeline.planner import Assembly, assemble
+from buildr_jupyter.pipeline.planner import Assembly
+from buildr_jupyter.pipeline.preparation import at_stage, findings, prepare
 from buildr_jupyter.pipeline.verify import Proving, Settled, is_wanted, recall, stream_check
 from buildr_jupyter.process import locks
 from buildr_jupyter.process.tempfiles import sweep
@@ -44,42 +44,6 @@ __all__ = ["findings", "prepare", "stream", "stream_more"]
 
 
 _TAIL_LINES, _TAIL_CHARACTERS = 20, 8192
-
-
-@contextmanager
-def _stage(name: Stage) -> Generator[None, None, None]:
-    try:
-        yield
-    except BuildrError as error:
-        error.stage = error.stage or name
-        raise
-
-
-def prepare(job: ExportRequest, folder: Path | None = None) -> Assembly:
-    """Return the plan, made and not yet guarded: what ``--dry-run`` and ``export`` show.
-
-    A Dockerfile that the user keeps in the context folder ``folder`` is taken as it stands, and that is said.
-    """
-    job.options.check_publish(by_docker_rules=job.by_docker_rules)
-    placement.check(job.order())
-    with _stage("export"):
-        assembly = assemble(job.source, job.options, job.interpreter, job.environ)
-        if job.options.sweeps or job.options.sets:
-            points = sweeps.check_grid(job.options, assembly.plan.interface, job.source.folder)
-            placement.check_inputs(job.order(), points)
-    warnings = [*job.warnings, *assembly.warnings]
-    plan = context.with_own_dockerfile(assembly.plan, folder) if folder else assembly.plan
-    if plan is not assembly.plan:
-        warnings.append(
-            BuildWarning(f"{folder}/Dockerfile is your own, for its first line is gone: it is built as it stands")
-        )
-    return replace(assembly, plan=plan, warnings=tuple(warnings))
-
-
-def findings(job: ExportRequest, assembly: Assembly) -> list[BuildWarning]:
-    """Return what the guard would stop a build for, as warnings."""
-    found = guard.iter_findings(assembly.plan, job.environ)
-    return [BuildWarning(f"a build would stop here: {assembly.place_of(one.where)}: {one.kind}") for one in found]
 
 
 def write_context(plan: ImagePlan, folder: Path) -> Path:
@@ -97,7 +61,7 @@ def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Bu
         started = time.monotonic()
         assembly = yield from stream_prepared(job, cancel)
         if job.options.check:
-            with _stage("proof"):
+            with at_stage("proof"):
                 settled = yield from stream_check(job, assembly, cancel)
             return (yield from stream_rest(job.order(), settled.assembly, cancel, started, settled))
         if not is_wanted(job):
@@ -116,7 +80,7 @@ def stream_prepared(job: ExportRequest, cancel: CancelToken) -> Generator[Event,
     yield StageUpdate("export", "running")
     assembly = prepare(job, job.context)
     yield StageUpdate("export", "done")
-    with _stage("guard"):
+    with at_stage("guard"):
         guard.check(assembly.plan, job.environ, allow=job.options.allow_secrets, place=assembly.place_of)
     yield StageUpdate("guard", "done")
     yield from assembly.warnings
@@ -141,7 +105,7 @@ def stream_rest(
     if job.options.publish:
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
-    with _stage("build"):
+    with at_stage("build"):
         yield from nodes.stream_check(job, assembly.plan)
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
@@ -149,13 +113,13 @@ def stream_rest(
     building = job
     if isinstance(proof, Settled) and proof.proof.status == "differs":  # nor by a builder that pushes while it builds
         building = replace(job, options=replace(job.options, publish=False))
-    with _stage("build"):
+    with at_stage("build"):
         result = yield from _stream_build(building, assembly, refs, cancel)
     if isinstance(proof, Proving):
         settled = yield from _stream_settled(proof, assembly)
         if settled.widened:
             assembly = settled.assembly
-            with _stage("build"):
+            with at_stage("build"):
                 result = yield from _stream_build(job, assembly, refs, cancel)
         proof = settled
     if proof is not None:
@@ -164,14 +128,14 @@ def stream_rest(
             refuse_other(result)
     if job.options.publish:
         try:
-            with _stage("publish"):
+            with at_stage("publish"):
                 result = yield from _stream_publish(job, result, refs, cancel)
         except BuildrError as error:
             raise _with(result, error) from error.__cause__
         push_notice.said(job.notebook_path, refs)
     result = replace(result, duration_s=time.monotonic() - started)
     if job.options.run:
-        with _stage("run"):
+        with at_stage("run"):
             result = yield from stream_run(job, result, cancel)
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
@@ -183,7 +147,7 @@ def stream_settled(
 ) -> Generator[Event, None, Settled | None]:
     """Make the proof and wait for it, where one is wanted: for a build that goes on where this process leaves."""
     if job.options.check:
-        with _stage("proof"):
+        with at_stage("proof"):
             return (yield from stream_check(job, assembly, cancel))
     if not is_wanted(job):
         return None
@@ -195,7 +159,7 @@ def _stream_settled(proving: Proving, assembly: Assembly) -> Generator[Event, No
     """Wait for the proof and say what it came to, with the warnings of a program that was widened."""
     if not proving.is_settled():
         yield StageUpdate("proof", "running")
-    with _stage("proof"):
+    with at_stage("proof"):
         settled = proving.wait()
     yield StageUpdate("proof", "done")
     yield from (warning for warning in settled.assembly.warnings if warning not in assembly.warnings)
@@ -230,11 +194,11 @@ def stream_more(
         if result.context:
             plan = ImagePlan.from_folder(result.context)
             yield from push_notice.first_time(plan, job.notebook_path, job.refs)
-        with _stage("publish"):
+        with at_stage("publish"):
             result = yield from _stream_publish(job, result, job.refs, cancel)
         push_notice.said(job.notebook_path, job.refs)
     if run:
-        with _stage("run"):
+        with at_stage("run"):
             result = yield from stream_run(job, result, cancel)
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
@@ -375,7 +339,7 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     """
     yield StageUpdate("run", "running")
     if not _can_run(job):
-        way = f"docker load -i {shlex.quote(str(result.archive))}" if result.archive else "push it"
+        way = result.load_command or "push it"
         raise _with(result, RunError(
             f"{result.image} was built and not run: no engine answers here",
             hint=f"start Docker or podman and run it again, or take it to one: {way}",

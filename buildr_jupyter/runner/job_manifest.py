@@ -9,7 +9,9 @@ after it, where it ended with status 0.
 
 from __future__ import annotations
 
+import ast
 import base64
+import functools
 import json
 import posixpath
 import re
@@ -177,9 +179,14 @@ def common(spec: RunSpec) -> RunSpec:
 
 
 def make_input_secrets(specs: Sequence[RunSpec], name: str, job: JsonObject) -> tuple[JsonObject, ...]:
-    """Return the Secrets with the inputs of a grid's points, by index, each below 1 MiB."""
+    """Return the Secrets with the inputs of a grid's points, each below 1 MiB.
+
+    Each holds one file, which has the inputs of one point in a line and is named by the index of its first: a node
+    writes all files of a volume for each pod.
+    """
     return tuple(
-        _secret(f"{name}-inputs-{number}", job, "Opaque", piece) for number, piece in enumerate(_pieces(specs))
+        _secret(f"{name}-inputs-{number}", job, "Opaque", {str(first): base64.b64encode(lines.encode()).decode()})
+        for number, (first, lines) in enumerate(_pieces(specs))
     )
 
 
@@ -193,23 +200,24 @@ def make_key_maps(keys: Sequence[str], name: str, job: JsonObject) -> tuple[Json
     return tuple(found)
 
 
-def _pieces(specs: Sequence[RunSpec]) -> list[dict[str, str]]:
-    """Return the inputs of the points by index, in base64, in pieces that a Secret holds."""
-    pieces: list[dict[str, str]] = [{}]
-    size = 0
+def _pieces(specs: Sequence[RunSpec]) -> list[tuple[int, str]]:
+    """Return the inputs of the points as lines of JSON, in pieces that a Secret holds, with the index of the first."""
+    pieces: list[tuple[int, list[str]]] = []
+    size = _SECRET_BYTES
     for index, spec in enumerate(specs):
-        text = base64.b64encode(dict(spec.environment).get(PARAMS, "{}").encode()).decode()
-        if len(text) > _SECRET_BYTES:
+        line = dict(spec.environment).get(PARAMS, "{}").replace("\n", " ") + "\n"  # between words it means the same
+        length = len(line.encode())
+        if length > _SECRET_BYTES:
             raise OptionError(
-                f"the inputs of point {index} have {len(text):,} bytes, and a Secret of a cluster holds 1 MiB",
+                f"the inputs of point {index} have {length:,} bytes, and a Secret of a cluster holds 1 MiB",
                 hint="put what is large into a file that the image carries",
             )
-        if size + len(text) > _SECRET_BYTES:
-            pieces.append({})
+        if size + length > _SECRET_BYTES:
+            pieces.append((index, []))
             size = 0
-        pieces[-1][str(index)] = text
-        size += len(text) + len(str(index)) + 8
-    return pieces
+        pieces[-1][1].append(line)
+        size += length
+    return [(first, "".join(lines)) for first, lines in pieces]
 
 
 def make_cron_job(spec: RunSpec, name: str, *, owner: str) -> JsonObject:
@@ -412,7 +420,10 @@ def _collector(spec: RunSpec, name: str, registry: str | None, *, held: bool = F
         "image": spec.image,
         "command": [*quick_command(spec), *map(_unexpanded, (source_of("collector"), json.dumps(plan)))],
         "securityContext": _security(read_only=True),
-        "volumeMounts": [*_mounts(), *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec))],
+        "volumeMounts": [
+            *(one for one in _mounts() if one["name"] == "work" or _looks_there(one, spec)),
+            *({**one, "readOnly": True} for one in _claims(spec) if _looks_there(one, spec)),
+        ],
         "resources": {"requests": {**small, "cpu": "100m"}, "limits": {**small, "cpu": "1"}},
         **login,
     }
@@ -455,9 +466,19 @@ def _is_python(word: str) -> bool:
     return re.search(r"(?:^|/)python[\d.]*$", word) is not None
 
 
+@functools.cache
 def source_of(module: str) -> str:
-    """Return the text of a module that runs in images."""
-    return resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8")
+    """Return the program that a module which runs in images is, without its comments and docstrings.
+
+    It is in each pod of a sweep, and so in each answer about one.
+    """
+    tree = ast.parse(resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            said = [one for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)]
+            node.body = [one for one in body if one not in said] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree) + "\n"
 
 
 def _unexpanded(word: str) -> str:

@@ -117,6 +117,7 @@ class KubernetesRunner:
             raise OptionError(f"--on {spec}: this names no cluster", hint="write --on kubernetes=CONTEXT/NAMESPACE")
         self._context, self._namespace = found["context"] or None, found["namespace"]
         self._known, self._clock, self._owner, self._user = client, clock, owner, user
+        self._ended: dict[tuple[str, int], str] = {}  # the pods of the points that were seen to end
 
     def capabilities(self) -> RunnerCapabilities:
         """Return that images come from a registry here."""
@@ -321,6 +322,7 @@ class KubernetesRunner:
                     yield PointEnd(index, "running" if phase.phase == "running" else "collecting")
                 continue
             code = phase.exit_code
+            self._ended[job, index] = pod
             tail = read_tail(client, pod, PROGRAM, _TAIL_LINES, cancel) if pod and code != 0 else ()
             if code is None:
                 yield PointEnd(index, "failed", RunResult(-1, log_tail=tail), phase.reason)
@@ -337,7 +339,15 @@ class KubernetesRunner:
     ) -> Generator[Event, None, tuple[Path, ...]]:
         """Write the output files of a point; see the protocol. Raises ReturnError, RunLost, ClusterError."""
         (job,) = group.runs
-        return (yield from self._collect(f"{selector_of(job)},{INDEX_LABEL}={index}", f"{job} {index}", into, cancel))
+        client, name, run = self._client(), self._ended.get((job, index)), f"{job} {index}"
+        if name:  # else each point would cost a look at all pods of the namespace
+            try:
+                pods: tuple[JsonObject, ...] = (client.get("Pod", name),)
+            except ClusterNotFound:
+                pods = ()
+        else:
+            pods = client.list("Pod", f"{selector_of(job)},{INDEX_LABEL}={index}").items
+        return (yield from self._collect(pods, run, into, cancel))
 
     def follow(self, group: RunGroup, cancel: CancelToken) -> Generator[Event, None, list[RunResult]]:
         """Wait for the ends of the group's Jobs; see the protocol. Raises RunLost, RunError, ClusterError."""
@@ -356,16 +366,16 @@ class KubernetesRunner:
 
         It was told when it was started which files those are. The Job's time to live begins then.
         """
-        written = yield from self._collect(selector_of(run), run, into, cancel)
+        pods = self._client().list("Pod", selector_of(run)).items
+        written = yield from self._collect(pods, run, into, cancel)
         with contextlib.suppress(ClusterError):  # it may be gone, and its 7 days are no loss
             self._client().patch("Job", run, {"spec": {"ttlSecondsAfterFinished": COLLECTED_S}})
         return written
 
     def _collect(
-        self, selector: str, run: str, into: Path, cancel: CancelToken
+        self, pods: Sequence[JsonObject], run: str, into: Path, cancel: CancelToken
     ) -> Generator[Event, None, tuple[Path, ...]]:
-        client = self._client()
-        pods = client.list("Pod", selector).items
+        """Write what the collector of the last of the pods sent."""
         if not pods:
             raise RunLost(f"{run} has no pod any more, and its output files went with it", hint="run it again")
         pod = str(pods[-1]["metadata"]["name"])

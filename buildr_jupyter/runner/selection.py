@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import UnknownSpec
 from buildr_jupyter.runner.protocol import GridRunner, Runner
 
@@ -37,7 +38,9 @@ def select(spec: str, *, engine: OpenEngine | None = None) -> Runner:
     name, equals, where = spec.partition("=")
     name = _SEED_NAMES.get(name, name)
     if name not in RUNNERS or (equals and name == "docker"):
-        raise UnknownSpec(f"Unknown spec {spec}", hint=f"runners here: {', '.join(sorted(RUNNERS))}")
+        raise UnknownSpec(
+            f"Unknown spec {spec}", hint=nearest_hint(name, RUNNERS, f"runners here: {', '.join(sorted(RUNNERS))}")
+        )
     module, _, attribute = RUNNERS[name].partition(":")
     make = getattr(import_module(module), attribute)
     if name == "docker":

@@ -51,7 +51,7 @@ def returned_folder(output: Path) -> Path:
 
 
 def outputs_of(output: Path, files: Iterable[Path]) -> tuple[Path, ...]:
-    """Return those of a run's files below ``output`` that are the program's own, and none of ours."""
+    """Return those of a run's files below ``output`` that are the program's own, without what buildr's code wrote."""
     ours = returned_folder(output).parent
     return tuple(path for path in files if ours not in path.parents)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import shlex
 from pathlib import Path
 
 from buildr_jupyter.model.result import BuildResult, RunResult
@@ -35,7 +34,7 @@ def _file(path: Path, folder: Path) -> str:
 
 
 def _facts(result: BuildResult) -> list[tuple[str, str]]:
-    load = f"docker load -i {shlex.quote(str(result.archive))} && " if result.archive else ""
+    load = f"{result.load_command} && " if result.archive else ""
     facts = [
         ("image", result.image),
         ("image id", result.image_id or ""),

@@ -188,8 +188,12 @@ class Builds:
         def imports() -> None:
             import anywidget  # noqa: F401
 
+            import buildr_jupyter.config.settings
             import buildr_jupyter.pipeline.handle
-            import buildr_jupyter.ui.anywidget_bridge  # noqa: F401
+            import buildr_jupyter.ui.anywidget_bridge
+            import buildr_jupyter.ui.json_record
+            import buildr_jupyter.ui.pane.presenter
+            import buildr_jupyter.ui.plan_report  # noqa: F401
 
         if self.has_page() and _has_widgets():
             threading.Thread(target=imports, name="buildr warms up", daemon=True).start()

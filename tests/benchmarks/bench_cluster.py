@@ -1,7 +1,8 @@
 """Runs in a cluster against the bare client's: the first line, a sweep, and many indexes followed.
 
 Run: ``python -m tests.benchmarks.bench_cluster [ROW[=COUNT] …]``, with fewer indexes where ``COUNT`` says so. It starts the cluster and the registry that it needs. The
-bounds are ratios of medians of interleaved rounds of one run:
+bounds are ratios of medians of interleaved rounds of one run. The bare Job has the same image, program and Pod Security
+(``restricted``), one container and no volume:
 
     line     from the accepted image to the first line of the log: at most 1.15 times the same program in a Job that
              the official client makes and ``kubectl logs -f`` follows
@@ -85,10 +86,17 @@ class World:
         return KubernetesRunner(f"kubernetes=/{self.namespace}")
 
     def job(self, **spec: Any) -> str:
-        """Make a bare Job of the program and return its name."""
+        """Make a bare Job of the program, in a pod as restricted as ours, and return its name."""
         name = f"bare-{secrets.token_hex(4)}"
-        main = {"name": "main", "image": self.image, "args": [CODE]}
-        pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [main]}
+        security = {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        main = {"name": "main", "image": self.image, "args": [CODE], "securityContext": security}
+        restricted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, "enableServiceLinks": False}
+        pod |= {"securityContext": restricted, "containers": [main]}
         body = {"backoffLimit": 0, "template": {"spec": pod}, **spec}
         client.BatchV1Api(self.api).create_namespaced_job(self.namespace, {"metadata": {"name": name}, "spec": body})
         return name

@@ -200,7 +200,7 @@ def session(size_bytes: int = FRAMES_BYTES, cells: int = SESSION_CELLS) -> tuple
 
 
 def _size(*roots: object) -> int:
-    """Return how many bytes hang on objects of ours: the notebook's own are not counted."""
+    """Return how many bytes hang on buildr's objects: the notebook's own are not counted."""
     seen: set[int] = set()
     todo, total = list(roots), 0
     while todo:

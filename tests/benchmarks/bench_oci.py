@@ -1,6 +1,7 @@
 """Images without an engine against the engines, side by side in one run: same base, context and registry.
 
-Run: ``python -m tests.benchmarks.bench_oci``. Each round edits a fresh nonce, builds and pushes, timed from the call to
+Run: ``python -m tests.benchmarks.bench_oci [ENGINE …]``; of podman and buildah each round takes seconds, and
+``bench_oci classic buildkit`` does without them and without the layer of 1 GB. Each round edits a fresh nonce, builds and pushes, timed from the call to
 the manifest accepted (ours attaches the bill of materials after that: "whole" is with it); at the end ``docker run`` of
 the registry's digest prints the last nonce. Ours runs in this warm process, as the second magic in a kernel does; the
 engines through their commands, ``buildr build`` as a process of its own; all take turns in each round. Bounds: an edit at
@@ -124,15 +125,17 @@ class Command:
 
 
 def commands(
-    scratch: Path, repository: str, names: tuple[str, ...], args: dict[str, str], docker: str
+    scratch: Path, repository: str, names: tuple[str, ...], args: dict[str, str], docker: str, wanted: Sequence[str]
 ) -> Iterator[Command]:
     """Yield the engines that are here: docker's two builders, then podman and buildah with storage of their own."""
     for title, kit in (("classic", "0"), ("buildkit", "1")):
+        if wanted and title not in wanted:
+            continue
         environment = {"DOCKER_HOST": docker, "DOCKER_BUILDKIT": kit}
         build, push = ["/usr/bin/docker", "build", "-q"], ["/usr/bin/docker", "push", "-q"]
         yield Command(title, scratch, f"{repository}/{title}", names, args, environment, build, push)
     for title, options in (("podman", ["--cgroup-manager", "cgroupfs"]), ("buildah", [])):
-        if shutil.which(title):
+        if shutil.which(title) and (title in wanted or not wanted):
             storage = scratch / title
             environment = {"CONTAINERS_REGISTRIES_CONF": str(storage / "registries.conf")}
             program = [title, "--root", f"{storage}/root", "--runroot", f"{storage}/run", "--storage-driver", "overlay"]
@@ -190,15 +193,17 @@ def measure(subjects: Sequence[Ours | Command]) -> dict[str, tuple[float, float,
     }  # fmt: skip
 
 
-def compare(title: str, names: tuple[str, ...], scratch: Path, docker: str, registry: str) -> int:
-    """Print one table; return how many bounds are broken."""
+def compare(
+    title: str, names: tuple[str, ...], scratch: Path, docker: str, registry: str, wanted: Sequence[str]
+) -> int:
+    """Print one table, of the engines in ``wanted`` or of all; return how many bounds are broken."""
     args = index_config.read_settings(os.environ, home=Path.home()).build_args()
     run = secrets.token_hex(3)
     print(f"{title:28} {'cold':>8} {'edit':>8} {'same':>8}   (seconds, to the manifest accepted)")
     folder = scratch / run
     folder.mkdir()
     ours = Ours(folder, f"{registry}/{run}/oci", names, args)
-    rows = measure([*commands(scratch, f"{registry}/{run}", names, args, docker), ours])
+    rows = measure([*commands(scratch, f"{registry}/{run}", names, args, docker, wanted), ours])
     cold, edit, same = rows.pop(ours.title)
     for name, taken in rows.items():
         print(f"  {name:26} " + " ".join(f"{s:8.3f}" for s in taken), flush=True)
@@ -308,11 +313,11 @@ def memory() -> int:
     return int(more > 150)
 
 
-def main() -> int:
+def main(wanted: Sequence[str] = ()) -> int:
     """Print the tables; return 1 where a bound is broken, 0 without an engine (and say so)."""
     for name in [name for name in os.environ if name.startswith("DOCKER_")]:
         del os.environ[name]
-    broken = memory()
+    broken = 0 if wanted else memory()
     with Engines() as engines, tempfile.TemporaryDirectory() as scratch:
         try:
             docker, registry = engines.docker().host, engines.registry_http().host
@@ -321,10 +326,10 @@ def main() -> int:
             return broken
         os.environ["DOCKER_HOST"] = docker
         with contextlib.closing(engine.connect()):
-            broken += compare("numpy + pandas", PINS, Path(scratch), docker, registry)
-            broken += compare("and scikit-learn", PINS + MORE, Path(scratch), docker, registry)
+            broken += compare("numpy + pandas", PINS, Path(scratch), docker, registry, wanted)
+            broken += compare("and scikit-learn", PINS + MORE, Path(scratch), docker, registry, wanted)
     return int(broken > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

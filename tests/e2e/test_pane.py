@@ -181,11 +181,15 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert pane.get_by_role("status").inner_text() == "building"
         check_geometry(pane)
         pane.screenshot(path=shots("running"))
+        pane.get_by_role("button", name="Pause").focus()
+        page.keyboard.press("Space")
+        assert pane.get_by_role("button", name="Follow").get_attribute("aria-pressed") == "true"
         began = time.monotonic()
         pane.get_by_role("button", name="Cancel").click()
         wait_cell(page, cell, timeout_s=15)
         assert time.monotonic() - began < 10
         assert pane.get_by_role("status").inner_text() == "cancelled"
+        assert not pane.get_by_role("button", name="Follow").is_visible()
         assert "Cancelled" in cell.locator(".jp-OutputArea").inner_text()
         check_geometry(pane)
         pane.screenshot(path=shots("cancelled"))

@@ -114,15 +114,10 @@ def test_by_keyboard_and_with_a_screen_reader(lab: Lab, base_image: str, shots: 
         assert log.get_attribute("aria-live") == "off"
         pane.get_by_role("searchbox", name="Search the log").focus()
         order = []
-        for _ in range(5):
+        for _ in range(4):
             order.append(page.evaluate(_FOCUSED))
             page.keyboard.press("Tab")
-        assert order == ["Search the log", "Pause", "Copy log", "Download", "Build log"]
-        pause = pane.get_by_role("button", name="Pause")
-        pause.focus()
-        page.keyboard.press("Space")
-        follow = pane.get_by_role("button", name="Follow")
-        assert follow.get_attribute("aria-pressed") == "true"
+        assert order == ["Search the log", "Copy log", "Download", "Build log"], "nothing comes: there is no Pause"
         pane.get_by_text(f"RUN echo {token}").locator("xpath=ancestor::summary").focus()
         page.keyboard.press("Enter")
         assert token in pane.locator("pre:visible").inner_text()

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -113,6 +113,8 @@ class FakeCluster:
         self._logs: dict[tuple[str, str], _Container] = {}
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self.known_nodes: list[JsonObject] = []
+        self.labels: dict[str, str] = {}
+        """Of the namespace."""
         self.listening: dict[int, int] = {}
         """Port of a pod to the port of this machine that stands for it."""
         self._begun: set[str] = set()
@@ -177,6 +179,10 @@ class FakeCluster:
     def nodes(self, most: int) -> tuple[JsonObject, ...] | None:
         self._ask("list", "nodes")
         return tuple(self.known_nodes) if len(self.known_nodes) <= most else None
+
+    def namespace_labels(self) -> Mapping[str, str]:
+        self._ask("get", "namespaces")
+        return dict(self.labels)
 
     def watch(self, kind: Kind, selector: str, version: str, cancel: CancelToken) -> Iterator[Change]:
         self._ask("watch", KINDS[kind].plural, kind)

@@ -1,6 +1,7 @@
 """An engine on a unix socket that replays streams: what it answers is given, what it is asked is kept.
 
-It speaks as much of the Docker Engine API (1.41) as builds and pushes ask for, and no more: anything else is a 404.
+It speaks as much of the Docker Engine API (1.41) as builds, pushes and runs ask for, and no more: anything else is a
+404.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes.containers import Containers
+
 IMAGE_ID = "sha256:3f63f8223230a49f96ee843935be9a0536a42861ad33e9d916e90a61f02b618c"
 
 
@@ -32,7 +35,8 @@ class FakeEngine:
 
     ``build``, ``push`` and ``pull`` are the bytes of a stream; ``chunk_bytes`` cuts them into HTTP chunks. With
     ``hang`` the stream stays open after them, with ``break_off`` the connection is closed without an end; with ``mute``
-    the answer does not even begin. With ``buildkit`` it offers BuildKit, without sessions.
+    the answer does not even begin. With ``buildkit`` it offers BuildKit, without sessions; with ``containers`` it runs
+    those.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class FakeEngine:
         images: dict[str, dict[str, Any]] | None = None,
         api_version: str = "1.41",
         buildkit: bool = False,
+        containers: Containers | None = None,
     ) -> None:
         self.streams = {"build": build, "push": push, "create": pull}
         self.chunk_bytes, self.status, self.hang, self.break_off = chunk_bytes, status, hang or mute, break_off
@@ -56,6 +61,7 @@ class FakeEngine:
         self.images = {IMAGE_ID: {"Id": IMAGE_ID, "Size": 4242}} if images is None else images
         self.api_version = api_version
         self.buildkit = buildkit
+        self.containers = containers
         self.requests: list[tuple[str, str, dict[str, list[str]], dict[str, str]]] = []
         """(method, path without version, query, headers)."""
         self.context: list[tuple[tarfile.TarInfo, bytes | None]] = []
@@ -147,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(201)
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif self.engine.containers is not None and path.startswith("/containers/"):
+            self._container(path.removeprefix("/containers"), parse_qs(url.query), body)
         elif path == "/images/json":
             self._json(200, list(self.engine.images.values()))
         elif path.endswith("/json"):
@@ -154,6 +162,30 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200 if found else 404, found or {"message": "No such image"})
         else:
             self._json(404, {"message": "page not found"})
+
+    def _container(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
+        containers = self.engine.containers
+        assert containers is not None
+        if path.endswith("/attach") and (one := containers.find(path.split("/")[1])) is not None:
+            self.wfile.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+            one.began.wait(60)
+            self.wfile.write(containers.frames(one))
+            one.over.wait(60)
+            self.close_connection = True
+            return
+        reply = containers.answer(self.command, path, query, body)
+        if not reply.body:
+            if reply.status == 204:
+                self.send_response(204)
+                self.end_headers()
+            else:
+                self._json(reply.status, reply.document)
+            return
+        self.send_response(reply.status)
+        for name, value in {**reply.fields, "Content-Length": str(len(reply.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
 
     def _stream(self, kind: str) -> None:
         engine = self.engine
@@ -188,4 +220,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         self.wfile.flush()
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815

@@ -65,7 +65,7 @@ class Strike:
             case.end()
             case.serve(outside=self._outside)
             case.begin()
-            case.good()  # a service of our own has two pipes and a log: what is there is counted anew
+            case.good()  # a service that was started here has two pipes and a log: what is there is counted anew
         if fault == "denied":
             case.begin(lowered=True)
             stack.callback(case.begin)

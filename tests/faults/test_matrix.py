@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from buildr_jupyter.registry.client import Registry
 from tests.engines import EngineStartError, short_folder, sweep
 from tests.engines.fixtures import REQUIRED_ENGINES
 from tests.faults import matrix, probe
+from tests.faults.__main__ import Piece
 from tests.faults.rows import FAULTS, STAGES, Row, every_row, impossible
 from tests.faults.world import CASES, IN_CLUSTER, World
 
@@ -124,3 +126,15 @@ def test_the_probe_sees_what_is_planted(world: World) -> None:
         planted.wait()
         world.client.remove_container(container, force=True)
         case.close()
+
+
+def test_a_matrix_goes_on_where_an_earlier_piece_ended(tmp_path: Path) -> None:
+    piece = Piece(tmp_path / "kept", until=float("inf"))
+    assert piece.known() == {}
+    piece.keep("build · oci · clock")
+    piece.keep("interrupts · oci", 10)
+    piece.keep("interrupts · oci", 0)
+    assert piece.known() == {"build · oci · clock": 1, "interrupts · oci": 10}
+    assert not piece.is_over
+    assert Piece(None, until=0.0).is_over
+    assert Piece(None, until=0.0).known() == {}

@@ -66,7 +66,7 @@ def image_reference(data: bytes) -> None:
 
 
 def dockerfile(data: bytes) -> None:
-    """A Dockerfile of one's own is read for its bases and comes back with its record; a value in one of ours is whole."""
+    """A Dockerfile of one's own is read for its bases and comes back with its record; a value in one that buildr wrote is whole."""
     text = data.decode("utf-8", "replace")
     folder: Any = _Folder(text)
     request = BuildRequest(folder, (), build_args={"A": "b"})

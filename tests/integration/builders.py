@@ -157,7 +157,7 @@ class Harness:
     # -- what is built
 
     def program(self, text: str, *, tag: str | None = None, **changes: Any) -> BuildRequest:
-        """Return a request for a program of ours; ``changes`` are fields of its plan."""
+        """Return a request for a program that buildr exported; ``changes`` are fields of its plan."""
         main = FileEntry.from_bytes("app/main.py", text.encode())
         extra = changes.pop("extra", ())
         plan = replace(ImagePlan(base=self.world.base, python="3.11", files=(main, *extra), platforms=()), **changes)

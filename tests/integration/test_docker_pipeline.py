@@ -364,7 +364,7 @@ def test_the_notebooks_run(name: str, docker_host: str, registry_tls: Registry, 
 def test_the_decorator_builds_from_inside_a_container_that_is_not_ours(
     client: APIClient, docker_host: str, tmp_path: Path, base_image: str
 ) -> None:
-    """A hub runs notebooks in containers; only a marker of ours says that the program is in its own image."""
+    """A hub runs notebooks in containers; only buildr's marker says that the program is in its own image."""
     (tmp_path / "app.py").write_text(
         "from buildr_jupyter import Containerize\n\n\n"
         "@Containerize(package={'name': 'nested', 'quiet': True})\n"

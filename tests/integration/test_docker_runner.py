@@ -285,7 +285,7 @@ def test_second_run_under_the_same_name(runner: DockerRunner, image: str, client
     assert result.stdout_tail == "2\n"
 
 
-def test_name_of_somebody_else(runner: DockerRunner, image: str, client: APIClient) -> None:
+def test_name_that_another_has(runner: DockerRunner, image: str, client: APIClient) -> None:
     client.create_container(image, name="others")
     try:
         with pytest.raises(RunError, match="'others': there is one that buildr did not make") as caught:

@@ -158,9 +158,11 @@ class TestInARegistry:
                 content = bytearray(path.read_bytes())
                 content[len(content) // 2] ^= 1
                 path.write_bytes(content)
-            _, result = build(oci, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
+            events, result = build(oci, request_for(plan, tmp_path, Push(ImageRef.parse(ref)), name=ref))
             assert fake.manifests["me/z", "1"]
             assert result.digest
+            (warning,) = [event.text for event in events if isinstance(event, BuildWarning)]
+            assert warning.endswith(" in the store is damaged; it is made anew")
 
 
 def test_into_the_engine_without_what_it_has(

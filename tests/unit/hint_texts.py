@@ -87,7 +87,7 @@ def modules() -> Iterator[tuple[str, str]]:
 
 
 def unknown_words(text: str) -> list[str]:
-    """Return the options and ``buildr`` commands in a text that no parser of ours has."""
+    """Return the options and ``buildr`` commands in a text that no parser of buildr has."""
     ours = _FOREIGN.sub("", text)
     found = [option for option in _OPTION.findall(ours) if option not in _known_options()]
     return found + [f"buildr {word}" for word in _COMMAND.findall(ours) if word not in _commands()]

@@ -26,9 +26,6 @@ JUPYTER = {
 }  # fmt: skip
 """The modules that may import ipykernel, ipywidgets and traitlets, or ask for the shell."""
 
-KNOWN_UNTESTED = frozenset((Path(__file__).parent / "untested.txt").read_text().split())
-"""Modules that have no test module of their own yet and are tested through others; this list only gets shorter."""
-
 Tree = Mapping[str, str]
 """Module in dotted form below the package (``builder.selection``; a package's ``__init__`` as the package) to source."""
 
@@ -141,11 +138,7 @@ def untested(tree: Tree) -> list[str]:
         for module in tree
         if "." in module and not any(other.startswith(f"{module}.") for other in tree)
     }
-    return [
-        f"{module}: {path}"
-        for module, path in wanted.items()
-        if not (ROOT / path).is_file() and module not in KNOWN_UNTESTED
-    ]
+    return [f"{module}: {path}" for module, path in wanted.items() if not (ROOT / path).is_file()]
 
 
 def knows_jupyter(tree: Tree) -> list[str]:
@@ -204,14 +197,6 @@ def test_a_planted_breach_is_seen(rule: object) -> None:
     assert callable(rule)
     planted = read_tree() | RULES[rule]  # type: ignore[index]
     assert len(rule(planted)) > len(rule(read_tree()))
-
-
-def test_the_list_of_modules_without_a_test_module_is_true() -> None:
-    tree = read_tree()
-    assert KNOWN_UNTESTED - set(tree) == set()
-    for module in sorted(KNOWN_UNTESTED):
-        own = Path("tests", "unit", *module.split(".")[:-1], f"test_{module.split('.')[-1].lstrip('_')}.py")
-        assert not (ROOT / own).exists(), f"{module} has a test module: take it out of untested.txt"
 
 
 def test_a_cycle_is_seen() -> None:

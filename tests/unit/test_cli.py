@@ -99,6 +99,39 @@ def test_wrong_use_is_status_2_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'buildr_jupyter.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.argv = ['buildr', 'images']\n"
+        "from buildr_jupyter.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (130, "", "buildr: interrupted\n")
+
+
+def test_an_error_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "other.txt").write_text("mine")
+    path = notebook(tmp_path, "%%containerize one\nprint(1)")
+    words = ["build", path.name, "--builder", "oci", "--base", "kernel", "--no-check", "--output", "folder"]
+    answer = subprocess.run(
+        [sys.executable, "-m", "buildr_jupyter", *words], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert answer.returncode == 1
+    assert (answer.stdout + answer.stderr).count("is not empty and no OCI layout") == 1, answer.stderr
+
+
+def test_an_empty_cell_is_no_program(tmp_path: Path) -> None:
+    status, _, err = run("build", str(notebook(tmp_path, "x = 1", "%%containerize one\n  \n")))
+    assert (status, "nb.ipynb, cell 1: the cell is empty" in err) == (2, True), err
+    assert "hint: write the code below its first line" in err
+
+
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
     (tmp_path / "mine").mkdir()

@@ -195,6 +195,10 @@ def test_the_magic_in_mid_cell_says_how_to_split_it(shell: Any) -> None:
         ("platform", "amd", "platform"),
         ("base", "Not A Ref", "base"),
         ("snapshot_limit", "much", "snapshot"),
+        ("map_limit", "many", "map-limit"),
+        ("jobs", "all", "jobs"),
+        ("check_time", "long", "check-time"),
+        ("registry_alias", ["one"], "registry-alias"),
     ],
 )
 def test_a_setting_is_checked_when_it_is_set(
@@ -205,6 +209,43 @@ def test_a_setting_is_checked_when_it_is_set(
     magics = shell.magics_manager.registry["ContainerizeMagics"]
     assert getattr(magics, setting) is None
     del shell.config["ContainerizeMagics"]
+
+
+@pytest.mark.parametrize("section", ["Containerize", "ContainerizeMagic", "Buildr", "Containerizemagics"])
+def test_a_class_that_has_no_settings_is_not_passed_over(
+    shell: Any, section: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(shell, f"%config {section}.base = 'python:3.12-slim'")
+    assert f"{section} has no settings, so nothing was set" in caplog.text
+    assert "write ContainerizeMagics.base" in caplog.text
+    caplog.clear()
+    run(shell, "%config InteractiveShell.ast_node_interactivity = 'last_expr'")
+    run(shell, "%config SomethingElse.base = 1")
+    assert not caplog.text
+    del shell.config[section], shell.config["SomethingElse"]  # the shell is that of all tests
+
+
+def test_a_class_that_has_no_settings_in_a_file_is_a_warning(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    buildr_jupyter.unload_ipython_extension(shell)
+    shell.config.Containerize.base = "python:3.12-slim"
+    try:
+        buildr_jupyter.load_ipython_extension(shell)
+        run(shell, "%containerize")
+        said = capsys.readouterr().out
+        assert "warning: Containerize has no settings, so nothing was set\n" in said
+        assert "hint: write ContainerizeMagics.base\n" in said
+    finally:
+        del shell.config["Containerize"]
+
+
+def test_a_mistyped_variable_is_a_warning(
+    shell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDR_BASSE", "python:3.12-slim")
+    run(shell, "%%containerize named --dry-run\nprint(1)")
+    assert "BUILDR_BASSE has no effect" in capsys.readouterr().out
+    run(shell, "%containerize")
+    assert "hint: write BUILDR_BASE if you meant that" in capsys.readouterr().out
 
 
 def test_a_bad_setting_in_a_file_does_not_stop_the_extension(shell: Any) -> None:

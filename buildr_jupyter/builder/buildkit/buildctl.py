@@ -13,10 +13,10 @@ from buildr_jupyter.builder.buildkit.progress import BuildkitStream
 from buildr_jupyter.builder.docker.classic_stream import exit_code_of
 from buildr_jupyter.builder.engine_errors import build_error, publish_error
 from buildr_jupyter.context.dockerfile_parse import base_of_step
-from buildr_jupyter.errors import BuildrError, EngineUnavailable
+from buildr_jupyter.errors import BuildError, BuildrError, EngineUnavailable
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Push
 
-__all__ = ["BUILDCTL", "build_arguments", "build_command", "failure_of"]
+__all__ = ["BUILDCTL", "DaemonLost", "build_arguments", "build_command", "failure_of"]
 
 BUILDCTL = "install BuildKit's buildctl (its releases, or go install github.com/moby/buildkit/cmd/buildctl@latest)"
 
@@ -28,6 +28,10 @@ _NO_DAEMON = re.compile(
 _TLS = re.compile(r"x509:|tls: |certificate required|bad certificate|unknown certificate authority", re.I)
 _PUSH = re.compile(r"failed to push (\S+?):? |pushing .* failed|push access denied")
 _NOISE = re.compile(r"^(?:Dockerfile:\d+|-{5,}|\s*(?:>>>|\d+ \|)|\s*$|time=\")")
+
+
+class DaemonLost(BuildError):
+    """The connection to the daemon broke off in the middle of a build."""
 
 
 def build_command(
@@ -149,7 +153,11 @@ def failure_of(
         host = next((host for host in push_hosts if host in message), push_hosts[0])
         return publish_error(message, called(host), logged_in=host in logged_in)
     if _NO_DAEMON.search(message) and not running:
-        message = f"the connection to buildkitd at {address} broke off: {message}"
+        return DaemonLost(
+            f"Image build failed: the connection to buildkitd at {address} broke off: {message}",
+            hint="build it again: the steps that were done are in its cache",
+            step=step.title if step else None, log_tail=state.tail,
+        )  # fmt: skip
     title = step.title if step else None
     base = base_of_step(title) or next((one for one in bases if running and one in message), None)
     return build_error(message, step=title, exit_code=exit_code_of(message), tail=state.tail, base=base)

@@ -10,20 +10,21 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
-from datetime import datetime
 
 from buildr_jupyter.builder.buildkit.daemon_job import CONTAINER, PORT, ROLE, DaemonWish, make_job
 from buildr_jupyter.builder.in_cluster.awaited import stream_started
 from buildr_jupyter.builder.in_cluster.forwarder import forwarded
 from buildr_jupyter.builder.in_cluster.place import BUILDER, COMPONENT, Place, Right
+from buildr_jupyter.builder.in_cluster.pod_state import PodState, read_state
+from buildr_jupyter.cluster.jobs import created_at
 from buildr_jupyter.cluster.labels import MANAGED, OWNER, owner_of
 from buildr_jupyter.cluster.logs import read_tail
-from buildr_jupyter.errors import BuildError, ClusterError, ClusterForbidden, ClusterNotFound, EngineError
+from buildr_jupyter.errors import BuildError, ClusterError, ClusterNotFound, EngineError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 
-__all__ = ["IMAGE_FROM", "NEEDED", "idle_daemons", "reached", "stream_daemon"]
+__all__ = ["ADMITS", "IMAGE_FROM", "NEEDED", "NEEDS", "explain_end", "idle_daemons", "reached", "stream_daemon"]
 
 NEEDED: tuple[Right, ...] = (
     ("Job", "", ("create", "get", "list", "patch", "delete")),
@@ -33,13 +34,16 @@ NEEDED: tuple[Right, ...] = (
 """What this user must be allowed."""
 IMAGE_FROM = "BUILDR_BUILDKIT_IMAGE"
 """The variable that names the daemon's image."""
-_NEEDS = (
+ADMITS = ("privileged",)
+"""The levels of Pod Security that take its pod."""
+NEEDS = (
     "buildkitd needs seccomp Unconfined, or a privileged pod: let the namespace's label "
     "pod-security.kubernetes.io/enforce be privileged, or name another namespace"
 )
 _MARK, _USED = "io.buildr.build-", "io.buildr.used"
 _STARTS_S = 600.0
 """So long a daemon may take to become ready."""
+_LOOKS, _LOOK_S = 6, 0.5
 _FORGOTTEN_S = 86400.0
 """A mark that is older was left by a process that was killed."""
 
@@ -53,19 +57,16 @@ def stream_daemon(
     admit it, BuildError where it does not start, ClusterError, Cancelled.
     """
     client, name = place.client, wish.name(place.owner)
-    try:
+    with place.asked(NEEDED):
         known = _job(place, name)
         if known is not None and _is_over(known):
             place.remove(name)
             known = None
         if known is None:
             client.apply(make_job(place.about(name, "buildkitd", wish.image), wish))
-    except ClusterForbidden:
-        place.check(NEEDED)
-        raise
     try:
         pod, state = yield from stream_started(
-            client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=_NEEDS, ready=True
+            client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=NEEDS, ready=True
         )
         if state.phase == "ended":
             lines = " | ".join(_tail(place, pod, cancel))
@@ -86,13 +87,37 @@ def stream_daemon(
 def reached(place: Place, job: str, pod: str, *, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """Give the address of the daemon from here, and mark it as used meanwhile."""
     mark = f"{_MARK}{secrets.token_hex(6)}"
-    _note(place, job, {mark: f"{int(clock())}"})
     try:
+        _note(place, job, {mark: f"{int(clock())}"})
         with forwarded(place.client, pod, PORT) as path:
             yield f"unix://{path}"
     finally:
         with contextlib.suppress(ClusterError):  # the daemon may be gone, and a mark is forgotten in time
             _note(place, job, {mark: None, _USED: f"{int(clock())}"})
+
+
+def explain_end(place: Place, pod: str, cancel: CancelToken) -> None:
+    """Raise BuildError that says how the daemon's pod ended; return where it goes on.
+
+    A node tells of an end a moment after it, so that the pod is looked at for as long as that may take.
+    """
+    for _ in range(_LOOKS):
+        try:
+            state = read_state(place.client.get("Pod", pod), CONTAINER, IMAGE_FROM)
+        except ClusterNotFound:
+            state = PodState("ended", "its pod was deleted", "build it again")
+        except ClusterError:
+            return  # the cluster is away: that the connection broke off is all that is known
+        if state.phase == "ended":
+            why, hint = state.reason or f"it ended with status {state.exit_code}", state.hint or "build it again"
+            if state.out_of_memory:
+                why, hint = (
+                    "it was killed: out of memory",
+                    "let a LimitRange of the namespace give its pods more memory",
+                )
+            raise BuildError(f"Image build failed: buildkitd ended while it built, in {place.title}: {why}", hint=hint)
+        if cancel.wait(_LOOK_S):
+            return
 
 
 def idle_daemons(place: Place, now: float, *, older_than_s: float = 0.0) -> list[str]:
@@ -105,7 +130,7 @@ def idle_daemons(place: Place, now: float, *, older_than_s: float = 0.0) -> list
         if any(now - made < _FORGOTTEN_S for made in marks):
             continue
         # One that was never used may be about to become ready for its first build.
-        idle_s = now - _time(notes[_USED]) if _USED in notes else now - _created(job) - _STARTS_S
+        idle_s = now - _time(notes[_USED]) if _USED in notes else now - created_at(job) - _STARTS_S
         if idle_s >= older_than_s:
             found.append(str(job["metadata"]["name"]))
     return found
@@ -132,13 +157,6 @@ def _tail(place: Place, pod: str, cancel: CancelToken) -> tuple[str, ...]:
     with contextlib.suppress(ClusterError):
         return read_tail(place.client, pod, CONTAINER, 5, cancel)
     return ()
-
-
-def _created(job: JsonObject) -> float:
-    try:
-        return datetime.fromisoformat(str(job["metadata"].get("creationTimestamp"))).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _time(text: object) -> float:

@@ -21,6 +21,14 @@ __all__ = ["stream_started"]
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _NO_POD_S = 2.0
 """After so long without a pod it is asked why there is none."""
+_HINTS = (
+    ("must specify", "a LimitRange of the namespace gives pods the requests and limits that its quota wants"),
+    (
+        "exceeded quota",
+        "name another namespace, --builder NAME=kubernetes/NAMESPACE: one pod is too much for this quota",
+    ),
+)
+"""What a cluster says of a pod that it never takes, and what a person can do."""
 
 
 def stream_started(
@@ -56,7 +64,7 @@ def stream_started(
         else:
             reason, hint = "", None
             if clock() - began > _NO_POD_S:
-                reason = _why_no_pod(client, job, needs)
+                reason, hint = _why_no_pod(client, job, needs)
         if reason and reason != told:
             told = reason
             yield BuildWarning(f"{job} waits: {reason}", hint)
@@ -65,8 +73,8 @@ def stream_started(
         pause = min(1.5 * pause, _LONGEST_PAUSE_S)
 
 
-def _why_no_pod(client: ClusterClient, job: str, needs: str) -> str:
-    """Return why a Job has no pod, empty where nothing says; raise where it never gets one."""
+def _why_no_pod(client: ClusterClient, job: str, needs: str) -> tuple[str, str | None]:
+    """Return why a Job has no pod yet, and what a person can do; raise where it never gets one."""
     try:
         found = client.get("Job", job)
     except ClusterNotFound:
@@ -79,7 +87,7 @@ def _why_no_pod(client: ClusterClient, job: str, needs: str) -> str:
     with contextlib.suppress(ClusterError):  # the right to read events may be missing
         refused = why_refused(client.list("Event", fields=f"involvedObject.name={job}").items)
     if refused is None:
-        return "the cluster has made no pod for it yet"
+        return "the cluster has made no pod for it yet", None
     message, final = refused
     where = f"namespace {client.namespace!r} of {client.context}"
     if "violates PodSecurity" in message:
@@ -88,11 +96,11 @@ def _why_no_pod(client: ClusterClient, job: str, needs: str) -> str:
             hint=f"{needs}; or build without an engine and without rights: --builder oci",
         )
     if final:
-        hint = "ask who runs the cluster" if not re.search("must specify", message) else (
-            "a LimitRange of the namespace gives pods the requests and limits that its quota wants"
-        )  # fmt: skip
+        hint = next((hint for words, hint in _HINTS if re.search(words, message)), "ask who runs the cluster")
         raise BuildRefused(f"Image build failed: {where} refuses the builder's pod: {message}", hint=hint)
-    return message
+    if "exceeded quota" in message:
+        return message, "end what is not needed there: buildr runs list --on kubernetes shows what is yours"
+    return message, None
 
 
 def _is_going(pod: JsonObject) -> bool:

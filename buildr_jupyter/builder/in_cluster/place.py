@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from buildr_jupyter.cluster.client import KINDS, ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
 from buildr_jupyter.cluster.jobs import await_gone, owner_name
 from buildr_jupyter.cluster.labels import GROUP, MANAGED, OWNER, owner_of, safe_label
-from buildr_jupyter.errors import ClusterForbidden, EngineError, OptionError
+from buildr_jupyter.errors import (
+    BuildRefused,
+    ClusterError,
+    ClusterForbidden,
+    ClusterNotFound,
+    ClusterQuota,
+    EngineError,
+    OptionError,
+)
 
 __all__ = ["BUILDER", "COMPONENT", "Place", "Right", "names_place"]
 
@@ -20,6 +29,9 @@ Right = tuple[Kind, str, tuple[str, ...]]
 COMPONENT = "app.kubernetes.io/component"
 BUILDER = "builder"
 """Component of what builders make."""
+_LEVEL = "pod-security.kubernetes.io/enforce"
+"""Label of a namespace."""
+_ANOTHER = "name another namespace: --builder NAME=kubernetes/NAMESPACE"
 _SPEC = re.compile(r"kubernetes(?:=(?P<context>.+?))?(?:/(?P<namespace>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?")
 
 
@@ -92,6 +104,38 @@ class Place:
                 f"cluster {self.client.context}: you may not {'; '.join(lacking)} in {where}",
                 hint="ask for a Role that allows it there, or name a namespace where you have it: "
                 "--builder NAME=kubernetes/NAMESPACE",
+            )
+
+    @contextlib.contextmanager
+    def asked(self, needed: Sequence[Right]) -> Iterator[None]:
+        """Say what the cluster refuses meanwhile as a builder is told it, whose options are not those of a run.
+
+        Raises ClusterForbidden that names each right of ``needed`` that is missing, ClusterQuota, ClusterNotFound for
+        the namespace.
+        """
+        try:
+            yield
+        except ClusterForbidden:
+            self.check(needed)
+            raise
+        except ClusterQuota as error:
+            ended = "end what is not needed there (buildr runs list --on kubernetes shows yours)"
+            raise ClusterQuota(str(error), hint=f"{ended}, or {_ANOTHER}") from error
+        except ClusterNotFound as error:
+            raise ClusterNotFound(str(error), hint=_ANOTHER) from error
+
+    def check_level(self, admits: Collection[str], needs: str) -> None:
+        """Raise BuildRefused where Pod Security enforces another level there than those that admit the builder's pod.
+
+        ``needs`` says in words what it needs. Nothing is raised where the namespace may not be read: a build is told.
+        """
+        level = None
+        with contextlib.suppress(ClusterError):
+            level = self.client.namespace_labels().get(_LEVEL)
+        if level is not None and level not in admits:
+            raise BuildRefused(
+                f"Pod Security {level!r} of {self.title} does not admit the builder's pod",
+                hint=f"{needs}; or build without an engine and without rights: --builder oci",
             )
 
     def remove(self, job: str) -> None:

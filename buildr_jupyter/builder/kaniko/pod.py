@@ -17,17 +17,16 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from buildr_jupyter.builder.in_cluster.awaited import stream_started
-from buildr_jupyter.builder.in_cluster.place import Place, Right
+from buildr_jupyter.builder.in_cluster.place import BUILDER, COMPONENT, Place, Right
 from buildr_jupyter.builder.in_cluster.pod_state import PodState, read_state
 from buildr_jupyter.builder.kaniko.executor import HOME, Executor
-from buildr_jupyter.cluster.jobs import make_owned_secret
-from buildr_jupyter.cluster.labels import KEPT_S, slug
+from buildr_jupyter.cluster.jobs import created_at, make_owned_secret
+from buildr_jupyter.cluster.labels import KEPT_S, MANAGED, OWNER, owner_of, slug
 from buildr_jupyter.cluster.logs import iter_lines
 from buildr_jupyter.errors import (
     BuildError,
     Cancelled,
     ClusterError,
-    ClusterForbidden,
     ClusterNotFound,
     EngineError,
 )
@@ -36,7 +35,7 @@ from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.run import Output
 
-__all__ = ["CONTAINER", "CONTEXT", "DIGEST", "NEEDED", "Pod", "make_job"]
+__all__ = ["ADMITS", "CONTAINER", "CONTEXT", "DIGEST", "NEEDED", "NEEDS", "Pod", "forgotten_builds", "make_job"]
 
 CONTAINER = "program"
 """Called as that of a run, so that ``buildr runs logs`` shows it."""
@@ -54,7 +53,9 @@ NEEDED: tuple[Right, ...] = (
 """What this user must be allowed."""
 IMAGE_FROM = "BUILDR_KANIKO_IMAGE"
 """The variable that names the executor's image."""
-_NEEDS = (
+ADMITS = ("privileged", "baseline")
+"""The levels of Pod Security that take its pod."""
+NEEDS = (
     "kaniko is root in its pod: let the namespace's label pod-security.kubernetes.io/enforce be baseline, "
     "or name another namespace"
 )
@@ -62,6 +63,8 @@ _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_
                  "SYS_CHROOT")  # fmt: skip
 _LONGEST_S = 24 * 3600
 """A pod that waits for a context of a process that was killed ends then."""
+_BEGINS_S = 600.0
+"""A Job that is suspended for longer was made by a process that was killed before it could let it begin."""
 _GRACE_S = 5
 _ENDS_S = 30
 _OWN_WORDS = re.compile(
@@ -80,6 +83,7 @@ class Pod:
         self._files, self._context = files, context
         self._job: str | None = None
         self._failure: BaseException | None = None
+        self._broken: ConnectionError | None = None
         self._digest = ""
 
     @contextlib.contextmanager
@@ -110,16 +114,13 @@ class Pod:
         data = {path.rpartition("/")[2]: content for path, content in self._files.items()}
         data |= {f"argument-{number}": value.encode() for number, value in enumerate(environment.values())}
         about: JsonObject = self._place.about(name, self._group, self._image)
-        try:
+        with self._place.asked(NEEDED):
             self._job = name
             made = client.apply(make_job(about, self._image, arguments, list(environment), list(self._files)))
             encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
             client.apply(make_owned_secret(name, made, "Opaque", encoded, about["labels"]))
-            client.patch("Job", name, {"spec": {"suspend": False}})
-        except ClusterForbidden:
-            self._place.check(NEEDED)
-            raise
-        pod, state = yield from stream_started(client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=_NEEDS)
+        client.patch("Job", name, {"spec": {"suspend": False}})
+        pod, state = yield from stream_started(client, name, CONTAINER, cancel, image_from=IMAGE_FROM, needs=NEEDS)
         sender = threading.Thread(target=self._send, args=(pod, cancel), name=f"buildr-{name}", daemon=True)
         sender.start()
         last = state
@@ -139,7 +140,13 @@ class Pod:
                 sender.join()
         if cancel.is_set():
             raise Cancelled("the build was cancelled")
-        return self._end_of(last, sender)
+        status = self._end_of(last, sender)
+        if status:
+            sender.join(_ENDS_S)
+            if self._broken is not None:
+                text = f"the connection broke off while the context was sent to kaniko's pod: {self._broken}"
+                yield BuildWarning(text, "build it again where the executor misses a part of its input")
+        return status
 
     def fetch(self, into: Path) -> bool:
         """Write the digest that the executor told, the only thing that comes back."""
@@ -155,7 +162,8 @@ class Pod:
             self._place.client.send(pod, CONTAINER, _compressed(self._context), cancel)
         except ConnectionError as error:
             if self._ends_soon(pod, cancel):
-                return  # it did not want all of its input, or says that it ended too early
+                self._broken = error  # or it did not want all of its input: what it says itself is the cause
+                return
             self._give_up(BuildError(
                 f"Image build failed: the context did not arrive in kaniko's pod: {error}", hint="build it again"
             ))  # fmt: skip
@@ -199,6 +207,19 @@ class Pod:
             raise BuildError(f"Image build failed: {state.reason}", hint=state.hint)
         self._digest = state.message.strip()
         return state.exit_code
+
+
+def forgotten_builds(place: Place, now: float, *, older_than_s: float = 0.0) -> list[str]:
+    """Return the Jobs of this user's builds that nobody lets begin any more; ``now`` is a time.
+
+    No limit of the cluster's ends a Job that never began.
+    """
+    selector = f"{MANAGED}=buildr,{OWNER}={owner_of(place.owner)},{COMPONENT}={BUILDER}"
+    return [
+        str(job["metadata"]["name"])
+        for job in place.client.list("Job", selector).items
+        if job["spec"].get("suspend") and now - created_at(job) >= max(_BEGINS_S, older_than_s)
+    ]
 
 
 def make_job(

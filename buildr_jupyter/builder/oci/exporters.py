@@ -30,7 +30,7 @@ from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
 from buildr_jupyter.oci.layer import ZSTD, Layer
 from buildr_jupyter.oci.package_list import packages_in
-from buildr_jupyter.oci.push import ASK_BYTES, Blob, push_blobs
+from buildr_jupyter.oci.push import ASK_BYTES, Blob, in_parallel, push_blobs
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.secretscan.redact import masked_logger
@@ -128,7 +128,6 @@ class Outputs:
             logger.error("Push failed: %s", error)
             error.args = (f"Image push failed: {error}",)
             raise
-        yield TransferUpdate(tag, "push", None, len(made.top), len(made.top), "done")
         for bill in bills:
             for layer in bill.image.layers:
                 if self._store.record(["pushed", registry.host, layer.digest]) is None:
@@ -167,22 +166,32 @@ class Outputs:
         bills: Sequence[_Bill],
         cancel: CancelToken,
     ) -> Generator[Event, None, None]:
-        """Send what the repository was not seen to have in the last minutes, then the manifests."""
+        """Send what the repository was not seen to have in the last minutes, then the manifests.
+
+        The bills of materials go beside the manifests: they are small, but each is two requests, and nothing waits for
+        them there.
+        """
         place, now = (registry.host, repository), time.monotonic()
         blobs = [
             blob
             for blob in self._blobs(bills, registry.host, cancel)
             if now - self._there.get((*place, blob.digest), -_TRUST_S) >= _TRUST_S
         ]
-        beside = [partial(self._send_bill, registry, repository, bill) for bill in bills]
-        yield from push_blobs(registry, repository, blobs, cancel, beside=beside)
-        if made.index is not None:
-            for image in made.images:
-                registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
-            registry.put_manifest(repository, tag, made.index, INDEX)
-        else:
-            registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+        yield from push_blobs(registry, repository, blobs, cancel)
         self._there.update(dict.fromkeys(((*place, blob.digest) for blob in blobs), now))
+
+        def manifests(say: Callable[[Event], None]) -> None:
+            if made.index is not None:
+                for image in made.images:
+                    registry.put_manifest(repository, image.digest, image.manifest, MANIFEST)
+                registry.put_manifest(repository, tag, made.index, INDEX)
+            else:
+                registry.put_manifest(repository, tag, made.images[0].manifest, MANIFEST)
+            say(TransferUpdate(tag, "push", None, len(made.top), len(made.top), "done"))
+
+        yield from in_parallel(
+            [manifests, *(partial(self._send_bill, registry, repository, one) for one in bills)], cancel
+        )
 
     def _blobs(self, bills: Sequence[_Bill], host: str, cancel: CancelToken) -> Iterator[Blob]:
         for bill in bills:

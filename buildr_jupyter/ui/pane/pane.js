@@ -202,7 +202,7 @@ class View {
   build() {
     const say = what => () => this.pane.say({do: what});
     const n = this.n = {
-      mark: el("span", {ariaHidden: "true"}), title: el("span", {className: "title"}), builder: el("span", {className: "dim"}),
+      mark: el("span", {className: "m", ariaHidden: "true"}), title: el("span", {className: "title"}), builder: el("span", {className: "dim"}),
       said: el("span", {role: "status", ariaLive: "polite"}), time: el("span", {className: "time"}),
       cancel: this.button("Cancel", () => { this.n.cancel.disabled = true; this.pane.say({do: "cancel"}); }),
       publish: this.button("Publish", say("publish")), run: this.button("Run", () => this.run()),
@@ -272,6 +272,7 @@ class View {
   tally() {
     const all = this.pane.total;
     set(this.n.count, all ? all.toLocaleString("en") + (all === 1 ? " line" : " lines") : "");
+    this.n.pause.hidden = !this.pane.live;  // nothing comes that could be waited for
     // Once it has ended, what there is no line for is in nobody's way: nothing to search, no step, no box.
     const empty = !all && !this.pane.live;
     this.n.tools.hidden = this.log.box.hidden = empty;
@@ -379,7 +380,7 @@ class View {
       seen.add(step.key);
       let held = this.steps.get(step.key);
       if (!held) {
-        const t = el("span", {className: "t"}), d = el("span", {className: "d"}), m = el("span", {ariaHidden: "true"}), pre = el("pre", {tabIndex: 0});
+        const t = el("span", {className: "t"}), d = el("span", {className: "d"}), m = el("span", {className: "m", ariaHidden: "true"}), pre = el("pre", {tabIndex: 0});
         const box = el("details", {ontoggle: () => this.drawStep(step.key)}, el("summary", {}, m, t, d), pre);
         held = {li: el("li", {}, box), box, t, d, m, pre};
         this.steps.set(step.key, held);

@@ -6,7 +6,6 @@ Every text in it is cleaned of escapes, control characters and bidi overrides, a
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -239,7 +238,7 @@ def failing_step(state: BuildState) -> StepUpdate | None:
 
 def run_command(result: BuildResult) -> str:
     """Return the command that runs the image where it is."""
-    load = f"docker load -i {shlex.quote(str(result.archive))} && " if result.archive else ""
+    load = f"{result.load_command} && " if result.archive else ""
     return clean_text(f"{load}docker run --rm {result.image}")
 
 

@@ -24,7 +24,7 @@ def hierarchies() -> list[Path]:
 def remove(name: str, *, wait_s: float = 10.0) -> bool:
     """Remove the folders of this name and what is below them, once their processes are gone; return whether it is done.
 
-    Raises ValueError for a name that is not one of ours.
+    Raises ValueError for a name that the tests do not give.
     """
     if not re.fullmatch(rf"{PREFIX}[0-9a-f]+", name):
         raise ValueError(f"{name!r} is no cgroup of the tests")

@@ -10,6 +10,7 @@ from buildr_jupyter.cluster.answers import Request, error_of, is_for_the_moment,
 from buildr_jupyter.errors import (
     ClusterForbidden,
     ClusterNotFound,
+    ClusterQuota,
     ClusterRefused,
     ClusterUnauthorized,
     ClusterUnavailable,
@@ -23,7 +24,7 @@ POD_LOG = Request("get", "Pod", "team", "p", "log")
     [
         (401, "Unauthorized", ClusterUnauthorized, "does not accept the login", "token has expired"),
         (403, "pods is forbidden", ClusterForbidden, "you may not get pods/log in namespace 'team'", "verb get on pods/log"),
-        (403, "exceeded quota: small, requested: cpu=2", ClusterRefused, "quota small is used up", "--memory"),
+        (403, "exceeded quota: small, requested: cpu=2", ClusterQuota, "quota small is used up", "--memory"),
         (403, 'violates PodSecurity "restricted:latest"', ClusterRefused, "Pod Security", "--pod-template"),
         (403, 'admission webhook "x" denied the request: no', ClusterRefused, "admission refuses it", None),
         (404, 'namespaces "team" not found', ClusterNotFound, "no namespace 'team'", "--on kubernetes=CONTEXT/NAMESPACE"),

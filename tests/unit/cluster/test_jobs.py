@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.cluster.jobs import await_gone, make_owned_secret, owner_name
+from buildr_jupyter.cluster.jobs import await_gone, created_at, make_owned_secret, owner_name
 from buildr_jupyter.errors import ClusterNotFound, EngineError, RunError
 from buildr_jupyter.model.json_object import JsonObject
 from tests.fakes.cluster import FakeCluster
@@ -33,6 +33,11 @@ def test_a_hub_s_user_is_a_part_of_the_owner(tmp_path: Path) -> None:
     client = FakeCluster(tmp_path)
     assert owner_name(client, "jane") == f"{owner_name(client, None)} jane"
     assert owner_name(client, "") == owner_name(client, None)
+
+
+def test_when_it_was_made() -> None:
+    assert created_at({"metadata": {"creationTimestamp": "1970-01-02T00:00:00Z"}}) == 86400
+    assert created_at({"metadata": {}}) == 0
 
 
 def test_a_secret_names_its_job() -> None:

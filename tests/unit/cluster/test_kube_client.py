@@ -118,6 +118,16 @@ def test_pages_of_a_list_are_one(server: Server) -> None:
     client.close()
 
 
+def test_the_labels_of_the_namespace(server: Server) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    server.answers = [Answer(body=json.dumps({"metadata": {"labels": labels}}).encode()), Answer()]
+    client = server.client()
+    assert client.namespace_labels() == labels
+    assert client.namespace_labels() == {}
+    assert [path for _, path, _, _ in server.asked] == ["/api/v1/namespaces/team"] * 2
+    client.close()
+
+
 def test_too_many_requests_are_waited_for_as_told(server: Server) -> None:
     server.answers = [said(429, "slow down", **{"Retry-After": "7"}), said(500, "oops"), Answer()]
     client = server.client()

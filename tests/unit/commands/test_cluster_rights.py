@@ -57,3 +57,10 @@ def test_the_builders_in_the_cluster_are_listed(capsys, tmp_path, monkeypatch) -
     assert "create pods/attach in namespace 'default'" in kaniko["found"]
     assert buildkit["ok"]
     assert "rootless, in a pod of namespace 'default' of fake" in buildkit["found"]
+    cluster.faults.denied = set()
+    cluster.labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    cli.main(["doctor", "--on", "kubernetes", "--json"])
+    checks = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["kaniko=kubernetes"]["ok"]
+    assert not checks["buildkit=kubernetes"]["ok"]
+    assert "Pod Security 'baseline' of namespace 'default'" in checks["buildkit=kubernetes"]["found"]

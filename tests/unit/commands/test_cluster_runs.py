@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from buildr_jupyter import cli
 from buildr_jupyter.builder.buildkit.daemon import reached, stream_daemon
 from buildr_jupyter.builder.buildkit.daemon_job import DaemonWish
 from buildr_jupyter.builder.in_cluster.place import Place
+from buildr_jupyter.builder.kaniko.pod import make_job
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.request import RunSpec
@@ -93,3 +95,13 @@ def test_a_buildkitd_that_nobody_uses_is_pruned(cluster: FakeCluster, capsys: py
     assert runs("prune") == 0
     assert capsys.readouterr().out == "removed 0 runs from the cluster, and 1 buildkitd\n"
     assert not cluster.objects
+
+
+def test_a_build_that_never_began_is_pruned(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place("kubernetes", client=cluster)
+    for name, age in (("old", timedelta(hours=1)), ("new", timedelta())):
+        cluster.faults.skew = -age
+        cluster.apply(make_job(place.about(name, f"build {name}", "kaniko"), "kaniko", [], [], []))
+    assert runs("prune") == 0
+    assert capsys.readouterr().out == "removed 1 run from the cluster\n"
+    assert [*cluster.objects] == [("Job", "new")]

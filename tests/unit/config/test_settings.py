@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.config.settings import gather, read_project, read_site, trusted_owners, why_untrusted
+from buildr_jupyter.config.settings import gather, misread, read_project, read_site, trusted_owners, why_untrusted
 from buildr_jupyter.errors import SettingError
 
 DIGEST = "python@sha256:" + "a" * 64
@@ -141,3 +142,36 @@ def test_who_owns_a_file_decides(tmp_path: Path) -> None:
     wide = os.stat_result((0o100646, 0, 0, 1, os.getuid(), 0, 0, 0, 0, 0))
     assert [bool(why_untrusted(one)) for one in (status, other, root, wide)] == [False, True, False, True]
     assert why_untrusted(other, {STRANGER}) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("BUILDR_BASSE", "write BUILDR_BASE if you meant that"),
+        ("BUILDR_REPOSTORY", "write BUILDR_REPOSITORY if you meant that"),
+        ("BUILDR_base", "write BUILDR_BASE if you meant that"),
+        ("BUILDR_TAG", "write --tag on the line"),
+        ("BUILDR_RUN_ENV", "write --run-env on the line"),
+    ],
+)
+def test_a_variable_that_is_meant_as_a_setting_and_is_none(variable: str, hint: str) -> None:
+    assert [one.hint for one in misread({variable: "x", "BUILDR_BASE": "y", "PATH": "/bin"})] == [hint]
+
+
+def test_no_variable_that_is_read_elsewhere_is_taken_for_a_mistyped_setting() -> None:
+    package = Path(__file__).parents[3] / "buildr_jupyter"
+    named = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"\bBUILDR_[A-Z_]*[A-Z]\b", path.read_text("utf-8"))
+    }
+    assert len(named) > 15
+    assert misread(dict.fromkeys(named, "x")) == ()
+
+
+def test_a_mistyped_name_in_a_projects_file_is_told_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path / "pyproject.toml", '[tool.buildr]\nplatfrom = "linux/amd64"\n')
+    with pytest.raises(SettingError) as caught:
+        read_project(tmp_path)
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("write platform if you meant that; a project may set")

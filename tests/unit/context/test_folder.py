@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,31 @@ def test_the_folder_is_whole_private_and_replaced_by_rename(tmp_path: Path) -> N
     assert (folder / "app/main.py").read_text() == "print(2)\n"
     assert not (folder / "app/run.sh").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_holds_just_this_is_left_and_any_other_is_replaced(tmp_path: Path) -> None:
+    folder = context.write_folder(plan(), tmp_path / "ctx")
+    before = folder.stat().st_ino
+    assert context.write_folder(plan(), folder).stat().st_ino == before
+    changes: list[Callable[[], object]] = [
+        lambda: (folder / "app" / "main.py").write_text("print(2)\n"),
+        lambda: (folder / "app" / "main.py").chmod(0o600),
+        lambda: (folder / "app" / "more.py").write_text(""),
+        lambda: (folder / "app" / "empty").mkdir(),
+        lambda: (folder / "requirements.txt").unlink(),
+        lambda: (folder / "app").chmod(0o700),
+        lambda: folder.chmod(0o755),
+        lambda: ((folder / "app" / "run.sh").unlink(), (folder / "app" / "run.sh").symlink_to("/dev/null")),
+        lambda: os.utime(folder),
+    ]
+    for number, change in enumerate(changes):
+        change()
+        before = folder.stat().st_ino
+        context.write_folder(plan(), folder)
+        assert (folder.stat().st_ino == before) == (number == len(changes) - 1), number
+        assert (folder / "app" / "main.py").read_text() == "print(1)\n"
+        assert {path.name for path in (folder / "app").iterdir()} == {"main.py", "run.sh"}
+        assert stat.S_IMODE((folder / "app").stat().st_mode) == 0o755
 
 
 def test_a_stranger_s_folder_is_refused_and_untouched(tmp_path: Path) -> None:

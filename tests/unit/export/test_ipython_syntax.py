@@ -50,12 +50,51 @@ def test_what_only_ipython_can_do_stays_a_call_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "foreign"), [("%%javascript\nx", "javascript"), ("%%sql\nselect 1", "sql"), ("x", None)]
+    ("cell", "statement"),
+    [
+        ("%prun f(1)", "f(1)"),
+        ("%prun -l 5 -s cumulative f(1, 2)", "f(1, 2)"),
+        ("%prun -q x = f(1)", "x = f(1)"),
+        ("%memit -r 1 f(1)", "f(1)"),
+        ("%lprun -f g g('a  b')", "g('a  b')"),
+    ],
 )
-def test_a_cell_in_another_language_says_so(cell: str, foreign: str | None) -> None:
+def test_what_is_measured_is_run(cell: str, statement: str) -> None:
+    assert of(cell, chosen=False).strip() == statement
+
+
+@pytest.mark.parametrize(
+    ("cell", "chosen", "plain"),
+    [
+        ("%who", False, True),
+        ("%who", True, False),
+        ("names = %who_ls", False, False),
+        ("%precision 2", False, False),
+        ("%config InlineBackend.figure_format = 'svg'", False, True),
+        ("%config Other.setting = 1", False, False),
+        ("%prun -x f(1)", False, False),
+    ],
+)
+def test_what_shows_in_a_result_is_left_to_ipython(cell: str, chosen: bool, plain: bool) -> None:
+    assert ("get_ipython" not in of(cell, chosen=chosen)) is plain
+
+
+@pytest.mark.parametrize(
+    ("cell", "foreign", "chosen"),
+    [
+        ("%%javascript\nx", "javascript", None),
+        ("%%svg\n<svg/>", "svg", None),
+        ("%%perl\nprint 1", "perl", None),
+        ("%%writefile f.txt\nx", "writefile", None),
+        ("%%sql\nselect 1", "sql", "sql"),
+        ("x", None, None),
+    ],
+)
+def test_a_cell_in_another_language_says_so(cell: str, foreign: str | None, chosen: str | None) -> None:
     plain = transform(cell)
     assert plain is not None
-    assert translate(plain, transform).foreign == foreign
+    assert translate(plain, transform, chosen=False).foreign == foreign
+    assert translate(plain, transform).foreign == chosen, "what every IPython can do, it does in the image"
 
 
 def test_what_pip_is_asked_for_is_a_requirement_and_runs_nothing() -> None:

@@ -35,6 +35,36 @@ def test_the_program_has_a_copy_of_its_own(tmp_path: Path) -> None:
     assert [path.name for path in source.iterdir()] == ["main.py"]
 
 
+def test_a_copy_has_contents_modes_times_and_links(tmp_path: Path) -> None:
+    source, target = tmp_path / "app", tmp_path / "copy"
+    (source / "deep" / "empty").mkdir(parents=True)
+    (source / "main.py").write_bytes(b"x" * ((1 << 20) + 1))
+    (source / "deep" / "run").write_text("#!/bin/sh\n")
+    (source / "deep" / "run").chmod(0o750)
+    (source / "link").symlink_to("main.py")
+    (source / "nowhere").symlink_to("/nowhere/at all")
+    (source / "folder").symlink_to("deep")
+    for path in (source / "main.py", source / "deep" / "run", source / "deep", source):
+        os.utime(path, ns=(1_500_000_000_123_456_789, 1_500_000_000_987_654_321))
+    (source / "deep").chmod(0o710)
+    launch.copy(str(source), str(target))
+    assert told(target) == told(source)
+    assert (target / "main.py").read_bytes() == (source / "main.py").read_bytes()
+    os.mkfifo(source / "pipe")
+    with pytest.raises(OSError, match="pipe is no file"):
+        launch.copy(str(source), str(tmp_path / "other"))
+
+
+def told(folder: Path) -> dict[str, object]:
+    """Return what is in a folder, by relative path: modes, times and sizes, or where a link leads."""
+    found: dict[str, object] = {}
+    for path in (folder, *folder.rglob("*")):
+        about = path.lstat()
+        name = str(path.relative_to(folder))
+        found[name] = os.readlink(path) if path.is_symlink() else (about.st_mode, about.st_mtime_ns, path.is_dir())
+    return found
+
+
 def test_the_lock_is_held_until_the_end_whatever_the_program_becomes(tmp_path: Path) -> None:
     source, target = tmp_path / "app", tmp_path / "copy"
     source.mkdir()

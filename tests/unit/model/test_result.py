@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from buildr_jupyter.model.result import BuildResult, RunResult
@@ -21,3 +22,11 @@ def test_results_are_values() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert BuildResult("a", run=RunResult(0)) != one
+
+
+def test_the_archive_is_loaded_by_what_reads_it() -> None:
+    result = BuildResult("reg.example:5000/team/app:1")
+    assert result.load_command == ""
+    assert replace(result, archive=Path("/o/my image.tar")).load_command == "docker load -i '/o/my image.tar'"
+    layout = replace(result, archive=Path("/o/layout")).load_command
+    assert layout == "skopeo copy oci:/o/layout:1 docker-daemon:reg.example:5000/team/app:1"

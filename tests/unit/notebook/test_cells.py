@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.errors import NotebookError
-from buildr_jupyter.notebook.cells import header_and_body, read_notebook, runs_up_to, select_cells, transform
+from buildr_jupyter.notebook.cells import (
+    header_and_body,
+    read_notebook,
+    runs_up_to,
+    select_cells,
+    syntax_error,
+    transform,
+)
 
 
 def write(path: Path, cells: list[dict], **more: object) -> Path:
@@ -102,3 +109,40 @@ def test_header_and_body_and_transform() -> None:
     assert header_and_body("%%containerized\n") == (None, "%%containerized\n")
     assert transform("%%containerize\ny = 1") == "\ny = 1"
     assert transform("def (") is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "says", "hint"),
+    [
+        ([], "the notebook has no code", "write a cell"),
+        (["", "  \n"], "the notebook has no code", "write a cell"),
+        (["x = 1", "# a comment\n%%containerize one\nx"], "cell 1: %%containerize is on line 2", "split the cell"),
+        (["x = 1"], "no cell begins with %%containerize", "--cell INDEX"),
+        (["x = 1", "print('%%containerize')"], "no cell begins with %%containerize", "%%containerize NAME"),
+    ],
+)
+def test_why_no_cell_becomes_an_image(tmp_path: Path, cells: list[str], says: str, hint: str) -> None:
+    notebook = read_notebook(write(tmp_path / "a.ipynb", [code(one) for one in cells]))
+    with pytest.raises(NotebookError) as caught:
+        select_cells(notebook, None)
+    assert says in str(caught.value)
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "why"),
+    [
+        ("%%containerize one\nprint(x", 2, "'(' was never closed"),
+        ("x = 1\ny = = 2", 2, "invalid syntax"),
+        ("!ls\nif True:\nprint(1)", 3, "expected an indented block after 'if' statement on line 2"),
+        ("x = " + "(" * 300, 1, "too many nested parentheses"),
+    ],
+)
+def test_a_cell_that_does_not_parse_is_told_by_its_line(source: str, line: int, why: str) -> None:
+    assert syntax_error(source) == (line, why)
+
+
+def test_a_line_keeps_its_number_below_the_magic() -> None:
+    transformed = transform("%%containerize one\n!ls\nprint(1)")
+    assert transformed is not None
+    assert transformed.split("\n")[2] == "print(1)"

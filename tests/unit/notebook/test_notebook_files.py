@@ -131,8 +131,14 @@ def test_other_languages_are_refused_by_name(language: str, kernel: str, said: s
 
 def test_what_is_no_file_is_refused_and_nothing_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "nb.ipynb")
-    for path in (tmp_path / "nb.ipynb", tmp_path, Path("/dev/zero")):
-        with pytest.raises(NotebookError, match="is no regular file"):
+    for path, what in (
+        (tmp_path / "nb.ipynb", "no regular file"),
+        (tmp_path, "a folder"),
+        (Path("/dev/zero"), "no reg"),
+    ):
+        with pytest.raises(NotebookError, match=f"is {what}"):
             read_notebook(path)
+    with pytest.raises(NotebookError, match=r"^/ is a folder, not a notebook file$"):
+        read_notebook("/")
     with pytest.raises(NotebookError):
         read_notebook("a\0b.ipynb")

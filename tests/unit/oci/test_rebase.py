@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,10 @@ import pytest
 
 from buildr_jupyter import cli
 from buildr_jupyter.builder.oci_builder import OciBuilder
-from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import BuildError, BuildRefused
 from buildr_jupyter.events.cancel import CancelToken
-from buildr_jupyter.model.image_ref import ImageRef
-from buildr_jupyter.model.plan import FileEntry, ImagePlan
-from buildr_jupyter.model.request import BuildRequest
 from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import Store
-
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def result_of(stream: Any) -> Any:
@@ -34,45 +27,20 @@ def result_of(stream: Any) -> Any:
             return end.value
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "store"))
-    return Store()
-
-
-@pytest.fixture
-def subject(store: Store, tmp_path: Path, make_base: Callable[..., Path]) -> Any:
-    """A builder whose store has ``trial:1`` on the base ``old``."""
-    plan = ImagePlan(
-        base=str(make_base("old", environment=("OLD=1", "BOTH=old"))), python=VERSION,
-        files=(FileEntry.from_bytes("app/main.py", b"print(1)\n"),), environment=(("MINE", "x"),),
-        ports=("80/tcp",), labels=(("who", "me"),),
-    )  # fmt: skip
-    folder = context.write_folder(plan, tmp_path / "context")
-    with contextlib.closing(OciBuilder(store=store)) as builder:
-        result_of(
-            builder.stream_build(
-                BuildRequest(folder, (ImageRef.parse("trial:1"),), plan=plan, outputs=()), CancelToken()
-            )
-        )
-        yield builder
-
-
-def of(store: Store, name: str) -> tuple[Any, dict[str, Any]]:
-    known = store.image(name)
+def of(trial_store: Store, name: str) -> tuple[Any, dict[str, Any]]:
+    known = trial_store.image(name)
     assert known is not None
-    made, _ = image_of(known, store)
+    made, _ = image_of(known, trial_store)
     return made.images[0], json.loads(made.images[0].config)
 
 
 def test_own_layers_stay_and_the_rest_is_the_new_bases(
-    subject: OciBuilder, store: Store, make_base: Callable[..., Path]
+    trial: OciBuilder, trial_store: Store, make_base: Callable[..., Path]
 ) -> None:
-    before, old = of(store, "trial:1")
+    before, old = of(trial_store, "trial:1")
     new = make_base("new", environment=("NEW=2", "BOTH=new"))
-    result = result_of(subject.stream_rebase("trial:1", str(new), CancelToken()))
-    after, config = of(store, "trial:1")
+    result = result_of(trial.stream_rebase("trial:1", str(new), CancelToken()))
+    after, config = of(trial_store, "trial:1")
     assert result.image_id == after.image_id != before.image_id
     assert [x.digest for x in after.layers[1:]] == [x.digest for x in before.layers[1:]]
     assert config["rootfs"]["diff_ids"][1:] == old["rootfs"]["diff_ids"][1:]
@@ -89,42 +57,42 @@ def test_own_layers_stay_and_the_rest_is_the_new_bases(
         assert config["config"][name] == old["config"][name]
     assert config["history"][0] == {"created_by": "base new"}
     assert config["history"][1:] == old["history"][1:]
-    again = result_of(subject.stream_rebase("trial:1", str(new), CancelToken(), tag="trial:again"))
-    assert of(store, "trial:again")[1]["rootfs"] == config["rootfs"]
+    again = result_of(trial.stream_rebase("trial:1", str(new), CancelToken(), tag="trial:again"))
+    assert of(trial_store, "trial:again")[1]["rootfs"] == config["rootfs"]
     assert again.tags == ("trial:again",)
 
 
 def test_there_and_back_has_the_same_layers_and_settings(
-    subject: OciBuilder, store: Store, make_base: Callable[..., Path], tmp_path: Path
+    trial: OciBuilder, trial_store: Store, make_base: Callable[..., Path], tmp_path: Path
 ) -> None:
-    _, first = of(store, "trial:1")
+    _, first = of(trial_store, "trial:1")
     for base in (make_base("new", environment=("NEW=2",)), tmp_path / "old.tar"):
-        result_of(subject.stream_rebase("trial:1", str(base), CancelToken()))
-    _, last = of(store, "trial:1")
+        result_of(trial.stream_rebase("trial:1", str(base), CancelToken()))
+    _, last = of(trial_store, "trial:1")
     assert (last["rootfs"], last["history"]) == (first["rootfs"], first["history"])
     assert sorted(last["config"]["Env"]) == sorted(first["config"]["Env"])
 
 
-def test_refused(subject: OciBuilder, store: Store, make_base: Callable[..., Path]) -> None:
-    before = store.image("trial:1")
+def test_refused(trial: OciBuilder, trial_store: Store, make_base: Callable[..., Path]) -> None:
+    before = trial_store.image("trial:1")
     with pytest.raises(BuildRefused, match=r"base new\.tar has another C library \(musl or glibc\) than old\.tar"):
-        result_of(subject.stream_rebase("trial:1", str(make_base("new", history="RUN apk add python3")), CancelToken()))
+        result_of(trial.stream_rebase("trial:1", str(make_base("new", history="RUN apk add python3")), CancelToken()))
     with pytest.raises(BuildRefused, match=r"has Python 3\.8"):
-        result_of(subject.stream_rebase("trial:1", str(make_base("other", python="3.8.1")), CancelToken()))
+        result_of(trial.stream_rebase("trial:1", str(make_base("other", python="3.8.1")), CancelToken()))
     with pytest.raises(BuildError, match="is for linux/s390x, not for"):
-        result_of(subject.stream_rebase("trial:1", str(make_base("far", architecture="s390x")), CancelToken()))
+        result_of(trial.stream_rebase("trial:1", str(make_base("far", architecture="s390x")), CancelToken()))
     with pytest.raises(BuildError, match="is not in the store"):
-        result_of(subject.stream_rebase("nobody:1", str(make_base("new")), CancelToken()))
-    assert store.image("trial:1") == before
+        result_of(trial.stream_rebase("nobody:1", str(make_base("new")), CancelToken()))
+    assert trial_store.image("trial:1") == before
 
 
-def test_the_command(subject: OciBuilder, store: Store, make_base: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_command(trial: OciBuilder, trial_store: Store, make_base: Callable[..., Path], tmp_path: Path) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         target = tmp_path / "made.tar"
         words = ["rebase", "trial:1", "--base", str(make_base("new")), "--tag", "trial:2", "--output", str(target)]
         assert cli.main(words) == 0
-    image, _ = of(store, "trial:2")
+    image, _ = of(trial_store, "trial:2")
     assert out.getvalue() == f"trial:2 {image.image_id}\n"
     assert target.stat().st_size > 1000
     assert cli.main(["rebase", "trial:1", "--base", str(make_base("other", python="3.8.1"))]) == 2

@@ -52,6 +52,13 @@ def test_names_come_from_the_notebook_and_the_cell(tmp_path: Path) -> None:
     tagged = replace(several, target=replace(one.target, tags=("Train Model",)))
     assert default_name(tagged) == "my-report-v2-train-model"
     assert default_name(replace(one, notebook=None)) == "notebook"
+    assert default_name(replace(one, notebook="Été à Köln.ipynb")) == "ete-a-koln"
+    others = [
+        default_name(replace(one, notebook=name)) for name in ("数据.ipynb", "分析.ipynb", "数据.ipynb", "!.ipynb")
+    ]
+    assert all(name.startswith("notebook-") for name in others[:3])
+    assert others[0] == others[2] != others[1], "two notebooks are not one image"
+    assert others[3] == "notebook"
     assert default_name(ScriptSource(tmp_path / "App.py", tmp_path)) == "app"
 
 

@@ -1,4 +1,4 @@
-"""Malformed documents of a registry, changed in every place: each reader ends with one error of ours, or with a value."""
+"""Malformed documents of a registry, changed in every place: each reader ends with one error of buildr's, or with a value."""
 
 from __future__ import annotations
 

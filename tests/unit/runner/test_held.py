@@ -82,7 +82,7 @@ def test_where_it_cannot_be_fetched_what_fits_comes_and_why_is_told(
 ) -> None:
     cluster.faults.cut_executions = 9
     source = job_manifest.source_of("collector")
-    quick = source.replace("GRACE_S, IDLE_S, MOST_S = 120.0, 3.0, 60.0", "GRACE_S, IDLE_S, MOST_S = 120.0, 3.0, 5.0")
+    quick = source.replace("120.0, 3.0, 60.0, 3600.0", "120.0, 3.0, 5.0, 3600.0")
     assert quick != source
     monkeypatch.setattr(job_manifest, "source_of", {"collector": quick, "launch": job_manifest.source_of("launch")}.get)
     events, ended = run(cluster, tmp_path)

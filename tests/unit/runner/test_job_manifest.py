@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from buildr_jupyter.errors import OptionError
+from buildr_jupyter.in_image.launch import PARAMS, inputs_of
 from buildr_jupyter.model.request import (
     ClaimMount,
     ClusterPlacement,
@@ -23,11 +27,13 @@ from buildr_jupyter.runner.job_manifest import (
     make_collect_secret,
     make_environment_secret,
     make_grid_job,
+    make_input_secrets,
     make_job,
     make_objects,
     make_pull_secret,
     safe_label,
     slug,
+    source_of,
 )
 
 SPEC = RunSpec(
@@ -129,7 +135,7 @@ def test_volumes_of_the_cluster() -> None:
         {"name": "claim-0", "mountPath": "/data"}, {"name": "claim-0", "mountPath": "/again", "readOnly": True},
         {"name": "claim-1", "mountPath": "/m"},
     ]  # fmt: skip
-    assert pod["containers"][1]["volumeMounts"][3:] == [{"name": "claim-1", "mountPath": "/m", "readOnly": True}]
+    assert pod["containers"][1]["volumeMounts"][1:] == [{"name": "claim-1", "mountPath": "/m", "readOnly": True}]
 
 
 def test_without_a_collector_the_program_is_all() -> None:
@@ -148,6 +154,55 @@ def test_where_nothing_comes_back_there_is_no_collector() -> None:
         assert len(pod["containers"]) == count
         job = make_grid_job([spec, spec], "train-1", owner="me", jobs=2)
         assert len(job["spec"]["template"]["spec"]["containers"]) == count
+
+
+def test_a_collector_sees_the_volumes_that_it_looks_into() -> None:
+    for changed, expected in (
+        (SPEC, ["work"]),
+        (replace(SPEC, collect=Collection(("/tmp/*",))), ["work", "tmp", "home"]),
+        (replace(SPEC, environment=(("BUILDR_OUTPUT_DIR", "/tmp/made"),)), ["work", "tmp"]),
+    ):  # fmt: skip
+        _, collector = make_job(changed, "train-1", owner="me")["spec"]["template"]["spec"]["containers"]
+        assert [one["name"] for one in collector["volumeMounts"]] == expected
+
+
+def test_the_inputs_of_many_points_are_few_files(tmp_path: Path) -> None:
+    """A node writes all files of a volume for each pod: a file for each point would be the square of their number."""
+    job = make_job(SPEC, "train-1", owner="me")
+    job["metadata"]["uid"] = "u"
+    large_text = json.dumps({"x": "\u00e4" * 150_000}, ensure_ascii=False)
+    texts = ["{}", '{"n":\n "\\n\u2028\\u0085"}', *([large_text] * 4), '{"n": 5}']
+    specs = [replace(SPEC, environment=((PARAMS, text),)) for text in texts]
+    made = make_input_secrets(specs, "train", job)
+    assert [list(one["data"]) for one in made] == [["0"], ["5"]]
+    for one in made:
+        for name, value in one["data"].items():
+            (tmp_path / name).write_bytes(base64.b64decode(value))
+    (tmp_path / "..data").mkdir()
+    assert [json.loads(inputs_of(str(tmp_path), index)) for index in range(len(texts))] == list(map(json.loads, texts))
+    with pytest.raises(OSError, match="no inputs of point 7"):
+        inputs_of(str(tmp_path), 7)
+    large = replace(SPEC, environment=((PARAMS, "x" * 1_000_000),))
+    with pytest.raises(OptionError, match="inputs of point 1 have 1,000,001 bytes"):
+        make_input_secrets([SPEC, large], "train", job)
+
+
+@pytest.mark.parametrize("module", ["collector", "launch", "sender", "upload"])
+def test_what_runs_in_images_goes_without_what_is_for_readers(module: str) -> None:
+    """It is the same program: what its parts are called and take, and what they do, but for docstrings."""
+    written = ast.parse(resources.files("buildr_jupyter.in_image").joinpath(f"{module}.py").read_text("utf-8"))
+    sent = ast.parse(source_of(module))
+    assert parts_of(sent) == parts_of(written)
+    assert all(
+        ast.get_docstring(one) is None for one in ast.walk(sent) if isinstance(one, ast.FunctionDef | ast.Module)
+    )
+
+
+def parts_of(tree: ast.Module) -> list[str]:
+    """Return the statements of a program, deepest last, without the constants that stand by themselves."""
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.stmt) and not hasattr(one, "body")]
+    plain = [one for one in found if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+    return [ast.dump(one) for one in plain if not isinstance(one, ast.Pass)]
 
 
 def test_secrets_go_with_their_job() -> None:

@@ -343,8 +343,13 @@ def test_what_is_larger_than_a_log_comes_through_the_registry(
         assert [told.phase for told in runner.follow_grid(group, 1, CancelToken()) if isinstance(told, PointEnd)][
             -1
         ] == "done"
+        asked = len(cluster.requests)
         written = drain(runner.collect_point(group, 0, tmp_path / "0", CancelToken()))
         assert [path.name for path in written] == ["large", "small"]
+        assert "list pods" not in cluster.requests[asked:]  # who saw the point end knows its pod
+        again = drain(subject.make().collect_point(group, 0, tmp_path / "1", CancelToken()))
+        assert [path.name for path in again] == ["large", "small"]
+        assert "list pods" in cluster.requests[asked:]
         runner.remove(group)
         assert len(registry.manifests) == 2  # under its tag and its digest: the registry does not allow it
         registry.deletes = True

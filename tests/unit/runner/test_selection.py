@@ -40,7 +40,16 @@ def test_a_cluster_may_be_named(spec: str) -> None:
 def test_another_name_is_refused_with_those_that_there_are(spec: str) -> None:
     with pytest.raises(UnknownSpec, match=f"^Unknown spec {spec}$") as refused:
         select(spec)
-    assert str(refused.value.hint) == "runners here: docker, kubernetes"
+    assert str(refused.value.hint).endswith("runners here: docker, kubernetes")
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"), [("kubernetez", "kubernetes"), ("Kubernetes", "kubernetes"), ("dokcer", "docker")]
+)
+def test_a_mistyped_runner_is_told_the_nearest(spec: str, meant: str) -> None:
+    with pytest.raises(UnknownSpec) as refused:
+        select(spec)
+    assert f"write {meant} if you meant that" in str(refused.value.hint)
 
 
 def test_only_a_cluster_runs_a_grid_as_one_group() -> None:

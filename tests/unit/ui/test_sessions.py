@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -58,6 +60,30 @@ def test_a_page_gets_a_pane_and_others_get_lines(written: list[str], monkeypatch
             written.clear()
             assert kernel._pane(job(), "app:1") is kernel._pane(job(), "app:1") is None
             assert written == ["buildr: anywidget is not installed here; plain text serves (pip install anywidget)\n"]
+
+
+def test_what_a_first_pane_needs_was_imported_when_the_extension_was_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading\n"
+        "from types import SimpleNamespace\n"
+        "from buildr_jupyter.ui.sessions import Builds\n"
+        "shell = SimpleNamespace(kernel=object(), user_ns={'__vsc_ipynb_file__': 'nb.ipynb'})\n"
+        "builds = Builds(shell, print, print)\n"
+        "builds.warm_up()\n"
+        "for one in threading.enumerate():\n"
+        "    one is threading.main_thread() or one.join()\n"
+        "warm = set(sys.modules)\n"
+        "from buildr_jupyter.config import options, settings\n"
+        "settings.gather(line={})\n"
+        "pane = builds._pane(SimpleNamespace(options=options.Options(name='app:1')), 'app:1')\n"
+        "assert pane is not None\n"
+        "print([name for name in set(sys.modules) - warm if name.startswith('buildr_jupyter')])\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    assert (answer.stdout.strip(), answer.returncode) == ("[]", 0), answer.stderr
 
 
 def test_a_terminal_gets_the_live_display_where_rich_is(written: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.builder.buildkit.buildctl import build_command, failure_of
+from buildr_jupyter.builder.buildkit.buildctl import DaemonLost, build_command, failure_of
 from buildr_jupyter.builder.buildkit.progress import BuildkitStream
 from buildr_jupyter.builder.buildkit.proto import StatusResponse, Vertex, VertexLog
 from buildr_jupyter.errors import BuildError, EngineUnavailable, PublishError, RegistryDenied, RegistryUnauthorized
@@ -154,5 +154,6 @@ def test_other_ends() -> None:
         "error: failed to receive status: rpc error: code = Unavailable: error reading from server: EOF", state=running
     )
     assert "the connection to buildkitd at unix:///b broke off" in str(error)
-    assert isinstance(error, BuildError)
+    assert isinstance(error, DaemonLost)
+    assert str(error.hint).startswith("build it again")
     assert error.step == "RUN x"

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from buildr_jupyter.builder.buildkit.daemon import NEEDED, idle_daemons, reached, stream_daemon
+from buildr_jupyter.builder.buildkit.daemon import NEEDED, explain_end, idle_daemons, reached, stream_daemon
 from buildr_jupyter.builder.buildkit.daemon_job import IMAGE, PORT, DaemonWish
 from buildr_jupyter.builder.buildkit_builder import BuildkitBuilder
 from buildr_jupyter.builder.in_cluster.place import Place
+from buildr_jupyter.cluster.client import Kind
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, ClusterForbidden, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.image_ref import ImageRef
+from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.request import BuildRequest, Push
 from tests.fakes.cluster import FakeCluster, FakeImage, until
 from tests.runner_contract import collected
@@ -163,3 +165,51 @@ def test_buildctl_speaks_to_the_forwarded_socket_by_the_clusters_names(cluster: 
     assert "type=image,name=r.svc/app:1,push=true" in said.read_text().replace('"', "")
     assert "buildr login localhost:5000" in str(getattr(caught.value, "hint", ""))
     assert PORT == 1234
+
+
+def test_how_a_daemon_ended_is_told_and_one_that_goes_on_is_not(cluster: FakeCluster) -> None:
+    _, name = daemon(cluster)
+    cancelled = CancelToken()
+    cancelled.set()
+    explain_end(place(cluster), name, cancelled)
+    cluster.faults.answers = [("get", 503)]
+    explain_end(place(cluster), name, CancelToken())
+    with cluster._moved:
+        killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+        cluster._container_status(name, "containerStatuses", "program", killed)
+    with pytest.raises(
+        BuildError, match="ended while it built, in namespace 'default' of fake: it was killed"
+    ) as caught:
+        explain_end(place(cluster), name, CancelToken())
+    assert "more memory" in str(caught.value.hint)
+    cluster.evict(name)
+    with pytest.raises(BuildError, match="Evicted: The node was low on resource: memory"):
+        explain_end(place(cluster), name, CancelToken())
+    cluster.delete("Pod", name)
+    with pytest.raises(BuildError, match="its pod was deleted"):
+        explain_end(place(cluster), name, CancelToken())
+
+
+def test_a_build_whose_daemon_is_taken_away_says_so(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command whose connection breaks off stands for buildctl; the pod goes when the daemon is marked as used."""
+    command = tmp_path / "buildctl"
+    lost = "error: failed to get status: rpc error: code = Unavailable desc = error reading from server: EOF"
+    command.write_text(f"#!/bin/sh\necho '{lost}' >&2\nexit 1\n")
+    command.chmod(0o755)
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\n")
+    mark = cluster.patch
+
+    def evict_and_mark(kind: Kind, name: str, change: JsonObject) -> JsonObject:
+        for pod in cluster.pods():
+            cluster.evict(pod)
+        return mark(kind, name, change)
+
+    monkeypatch.setattr(cluster, "patch", evict_and_mark)
+    made = BuildkitBuilder("kubernetes", place=place(cluster), command=str(command), find_login=lambda _: None)
+    with pytest.raises(BuildError, match="buildkitd ended while it built, .* Evicted: The node was low") as caught:
+        collected(made.stream_build(BuildRequest(context, ()), CancelToken()))
+    assert caught.value.hint == "build it again"

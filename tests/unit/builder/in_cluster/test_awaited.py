@@ -104,7 +104,15 @@ def test_a_quota_is_waited_for_and_told_once(cluster: FakeCluster) -> None:
     for one in stream:
         told.append(one)
         pod(cluster, state={"running": {}})
-    assert told == [BuildWarning("job waits: exceeded quota: small")]
+    hint = "end what is not needed there: buildr runs list --on kubernetes shows what is yours"
+    assert told == [BuildWarning("job waits: exceeded quota: small", hint)]
+
+
+def test_a_quota_that_no_pod_fits_in_is_not_waited_for(cluster: FakeCluster) -> None:
+    event(cluster, "exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0")
+    with pytest.raises(BuildRefused, match="limited: pods=0") as caught:
+        started(cluster)
+    assert str(caught.value.hint).startswith("name another namespace")
 
 
 def test_a_job_that_is_gone_or_over(cluster: FakeCluster) -> None:

@@ -31,6 +31,9 @@ def test_how_it_ended() -> None:
     assert never.hint == "name another image of it: IMAGE_FROM=IMAGE"
     evicted = state(phase="Failed", reason="Evicted", message="The node was low on memory.")
     assert (evicted.phase, evicted.reason) == ("ended", "Evicted: The node was low on memory.")
+    killed_for_it = {"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    assert state(killed_for_it, phase="Failed", reason="Evicted", message="The node was low on memory.") == evicted
+    assert state(killed_for_it, phase="Failed").exit_code == 137
 
 
 def test_why_it_does_not_begin() -> None:
@@ -48,6 +51,14 @@ def test_why_it_does_not_begin() -> None:
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest": …', True),
         ('admission webhook "w" denied the request: no', True),
         ("exceeded quota: small, requested: pods=1", False),
+        ("exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3", False),
+        ("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0", True),
+        (
+            "exceeded quota: q, requested: cpu=1500m,memory=1Gi, used: cpu=0,memory=0, limited: cpu=2,memory=2000Mi",
+            False,
+        ),
+        ("exceeded quota: q, requested: cpu=1500m,memory=1Gi, used: cpu=0,memory=0, limited: cpu=1,memory=2Gi", True),
+        ("exceeded quota: q, requested: memory=1Gi, used: memory=0, limited: memory=1000M", True),
     ],
 )
 def test_why_a_job_has_no_pod(message: str, final: bool) -> None:

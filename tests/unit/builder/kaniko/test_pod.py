@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,17 @@ from buildr_jupyter.builder.in_cluster.pod_state import PodState
 from buildr_jupyter.builder.kaniko import pod
 from buildr_jupyter.builder.kaniko.executor import HOME
 from buildr_jupyter.builder.kaniko_builder import IMAGE, KanikoBuilder
+from buildr_jupyter.cluster.answers import Request, error_of
 from buildr_jupyter.context.folder import write_folder
-from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, ClusterForbidden, ContextError, PublishError
+from buildr_jupyter.errors import (
+    BuildError,
+    BuildRefused,
+    Cancelled,
+    ClusterForbidden,
+    ClusterQuota,
+    ContextError,
+    PublishError,
+)
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import LogLine
 from buildr_jupyter.events.streams import drain
@@ -171,6 +182,77 @@ def test_cancel_deletes_the_pod_and_waits(cluster: FakeCluster) -> None:
     assert cluster.objects == {}
 
 
+def test_cancel_before_the_pod_begins(cluster: FakeCluster) -> None:
+    image(cluster)
+    cluster.memory_bytes = -1  # no node takes it
+    cancel = CancelToken()
+    with pytest.raises(Cancelled), room(cluster).opened() as executor:
+        for piece in executor.run(ARGUMENTS, {}, cancel):
+            assert isinstance(piece, BuildWarning)
+            assert "no node takes it" in piece.text
+            cancel.set()
+    assert cluster.objects == {}
+
+
+def test_cancel_while_the_context_is_sent(cluster: FakeCluster) -> None:
+    image(cluster)
+    cancel = CancelToken()
+
+    def pieces() -> Iterable[bytes]:
+        yield from context()
+        cancel.set()
+        yield os.urandom(1 << 20)
+
+    with pytest.raises(Cancelled), room(cluster, pieces()).opened() as executor:
+        run(executor, ARGUMENTS, cancel)  # type: ignore[arg-type]
+    assert cluster.objects == {}
+
+
+def test_a_log_that_breaks_off_goes_on_and_the_build_with_it(cluster: FakeCluster) -> None:
+    image(cluster, "print('one'); print('two'); print('three')")
+    cluster.faults.cut_logs = [10, 45]
+    with room(cluster).opened() as executor:
+        pieces, status = run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    said = [piece.data for piece in pieces if isinstance(piece, Output)]
+    assert status == 0
+    assert said[-3:] == [b"one\n", b"two\n", b"three\n"]
+
+
+def test_a_pod_that_is_evicted(cluster: FakeCluster) -> None:
+    image(cluster, SLEEPS)
+    with pytest.raises(BuildError, match="Evicted: The node was low on resource") as caught:
+        with room(cluster).opened() as executor:
+            for piece in executor.run(ARGUMENTS, {}, CancelToken()):
+                if isinstance(piece, Output) and piece.data.startswith(b"token"):
+                    (name,) = cluster.pods()
+                    cluster.evict(name)
+    assert caught.value.hint == "build it again"
+    assert cluster.objects == {}
+
+
+def test_a_context_that_is_cut_off_is_told_beside_what_the_executor_says(cluster: FakeCluster) -> None:
+    image(cluster)
+    cluster.faults.cut_input = 10
+    with room(cluster).opened() as executor:
+        pieces, status = run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    assert status
+    (warning,) = [piece for piece in pieces if isinstance(piece, BuildWarning)]
+    assert warning.text == ("the connection broke off while the context was sent to kaniko's pod: the connection broke")
+    assert cluster.objects == {}
+
+
+def test_a_quota_of_jobs_is_told_and_leaves_nothing(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        body = json.dumps({"message": "exceeded quota: small, requested: count/jobs.batch=1"}).encode()
+        raise error_of(403, body, Request("patch", "Job", "default"), "fake")
+
+    monkeypatch.setattr(cluster, "apply", refuse)
+    with pytest.raises(ClusterQuota, match="quota small is used up") as caught, room(cluster).opened() as executor:
+        run(executor, ARGUMENTS)  # type: ignore[arg-type]
+    assert "--memory" not in str(caught.value.hint)
+    assert cluster.objects == {}
+
+
 def test_a_context_that_cannot_be_read_is_the_cause(cluster: FakeCluster) -> None:
     image(cluster)
 
@@ -203,6 +285,20 @@ def test_admission_that_refuses_the_pod(cluster: FakeCluster) -> None:
     with cluster._moved:
         cluster.objects = {key: one for key, one in cluster.objects.items() if key[0] != "Event"}
     assert cluster.objects == {}
+
+
+def test_a_build_that_was_never_let_begin_is_forgotten_in_time(cluster: FakeCluster) -> None:
+    """As a process leaves it that is killed between the Job and its Secret."""
+    about = place(cluster).about("build-x-1", "build x:1", IMAGE)
+    cluster.apply(pod.make_job(about, IMAGE, ARGUMENTS, [], []))
+    now = time.time()
+    assert pod.forgotten_builds(place(cluster), now + 60) == []
+    assert pod.forgotten_builds(place(cluster), now + 3600) == ["build-x-1"]
+    assert pod.forgotten_builds(place(cluster), now + 3600, older_than_s=7200) == []
+    image(cluster, SLEEPS)
+    cluster.patch("Job", "build-x-1", {"spec": {"suspend": False}})
+    assert pod.forgotten_builds(place(cluster), now + 3600) == []
+    cluster.delete("Job", "build-x-1")
 
 
 def test_a_pod_that_is_deleted_is_no_success(cluster: FakeCluster) -> None:

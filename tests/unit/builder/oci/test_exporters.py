@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_blobs_come_first_and_the_tag_last(trial: Callable[[FakeRegistry], Trial
         assert [(one["artifactType"], one["subject"]["digest"]) for one in artifacts[:1]] == [
             (SBOM_TYPE, made.made.images[0].digest)
         ]
+
+
+def test_the_bill_of_materials_waits_for_the_image_s_own_blobs(trial: Callable[[FakeRegistry], Trial]) -> None:
+    with FakeRegistry() as fake:
+        made = trial(fake)
+        made.push()
+        puts = [unquote(path) for method, path, _ in fake.requests if method == "PUT" and "/blobs/" in path]
+        image = made.made.images[0]
+        own = [any(digest in path for digest in (image.image_id, image.layers[-1].digest)) for path in puts]
+        assert own == [True, True, False, False], "config and program; then what the bill consists of"
 
 
 def test_what_is_there_is_not_sent_again(trial: Callable[[FakeRegistry], Trial]) -> None:
