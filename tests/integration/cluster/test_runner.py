@@ -224,6 +224,18 @@ def test_a_login_is_taken_along_to_pull(runner: KubernetesRunner, private_image:
     assert (text_of(events), result.exit_code) == ("pulled\n", 0)
 
 
+def test_a_pull_secret_that_is_there_is_taken_by_its_name(
+    runner: KubernetesRunner, private_image: str, registry_tls: Registry, bare: Bare
+) -> None:
+    login = {"username": registry_tls.user, "password": registry_tls.password}
+    data = {".dockerconfigjson": json.dumps({"auths": {registry_tls.host: login}})}
+    body = {"metadata": {"name": "there"}, "type": "kubernetes.io/dockerconfigjson", "stringData": data}
+    bare.core.create_namespaced_secret(bare.namespace, body)
+    events, result = run(runner, private_image, "print('pulled')", placement=ClusterPlacement(pull_secret="there"))
+    assert (text_of(events), result.exit_code) == ("pulled\n", 0)
+    bare.core.delete_namespaced_secret("there", bare.namespace)
+
+
 def test_a_missing_right_is_named(
     bare: Bare, program_image: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
