@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults crash proofs fuzz load minimum audit lint \
-	docs dist lock clean
+	docs dist lock clean contract
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,11 +66,17 @@ matrix: $(VENV)/.installed  ## Run the pane in the last releases of ipykernel, J
 	$(BIN)/python -m tests.e2e.matrix
 
 # All of the fault matrix, interrupts, and the guard's false alarms over every file (the tests have some of each):
-# make faults FAULTS_ARGS="--builder oci" runs a part; --write puts the counts into docs/reliability.md.
+# make faults FAULTS_ARGS="--builder oci" runs a part; --write puts the counts into docs/explanation/reliability.md, and
+# --keep FILE --seconds 240 runs a builder in pieces.
 FAULTS_ARGS ?=
 faults: $(VENV)/.installed  ## Bring every fault into every stage of every builder
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+# Of what every builder owes, the tests run a sample on those whose pods are in a cluster; this is all of it.
+contract: $(VENV)/.installed  ## Run all of the builders' contract on the builders in a cluster
+	BUILDR_CONTRACT=all BUILDR_REQUIRE_ENGINES=all $(BIN)/python -m pytest tests/integration/cluster/test_contract.py \
+		$(PYTEST_ARGS)
 
 # The tests have a small one, for docker and for podman: make crash CRASH_ARGS="--runs 20 --kills 5 --seed 1".
 CRASH_ARGS ?=

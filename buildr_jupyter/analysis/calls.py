@@ -226,11 +226,20 @@ class Calls(Library):
         self, callee: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> list[AbstractValue]:
         given = [*args, *keywords.values()]
-        self.change(obj for obj in reach((callee,)) if moves_on(obj))  # ``rng.normal``, or a partial of it
+        given_objs = objs_of(given)
+        for facts, reached, known_given in self.calls_within:
+            if facts is self.facts and callee in reached and given_objs <= known_given:
+                made = self.new(edges=known_given, opaque=True)
+                return [AbstractValue(known_given | {made})]
+        if self.gives_up():
+            return [self.fresh(opaque=True, edges=given_objs | {callee}, life=callee.life)]
+        below = reach((callee,))
+        self.work += len(below)
+        self.change(obj for obj in below if moves_on(obj))  # ``rng.normal``, or a partial of it
         called = ("func", "bound", "class", "inst")
-        inside = [obj for obj in reach((callee,)) if obj.kind in called and obj is not callee]
+        inside = [obj for obj in below if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
-            return self._calls_within(callee, inside, args, keywords)
+            return self._calls_within(callee, inside, frozenset(below), args, keywords)
         roots = {owner.info for owner in callee.life}
         if "functools" in roots:  # a partial of a library's method
             self.change_deep(obj for obj in reach((callee,)) if _may_have_methods(obj))
@@ -243,7 +252,12 @@ class Calls(Library):
         return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
 
     def _calls_within(
-        self, callee: Obj, inside: list[Obj], args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+        self,
+        callee: Obj,
+        inside: list[Obj],
+        reached: frozenset[Obj],
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue],
     ) -> list[AbstractValue]:
         """Return what all may give that something callable holds and may call.
 
@@ -251,26 +265,20 @@ class Calls(Library):
         each order would grow as a power: so each is called once, with all of it, and a call of one of them with no
         more than that, which comes up meanwhile, adds nothing.
         """
-        given = objs_of([*args, *keywords.values()])
-        for reached, known_given in self.calls_within:
-            if callee in reached and given <= known_given:
-                made = self.new(edges=known_given, opaque=True)
-                return [AbstractValue(known_given | {made})]
         self.depth += 1
         try:
             if not any(obj.kind == "inst" for obj in inside):
                 return [self._handed_on(callee, obj, args, keywords) for obj in inside]
-            reached = frozenset(reach((callee,)))
-            self.work += len(reached)
+            held = objs_of([*args, *keywords.values()]) | {obj for obj in reached if obj.kind != "mod"}
             if self.gives_up():
-                return [AbstractValue(given | reached)]
-            held = given | {obj for obj in reached if obj.kind != "mod"}
-            self.calls_within.append((reached, held))
+                return [AbstractValue(held)]
             everything = [AbstractValue(held)] * (len(args) + DEPTH)
             all_of_them = [*inside, callee] if callee.kind == "inst" else inside
-            found = [self.invoke(AbstractValue(frozenset((obj,))), everything, keywords) for obj in all_of_them]
-            self.calls_within.pop()
-            return found
+            self.calls_within.append((self.facts, reached, held))
+            try:
+                return [self.invoke(AbstractValue(frozenset((obj,))), everything, keywords) for obj in all_of_them]
+            finally:
+                self.calls_within.pop()
         finally:
             self.depth -= 1
 
@@ -757,6 +765,9 @@ class Calls(Library):
         A name says nothing: ``get`` takes an item out of a queue, ``simplify`` works in place on a matrix.
         """
         held = objs_of(given)
+        if self.gives_up():
+            made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
+            return AbstractValue(receiver.objs | held | {made})
         roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
         self.may_draw(roots)
         if not roots or not roots <= TEXT_BLIND:

@@ -43,7 +43,7 @@ __all__ = [
 DEPTH = 12
 """How many calls are looked into one inside the other."""
 WORK = 200_000
-"""How many objects the calls of one statement may make before all that came earlier is kept."""
+"""How many objects the calls of one statement may make or look at before all that came earlier is kept."""
 CALLS = 8_000
 """How many calls of one statement are followed before all that came earlier is kept."""
 BOUND_CALLS = 3

@@ -90,8 +90,9 @@ class FlowState:
         """What notes a statement whose calls were too much to follow."""
         self.bound_calls: list[Obj] = []
         """The methods, taken from their objects, whose calls are being followed."""
-        self.calls_within: list[tuple[frozenset[Obj], frozenset[Obj]]] = []
-        """Of callables that hold others, whose calls are being followed: all that they reach, and what is given."""
+        self.calls_within: list[tuple[Effects, frozenset[Obj], frozenset[Obj]]] = []
+        """Of callables that hold others, whose calls are being followed: what notes them, all that they reach, and
+        what is given."""
         self.followed: dict[Effects, dict[Hashable, Followed]] = {}
         """What was followed for the current statement, by what notes it."""
         self.following: Effects | None = None
@@ -122,7 +123,7 @@ class FlowState:
 
     @abstractmethod
     def gives_up(self) -> bool:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def methods_called(self, obj: Obj) -> None:
@@ -134,7 +135,7 @@ class FlowState:
 
     @abstractmethod
     def invoke(self, callee: AbstractValue, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: AbstractValue) -> None:

@@ -113,6 +113,7 @@ class Flow(Definitions):
             self.use(base)
             if isinstance(target.slice, ast.Slice):
                 self.consume(value)
+                value = value._replace(objs=value.objs | self.element(value).objs)
         objs = base.objs
         if not objs and base.typ in ("str", "tuple", "range"):
             self.fail()

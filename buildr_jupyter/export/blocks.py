@@ -83,15 +83,24 @@ def hide(blocks: Sequence[Block]) -> tuple[list[Block], bool]:
     """Return the blocks with those written as comments that Python takes in no file; tell whether there are such."""
     hidden = []
     for title, line, text in blocks:
-        body = ast.parse(text).body
-        late = any(
-            isinstance(node, ast.Global) or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
-            for node in body
-        )
-        if late or any(awaits(node) for node in body):
+        if _is_late(text):
             text = "".join(f"#: {one}" for one in split_lines(text))
         hidden.append((title, line, text))
     return hidden, hidden != list(blocks)
+
+
+def _is_late(text: str) -> bool:
+    """Tell whether only the running program can compile a block: it awaits, or is in a newer Python's syntax."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return True
+    return any(
+        isinstance(node, ast.Global)
+        or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+        or awaits(node)
+        for node in body
+    )
 
 
 def join(preamble: str, blocks: Sequence[Block], mark: str) -> tuple[str, tuple[str | None, ...]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
+from buildr_jupyter.notebook.parse_cache import parsed
 
 __all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
 
@@ -112,7 +113,7 @@ def translate(source: str, transform: Callable[[str], str | None], *, chosen: bo
     """
     if "get_ipython()" not in source:
         return Translated(source)
-    tree = ast.parse(source)
+    tree = parsed(source)
     if len(tree.body) == 1 and (cell := _cell_magic(tree.body[0])):
         name, arguments, body = cell
         if name in _BODIES:

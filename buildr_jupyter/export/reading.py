@@ -80,7 +80,7 @@ class Reading:
                 continue
             self._note_installs(number, translated)
             source = self.sources[number] = rewritten.get(number, translated.source)
-            body = self.bodies[number] = parsed(source).body
+            body = self.bodies[number] = self._body_of(number, source)
             if not chosen and run.status == "error" and run.failed_line:
                 failed_line = run.failed_line
                 body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
@@ -96,6 +96,20 @@ class Reading:
                 self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
         statements.extend(self._reading_returns())
         return statements
+
+    def _body_of(self, number: int, source: str) -> list[ast.stmt]:
+        """Return the statements of a text that was written anew.
+
+        Raises CellSyntaxError where only a newer Python could read it.
+        """
+        try:
+            return parsed(source).body
+        except SyntaxError as error:
+            raise CellSyntaxError(
+                f"{self._given.title(number)} is in the syntax of a newer Python than "
+                f"{sys.version_info[0]}.{sys.version_info[1]}, and has to be written anew for the image: {error}",
+                hint="write magics and inputs into a cell of their own",
+            ) from None
 
     def _find_import_folders(self) -> tuple[ImportFolder, ...]:
         given = self._given
@@ -169,4 +183,4 @@ class Reading:
         for run in runs or tuple(self._edits):
             if edits := self._edits.pop(run, None):
                 self.sources[run] = edited(self.sources[run], edits)
-                self.bodies[run] = ast.parse(self.sources[run]).body
+                self.bodies[run] = self._body_of(run, self.sources[run])

@@ -14,7 +14,7 @@ import re
 import shlex
 import stat
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -139,14 +139,18 @@ def transform(source: str) -> str | None:
 
     A ``%%containerize`` line at its head becomes an empty line, so that line numbers stay.
     """
+    return next((text for text in candidates(source) if parses(text)), None)
+
+
+def candidates(source: str) -> Iterator[str]:
+    """Yield what may be a cell's text in plain Python: as it is written, and through IPython's transformations."""
     text = _without_header(source)
-    if parses(text):
-        return text
+    yield text
     try:
         transformed = _by_ipython(text)
     except (SyntaxError, ValueError, RecursionError):
-        return None
-    return transformed if parses(transformed) else None
+        return
+    yield transformed
 
 
 def syntax_error(source: str) -> tuple[int | None, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["collector_paused", "forget", "parsed", "parses"]
+__all__ = ["collector_paused", "forget", "parsed", "parses", "remember"]
 
 KEPT_CHARS = 1 << 16
 """Of so much text the trees are kept between exports: some 5 MB, and a kernel that builds a thousand times stays level.
@@ -20,6 +20,9 @@ _MANY = 100_000
 """Objects: a round of the collector over so many takes some 10 ms."""
 
 _trees: dict[str, ast.Module] = {}
+_newer: dict[str, ast.Module] = {}
+"""Trees of texts that only a newer Python reads."""
+_MOST_NEWER = 1000
 
 
 def parsed(text: str) -> ast.Module:
@@ -27,7 +30,7 @@ def parsed(text: str) -> ast.Module:
 
     A cell is parsed to see whether it is plain Python, and again by each export. Raises what ``ast.parse`` raises.
     """
-    tree = _trees.get(text)
+    tree = _trees.get(text) or _newer.get(text)
     if tree is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,6 +46,13 @@ def parses(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def remember(trees: Mapping[str, ast.Module]) -> None:
+    """Keep trees that a newer Python made of texts which this one cannot read, for ``parsed`` to return them."""
+    if len(_newer) + len(trees) > _MOST_NEWER:
+        _newer.clear()
+    _newer.update(trees)
 
 
 def forget(keep_chars: int = KEPT_CHARS) -> None:

@@ -11,6 +11,7 @@ import os
 import platform as host
 import posixpath
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from buildr_jupyter.model.interface import INTERFACE_LABEL
 from buildr_jupyter.model.plan import OWN_FOLDER, CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
+from buildr_jupyter.notebook.newer_python import read_newer
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.secretscan import scan as guard
 
@@ -143,6 +145,7 @@ def assemble(
     if isinstance(source, ContextSource):
         return _context(source, options, environ)
     python = options.python or interpreter.minor
+    source = _read_by_its_python(source, interpreter)
     if options.dockerfile is None and (options.secrets or options.ssh):
         raise OptionError(
             "--secret and --ssh: only steps of a Dockerfile of your own can use them",
@@ -189,6 +192,23 @@ def assemble(
         names=program.names if program else (),
     )
     return Assembly(plan, settings, program, tuple(warnings))
+
+
+def _read_by_its_python(source: CellSource | ScriptSource, interpreter: Interpreter) -> CellSource | ScriptSource:
+    """Return the source with the cells that only the notebook's own, newer Python can read."""
+    if not isinstance(source, CellSource) or not interpreter.executable or not _is_newer(interpreter.minor):
+        return source
+    if all(run.transformed is not None for run in (*source.runs, source.target)):
+        return source
+    *runs, target = read_newer((*source.runs, source.target), interpreter.executable)
+    place = next((number for number, run in enumerate(source.runs) if run is source.target), None)
+    if place is not None:
+        target = runs[place]
+    return replace(source, runs=tuple(runs), target=target)
+
+
+def _is_newer(minor: str) -> bool:
+    return tuple(int(part) for part in minor.split(".") if part.isdecimal()) > sys.version_info[:2]
 
 
 def _program_with_pins(

@@ -1,10 +1,16 @@
-"""Time of an export against ``ast.parse`` plus ``symtable`` of the same cells; a snapshot against ``pickle.dump``."""
+"""Time of an export against ``ast.parse`` plus ``symtable`` of the same cells; a snapshot against ``pickle.dump``.
+
+Also how an export's cost grows with the number of cells, and what programs take whose functions call each other.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import math
 import pickle
+import resource
+import subprocess
 import symtable
 import sys
 import tempfile
@@ -18,10 +24,12 @@ from nbformat.v4 import new_code_cell, new_notebook
 from buildr_jupyter.export.options import ExportOptions
 from buildr_jupyter.export.program import export
 from buildr_jupyter.export.snapshot import take_snapshot
-from buildr_jupyter.notebook.cells import read_notebook
+from buildr_jupyter.notebook.cells import CellRun, read_notebook
 from buildr_jupyter.notebook.parse_cache import forget
+from tests.benchmarks.recursive_programs import PROGRAMS
 
-BOUND, SNAPSHOT_BOUND = 2.0, 1.3
+BOUND, SNAPSHOT_BOUND, EXPONENT = 2.0, 1.3, 1.3
+PROGRAM_S, PROGRAM_MB = 1.5, 150
 CELL = """\
 data_{0} = [value * {0} for value in range(10)]
 total_{0} = sum(data_{0}) + len(data_{0})
@@ -86,15 +94,52 @@ def bench_snapshot(size_bytes: int) -> tuple[float, float, float]:
     return best(plain), taken, best(floor)
 
 
-def main() -> int:
+def exponent(points: list[tuple[int, float]]) -> float:
+    """Return the power of the size with which the cost grows: the slope of the line through the logarithms."""
+    xs, ys = [math.log(size) for size, _ in points], [math.log(cost) for _, cost in points]
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+
+
+def export_program(name: str) -> None:
+    """Export the last cell of a program; print the seconds and the megabytes at the peak of this process."""
+    runs = [CellRun(cell, cell, index=number, status="ok") for number, cell in enumerate(PROGRAMS[name])]
+    started = time.perf_counter()
+    export(runs, runs[-1], ExportOptions(), folder=None, notebook="nb.ipynb")
+    print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def bench_programs() -> bool:
+    """Print what each program takes, in a process of its own; tell whether one is over its bounds."""
     over = False
+    print(f"\nprograms whose functions call each other: at most {PROGRAM_S} s and {PROGRAM_MB} MB")
+    for name in PROGRAMS:
+        command = [sys.executable, "-m", "tests.benchmarks.bench_export", "--program", name]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, megabytes = map(float, ran.stdout.split())
+        bad = seconds > PROGRAM_S or megabytes > PROGRAM_MB
+        print(f"  {name:<24} {seconds:7.3f} s {megabytes:7.1f} MB{'   over' if bad else ''}")
+        over = over or bad
+    return over
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--program"]:
+        export_program(sys.argv[2])
+        return 0
+    over = bench_programs()
+    points: list[tuple[int, float]] = []
     print(f"{'cells':>8} {'parse s':>10} {'export s':>10} {'ratio':>8} {'again s':>10} {'ratio':>8}   bound {BOUND}")
     for count in (100, 1000, 10_000):
         with tempfile.TemporaryDirectory() as folder:
             parse, first, again = bench_export(count, Path(folder))
         row = f"{count:>8} {parse:>10.3f} {first:>10.3f} {first / parse:>8.2f} {again:>10.3f} {again / parse:>8.2f}"
+        points.append((count, first))
         over = over or first / parse > BOUND
         print(row + ("   over" if first / parse > BOUND else ""))
+    power = exponent(points)
+    over = over or power > EXPONENT
+    print(f"cost grows with the number of cells to the power of {power:.2f}, at most {EXPONENT}")
     size_bytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1 << 28
     dump, taken, digest = bench_snapshot(size_bytes)
     print(

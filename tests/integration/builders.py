@@ -31,6 +31,7 @@ from buildr_jupyter.model.request import BuildRequest, Output, Push
 from buildr_jupyter.registry.client import Manifest
 from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines, containers
+from tests.engines.base import NAME as BASE
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
 from tests.fakes.registry import FakeRegistry
@@ -55,8 +56,16 @@ class World:
 
     @property
     def base(self) -> str:
-        """A base with Python in the open registry."""
+        """A base in the open registry with a shell and Python, and no pip: small, since each builder unpacks it."""
         return f"{self.open.host}/{REPOSITORY}:base"
+
+    def base_with_pip(self) -> str:
+        """Push the base that has pip to the open registry and return its name."""
+        name = f"{self.open.host}/{REPOSITORY}"
+        self.client.tag(BASE, name, tag="with-pip")
+        said = list(self.client.push(name, tag="with-pip", stream=True, decode=True))
+        assert not [document for document in said if "error" in document], said[-1]
+        return f"{name}:with-pip"
 
     @property
     def private_base(self) -> str:
@@ -154,10 +163,11 @@ class Harness:
         plan = replace(ImagePlan(base=self.world.base, python="3.11", files=(main, *extra), platforms=()), **changes)
         return self._request(plan, tag)
 
-    def steps(self, *lines: str, tag: str | None = None) -> BuildRequest:
-        """Return a request for a Dockerfile of these lines on top of the base."""
-        text = "\n".join((f"FROM {self.world.base}", *lines)) + "\n"
-        return self._request(ImagePlan(base=self.world.base, python="", dockerfile=CustomDockerfile(text)), tag)
+    def steps(self, *lines: str, tag: str | None = None, base: str | None = None) -> BuildRequest:
+        """Return a request for a Dockerfile of these lines on top of the base, the world's unless told."""
+        base = base or self.world.base
+        text = "\n".join((f"FROM {base}", *lines)) + "\n"
+        return self._request(ImagePlan(base=base, python="", dockerfile=CustomDockerfile(text)), tag)
 
     def _request(self, plan: ImagePlan, tag: str | None) -> BuildRequest:
         made = context.write_folder(plan, self.folder / secrets.token_hex(4))

@@ -37,7 +37,6 @@ from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import Registry as RegistryClient
 from tests.engines import Engines, EngineStartError
-from tests.engines.base import NAME as BASE
 from tests.engines.fixtures import _or_skip
 from tests.engines.registry import Registry
 from tests.integration.builders import HARNESSES, REPOSITORY, Harness, World
@@ -74,12 +73,13 @@ def world(engines: Engines) -> Iterator[World]:
     """The engine that runs images, and registries with the base in them."""
     docker = _or_skip("docker", engines.docker)
     opened, private = _or_skip("registry", engines.registry_http), _or_skip("registry", engines.registry_tls)
+    base = engines.small_base()
     with contextlib.closing(APIClient(docker.host, version="auto", timeout=120)) as client:
         made = World(engines, client, opened, private)
         for registry in (opened, private):
             name = f"{registry.host}/{REPOSITORY}"
             login = {"username": registry.user, "password": registry.password} if registry.user else None
-            client.tag(BASE, name, tag="base")
+            client.tag(base, name, tag="base")
             said = list(client.push(name, tag="base", auth_config=login, stream=True, decode=True))
             assert not [document for document in said if "error" in document], said[-1]
         yield made

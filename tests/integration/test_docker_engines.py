@@ -29,8 +29,8 @@ def left_of(folder: Path, state: dict[str, list[list[str]]]) -> list[str]:
 @pytest.mark.parametrize("how", ["close", "killed owner"])
 def test_nothing_is_left(docker_engine: Dockerd, tmp_path: Path, how: str) -> None:
     code = (
-        "import json, os, sys; from pathlib import Path; from tests.engines import Engines\n"
-        "engines = Engines(); up = engines.docker(); engines.registry_http()\n"
+        "import json, os, sys; from pathlib import Path; from tests.engines import Engines, base\n"
+        "engines = Engines(rootfs=base.small_tar); up = engines.docker(); engines.registry_http()\n"
         "from docker import APIClient; client = APIClient(up.host, version='auto')\n"
         "made = client.create_container('python:3.11-slim', ['sleep', '1000']); client.start(made)\n"
         "print(engines.folder); print((engines.folder / 'engines.json').read_text().replace('\\n', ' '), flush=True)\n"

@@ -20,7 +20,7 @@ PORT = 41_417
 PROCESS = """
 import contextlib, json, socket, sys
 from docker import APIClient
-from tests.engines import Engines, network
+from tests.engines import Engines, base, network
 from tests.engines._process import run
 
 shared, engine = "shared" in sys.argv, "engine" in sys.argv
@@ -39,7 +39,7 @@ with contextlib.ExitStack() as ends:
     except OSError:
         said["bound"] = False
     if engine:
-        up = ends.enter_context(Engines()).docker()
+        up = ends.enter_context(Engines(rootfs=base.small_tar)).docker()
         client = ends.enter_context(contextlib.closing(APIClient(up.host, version="auto", timeout=100)))
         said["gateway"] = up.gateway
         print(json.dumps(said), flush=True)

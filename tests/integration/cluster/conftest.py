@@ -20,8 +20,11 @@ from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.model.request import Push
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.registry import keychain
+from tests.engines import Engines
+from tests.engines.fixtures import _or_skip
 from tests.engines.gotools import tool
-from tests.engines.kubernetes import Cluster
+from tests.engines.kubernetes import Cluster, builder_images
+from tests.engines.kubernetes.builder_images import push
 from tests.engines.registry import Registry
 from tests.integration.cluster.bare import Bare
 from tests.integration.oci_images import build, request_for
@@ -70,6 +73,30 @@ def program_image(
     with contextlib.closing(OciBuilder(store=Store(folder / "store"))) as made:
         _, result = build(made, request_for(plan, folder, Push(ImageRef.parse(ref)), name=ref))
     return f"{repository}@{result.digest}"
+
+
+@pytest.fixture(scope="session")
+def kaniko_image(kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image of kaniko's executor that the nodes can pull."""
+    ref = f"{registry_http.host}/tests/kaniko:1"
+    push(_or_skip("kaniko", builder_images.kaniko), ref, tmp_path_factory.mktemp("kaniko"), registry_http)
+    return ref
+
+
+@pytest.fixture(scope="session")
+def buildkit_image(
+    kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """An image of a rootless buildkitd that the nodes can pull, with what moby/buildkit:rootless has of it."""
+    ref = f"{registry_http.host}/tests/buildkit:rootless"
+    push(_or_skip("buildkitd", builder_images.buildkit), ref, tmp_path_factory.mktemp("buildkit"), registry_http)
+    return ref
+
+
+@pytest.fixture(scope="session")
+def registry_login(engines: Engines) -> Registry:
+    """A registry over plain http that asks for a login."""
+    return _or_skip("registry", engines.registry_login)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from kubernetes import client
 from buildr_jupyter import cli
 from buildr_jupyter.builder.protocol import Builder
 from buildr_jupyter.builder.selection import select
-from buildr_jupyter.commands import cluster_runs
 from buildr_jupyter.context import folder as context
 from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, ClusterForbidden, RegistryUnauthorized
 from buildr_jupyter.events.cancel import CancelToken
@@ -30,45 +29,15 @@ from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.registry import keychain
 from buildr_jupyter.registry.client import Registry as RegistryClient
 from buildr_jupyter.runner.kubernetes_runner import KubernetesRunner
-from tests.engines import Engines
-from tests.engines.fixtures import _or_skip
 from tests.engines.gotools import tool
-from tests.engines.kubernetes import NODE_IP, Cluster, builder_images, images
+from tests.engines.kubernetes import Cluster, images
 from tests.engines.kubernetes.builder_images import push
 from tests.engines.registry import Registry
 from tests.fakes.processes import arguments_with
 from tests.integration.cluster.bare import Bare
+from tests.integration.cluster.builders import inside, left_in, prune
 from tests.integration.cluster.conftest import namespace
 from tests.runner_contract import collected, text_of
-
-
-def inside(registry: Registry) -> str:
-    """Return what pods call a registry."""
-    return f"{NODE_IP}:{registry.host.rpartition(':')[2]}"
-
-
-@pytest.fixture(scope="session")
-def kaniko_image(kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image of kaniko's executor that the nodes can pull."""
-    ref = f"{registry_http.host}/tests/kaniko:1"
-    push(_or_skip("kaniko", builder_images.kaniko), ref, tmp_path_factory.mktemp("kaniko"), registry_http)
-    return ref
-
-
-@pytest.fixture(scope="session")
-def buildkit_image(
-    kubernetes_cluster: Cluster, registry_http: Registry, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """An image of a rootless buildkitd that the nodes can pull, with what moby/buildkit:rootless has of it."""
-    ref = f"{registry_http.host}/tests/buildkit:rootless"
-    push(_or_skip("buildkitd", builder_images.buildkit), ref, tmp_path_factory.mktemp("buildkit"), registry_http)
-    return ref
-
-
-@pytest.fixture(scope="session")
-def registry_login(engines: Engines) -> Registry:
-    """A registry over plain http that asks for a login."""
-    return _or_skip("registry", engines.registry_login)
 
 
 @pytest.fixture(scope="session")
@@ -102,16 +71,10 @@ class Bench:
         )  # fmt: skip
 
     def prune(self) -> str:
-        """Do what ``buildr runs prune`` does; return what it says."""
-        said: list[str] = []
-        cluster_runs.prune(KubernetesRunner(f"kubernetes=tests/{self.bare.namespace}"), said.append)
-        return "".join(said)
+        return prune(self.bare)
 
     def left(self) -> list[str]:
-        """Return the names of what a build made in the namespace."""
-        bare = self.bare
-        made = [*bare.list(bare.batch.list_namespaced_job), *bare.pods(), *bare.list(bare.core.list_namespaced_secret)]
-        return [one["metadata"]["name"] for one in made]
+        return left_in(self.bare)
 
 
 @pytest.fixture(params=["kaniko", "buildkit"])

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue
-from buildr_jupyter.analysis.expressions import part_of_module
+from buildr_jupyter.analysis.expressions import gives_values, part_of_module
 from tests.unit.analysis.executed import check_changes, check_shares, evaluated, followed, last_effects
 
 LISTS = "a = [[1], [2]]\nb = [3]\nd = {'k': b}\nt = (a, 1)"
@@ -76,6 +76,8 @@ ITERATORS = "a = [1, 2]\nb = iter([1, 2])\nc = (x for x in [1, 2])"
         ("f'{a.pop()}'", "a"),
         ("(a := 5)", "a"),
         ("lambda: a.pop()", ""),
+        ("[a.append][0](3)", "a"),
+        ("(lambda put: put(3))(a.append)", "a"),
     ],
 )
 def test_an_expression_changes_what_it_really_changes(statement: str, changed: str) -> None:
@@ -150,6 +152,16 @@ def test_a_name_is_that_of_the_nearest_scope() -> None:
     assert "x" in facts.reads, "a method does not see its class's names"
 
 
+@pytest.mark.parametrize("owner", ["B", "D", "d"])
+def test_what_a_class_holds_is_shown_by_its_subclasses_and_objects(owner: str) -> None:
+    setup = "held = []\nclass B: kept = held\nclass D(B): pass\nd = D()\n"
+    check_shares(setup, f"{owner}.kept", {"B": "held B", "D": "held B D", "d": "held B D"}[owner])
+
+
+def test_which_functions_keep_nothing() -> None:
+    assert [gives_values(path) for path in ("numpy.sqrt", "len", "str.upper", "engine.f")] == [True, True, True, False]
+
+
 def test_a_captured_name_is_shared_by_the_closure() -> None:
     check_changes(
         "def make(v):\n    def put():\n        v.append(1)\n    return put\na = []\nf = make(a)", "f()", "a f"
@@ -186,7 +198,8 @@ def test_an_expression_of_an_unknown_kind_is_looked_into() -> None:
         _fields = ("inner",)
 
     flow = followed("a = [1]")
-    assert flow.eval(Odd(inner=ast.parse("a.pop()", mode="eval").body)) == ATOM
+    odd = Odd(inner=ast.parse("a.pop()", mode="eval").body)  # type: ignore[call-arg]
+    assert flow.eval(odd) == ATOM
     assert flow.env["a"].objs <= flow.facts.mutates
 
 

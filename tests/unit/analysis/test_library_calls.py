@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, Obj
-from buildr_jupyter.analysis.library_calls import (
-    DEPTH,
-    GIVEN,
-    gives_values,
-    is_foreign,
-    moves_on,
-    objs_of,
-    opaque,
-    root_of,
-)
+from buildr_jupyter.analysis.expressions import gives_values
+from buildr_jupyter.analysis.library_calls import DEPTH, GIVEN, is_foreign, moves_on, objs_of, opaque, root_of
 from tests.unit.analysis.executed import check_changes, check_shares, evaluated, followed, last_effects
 
 VALUES = "import collections, copy, functools, heapq, itertools, operator, random\na = [[1], [2]]\nb = {'k': a}\nn = 3"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects, Fails, FunctionInfo, Obj
-from buildr_jupyter.analysis.state import ROUNDS, FlowState, Frame
+from buildr_jupyter.analysis.state import ROUNDS, Frame
 from buildr_jupyter.analysis.statements import Flow
 from tests.unit.analysis.executed import check_changes, evaluated, followed
 
@@ -18,7 +18,7 @@ def of(*objs: Obj, typ: str | None = None) -> AbstractValue:
 
 
 def test_fresh_objects_are_told_apart_and_hold_what_they_are_given() -> None:
-    state = FlowState()
+    state = Flow()
     inner = state.new()
     first, second = state.fresh(edges=(inner,), typ="list"), state.fresh(opaque=True)
     (one,), (other,) = first.objs, second.objs
@@ -117,7 +117,7 @@ def test_a_name_that_nothing_gives_fails(name: str, fails: bool) -> None:
 
 
 def test_an_element_is_what_is_held_and_may_be_an_opaque_object_itself() -> None:
-    state = FlowState()
+    state = Flow()
     inner, plain, opaque = state.new(), state.new(), state.new(opaque=True)
     plain.edges.add(inner)
     assert state.element(of(plain, typ="list")) == of(inner)
@@ -126,7 +126,7 @@ def test_an_element_is_what_is_held_and_may_be_an_opaque_object_itself() -> None
 
 
 def test_a_join_may_be_any_of_its_values_and_knows_what_all_know() -> None:
-    state = FlowState()
+    state = Flow()
     one, two = state.new(), state.new()
     assert state.join([of(one, typ="list"), of(two, typ="list")]) == of(one, two, typ="list")
     assert state.join([of(one, typ="list"), of(two, typ="dict")]) == of(one, two)
@@ -139,7 +139,7 @@ def test_a_join_may_be_any_of_its_values_and_knows_what_all_know() -> None:
 
 
 def test_the_class_of_an_instance_and_of_a_class() -> None:
-    state = FlowState()
+    state = Flow()
     info = ClassInfo("C")
     cls = state.new("class", info=info)
     assert state.class_of(state.new("inst", info=cls)) is info
@@ -183,7 +183,7 @@ def test_what_is_changed_by_being_looked_at(setup: str, statement: str, changed:
 
 
 def test_a_parameter_is_iterated_when_the_function_is_called() -> None:
-    state = FlowState()
+    state = Flow()
     param = state.new("param", opaque=True)
     state.consume(of(param))
     assert list(state.facts.calls) == [(param, "__iter__", ())]
@@ -191,7 +191,7 @@ def test_a_parameter_is_iterated_when_the_function_is_called() -> None:
 
 
 def test_effects_rise_only_with_what_is_new() -> None:
-    state = FlowState()
+    state = Flow()
     param = state.new("param")
     state.call_later(param, "pop", [ATOM])
     risen = state.effects
@@ -205,7 +205,7 @@ def test_effects_rise_only_with_what_is_new() -> None:
 
 
 def test_the_same_is_followed_once_and_again_when_its_objects_grow() -> None:
-    state = FlowState()
+    state = Flow()
     one, other = state.new(), state.new()
     seen: list[int] = []
 
@@ -227,7 +227,7 @@ def test_the_same_is_followed_once_and_again_when_its_objects_grow() -> None:
 
 
 def test_what_uses_each_other_is_followed_once_each() -> None:
-    state = FlowState()
+    state = Flow()
     objs = [state.new() for _ in range(30)]
     count = 0
 
@@ -246,7 +246,7 @@ def test_what_uses_each_other_is_followed_once_each() -> None:
 
 
 def test_what_grows_without_end_keeps_everything() -> None:
-    state = FlowState()
+    state = Flow()
     one = state.new()
     rounds = 0
 
@@ -261,7 +261,7 @@ def test_what_grows_without_end_keeps_everything() -> None:
 
 
 def test_merging_takes_all_that_another_does() -> None:
-    state = FlowState()
+    state = Flow()
     one, param = state.new(), state.new("param")
     other = Effects(reads={"a", "b"}, maybe={"m"}, binds={"x"}, mutates={one}, origins={"clock"}, everything=4)
     other.call_later(param, "pop", [])
@@ -277,6 +277,5 @@ def test_merging_takes_all_that_another_does() -> None:
 
 def test_a_new_frame_is_empty() -> None:
     frame = Frame(frozenset("x"), None, is_class=True)
-    assert (frame.names, frame.owner, frame.vals, frame.globals, frame.function, frame.is_class) == (
-        {"x"}, None, {}, set(), None, True,
-    )  # fmt: skip
+    assert (frame.names, frame.is_class) == ({"x"}, True)
+    assert (frame.owner, frame.function, frame.vals, frame.globals) == (None, None, {}, set())

@@ -275,7 +275,7 @@ def test_a_registry_that_refuses(start: Start, context: Path, word: str | None) 
     with pytest.raises(RegistryUnauthorized) as caught:
         build(subject, request(context))
     assert "127.0.0.1:1" in str(caught.value.hint)
-    assert ("buildr login" in str(caught.value.hint)) is (word is None)
+    assert ("the login that was sent is refused" in str(caught.value.hint)) is (word is not None)
 
 
 def test_a_context_that_is_no_folder(start: Start, tmp_path: Path) -> None:

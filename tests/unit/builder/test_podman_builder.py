@@ -61,7 +61,7 @@ def context(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[FakeEngine], Leased]]:
+def own(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeEngine], Leased]:
     """Let no podman serve, and let the one that is started be the given engine."""
 
     def use(engine: FakeEngine) -> Leased:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+
 import pytest
 
 from buildr_jupyter import builder, cli
 from buildr_jupyter.config.options import GROUPS, OPTIONS, make_line_parser
-from buildr_jupyter.config.suggestions import nearest_hint
+from buildr_jupyter.config.suggestions import nearest, nearest_hint
 from buildr_jupyter.errors import OptionError, UnknownSpec
 
 
@@ -16,6 +18,15 @@ def test_the_nearest_word_is_named_and_the_rest_stays() -> None:
     assert nearest_hint("", [], "see them all") == "see them all"
     assert nearest_hint("--list", ["--set", "--run"], "see them all") == "see them all", "dashes are alike"
     assert nearest_hint("--lst", ["--set", "--list"], "see them all").startswith("write --list if")
+
+
+def test_the_nearest_is_that_of_difflib_and_capitals_count_for_nothing() -> None:
+    known = [option.name for option in OPTIONS]
+    for word in [*(name[1:] for name in known), *(name[::-1] for name in known), "", "zzz"]:
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+        assert nearest(word, known) == (near[0] if near else None), word
+    assert nearest("BUILDR_base", ["BUILDR_BASE", "BUILDR_JOBS"], shared="BUILDR_") == "BUILDR_BASE"
+    assert nearest("BUILDR_STORE", ["BUILDR_BASE"], shared="BUILDR_") is None
 
 
 @pytest.mark.parametrize("option", [option.name for option in OPTIONS if len(option.name) > 4])

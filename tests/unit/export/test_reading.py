@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import pytest
 
@@ -90,3 +91,10 @@ def test_edits_are_written_for_one_run_or_for_all() -> None:
     reading.apply_edits()
     assert reading.sources == {0: "x = 10\ny = 2", 1: "show(x)"}
     assert [ast.unparse(node) for node in reading.bodies[0]] == ["x = 10", "y = 2"]
+
+
+def test_newer_syntax_that_was_written_anew_is_refused_by_name() -> None:
+    run = replace(cell("%time f'{'a'}'", 0), transformed="f'{'a' = = 1")  # as a magic's translation is, here unread
+    with pytest.raises(CellSyntaxError, match=r"cell 0 is in the syntax of a newer Python than 3\.") as caught:
+        Reading(given_of(run)).statements()
+    assert caught.value.hint == "write magics and inputs into a cell of their own"

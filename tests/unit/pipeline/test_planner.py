@@ -7,7 +7,7 @@ import pytest
 
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.dependencies.environment import Interpreter
-from buildr_jupyter.errors import FileRefused, OptionError, RequirementError
+from buildr_jupyter.errors import FileRefused, OptionError, RequirementError, UnboundName
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, ScriptSource, assemble, default_name
 
@@ -127,3 +127,15 @@ def test_a_line_of_the_program_is_named_by_its_cell(tmp_path: Path) -> None:
     assert made.place_of(f"app/main.py, line {line}") == f"nb.ipynb, cell 0, line 2 (app/main.py, line {line})"
     for other in ("app/main.py, line 1", "app/main.py, line 99999", "app/data.csv, line 2", "--env DB_PASSWORD"):
         assert made.place_of(other) == other
+
+
+def test_cells_that_only_the_kernels_newer_python_reads_are_read_by_it(tmp_path: Path) -> None:
+    made = source(tmp_path, "x = 3", "print(x)")
+    unread = replace(made.runs[0], transformed=None)
+    made = replace(made, runs=(unread, made.target))
+    newer = replace(Interpreter.current(), version="3.99.0")  # the real one, which says of itself that it is newer
+    plan = assemble(made, Options(), newer, {"PIP_CONFIG_FILE": "/dev/null"})
+    assert plan.program is not None
+    assert "x = 3\n" in plan.program.text
+    with pytest.raises(UnboundName, match="nothing supplies the name 'x'"):
+        make(made)  # this Python is taken to be the kernel's: it could not read the cell

@@ -244,7 +244,7 @@ def test_a_run_is_started_followed_collected_and_removed(start: Start, tmp_path:
     wanted = Collection(patterns=("*.txt",))
     events, group = collected(subject.start(spec(collect=wanted, labels=(("k", "v"),)), CancelToken()))
     assert (group.name, len(group.runs), group.labels) == ("trial", 1, {"k": "v"})
-    assert [event.title for event in events] == ["run trial"]
+    assert [event.title for event in events if isinstance(event, StepUpdate)] == ["run trial"]
     labels = containers.made[0].given["Labels"]
     assert (labels[OWNER_LABEL], labels[GROUP_LABEL]) == ("me", "trial")
     assert Collection.from_json(json.loads(labels[COLLECT_LABEL])) == wanted

@@ -163,6 +163,8 @@ def test_every_logger_of_the_package_is_masked() -> None:
     for path in Path(buildr_jupyter.__file__).parent.rglob("*.py"):
         if path.name != "masking.py":
             for line in re.findall(r".*getLogger\(.*", path.read_text(encoding="utf-8")):
+                if line.endswith("addHandler(logging.NullHandler())"):
+                    continue  # nothing is written by it
                 assert "masked_logger(" in line, f"{path.name}: {line}"
 
 
