@@ -52,7 +52,7 @@ def test_iterations_are_the_completions_of_one_job(
     made = [
         change["object"].spec
         for change in watch.Watch().stream(
-            bare.batch.list_namespaced_job, bare.namespace, resource_version=before, timeout_seconds=1
+            bare.batch.list_namespaced_job, bare.namespace, resource_version=before, timeout_seconds=3
         )
         if change["type"] == "ADDED"
     ]
