@@ -60,9 +60,10 @@ _LISTINGS = frozenset(["who", "whos", "history", "hist", "lsmagic", "who_ls"])
 """Magics that do no more than print: one that stands alone falls away, but in the cell that is exported."""
 _MEASURES = {"prun": "l:s:T:D:rq", "memit": "r:t:i:co", "mprun": "rT:f:c", "lprun": "rszT:D:f:m:u:"}
 """Magics that run a statement, and print what that took; with their options, as ``getopt`` takes them."""
-_SCREEN_SETTINGS = ("InlineBackend.", "IPCompleter.", "Completer.", "HistoryManager.", "ContainerizeMagics.",
-                    "InteractiveShell.ast_node_interactivity")  # fmt: skip
-"""Beginnings of what ``%config`` sets that no program reads, or that its text says another way."""
+_SCREEN_SETTINGS = ("InlineBackend.", "IPCompleter.", "Completer.", "HistoryManager.", "ContainerizeMagics.")
+"""Beginnings of what ``%config`` sets that no program reads."""
+_INTERACTIVITY = "InteractiveShell.ast_node_interactivity"
+"""What ``%config`` sets, for this class or a subclass, that the program's text says another way."""
 _BODIES = frozenset(["time", "capture", "prun", "containerize"])
 _ALIASES = frozenset(
     ["mkdir", "rmdir", "rm", "cp", "mv", "cat", "ls", "ll", "lf", "lk", "ldir", "lx", "less", "more", "man"]
@@ -233,7 +234,8 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
     if name in _FALL_AWAY or (name == "load_ext" and rest.split(".")[0].strip() in _OWN_EXTENSIONS):
         return "None"
     if name == "config":
-        return "None" if not rest.strip() or rest.strip().startswith(_SCREEN_SETTINGS) else None
+        said = rest.strip()
+        return "None" if not said or said.startswith(_SCREEN_SETTINGS) or _INTERACTIVITY in said else None
     if name in _MEASURES:
         return _measured(name, rest)
     if name == "timeit":
@@ -275,14 +277,15 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
 
 def _measured(name: str, rest: str) -> str | None:
     """Return the statement that ``%prun`` and its like run, behind their options; None where that cannot be told."""
-    words, quoted = rest.split(), shlex.split(rest, posix=False)
+    words = rest.split()
     try:
         _, statement = getopt.getopt(words, _MEASURES[name])
     except getopt.GetoptError:
         return None
-    if not statement or quoted[: len(words) - len(statement)] != words[: len(words) - len(statement)]:
-        return None
-    return rest.split(maxsplit=len(words) - len(statement))[-1]
+    options = words[: len(words) - len(statement)]
+    if not statement or any(word.count(quote) % 2 for word in options for quote in "'\""):
+        return None  # an option's value has blanks in it
+    return rest.split(maxsplit=len(options))[-1]
 
 
 def _formatted(text: str) -> str:

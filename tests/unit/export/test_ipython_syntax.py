@@ -57,6 +57,8 @@ def test_what_only_ipython_can_do_stays_a_call_of_it() -> None:
         ("%prun -q x = f(1)", "x = f(1)"),
         ("%memit -r 1 f(1)", "f(1)"),
         ("%lprun -f g g('a  b')", "g('a  b')"),
+        ("%prun -s 'cumulative' f(1)", "f(1)"),
+        ("%prun f(1)  # 'tis no text", "f(1)  # 'tis no text"),
     ],
 )
 def test_what_is_measured_is_run(cell: str, statement: str) -> None:
@@ -71,7 +73,9 @@ def test_what_is_measured_is_run(cell: str, statement: str) -> None:
         ("names = %who_ls", False, False),
         ("%precision 2", False, False),
         ("%config InlineBackend.figure_format = 'svg'", False, True),
+        ("%config ZMQInteractiveShell.ast_node_interactivity = 'all'", False, True),
         ("%config Other.setting = 1", False, False),
+        ("%prun -s 'a b' f(1)", False, False),
         ("%prun -x f(1)", False, False),
     ],
 )
