@@ -76,9 +76,7 @@ def make_program(given: Given) -> Program:
     kernels = [use for _, use in values.known_only_to_kernel.values()]
     asked = [*kernels, *([shell] if shell else []), *(snapshot.imports if snapshot else ())]
     imports = find_imports(given, reading, sliced, asked)
-    folders = reading.import_folders
-    above = [one for one in folders if given.folder and not one.path.is_relative_to(given.folder.absolute())]
-    files, tree = find_files(given, sliced, inputs, whole=any(one.has(use.module) for one in above for use in imports))
+    files, tree = find_files(given, sliced, inputs, imported=imports, folders=reading.import_folders)
     own = chosen_blocks(given, reading)
     load = load_blocks(values, snapshot, tree)
     displays, frames = display_blocks(reading, sliced, imports, tree)
@@ -109,7 +107,7 @@ def make_program(given: Given) -> Program:
         carried=len(others),
         before=sum(1 for statement in statements if statement.run != given.last),
         tree=tree,
-        import_folders=folders,
+        import_folders=reading.import_folders,
     )
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from buildr_jupyter.export.data_files import changed_folder
 from buildr_jupyter.export.known_texts import Evaluated, evaluate
+from buildr_jupyter.export.project import Tree
 
 __all__ = ["ImportFolder", "find_import_folders", "may_change_path"]
 
-_WORDS = ("addsitedir", "chdir", "run_line_magic('cd'", "run_line_magic('pushd'")
+_WORDS = ("addsitedir", "chdir", "run_line_magic('cd'")
 _CHANGES = frozenset(("append", "insert", "extend"))
 
 
@@ -41,19 +42,18 @@ def may_change_path(source: str) -> bool:
     return any(word in source for word in _WORDS) or ("path" in source and "sys" in source)
 
 
-def find_import_folders(trees: Iterable[ast.AST], folder: Path, root: Path) -> tuple[ImportFolder, ...]:
+def find_import_folders(statements: Iterable[ast.AST], tree: Tree) -> tuple[ImportFolder, ...]:
     """Return the folders that statements, in their order, add to the search path, each once.
 
-    ``folder`` is the notebook's, where relative paths begin, and ``root`` its project's: what does not exist or lies
-    outside of the project is left out, for a notebook's text may name any folder.
+    Relative paths begin in the notebook's folder. What does not exist or lies outside of the project is left out, for
+    a notebook's text may name any folder.
     """
-    folder, root = Path(os.path.normpath(folder.absolute())), Path(os.path.normpath(root.absolute()))
     found: dict[Path, ImportFolder] = {}
-    for text, first in _added(evaluate((tree, "") for tree in trees)):
-        path = Path(os.path.normpath(folder / text))
-        if path == folder or path in found or not path.is_relative_to(root):
+    for text, first in _added(evaluate((statement, "") for statement in statements)):
+        path = Path(os.path.normpath(tree.folder / text))
+        if path == tree.folder or path in found or not path.is_relative_to(tree.root):
             continue
-        if path.is_dir() and path.resolve().is_relative_to(root.resolve()):
+        if path.is_dir() and path.resolve().is_relative_to(tree.root.resolve()):
             found[path] = ImportFolder(path, first)
     return tuple(found.values())
 

@@ -10,6 +10,8 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 
+from buildr_jupyter.notebook.parse_cache import parsed
+
 __all__ = ["DEFAULT", "interactivity", "shown_statements"]
 
 DEFAULT = "last_expr"
@@ -26,7 +28,7 @@ def interactivity(sources: Iterable[str]) -> str:
     for source in sources:
         if _NAME not in source:
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Assign):
                 named = any(isinstance(one, ast.Attribute) and one.attr == _NAME for one in node.targets)
                 said = node.value.value if named and isinstance(node.value, ast.Constant) else None

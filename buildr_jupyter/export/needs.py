@@ -6,7 +6,7 @@ import ast
 import os
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.known_texts import evaluate
 from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown
@@ -34,14 +35,18 @@ _ENGINES = {
 
 
 def find_files(
-    given: Given, sliced: Slice, inputs: InputChoice, *, whole: bool = False
+    given: Given,
+    sliced: Slice,
+    inputs: InputChoice,
+    *,
+    imported: Sequence[ImportUse] = (),
+    folders: Sequence[ImportFolder] = (),
 ) -> tuple[list[FileEntry], Tree | None]:
     """Return the files that the program reads, by path, and where they lie below ``app/``.
 
-    ``whole`` tells that its modules need the tree from the project's root.
-
-    A path that another one takes the place of there is written anew in the text. Without a folder there are no files.
-    Raises FileRefused.
+    What it has ``imported`` out of ``folders`` of the project may need the tree from the project's root, too. A path
+    that another one takes the place of there is written anew in the text. Without a folder there are no files. Raises
+    FileRefused.
     """
     if given.folder is None:
         return [], None
@@ -58,7 +63,8 @@ def find_files(
     written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
     written -= _databases(statement.node for statement in sliced.kept)
     uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
-    options = given.options
+    options, beside = given.options, Tree.of(given.folder, given.options.root)
+    above = [one for one in folders if beside.wants_root(one.path)]
     carried = carry_files(
         [use for _, use in uses],
         given.folder,
@@ -67,7 +73,7 @@ def find_files(
         mounts=options.mounts,
         root=options.root,
         unasked=given.namespace is not None,
-        whole=whole,
+        whole=any(one.has(use.module) for one in above for use in imported),
     )
     for run, use in uses:
         if (moved := carried.rewritten.get(use.node)) is not None:

@@ -92,8 +92,7 @@ def render_preamble(
 
     ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
     standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty
-    where that is the same. ``shown`` is of how many blocks at the
-    end the expressions are shown.
+    where that is the same. ``shown`` says of how many blocks at the end the expressions are shown.
     """
     flags = {
         "c": bool(folder),

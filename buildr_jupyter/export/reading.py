@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import takewhile
 
 from buildr_jupyter.analysis.evidence import Evidence
@@ -18,6 +19,7 @@ from buildr_jupyter.export.interactivity import interactivity, shown_statements
 from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
 from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.observed_use import last_seen, star_names
+from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.shown_values import Shown, asks_for_shown, name_values
 from buildr_jupyter.notebook.cells import syntax_error, transform
 from buildr_jupyter.notebook.parse_cache import parsed
@@ -31,6 +33,7 @@ class Reading:
     def __init__(self, given: Given) -> None:
         """Read nothing yet."""
         self._given = given
+        self._translations: dict[int, Translated] = {}
         self.flow = Flow()
         """What each name holds, statement by statement."""
         self.flow.absent = frozenset(given.options.absent)
@@ -70,7 +73,7 @@ class Reading:
                 if run.status != "error":
                     given.warn(f"{problem} and is passed over")  # a newer Python may have run it
                 continue
-            translated = translate(run.transformed, transform, chosen=chosen)
+            translated = self._translated(number, run.transformed)
             if translated.foreign and chosen:
                 raise DialectError(
                     f"{given.title(number)} is in another language: it begins with %%{translated.foreign}",
@@ -97,6 +100,12 @@ class Reading:
         statements.extend(self._reading_returns())
         return statements
 
+    def _translated(self, number: int, transformed: str) -> Translated:
+        """Return a run's text without IPython's dialect."""
+        if number not in self._translations:
+            self._translations[number] = translate(transformed, transform, chosen=number == self._given.last)
+        return self._translations[number]
+
     def _body_of(self, number: int, source: str) -> list[ast.stmt]:
         """Return the statements of a text that was written anew.
 
@@ -113,12 +122,12 @@ class Reading:
 
     def _find_import_folders(self) -> tuple[ImportFolder, ...]:
         given = self._given
-        sources = [(number, run.transformed or "") for number, run in enumerate(given.runs)]
-        if given.folder is None or not any(may_change_path(source) for _, source in sources):
+        sources = {number: run.transformed for number, run in enumerate(given.runs) if run.transformed is not None}
+        if given.folder is None or not any(may_change_path(source) for source in sources.values()):
             return ()
-        plain = (translate(source, transform, chosen=number == given.last).source for number, source in sources)
-        statements = (statement for source in plain for statement in parsed(source).body)
-        return find_import_folders(statements, given.folder, given.options.root or given.folder)
+        plain = ((number, self._translated(number, source).source) for number, source in sources.items())
+        statements = (statement for number, source in plain for statement in self._body_of(number, source))
+        return find_import_folders(statements, Tree.of(given.folder, given.options.root))
 
     def _local_source(self, module: str) -> str | None:
         assert self._given.folder is not None
@@ -134,7 +143,7 @@ class Reading:
         numbers: list[int] = []
         for number, run in enumerate(given.runs):
             if run.transformed is not None:
-                source = translate(run.transformed, transform, chosen=number == given.last).source
+                source = self._translated(number, run.transformed).source
                 shown.append(Shown(source, run.count or number + 1, ended=run.status != "error"))
                 numbers.append(number)
         gave = None if given.namespace is None else given.namespace.get("_oh", {})
@@ -168,9 +177,10 @@ class Reading:
     def shown(self) -> list[ast.stmt]:
         """Return the statements of the chosen cell whose values a notebook shows, in order."""
         last = self._given.last
-        shown = [] if self.display_captured else shown_statements(self.bodies[last], self._interactivity())
+        shown = [] if self.display_captured else shown_statements(self.bodies[last], self._interactivity)
         return [] if shown and is_quiet(self.sources[last]) else shown
 
+    @cached_property
     def _interactivity(self) -> str:
         return interactivity(run.transformed or "" for run in self._given.runs[: self._given.last])
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
+
+from buildr_jupyter import cli
 from buildr_jupyter.analysis.slicer import Slice, slice_back
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.options import ExportOptions
@@ -28,3 +33,16 @@ def sliced_of(given: Given, *supplied: str) -> tuple[Reading, Slice]:
     reading = Reading(given)
     statements = reading.statements()
     return reading, slice_back(reading.flow, statements, given.last, supplied=frozenset(supplied))
+
+
+def exported(folder: Path, out: Path, *cells: str) -> int:
+    """Export the last cell of a notebook in ``folder`` by the command line; return the status."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in cells])
+    nbformat.write(notebook, folder / "nb.ipynb")
+    return cli.main(["export", str(folder / "nb.ipynb"), "--cell", str(len(cells) - 1), "--out", str(out)])
+
+
+def printed(out: Path) -> str:
+    """Return what an exported program prints; it has to end well."""
+    command = [sys.executable, "main.py"]
+    return subprocess.run(command, cwd=out / "app", check=True, capture_output=True, text=True).stdout

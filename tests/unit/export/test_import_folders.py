@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from buildr_jupyter import cli
 from buildr_jupyter.export.import_folders import ImportFolder, find_import_folders, may_change_path
+from buildr_jupyter.export.project import Tree
+from tests.unit.export.parts import exported, printed
 
 
 def folders_of(code: str, folder: Path, root: Path | None = None) -> list[tuple[str, bool]]:
-    found = find_import_folders(ast.parse(code).body, folder, root or folder)
+    found = find_import_folders(ast.parse(code).body, Tree.of(folder, root))
     return [(os.path.relpath(one.path, folder), one.first) for one in found]
 
 
@@ -101,36 +99,23 @@ def test_a_folder_has_modules_and_packages(project: Path) -> None:
     assert [folder.has(name) for name in ("shop", "deep.er", "numpy", "shop.py")] == [True, True, False, True]
 
 
-def exported(project: Path, *cells: str) -> tuple[int, Path]:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    path = project / "notebooks" / "nb.ipynb"
-    nbformat.write(notebook, path)
-    out = project.parent / "out"
-    return cli.main(["export", str(path), "--cell", str(len(cells) - 1), "--out", str(out)]), out / "app"
-
-
-def printed(app: Path) -> str:
-    done = subprocess.run([sys.executable, "main.py"], cwd=app, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 @pytest.mark.parametrize("code", [ABOVE[0], ABOVE[5], ABOVE[7], ABOVE[19]])
 def test_modules_keep_their_place_in_the_project(code: str, project: Path) -> None:
-    status, app = exported(project, code, "import shop", "print(shop.PRICE)")
-    assert status == 0
-    assert printed(app) == "7"
-    assert (app / "src" / "shop.py").is_file()
+    out = project.parent / "out"
+    assert exported(project / "notebooks", out, code, "import shop", "print(shop.PRICE)") == 0
+    assert printed(out) == "7\n"
+    assert (out / "app" / "src" / "shop.py").is_file()
 
 
 def test_packages_without_an_init_and_effects_of_an_import(project: Path) -> None:
     cells = ("import sys\nsys.path += ['lib', '../src']", "import near", "import math", "from deep.er import VALUE")
-    status, app = exported(project, *cells, "print(math.near, VALUE)")
-    assert status == 0
-    assert printed(app) == "3 deeper"
+    out = project.parent / "out"
+    assert exported(project / "notebooks", out, *cells, "print(math.near, VALUE)") == 0
+    assert printed(out) == "3 deeper\n"
 
 
 def test_nothing_is_carried_from_outside_of_the_project(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, app = exported(project, "import sys\nsys.path.append('../../outside')", "import foreign")
-    assert status == 1
-    assert not app.exists()
+    out = project.parent / "out"
+    assert exported(project / "notebooks", out, "import sys\nsys.path.append('../../outside')", "import foreign") == 1
+    assert not out.exists()
     assert "module 'foreign' is not installed" in capsys.readouterr().err

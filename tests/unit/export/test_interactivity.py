@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from buildr_jupyter import cli
 from buildr_jupyter.export.interactivity import DEFAULT, interactivity, shown_statements
+from buildr_jupyter.notebook.parse_cache import remember
+from tests.unit.export.parts import exported, printed
 
 SETTINGS = [
     "from IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = '{}'",
@@ -62,6 +60,12 @@ def test_what_sets_nothing_leaves_it(text: str) -> None:
     assert interactivity([text]) == DEFAULT
 
 
+def test_a_cell_that_only_a_newer_python_reads_is_looked_at() -> None:
+    text = "type X = int; shell.ast_node_interactivity = 'all'"
+    remember({text: ast.parse("X = int; shell.ast_node_interactivity = 'all'")})
+    assert interactivity([text]) == "all"
+
+
 def kernel_prints(shell: Any, cell: str, mode: str) -> str:
     shell.ast_node_interactivity = mode
     shell.display_formatter.formatters["text/plain"].pprint = False
@@ -78,12 +82,8 @@ def kernel_prints(shell: Any, cell: str, mode: str) -> str:
 
 
 def program_prints(folder: Path, cell: str, mode: str) -> str:
-    cells = [SETTINGS[2].format(mode), "x = 3", cell]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in cells])
-    nbformat.write(notebook, folder / "nb.ipynb")
-    assert cli.main(["export", str(folder / "nb.ipynb"), "--cell", "2", "--out", str(folder / "out")]) == 0
-    app = folder / "out" / "app"
-    return subprocess.run([sys.executable, "main.py"], cwd=app, check=True, capture_output=True, text=True).stdout
+    assert exported(folder, folder / "out", SETTINGS[2].format(mode), "x = 3", cell) == 0
+    return printed(folder / "out")
 
 
 @pytest.mark.parametrize(("mode", "cell"), [*product(["all"], CELLS), *product(MODES[1:], CELLS[:6])])
