@@ -242,14 +242,14 @@ class Calls(Library):
             return self._calls_within(callee, inside, frozenset(below), args, keywords)
         roots = {owner.info for owner in callee.life}
         if "functools" in roots:  # a partial of a library's method
-            self.change_deep(obj for obj in reach((callee,)) if _may_have_methods(obj))
+            self.change_deep(obj for obj in below if _may_have_methods(obj))
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
-        self.give(objs_of(given))
-        self.change_deep(obj for obj in objs_of(given) if moves_on(obj) or is_foreign(obj))
+        self.give(given_objs)
+        self.change_deep(obj for obj in given_objs if moves_on(obj) or is_foreign(obj))
         if not roots or not roots <= GIVE_VALUES:
-            self.change_deep(objs_of(given))
-        return [self.fresh(opaque=True, edges=objs_of(given) | {callee}, life=callee.life)]
+            self.change_deep(given_objs)
+        return [self.fresh(opaque=True, edges=given_objs | {callee}, life=callee.life)]
 
     def _calls_within(
         self,

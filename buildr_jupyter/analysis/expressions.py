@@ -187,16 +187,17 @@ class Expressions(FlowState):
                 for method in methods:
                     if isinstance(method.info, FunctionInfo) and method.info.implicit:
                         found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
-                kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
-                special = [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattribute__")]
-                special += [m for kind in kinds if isinstance(kind, ClassInfo) for m in kind.find("__getattr__")]
-                for method in special if not methods else info.find("__getattribute__"):
+                hooks = (
+                    info.find("__getattribute__") if methods else self._hooks(obj, "__getattribute__", "__getattr__")
+                )
+                for method in hooks:
                     found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
                 if methods:
                     found.add(obj)
                 found.update(methods)
-                found.update(inner for inner in held_by_classes(obj) if inner.kind != "func")
-                found.update(self._from_descriptors(obj))
+                held = held_by_classes(obj)
+                found.update(inner for inner in held if inner.kind != "func")
+                found.update(self._from_descriptors(obj, held))
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
@@ -204,12 +205,16 @@ class Expressions(FlowState):
             found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
-    def _from_descriptors(self, obj: Obj) -> frozenset[Obj]:
-        """Return what the descriptors of an object's class, or of a class itself, give."""
+    def _hooks(self, obj: Obj, *names: str) -> list[Obj]:
+        """Return the special methods of these names of an object."""
+        return [method for name in names for kind in self.kinds_of(obj) for method in kind.find(name)]
+
+    def _from_descriptors(self, obj: Obj, held: Iterable[Obj]) -> frozenset[Obj]:
+        """Return what the descriptors among what an object's class, or a class itself, holds give."""
         given = AbstractValue(frozenset((obj,)))
         values = [
             self.apply(method, [given], AbstractValue(frozenset((one,))))
-            for one in held_by_classes(obj)
+            for one in held
             if one.kind == "inst" and (info := self.class_of(one)) is not None
             for method in info.find("__get__")
         ]
@@ -223,13 +228,9 @@ class Expressions(FlowState):
                 outer.rests_on.setdefault(SETTERS, self.env.get(SETTERS))
             if SETTERS in self.env:
                 self.call_later(obj, f"{STORED}{name}", [value])
-        info = self.class_of(obj) if obj.kind in ("inst", "class") else None
-        if info is None:
+        if obj.kind not in ("inst", "class"):
             return
-        kinds = [one.info for one in info.metaclasses] if obj.kind == "class" else [info]
-        names = (name, "__setattr__", "__delattr__")
-        hooks = [m for kind in kinds if isinstance(kind, ClassInfo) for one in names for m in kind.find(one)]
-        for method in hooks:
+        for method in self._hooks(obj, name, "__setattr__", "__delattr__"):
             self.apply(method, [value], own)
         for one in held_by_classes(obj) if obj.kind == "inst" else ():
             if one.kind == "inst" and (descriptor := self.class_of(one)) is not None:
@@ -265,7 +266,7 @@ class Expressions(FlowState):
 
     @abstractmethod
     def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
-        """Supplied by a floor above."""
+        """Supplied by a subclass."""
 
     def namespace(self, node: ast.expr) -> Namespace | None:
         """Return the notebook's names, where an expression gives the dict of them, or that of the builtins."""

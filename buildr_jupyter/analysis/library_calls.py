@@ -331,9 +331,8 @@ class Library(Expressions, World):
             return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs}
-            if path == "dict":
-                edges |= objs_of(given[len(args) :])
             if path == "dict":  # of pairs, or of another dict: the values are what the pairs hold
+                edges |= objs_of(given[len(args) :])
                 edges |= self.element(AbstractValue(frozenset(edges))).objs
             return self.fresh(edges=edges, typ="list" if path == "sorted" else path)
         if path in ("min", "max", "next", "sum", "getattr"):

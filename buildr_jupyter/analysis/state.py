@@ -214,6 +214,13 @@ class FlowState:
         info = obj.info.info if isinstance(obj.info, Obj) else obj.info
         return info if isinstance(info, ClassInfo) else None
 
+    def kinds_of(self, obj: Obj) -> list[ClassInfo]:
+        """Return where Python looks for the special methods of an object: its class, or a class's metaclasses."""
+        info = self.class_of(obj)
+        if info is None or obj.kind == "inst":
+            return [info] if info else []
+        return [one.info for one in info.metaclasses if isinstance(one.info, ClassInfo)]
+
     def element(self, value: AbstractValue) -> AbstractValue:
         """Return what an element of ``value`` may be."""
         if not value.objs:
@@ -269,10 +276,8 @@ class FlowState:
         self.use(value)
 
     def _implicit_called(self, obj: Obj) -> None:
-        info = self.class_of(obj)
-        kinds = [info] if obj.kind == "inst" else [one.info for one in (info.metaclasses if info else ())]
-        for kind in kinds:
-            for method in kind.all_methods() if isinstance(kind, ClassInfo) else ():
+        for kind in self.kinds_of(obj):
+            for method in kind.all_methods():
                 if isinstance(method.info, FunctionInfo) and method.info.implicit:
                     self.apply(method, [], AbstractValue(frozenset((obj,))))
 
