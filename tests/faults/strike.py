@@ -30,7 +30,7 @@ class Strike:
 
     @property
     def lasts(self) -> bool:
-        """Tell whether what is slow would go on for ten minutes, so that somebody has to end it."""
+        """Tell whether what is slow would go on for ten minutes, so that a person has to end it."""
         if (self.row.fault, self.row.stage) == ("reset", "run"):
             return False  # the container is listened to again
         ends = ("child killed", "interrupt", "kernel killed", *(("disk full", "denied") if self._early else ()))
@@ -49,7 +49,7 @@ class Strike:
 
     @property
     def _outside(self) -> bool:
-        """Tell whether podman's service is somebody else's: what the valve stands before."""
+        """Tell whether podman's service is one that it did not start, behind the valve."""
         faults = ("reset", "silence", "trickle", "engine restarted")
         return isinstance(self.case, Podman) and self.row.fault in faults and self.row.stage != "export"
 

@@ -60,7 +60,7 @@ SAMPLE: dict[str, dict[str, str]] = {
 """A fault for each of two stages of each builder: every fault once at least, every stage by three builders at least."""
 
 INTERRUPTED = ("docker", "buildah", "oci")
-"""An engine builds, a child of ours, our own process: each is interrupted once at a random moment of its build."""
+"""An engine builds, a child process, our own process: each is interrupted once at a random moment of its build."""
 
 
 def chosen(builder: str) -> list[Row]:

@@ -159,7 +159,7 @@ class Case:
     program: ClassVar = False
     """It takes no Dockerfile: cells are programs."""
     engine: ClassVar[str | None] = "dockerd"
-    """The process that builds, by the name in ``Engines``; None where a child of ours does."""
+    """The process that builds, by the name in ``Engines``; None where a child process does."""
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     version: int = 0
@@ -410,7 +410,7 @@ class Buildkit(Case):
 
 
 class Buildah(Case):
-    """A child of ours builds."""
+    """A child process builds."""
 
     engine = None
 
@@ -443,7 +443,7 @@ class Podman(Case):
         self.environment = {**self.world.podman_settings(), "XDG_RUNTIME_DIR": str(self.disk)}
 
     def serve(self, *, outside: bool) -> None:
-        """Have the process use a service that is somebody else's, or its own."""
+        """Have the process use a service that it did not start, or its own."""
         if outside and self.service is None:
             self.service = self.world.start_podman()
             self.environment["CONTAINER_HOST"] = f"unix://{self.world.podman.path}"

@@ -59,6 +59,15 @@ class World:
         """A base in the open registry with a shell and Python, and no pip: small, since each builder unpacks it."""
         return f"{self.open.host}/{REPOSITORY}:base"
 
+    def offer(self, base: str) -> None:
+        """Push an image of the engine into both registries, as the base of the tests."""
+        for registry in (self.open, self.private):
+            name = f"{registry.host}/{REPOSITORY}"
+            login = {"username": registry.user, "password": registry.password} if registry.user else None
+            self.client.tag(base, name, tag="base")
+            said = list(self.client.push(name, tag="base", auth_config=login, stream=True, decode=True))
+            assert not [document for document in said if "error" in document], said[-1]
+
     def base_with_pip(self) -> str:
         """Push the base that has pip to the open registry and return its name."""
         name = f"{self.open.host}/{REPOSITORY}"

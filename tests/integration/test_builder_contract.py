@@ -76,12 +76,7 @@ def world(engines: Engines) -> Iterator[World]:
     base = engines.small_base()
     with contextlib.closing(APIClient(docker.host, version="auto", timeout=120)) as client:
         made = World(engines, client, opened, private)
-        for registry in (opened, private):
-            name = f"{registry.host}/{REPOSITORY}"
-            login = {"username": registry.user, "password": registry.password} if registry.user else None
-            client.tag(base, name, tag="base")
-            said = list(client.push(name, tag="base", auth_config=login, stream=True, decode=True))
-            assert not [document for document in said if "error" in document], said[-1]
+        made.offer(base)
         yield made
 
 
@@ -238,7 +233,7 @@ def test_private_base_with_a_login(harness: Harness, subject: builder.Builder, w
 
 
 def test_publish_with_a_login(harness: Harness, subject: builder.Builder, world: World, trusted: Registry) -> None:
-    """The seed's two doors."""
+    """The seed's two functions, build and publish."""
     img = f"{trusted.host}/{REPOSITORY}:{harness.folder.name[-20:]}"
     folder = harness.program("print('published')").context
     subject.build(img, str(folder))

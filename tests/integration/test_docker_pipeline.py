@@ -1,4 +1,4 @@
-"""The whole way, by the doors that people use, against a real engine and real registries."""
+"""The whole way, by the commands and magics that people use, against a real engine and real registries."""
 
 from __future__ import annotations
 

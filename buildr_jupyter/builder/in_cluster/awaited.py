@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Generator
 
+from buildr_jupyter.builder.in_cluster.place import admission_hint
 from buildr_jupyter.builder.in_cluster.pod_state import PodState, read_state, why_refused
 from buildr_jupyter.cluster.client import ClusterClient
 from buildr_jupyter.cluster.labels import job_selector
@@ -93,10 +93,10 @@ def _why_no_pod(client: ClusterClient, job: str, needs: str) -> tuple[str, str |
     if "violates PodSecurity" in message:
         raise BuildRefused(
             f"Image build failed: Pod Security of {where} refuses the builder's pod: {message}",
-            hint=f"{needs}; or build without an engine and without rights: --builder oci",
+            hint=admission_hint(needs),
         )
     if final:
-        hint = next((hint for words, hint in _HINTS if re.search(words, message)), "ask who runs the cluster")
+        hint = next((hint for words, hint in _HINTS if words in message), "ask who runs the cluster")
         raise BuildRefused(f"Image build failed: {where} refuses the builder's pod: {message}", hint=hint)
     if "exceeded quota" in message:
         return message, "end what is not needed there: buildr runs list --on kubernetes shows what is yours"

@@ -22,7 +22,7 @@ from buildr_jupyter.errors import (
     OptionError,
 )
 
-__all__ = ["BUILDER", "COMPONENT", "Place", "Right", "names_place"]
+__all__ = ["BUILDER", "COMPONENT", "Place", "Right", "admission_hint", "names_place"]
 
 Right = tuple[Kind, str, tuple[str, ...]]
 """Kind, subresource, verbs."""
@@ -38,6 +38,11 @@ _SPEC = re.compile(r"kubernetes(?:=(?P<context>.+?))?(?:/(?P<namespace>[a-z0-9](
 def names_place(argument: str) -> bool:
     """Tell whether what follows ``--builder NAME=`` says that the builder is in a cluster."""
     return re.match(r"kubernetes(?:$|[=/])", argument) is not None
+
+
+def admission_hint(needs: str) -> str:
+    """Return the way out where Pod Security does not admit a builder's pod; ``needs`` says in words what it needs."""
+    return f"{needs}; or build without an engine and without rights: --builder oci"
 
 
 class Place:
@@ -135,7 +140,7 @@ class Place:
         if level is not None and level not in admits:
             raise BuildRefused(
                 f"Pod Security {level!r} of {self.title} does not admit the builder's pod",
-                hint=f"{needs}; or build without an engine and without rights: --builder oci",
+                hint=admission_hint(needs),
             )
 
     def remove(self, job: str) -> None:

@@ -67,14 +67,10 @@ def world(
 ) -> Iterator[World]:
     """The engine that runs images, and the registries that pods reach, with the base in them."""
     docker = _or_skip("docker", engines.docker)
-    with contextlib.closing(APIClient(docker.host, version="auto", timeout=120)) as made:
-        for registry in (registry_http, registry_login):
-            name = f"{registry.host}/{REPOSITORY}"
-            login = {"username": registry.user, "password": registry.password} if registry.user else None
-            made.tag(BASE, name, tag="base")
-            said = list(made.push(name, tag="base", auth_config=login, stream=True, decode=True))
-            assert not [document for document in said if "error" in document], said[-1]
-        yield World(engines, made, registry_http, registry_login)
+    with contextlib.closing(APIClient(docker.host, version="auto", timeout=120)) as engine:
+        made = World(engines, engine, registry_http, registry_login)
+        made.offer(BASE)
+        yield made
 
 
 @pytest.fixture(scope="module")

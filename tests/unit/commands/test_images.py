@@ -28,10 +28,8 @@ from tests.fakes.registry import FakeRegistry
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    monkeypatch.setenv("BUILDR_STORE", str(tmp_path / "store"))
-    return Store()
+def store(trial_store: Store) -> Store:
+    return trial_store
 
 
 @pytest.fixture
