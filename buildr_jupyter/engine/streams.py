@@ -34,6 +34,8 @@ class AbortableStream:
         limits = read_limits()
         known = address_of(client)
         self._client = client
+        self._lock = threading.Lock()
+        self._closed = False
         self._asked: list[object] = []
         self._answered: list[requests.Response] = []
         self._silence = StallDetector(
@@ -69,7 +71,16 @@ class AbortableStream:
         return self._silence.reason
 
     def shut(self) -> None:
-        """End asking and reading: ``close`` would wait for the thread that reads, ``shutdown`` does not."""
+        """End asking and reading: ``close`` would wait for the thread that reads, ``shutdown`` does not.
+
+        Once the stream is closed it does nothing, and ``close`` waits for it: the client asks through the same
+        connections again then, and who wakes first must not lose a later question to the rest of this.
+        """
+        with self._lock:
+            if not self._closed:
+                self._shut()
+
+    def _shut(self) -> None:
         shut(self._asked)
         for found in map(_socket_of, list(self._answered)):
             if found is not None:
@@ -78,7 +89,10 @@ class AbortableStream:
 
     def close(self) -> None:
         """End the watch and give the connections back, closed."""
-        self.shut()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._shut()
         self._silence.close()
         for response in self._answered:
             with contextlib.suppress(Exception):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.builder.docker_builder import DockerBuilder
+from buildr_jupyter.engine.streams import AbortableStream
 from buildr_jupyter.errors import BuildError, Cancelled, EngineError, EngineUnavailable
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.model.capabilities import BaseRequest
@@ -87,3 +88,40 @@ def test_a_quiet_engine_is_waited_for(
             list(subject(fake).stream_build(request_, cancel))
         timer.join()
         assert fake.asked("/_ping")
+
+
+class _Question:
+    """A connection whose end wakes somebody who leaves the block before the next one is broken off."""
+
+    def __init__(self, woken: Callable[[], object] = lambda: None) -> None:
+        self.sock = self
+        self.broken_off = 0
+        self._woken = woken
+
+    def shutdown(self, how: int) -> None:
+        self.broken_off += 1
+        if self.broken_off == 1:
+            self._woken()
+
+
+def test_a_late_cancel_breaks_off_no_later_question(subject: Subject) -> None:
+    """Two connections have carried a stream, and the first one's end wakes who waits: with the second one it asks
+    for the container's removal. That was lost ("Remote end closed connection without response")."""
+    closed = threading.Event()
+    ends: list[int] = []
+
+    def close() -> None:
+        asked.close()
+        ends.append(second.broken_off)
+        closed.set()
+
+    with FakeEngine() as fake:
+        asked = AbortableStream(subject(fake)._client(), idle=False)
+        second = _Question()
+        first = _Question(woken=lambda: (threading.Thread(target=close).start(), closed.wait(0.3)))
+        asked._asked += [first, second]
+        asked.shut()
+        assert closed.wait(30)
+        asked.shut()
+    assert first.broken_off
+    assert ends == [second.broken_off]
