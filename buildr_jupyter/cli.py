@@ -209,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; what is none is refused by the command's own parser, whose help lists its options."""
     parser = make_parser()
+    args: argparse.Namespace
     args, unknown = parser.parse_known_args(words)
     if unknown:
         commands = next(one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction))

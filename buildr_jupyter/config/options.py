@@ -10,6 +10,7 @@ import argparse
 import functools
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -69,7 +70,7 @@ class Option:
     """As in ``--no-cache``; the field of ``Options`` has ``_`` for ``-``."""
     help: str
     kind: str = "text"
-    """text, flag, or list (may be repeated)."""
+    """text, flag, or list (may be repeated). A flag with choices alone means the first; others come after ``=``."""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     setting: bool = False
@@ -262,7 +263,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("ui", "how progress is shown", choices=("auto", "widget", "text", "json"), setting=True, project=True),
     Option("dry-run", "show Dockerfile, files and requirements; build nothing", "flag"),
-    Option("check", "run the program here first, compare what it prints, and fail where it is not proven", "flag"),
+    Option(
+        "check",
+        "run the program here first, compare what it prints, and fail where it is not proven; =image: run the built "
+        "image for that, in the engine and without a network",
+        "flag",
+        choices=("program", "image"),
+    ),
     Option(
         "check-time", "seconds that a run of the program here may take: 10 if none", metavar="SECONDS", setting=True
     ),
@@ -340,6 +347,26 @@ class OptionParser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self._bare: dict[str, str] = {}
+
+    def add_flag(self, group: argparse._ArgumentGroup, option: Option) -> None:
+        """Add an option that stands alone; with choices, one of them may follow after ``=``."""
+        flag = f"--{option.name}"
+        if not option.choices:
+            group.add_argument(flag, dest=option.field, help=option.help, default=None, action="store_true")
+            return
+        self._bare[flag] = f"{flag}={option.choices[0]}"
+        group.add_argument(
+            flag, dest=option.field, help=option.help, default=None, choices=option.choices,
+            metavar=f"{{{','.join(option.choices)}}}",
+        )  # fmt: skip
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Take a flag that may have a choice, and stands alone, for its first one: the next word is not its value."""
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        words[:end] = [self._bare.get(word, word) for word in words[:end]]
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{self.prog}: {message}", hint=self._hint(message))
@@ -354,7 +381,7 @@ class OptionParser(argparse.ArgumentParser):
         return hint
 
 
-def add_options(parser: argparse.ArgumentParser, *, name: bool = True, only: Sequence[str] = ()) -> None:
+def add_options(parser: OptionParser, *, name: bool = True, only: Sequence[str] = ()) -> None:
     """Add every option (or ``only`` these) to a parser; what is not given comes out as None: settings can fill it."""
     if name:
         parser.add_argument("image", nargs="?", metavar="NAME", help=OPTIONS[0].help)
@@ -367,7 +394,7 @@ def add_options(parser: argparse.ArgumentParser, *, name: bool = True, only: Seq
         for option in map(known.__getitem__, names):
             flag, field_, says = f"--{option.name}", option.field, option.help
             if option.kind == "flag":
-                group.add_argument(flag, dest=field_, help=says, default=None, action="store_true")
+                parser.add_flag(group, option)
             elif option.choices:
                 group.add_argument(flag, dest=field_, help=says, default=None, choices=option.choices)
             else:
@@ -485,7 +512,8 @@ class Options:
     allow_secrets: tuple[str, ...] = ()
     ui: str = "auto"
     dry_run: bool = False
-    check: bool = False
+    check: str | None = None
+    """What insists on a proof: ``program``, before the build, or ``image``, after it."""
     check_time_s: float = 10.0
     no_check: bool = False
     no_cache: bool = False
@@ -598,7 +626,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         fail_fast=bool(get("fail_fast")),
         again=bool(get("again")),
         dry_run=bool(get("dry_run")),
-        check=bool(get("check")),
+        check=get("check"),
         no_check=bool(get("no_check")),
         check_time_s=parse_number("--check-time", get("check_time")) or 10.0,
         no_cache=bool(get("no_cache")),

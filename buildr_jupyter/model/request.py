@@ -323,3 +323,5 @@ class RunSpec:
     placement: ClusterPlacement = ClusterPlacement()
     standing: Standing | None = None
     """None for a run that ends."""
+    isolated: bool = False
+    """Without a network: an engine's run that proves an image."""

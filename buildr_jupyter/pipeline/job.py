@@ -22,7 +22,25 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import RunSpec
 from buildr_jupyter.pipeline.planner import CellSource, ContextSource, Source, default_name
 
-__all__ = ["BuildOrder", "Display", "ExportRequest"]
+__all__ = ["BuildOrder", "Display", "Expected", "ExportRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a program has to print to be proven."""
+
+    stdout: str | None = None
+    """What the cell's last run printed; None where that is not known."""
+    has_gaps: bool = False
+    """Whether what is known has gaps: a kernel publishes what display() shows and keeps none of it."""
+
+    @classmethod
+    def of(cls, source: Source) -> Expected:
+        """Return what the last run of a source's cell printed."""
+        if not isinstance(source, CellSource):
+            return cls()
+        has_gaps = source.namespace is not None and "display" in source.target.body
+        return cls(None if has_gaps else source.target.stdout, has_gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,7 @@ class ExportRequest:
             notebook_path=self.notebook_path,
             shows_objects=self.shows_objects,
             own_context=isinstance(self.source, ContextSource),
+            expected=Expected.of(self.source),
             environ=self.environ,
             builder=self.builder,
             namespace=self.namespace,
@@ -115,6 +134,8 @@ class BuildOrder:
     """Whether the program is asked to frame what its objects look like, for a notebook that shows it."""
     origin: str = "--map "
     """What an error about an input says before its name."""
+    expected: Expected = Expected()
+    """What the program has to print, for ``--check=image``."""
     reads_values: bool = True
     """Whether returned files become values in this process."""
     environ: Mapping[str, str] = field(repr=False)

@@ -26,7 +26,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import nodes, placement, push_notice, sweeps, values
+from buildr_jupyter.pipeline import image_check, nodes, placement, push_notice, sweeps, values
 from buildr_jupyter.pipeline.cell_names import CellNames
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
 from buildr_jupyter.pipeline.planner import Assembly
@@ -60,7 +60,7 @@ def stream(job: ExportRequest, cancel: CancelToken) -> Generator[Event, None, Bu
     def work() -> Generator[Event, None, BuildResult]:
         started = time.monotonic()
         assembly = yield from stream_prepared(job, cancel)
-        if job.options.check:
+        if job.options.check == "program":
             with at_stage("proof"):
                 settled = yield from stream_check(job, assembly, cancel)
             return (yield from stream_rest(job.order(), settled.assembly, cancel, started, settled))
@@ -106,12 +106,14 @@ def stream_rest(
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
     with at_stage("build"):
+        image_check.check_engine(job)
         yield from nodes.stream_check(job, assembly.plan)
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
         assembly = proof.assembly
     building = job
-    if isinstance(proof, Settled) and proof.proof.status == "differs":  # nor by a builder that pushes while it builds
+    differs = isinstance(proof, Settled) and proof.proof.status == "differs"
+    if differs or job.options.check == "image":  # it is not pushed yet, nor by a builder that pushes while it builds
         building = replace(job, options=replace(job.options, publish=False))
     with at_stage("build"):
         result = yield from _stream_build(building, assembly, refs, cancel)
@@ -120,12 +122,15 @@ def stream_rest(
         if settled.widened:
             assembly = settled.assembly
             with at_stage("build"):
-                result = yield from _stream_build(job, assembly, refs, cancel)
+                result = yield from _stream_build(building, assembly, refs, cancel)
         proof = settled
     if proof is not None:
         result = replace(result, proof=proof.proof)
-        if job.options.publish or job.options.run:
-            refuse_other(result)
+    if job.options.check == "image":
+        with at_stage("proof"):
+            result = yield from image_check.stream_check(job, result, cancel)
+    elif proof is not None and (job.options.publish or job.options.run):
+        refuse_other(result)
     if job.options.publish:
         try:
             with at_stage("publish"):
@@ -146,7 +151,7 @@ def stream_settled(
     job: ExportRequest, assembly: Assembly, cancel: CancelToken
 ) -> Generator[Event, None, Settled | None]:
     """Make the proof and wait for it, where one is wanted: for a build that goes on where this process leaves."""
-    if job.options.check:
+    if job.options.check == "program":
         with at_stage("proof"):
             return (yield from stream_check(job, assembly, cancel))
     if not is_wanted(job):
@@ -283,7 +288,8 @@ def _outputs(job: BuildOrder, builder: builders.Builder, refs: tuple[ImageRef, .
     One that pushes while it builds is told at once; the others push afterwards.
     """
     able = builder.capabilities()
-    wanted_there = job.options.run and runners.select(job.runs_on).capabilities().in_engine
+    runs_there = job.options.run and runners.select(job.runs_on).capabilities().in_engine
+    wanted_there = runs_there or job.options.check == "image"
     into_engine = able.in_engine or (wanted_there and _engine_answers())
     found: list[Output] = [EngineLoad()] if into_engine else []
     if path := job.options.output:

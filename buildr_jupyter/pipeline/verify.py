@@ -27,7 +27,7 @@ from buildr_jupyter.model.progress import StepUpdate
 from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.oci.image import default_platform
-from buildr_jupyter.pipeline.job import ExportRequest
+from buildr_jupyter.pipeline.job import Expected, ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, assemble
 from buildr_jupyter.pipeline.widening import Surroundings, next_widenings
 from buildr_jupyter.process.barrier import NoBarrier
@@ -35,12 +35,24 @@ from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.process.workers import Task, run_soon
 from buildr_jupyter.secretscan import scan as guard
 
-__all__ = ["Proving", "Settled", "checked", "is_wanted", "iter_said", "prove", "recall", "stream_check"]
+__all__ = [
+    "RANDOM",
+    "Proving",
+    "Settled",
+    "checked",
+    "is_wanted",
+    "iter_said",
+    "judged",
+    "prove",
+    "recall",
+    "stream_check",
+]
 
 _ROUNDS = 8
 _REMEMBERED = 200
 _TIMES = 3
 """All runs together take no longer than so many times the limit of one."""
+RANDOM = "it is random or depends on the clock: two runs differ"
 _NO_PROGRAM = "only a cell's program can be proven"
 
 
@@ -66,15 +78,6 @@ class _Known:
     proof: Proof
 
 
-def _expected(source: CellSource) -> tuple[str | None, bool]:
-    """Return what the cell's last run printed, where that is known, and whether what is known has gaps.
-
-    A kernel publishes what display() shows and keeps none of it.
-    """
-    has_gaps = source.namespace is not None and "display" in source.target.body
-    return (None if has_gaps else source.target.stdout), has_gaps
-
-
 def _key(assembly: Assembly, expected: str | None) -> str:
     return hashlib.sha256(f"{assembly.plan.content_digest}\0{expected!r}".encode(errors="surrogatepass")).hexdigest()
 
@@ -86,7 +89,7 @@ def recall(job: ExportRequest, assembly: Assembly) -> Settled | None:
     """
     if job.proofs is None or not isinstance(job.source, CellSource):
         return None
-    known = job.proofs.get(_key(assembly, _expected(job.source)[0]))
+    known = job.proofs.get(_key(assembly, Expected.of(job.source).stdout))
     if not isinstance(known, _Known):
         return None
     made = assembly if known.widening == Widening() else _assemble(job, known.widening)
@@ -130,6 +133,8 @@ def checked(job: ExportRequest, assembly: Assembly, cancel: CancelToken | None =
 
     Raises ExportError where it does not hold, OptionError where there is no program of a cell, Cancelled.
     """
+    if job.options.check == "image":
+        raise OptionError("--check=image: no image is built here", hint="say --check: it runs the program alone")
     if not isinstance(job.source, CellSource) or assembly.program is None:
         raise OptionError("--check: only a cell's program can be checked", hint="take --check off the line")
     settled = prove(job, assembly, cancel)
@@ -164,7 +169,7 @@ class _Search:
 
     def __init__(self, job: ExportRequest, source: CellSource, cancel: CancelToken) -> None:
         self.job, self.source, self.cancel = job, source, cancel
-        self.expected, self.has_gaps = _expected(source)
+        self.expected = Expected.of(source)
         self.installed = Installed(job.interpreter, first=[source.folder])
         self.limit_s = job.options.check_time_s
         self.began = time.monotonic()
@@ -177,7 +182,7 @@ class _Search:
             while len(self.job.proofs) >= _REMEMBERED:
                 del self.job.proofs[next(iter(self.job.proofs))]
             known = _Known(self.widening, settled.assembly.plan.content_digest, settled.proof)
-            self.job.proofs[_key(assembly, self.expected)] = known
+            self.job.proofs[_key(assembly, self.expected.stdout)] = known
         return settled
 
     def _settle(self, assembly: Assembly) -> Settled:
@@ -193,7 +198,7 @@ class _Search:
         if found is not None and found[1].holds:
             return self._settled(*found)
         if not first.exit_code and self._differs_each_time(assembly, first):
-            proof = replace(proof, status="not proven", why="it is random or depends on the clock: two runs differ")
+            proof = replace(proof, status="not proven", why=RANDOM)
         elif first.exit_code and found is not None:  # it runs to its end now: nearer to what the cell is
             return self._settled(*found)
         return self._settled(assembly, proof, Widening())
@@ -289,15 +294,20 @@ class _Search:
         return tried
 
     def _judge(self, trial: Trial) -> Proof:
-        proof = judge(trial, self.expected, self.limit_s)
-        if self.has_gaps and proof.status == "ran, not compared":
-            return replace(proof, why="the kernel keeps nothing of what display() shows")
-        return proof
+        return judged(trial, self.expected, self.limit_s)
 
     def _differs_each_time(self, assembly: Assembly, first: Trial) -> bool:
         """Tell whether a second run prints something else than the first."""
         again = self._run(assembly)
         return isinstance(again, Trial) and not again.exit_code and again.stdout != first.stdout
+
+
+def judged(trial: Trial, expected: Expected, limit_s: float) -> Proof:
+    """Return what one run shows, beside what the cell's last run printed."""
+    proof = judge(trial, expected.stdout, limit_s)
+    if expected.has_gaps and proof.status == "ran, not compared":
+        return replace(proof, why="the kernel keeps nothing of what display() shows")
+    return proof
 
 
 def last_run_of(runs: Sequence[CellRun], target: CellRun) -> int | None:

@@ -626,6 +626,8 @@ def _host_config(client: EngineClient, spec: RunSpec) -> object:
             for mount in spec.mounts
         ],
     }
+    if spec.isolated:
+        options["network_mode"] = "none"
     if spec.memory_bytes is not None:
         options["mem_limit"] = spec.memory_bytes
         options["memswap_limit"] = spec.memory_bytes  # no swap beside it: a limit is a limit

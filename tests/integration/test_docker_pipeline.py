@@ -14,6 +14,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import nbformat
@@ -216,6 +217,40 @@ def test_images_and_inspect_show_what_buildr_made(client: APIClient, tmp_path: P
     assert row["user"] == "1000:0"
     assert row["entrypoint"] == ["python", "main.py"]
     assert cli_run(["inspect", "never-made"])[0] == 2
+
+
+def test_the_image_itself_is_checked_before_it_is_pushed(
+    client: APIClient, registry_tls: Registry, tmp_path: Path, base_image: str
+) -> None:
+    """From files, beside the outputs that the notebook was saved with."""
+    trust_and_login(registry_tls, tmp_path)
+    path = tmp_path / "nb.ipynb"
+
+    def build(code: str, printed: str | None) -> tuple[int, dict[str, Any], str]:
+        cell = nbformat.v4.new_code_cell(f"%%containerize checked\n{code}", execution_count=1)
+        if printed is not None:
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed)]
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+        argv = ["build", str(path), "--publish", "--repository", f"{registry_tls.host}/me", "--check=image", "--json"]
+        status, out, err = cli_run(argv)
+        return status, json.loads(out), err
+
+    where = "import os; print(os.getcwd(), os.getuid())"
+    status, record, _ = build(where, "/app 1000\n")
+    assert (status, record["proof"]["status"], record["proof"]["barrier"]) == (
+        0, "proven", "a container without a network",
+    )  # fmt: skip
+    assert record["pushed"]
+    status, record, _ = build(where, "/home/me 1000\n")
+    assert status == 1
+    assert "differs: line 1 is '/app 1000' and was '/home/me 1000'" in record["error"]["message"]
+    assert "without --check it is built" in record["error"]["hint"]
+    status, record, _ = build("import socket; socket.create_connection(('203.0.113.7', 80), 5)", "ok\n")
+    assert status == 1
+    assert "is not proven: it reached outside: the network (Network is unreachable)" in record["error"]["message"]
+    status, record, _ = build(where, None)
+    assert (status, record["proof"]["status"]) == (0, "ran, not compared")
+    assert [one for one in client.containers(all=True) if "checked" in str(one["Names"])] == []
 
 
 def test_each_bad_thing_is_one_sentence_and_the_right_status(

@@ -683,6 +683,13 @@ def try_check(world: World) -> None:
     world.works(*words)
 
 
+@trial("pipeline.verify", "say --check: it runs the program alone")
+def try_check_without_image(world: World) -> None:
+    words = ["export", world.notebook("%%containerize x\nprint(1)"), "--out", "DIR", "--check=image"]
+    hint = world.hint_of_command(*words)
+    world.works(*words[:-1], hint.removeprefix("say ").partition(":")[0])
+
+
 @trial("pipeline.stages", "--no-check leaves the proof out")
 def try_no_check(world: World) -> None:
     made = BuildResult("reg.example/app", proof=Proof("differs", "line 1 is '2' and was '1'"))
@@ -804,6 +811,14 @@ def try_44(world: World) -> None:
 # -- hints that no trial of the unit tests can use --------------------------------------------------------------------
 
 ELSEWHERE: dict[tuple[str, str], str] = {
+    (
+        "pipeline.image_check",
+        "start Docker or podman, or say --check",
+    ): "starts a program; --check itself: pipeline.verify above; tests/unit/pipeline/test_image_check.py",
+    (
+        "pipeline.image_check",
+        "without --check it is built",
+    ): "needs an engine: tests/integration/test_docker_pipeline.py",
     ("export.observed_use", "carry it with --include"): "needs a kernel: tests/integration/test_kernel_observed.py",
     ("export.observed_use", "take its value of now"): "needs a kernel: tests/integration/test_kernel_observed.py",
     ("magics", "write %%containerize, with two"): "is IPython's UsageError by then: tests/unit/test_magics.py",

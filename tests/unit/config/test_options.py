@@ -206,3 +206,29 @@ def test_iterations_run_the_program_with_the_values_of_set() -> None:
     assert (options.run, options.iterations, options.sets) == (True, 3, (("n", "4"),))
     with pytest.raises(OptionError, match="nothing is run"):
         parse("app --set n=4")
+
+
+@pytest.mark.parametrize(
+    ("line", "check", "name"),
+    [
+        ("app", None, "app"),
+        ("--check app", "program", "app"),
+        ("--check=program app", "program", "app"),
+        ("app --check=image --run", "image", "app"),
+    ],
+)
+def test_a_flag_that_may_have_a_choice(line: str, check: str | None, name: str) -> None:
+    """The next word is not its value."""
+    options = parse(line)
+    assert (options.check, options.name) == (check, name)
+
+
+def test_a_flag_with_a_choice_that_is_none() -> None:
+    with pytest.raises(OptionError, match="invalid choice: 'imgae'") as caught:
+        parse("app --check=imgae")
+    assert "image" in str(caught.value.hint)
+
+
+def test_what_comes_after_two_dashes_is_no_option() -> None:
+    parser = make_line_parser()
+    assert parser.parse_known_args(["app", "--", "--check"])[1] in (["--", "--check"], ["--check"])

@@ -171,12 +171,12 @@ def test_without_a_barrier_nothing_is_proven(tmp_path: Path, monkeypatch: pytest
 
 def test_check_insists(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="--check: the program differs: line 1 is '2' and was '1'"):
-        driver.drive(job(tmp_path, "print(2)", printed="1\n", builder=Recorder(), check=True, kernel=False), [])
+        driver.drive(job(tmp_path, "print(2)", printed="1\n", builder=Recorder(), check="program", kernel=False), [])
     with pytest.raises(ExportError, match="--check: the program is not proven: it reached outside: the network"):
-        made = job(tmp_path, "import socket; socket.socket()", builder=Recorder(), check=True, kernel=False)
+        made = job(tmp_path, "import socket; socket.socket()", builder=Recorder(), check="program", kernel=False)
         driver.drive(made, [])
     builder = Recorder()
-    result = driver.drive(job(tmp_path, "print(1)", printed="1\n", builder=builder, check=True, kernel=False), [])
+    result = driver.drive(job(tmp_path, "print(1)", printed="1\n", builder=builder, check="program", kernel=False), [])
     assert (str(result.proof), len(builder.requests)) == ("proven", 1)
 
 
