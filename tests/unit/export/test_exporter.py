@@ -56,6 +56,10 @@ KERNEL = """
 import json, os, sys, warnings
 warnings.simplefilter("ignore")
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))  # its thread is in no child
+shell.display_formatter.formatters["text/plain"].pprint = False
+shell.displayhook.write_output_prompt = lambda: None
 for line in sys.stdin:
     request = json.loads(line)
     for name in request["libraries"]:
@@ -68,23 +72,20 @@ else:
     sys.exit()
 os.chdir(request["folder"])
 sys.path.insert(0, ".")
-os.environ["IPYTHONDIR"] = os.path.abspath(".ipython")
 out = os.open("../printed", os.O_CREAT | os.O_WRONLY)
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 sys.stdin = open(0)
 os.dup2(2, 1)
-shell = InteractiveShell.instance()
-shell.display_formatter.formatters["text/plain"].pprint = False
 for number, cell in enumerate(request["cells"]):
     if number == len(request["cells"]) - 1:
         sys.stdout.flush()
         os.dup2(out, 1)
         sys.displayhook = shell.displayhook
-        shell.displayhook.write_output_prompt = lambda: None
     shell.run_cell(cell, store_history=True)
 sys.stdout.flush()
+os._exit(0)  # a kernel goes on, and to take a process with IPython and pandas apart costs more than the cells
 """
-"""Imports IPython and the libraries of cells once; each line's cells run in a child, in their folder.
+"""Starts IPython and imports the libraries of cells once; each line's cells run in a child, in their folder.
 
 Answers with an empty line.
 """
@@ -138,9 +139,10 @@ def run_imported(
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[subprocess.Popen[str]]:
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
     one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # a child has none of its parent's threads
-    environment = {**os.environ, **one_thread, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
+    own = {"PYTHONHASHSEED": "0", "NO_COLOR": "1", "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    environment = {**os.environ, **one_thread, **own}
     with subprocess.Popen(
         [sys.executable, "-c", KERNEL],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
