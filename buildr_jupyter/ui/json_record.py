@@ -106,6 +106,7 @@ def _result_fields(result: BuildResult) -> dict[str, object]:
             "status": result.proof.status,
             "why": clean_text(result.proof.why),
             "widened": [clean_text(why) for why in result.proof.widened],
+            "barrier": result.proof.barrier,
         },
         "run": result.run and run_fields(result.run),
     }

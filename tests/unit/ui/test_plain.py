@@ -132,7 +132,10 @@ def test_the_record_has_every_field_in_every_case() -> None:
     }  # fmt: skip
     assert (ok["status"], failed["status"], cancelled["status"]) == ("ok", "failed", "cancelled")
     proven = json.loads(json_record.make_record(cell, replace(RESULT, proof=Proof("differs", "why", ("x: why",)))))
-    assert (ok["proof"], proven["proof"]) == (None, {"status": "differs", "why": "why", "widened": ["x: why"]})
+    assert (ok["proof"], proven["proof"]) == (
+        None,
+        {"status": "differs", "why": "why", "widened": ["x: why"], "barrier": ""},
+    )
     assert ok["run"] == {
         "exit_code": 0,
         "stdout_tail": "hi\n",
