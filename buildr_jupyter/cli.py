@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from buildr_jupyter import __version__
 from buildr_jupyter.commands.completion import SHELLS, render_completion
-from buildr_jupyter.commands.failures import ClosedOutput, report_failure
+from buildr_jupyter.commands.failures import ClosedOutput, end_unread, reader_left, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
@@ -183,8 +183,17 @@ def _add_notebook(parser: argparse.ArgumentParser, *, optional: bool = False) ->
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, 1 (build, push or run failed), 2 (wrong use), 130 (interrupted).
 
-    Standard output that cannot be written is status 1, like every other failure.
+    Standard output that cannot be written is status 1, like every other failure; where nobody reads it any more
+    (``buildr images | head -1``), the command ends without a word, and its status is that of SIGPIPE, 141.
     """
+    try:
+        return _main(argv)
+    except BrokenPipeError:
+        return end_unread()
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """Return the exit status; raises BrokenPipeError where the reader of what is written here left."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words
     if sys.stdout is None:  # closed by the shell: >&-
@@ -199,10 +208,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("buildr: interrupted\n")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
-        return 1
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+    except Exception as error:  # whatever it is, a person gets a sentence
+        if isinstance(error, BrokenPipeError) and reader_left():
+            raise
         return report_failure(error, as_json=as_json, command=words[0] if words else "")
 
 
@@ -219,6 +227,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _flushed(status: int) -> int:
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return report_failure(error, as_json=False, command="")
     return status

@@ -311,6 +311,7 @@ def _program_of(
         return None, analyze_imports(content, source.path.name), [main], []
     wanted = ExportOptions(
         params=options.params,
+        asked_by=tuple((name, options.option_of(name)) for name, _ in options.params),
         returns=options.returns,
         snapshots=options.snapshots,
         recompute=options.recompute,
