@@ -20,6 +20,7 @@ from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 from buildr_jupyter.config.parse import parse_strings
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -91,7 +92,7 @@ def make_parser() -> OptionParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     run.add_argument("image")
-    run.add_argument("args", nargs="*", metavar="-- ARGS", help="what the program is given, behind --")
+    run.add_argument("args", nargs="*", default=[], metavar="-- ARGS", help="what the program is given, behind --")
     run.add_argument("--json", action="store_true", help="one JSON line; the program's output goes to standard error")
     add_options(run, name=False, only=_RUN_OPTIONS)
     push = commands.add_parser("push", help="push an image to the registry that its name says")
@@ -373,7 +374,10 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
     except NoSuchKernel as error:
         if kernel:
             raise OptionError(
-                f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them"
+                f"--kernel {kernel}: no such kernel is installed",
+                hint=nearest_hint(
+                    kernel, KernelSpecManager().find_kernel_specs(), "jupyter kernelspec list shows them"
+                ),
             ) from error
         return replace(Interpreter.current(), stand_in=True)
     return _of_executable(executable)
@@ -680,8 +684,10 @@ def _login(args: argparse.Namespace) -> int:
 
 
 def _logout(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.login import check_host
     from buildr_jupyter.registry import keychain
 
+    check_host("logout", args.host.rpartition("://")[2].partition("/")[0])
     removed = keychain.logout(args.host)
     sys.stderr.write(f"logged out of {args.host}\n" if removed else f"there was no login for {args.host}\n")
     return _done(args, host=args.host, removed=bool(removed))

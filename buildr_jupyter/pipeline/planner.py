@@ -271,8 +271,14 @@ def _context(source: ContextSource, options: Options, environ: Mapping[str, str]
             hint="edit its Dockerfile, requirements.txt or app/, or build the notebook",
         )
     if not source.folder.is_dir():
+        what = "is a file, and no folder" if source.folder.exists() else "no such folder"
         raise OptionError(
-            f"--from-context {str(source.folder)!r}: no such folder", hint="buildr export NOTEBOOK --out DIR makes one"
+            f"--from-context {str(source.folder)!r}: {what}", hint="buildr export NOTEBOOK --out DIR makes one"
+        )
+    if not (source.folder / "Dockerfile").is_file():
+        raise OptionError(
+            f"--from-context {str(source.folder)!r}: it has no Dockerfile, so it is no context folder",
+            hint="buildr export NOTEBOOK --out DIR makes one",
         )
     plan = context.read_folder(source.folder)
     for requirement in plan.requirements:
