@@ -65,11 +65,11 @@ def test_a_mistyped_file_or_tag_is_told_the_nearest(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell("print(1)", metadata={"tags": ["train", "slow"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     with pytest.raises(NotebookError) as caught:
-        read_notebook(tmp_path / "reprot.ipynb")
+        read_notebook(tmp_path / "report1.ipynb")
     assert caught.value.hint == "write report.ipynb if you meant that"
     notebook = read_notebook(path)
     with pytest.raises(NotebookError) as caught:
-        select_cells(notebook, "tag:trian")
+        select_cells(notebook, "tag:trainn")
     assert caught.value.hint == "write train if you meant that; name a cell by its index, or one of slow, train"
     with pytest.raises(NotebookError) as caught:
         select_cells(notebook, "id:0")
