@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from buildr_jupyter import __version__
 from buildr_jupyter.commands.completion import SHELLS, render_completion
-from buildr_jupyter.commands.failures import ClosedOutput, report_failure
+from buildr_jupyter.commands.failures import ClosedOutput, end_unread, reader_left, report_failure
 from buildr_jupyter.config import settings
 from buildr_jupyter.config.notebook_line import allowed_part
 from buildr_jupyter.config.options import OPTIONS, OptionParser, add_options, make_line_parser, make_options, split_line
 from buildr_jupyter.config.parse import parse_strings
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import BuildrError, NotebookError, OptionError
 from buildr_jupyter.model.progress import BuildWarning
 
@@ -91,7 +92,7 @@ def make_parser() -> OptionParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     run.add_argument("image")
-    run.add_argument("args", nargs="*", metavar="-- ARGS", help="what the program is given, behind --")
+    run.add_argument("args", nargs="*", default=[], metavar="-- ARGS", help="what the program is given, behind --")
     run.add_argument("--json", action="store_true", help="one JSON line; the program's output goes to standard error")
     add_options(run, name=False, only=_RUN_OPTIONS)
     push = commands.add_parser("push", help="push an image to the registry that its name says")
@@ -183,8 +184,17 @@ def _add_notebook(parser: argparse.ArgumentParser, *, optional: bool = False) ->
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, 1 (build, push or run failed), 2 (wrong use), 130 (interrupted).
 
-    Standard output that cannot be written is status 1, like every other failure.
+    Standard output that cannot be written is status 1, like every other failure; where nobody reads it any more
+    (``buildr images | head -1``), the command ends without a word, and its status is that of SIGPIPE, 141.
     """
+    try:
+        return _main(argv)
+    except BrokenPipeError:
+        return end_unread()
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """Return the exit status; raises BrokenPipeError where the reader of what is written here left."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words
     if sys.stdout is None:  # closed by the shell: >&-
@@ -199,10 +209,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("buildr: interrupted\n")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
-        return 1
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+    except Exception as error:  # whatever it is, a person gets a sentence
+        if isinstance(error, BrokenPipeError) and reader_left():
+            raise
         return report_failure(error, as_json=as_json, command=words[0] if words else "")
 
 
@@ -220,6 +229,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _flushed(status: int) -> int:
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return report_failure(error, as_json=False, command="")
     return status
@@ -364,7 +375,10 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
     except NoSuchKernel as error:
         if kernel:
             raise OptionError(
-                f"--kernel {kernel}: no such kernel is installed", hint="jupyter kernelspec list shows them"
+                f"--kernel {kernel}: no such kernel is installed",
+                hint=nearest_hint(
+                    kernel, KernelSpecManager().find_kernel_specs(), "jupyter kernelspec list shows them"
+                ),
             ) from error
         return replace(Interpreter.current(), stand_in=True)
     return _of_executable(executable)
@@ -671,8 +685,10 @@ def _login(args: argparse.Namespace) -> int:
 
 
 def _logout(args: argparse.Namespace) -> int:
+    from buildr_jupyter.commands.login import check_host
     from buildr_jupyter.registry import keychain
 
+    check_host("logout", args.host.rpartition("://")[2].partition("/")[0])
     removed = keychain.logout(args.host)
     sys.stderr.write(f"logged out of {args.host}\n" if removed else f"there was no login for {args.host}\n")
     return _done(args, host=args.host, removed=bool(removed))

@@ -10,7 +10,7 @@ from buildr_jupyter.builder.docker.classic_stream import DockerStream
 from buildr_jupyter.builder.docker_builder import DockerBuilder
 from buildr_jupyter.builder.podman.service import find, leased, own
 from buildr_jupyter.engine.client import EngineClient
-from buildr_jupyter.engine.connection import connect
+from buildr_jupyter.engine.connection import connect, describe
 from buildr_jupyter.engine.orphans import sweep_containers
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event
@@ -60,6 +60,12 @@ class PodmanBuilder(DockerBuilder):
             self.docker_client = given or own(self._environ).client()
             sweep_containers(self.docker_client)
         return self.docker_client
+
+    def probe(self) -> str:
+        """Return what answers; the socket of a service that goes with this process is nothing to tell."""
+        info = describe(self._client())
+        place = "whose service is started for the build" if self._own else f"at {info.address}"
+        return f"{info.name} {info.version}{',' if self._own else ''} {place}"
 
     def capabilities(self) -> Capabilities:
         """Return what it does by itself: podman runs what it built."""

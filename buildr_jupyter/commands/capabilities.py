@@ -32,6 +32,8 @@ class Ability:
     cannot: tuple[tuple[str, str], ...] = ()
     """(name in ``SAMPLES``, why)."""
     advice: str | None = None
+    runs: bool = False
+    """What it builds is in an engine of its own, which runs it."""
 
 
 def _asks(
@@ -94,4 +96,4 @@ def _ability(name: str, request: BuildRequest) -> Ability:
                 can.append(what)
     except BuildrError as error:
         return Ability(name, False, str(error), advice=error.hint)
-    return Ability(name, True, found, tuple(can), tuple(cannot))
+    return Ability(name, True, found, tuple(can), tuple(cannot), runs=made.capabilities().in_engine)

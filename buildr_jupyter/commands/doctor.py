@@ -28,6 +28,8 @@ class Check:
     found: str
     advice: str | None = None
     """What to do, where it is not ok."""
+    runs: bool = False
+    """It is a builder that runs what it builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,16 @@ class Report:
 
     @property
     def can_run(self) -> bool:
-        """Tell whether an engine answers, which builds images and runs them."""
+        """Tell whether an engine answers, which builds images and runs them, or a builder has one of its own."""
+        return self._has_engine or bool(self._runners)
+
+    @property
+    def _has_engine(self) -> bool:
         return all(check.ok for check in self.checks if check.name == "engine")
+
+    @property
+    def _runners(self) -> list[str]:
+        return [check.name for check in self.checks if check.ok and check.runs]
 
     @property
     def can_build(self) -> bool:
@@ -54,7 +64,9 @@ class Report:
             if check.advice:
                 lines.append(f"{'':17}to do: {check.advice}")
         verdict = "Images can be built and run here."
-        if not self.can_run:
+        if not self._has_engine and self._runners:
+            verdict = f"Images can be built here, and run with --builder {self._runners[0]}."
+        elif not self.can_run:
             verdict = "Images can be built here, without an engine (builder oci); nothing here can run them yet."
         if not self.can_build:
             verdict = "No image can be built here yet: see 'to do' above."
@@ -140,7 +152,7 @@ def _builder(ability: Ability) -> Check:
     found = ability.found
     if ability.cannot:
         found += "; not here: " + ", ".join(what for what, _ in ability.cannot)
-    return Check(ability.name, ability.ready, found, ability.advice)
+    return Check(ability.name, ability.ready, found, ability.advice, runs=ability.ready and ability.runs)
 
 
 def _logins() -> Check:

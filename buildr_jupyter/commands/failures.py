@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import os
+import select
 import sys
 import traceback
 from pathlib import Path
@@ -13,9 +15,10 @@ from pathlib import Path
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.ui.sanitize import clean_text
 
-__all__ = ["ClosedOutput", "explain", "report_failure"]
+__all__ = ["ClosedOutput", "end_unread", "explain", "reader_left", "report_failure"]
 
 DEBUG = "BUILDR_DEBUG"
+_SIGPIPE_STATUS = 128 + 13
 _CELL_COMMANDS = ("build", "export")
 
 
@@ -24,6 +27,31 @@ class ClosedOutput(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def reader_left() -> bool:
+    """Tell whether nobody reads standard output or standard error any more: the pipe's other end is closed.
+
+    A BrokenPipeError may be that of a connection as well, which is a failure like others.
+    """
+    if not hasattr(select, "poll"):  # Windows, where a pipe is not asked
+        return True
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            poll.register(stream.fileno(), 0)
+    return any(happened & select.POLLERR for _, happened in poll.poll(0))
+
+
+def end_unread() -> int:
+    """Point what nobody reads to nowhere, so that leaving does not fail on it; return the status of SIGPIPE."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return _SIGPIPE_STATUS
 
 
 def explain(error: Exception) -> BuildrError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from buildr_jupyter.builder.oci_builder import OciBuilder
 from buildr_jupyter.commands.kept_plans import kept_plan
+from buildr_jupyter.config.parse import parse_output
 from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.errors import BuildError, EngineError, OptionError, PublishError
 from buildr_jupyter.events.cancel import CancelToken
@@ -446,8 +447,7 @@ def rebase(
     ``say`` is told the warnings. Raises as ``OciBuilder.stream_rebase``.
     """
     outputs: list[Output] = []
-    if output is not None:
-        path = Path(output).expanduser()
+    if (path := parse_output(output, Path.cwd())) is not None:
         outputs.append(Archive(path) if path.suffix == ".tar" else Layout(path))
     if load:
         outputs.append(EngineLoad())

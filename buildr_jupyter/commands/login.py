@@ -7,11 +7,12 @@ import getpass
 import warnings
 from collections.abc import Callable
 
-from buildr_jupyter.errors import CredentialError, OptionError, RegistryUnauthorized
+from buildr_jupyter.errors import CredentialError, ImageRefError, OptionError, RegistryUnauthorized
+from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import CellSource
 
-__all__ = ["cell_of", "log_in"]
+__all__ = ["cell_of", "check_host", "log_in"]
 
 
 def cell_of(job: ExportRequest) -> dict[str, object]:
@@ -22,6 +23,18 @@ def cell_of(job: ExportRequest) -> dict[str, object]:
     return {"index": target.index, "id": target.id, "tags": list(target.tags)}
 
 
+def check_host(command: str, host: str) -> None:
+    """Raise OptionError for a text that is no ``HOST[:PORT]`` of a registry."""
+    try:
+        good = "/" not in host and bool(ImageRef.parse(f"{host.lower()}/image"))
+    except ImageRefError:
+        good = False
+    if not good:
+        raise OptionError(
+            f"{command}: {host!r} is not a registry host", hint="write host or host:port, without https:// and path"
+        )
+
+
 def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[str], str] = input) -> str:
     """Store a login for a registry after the registry has taken it; return a sentence saying where it is kept.
 
@@ -30,10 +43,7 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
     from buildr_jupyter.registry import client as registry
     from buildr_jupyter.registry import keychain
 
-    if not host or "/" in host or "://" in host:
-        raise OptionError(
-            f"login: {host!r} is not a registry host", hint="write host or host:port, without https:// and path"
-        )
+    check_host("login", host)
     try:
         user = user or ask(f"Username for {host}: ")
         if not password:

@@ -16,6 +16,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from buildr_jupyter.config.cluster_text import (
+    parse_label,
+    parse_object_name,
+    parse_queue,
+    parse_timezone,
+    parse_toleration,
+)
 from buildr_jupyter.config.parse import (
     parse_agent,
     parse_alias,
@@ -25,11 +32,13 @@ from buildr_jupyter.config.parse import (
     parse_boolean,
     parse_choice,
     parse_count,
-    parse_label,
+    parse_gpus,
+    parse_image_id,
     parse_map,
     parse_mounts,
     parse_name,
     parse_number,
+    parse_output,
     parse_param,
     parse_platforms,
     parse_port,
@@ -40,7 +49,6 @@ from buildr_jupyter.config.parse import (
     parse_set,
     parse_size,
     parse_strings,
-    parse_toleration,
 )
 from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
@@ -381,6 +389,13 @@ class OptionParser(argparse.ArgumentParser):
         return hint
 
 
+def _text(value: str) -> str:
+    """Return the text behind an option; an empty one, as of a shell's variable that is not set, means nothing."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("nothing is written behind it")
+    return value
+
+
 def add_options(parser: OptionParser, *, name: bool = True, only: Sequence[str] = ()) -> None:
     """Add every option (or ``only`` these) to a parser; what is not given comes out as None: settings can fill it."""
     if name:
@@ -399,7 +414,7 @@ def add_options(parser: OptionParser, *, name: bool = True, only: Sequence[str] 
                 group.add_argument(flag, dest=field_, help=says, default=None, choices=option.choices)
             else:
                 action, shown = "append" if option.kind == "list" else "store", option.metavar
-                group.add_argument(flag, dest=field_, help=says, default=None, action=action, metavar=shown)
+                group.add_argument(flag, dest=field_, help=says, default=None, action=action, metavar=shown, type=_text)
 
 
 _EPILOG = """
@@ -521,6 +536,11 @@ class Options:
     quiet: bool = False
     fallback_local: bool = False
 
+    def option_of(self, name: str) -> str:
+        """Return the option that made the name an input of the program."""
+        asked = (("--set", self.sets), ("--map", self.maps))
+        return next((option for option, said in asked if name in dict(said)), "--param")
+
     @property
     def sweeps(self) -> bool:
         """Whether the image is run once for each point of a grid."""
@@ -587,7 +607,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         exclude=parse_strings(get("exclude")),
         params=_params(get("param"), (*maps, *(parse_set(text) for text in parse_strings(get("set"))))),
         returns=tuple(dict.fromkeys(parse_name("--return", text) for text in parse_strings(get("return")))),
-        trust_images=parse_strings(get("trust_image")),
+        trust_images=tuple(parse_image_id(text) for text in parse_strings(get("trust_image"))),
         maps=maps,
         map_from=get("map_from"),
         map_file=base_folder / Path(str(get("map_file"))).expanduser() if get("map_file") else None,
@@ -607,7 +627,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         collect=_collection(parse_strings(get("collect")), nothing=bool(get("no_collect"))),
         memory_bytes=parse_size("--memory", get("memory")),
         cpus=parse_number("--cpus", get("cpus")),
-        gpus=get("gpus"),
+        gpus=parse_gpus(get("gpus")),
         on=get("on"),
         placement=_placement(get, base_folder),
         standing=_standing(get),
@@ -618,7 +638,7 @@ def make_options(values: Mapping[str, object], *, base_folder: Path) -> Options:
         cache_from=parse_strings(get("cache_from")),
         cache_to=parse_strings(get("cache_to")),
         context=base_folder / str(get("context")) if get("context") else None,
-        output=base_folder / str(get("output")) if get("output") else None,
+        output=parse_output(get("output"), base_folder),
         platforms=parse_platforms(get("platform")),
         allow_secrets=parse_strings(get("allow_secret")),
         ui=parse_choice("ui", get("ui") or "auto", next(option.choices for option in OPTIONS if option.name == "ui")),
@@ -673,17 +693,20 @@ def _standing(get: Callable[[str], Any]) -> Standing | None:
         raise OptionError(
             f"{asked[0]}: nobody waits for values of what stays in the cluster", hint="leave --return and --map out"
         )
-    return Standing(replicas, shards, bool(get("public")), schedule, get("timezone"))
+    return Standing(replicas, shards, bool(get("public")), schedule, parse_timezone(get("timezone")))
 
 
 def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement:
+    asked = [f"--{name}" for name in ("node-selector", "toleration", "pod-template") if get(name.replace("-", "_"))]
+    if asked and get("on") in (None, "docker"):
+        raise OptionError(f"{asked[0]}: only a cluster has nodes and pods", hint="say which: --on kubernetes")
     return ClusterPlacement(
         node_selector=tuple(parse_label("--node-selector", text) for text in parse_strings(get("node_selector"))),
         tolerations=tuple(parse_toleration(text) for text in parse_strings(get("toleration"))),
-        service_account=get("service_account"),
-        queue=get("queue"),
+        service_account=parse_object_name("--service-account", get("service_account")),
+        queue=parse_queue(get("queue")),
         pod_template=base_folder / Path(str(get("pod_template"))).expanduser() if get("pod_template") else None,
-        pull_secret=get("pull_secret"),
+        pull_secret=parse_object_name("--pull-secret", get("pull_secret")),
     )
 
 

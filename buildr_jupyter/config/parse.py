@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from buildr_jupyter.config.cluster_text import parse_object_name
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.model.request import ClaimMount, Mount, PortBinding, Secret
 
@@ -20,12 +21,14 @@ __all__ = [
     "parse_boolean",
     "parse_choice",
     "parse_count",
-    "parse_label",
+    "parse_gpus",
+    "parse_image_id",
     "parse_map",
     "parse_mount",
     "parse_mounts",
     "parse_name",
     "parse_number",
+    "parse_output",
     "parse_param",
     "parse_platforms",
     "parse_port",
@@ -36,7 +39,6 @@ __all__ = [
     "parse_set",
     "parse_size",
     "parse_strings",
-    "parse_toleration",
     "parse_variable",
 ]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -130,14 +132,6 @@ def parse_alias(text: str) -> tuple[str, str]:
     return outside, inside
 
 
-def parse_label(option: str, text: str) -> tuple[str, str]:
-    """Return key and value of a node's label, ``KEY=VALUE``."""
-    key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"(?:[a-z0-9.-]+/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?", key):
-        raise OptionError(f"{option}: {text!r} is no label", hint=f"write {option} KEY=VALUE")
-    return key, value
-
-
 _CRON_FIELD = re.compile(
     r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?(?:,(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?)*"
 )
@@ -155,15 +149,6 @@ def parse_schedule(text: str | None) -> str | None:
             hint='write five fields, minute hour day month weekday: --schedule "0 6 * * *"',
         )
     return text
-
-
-def parse_toleration(text: str) -> tuple[str, str, str]:
-    """Return key, value and effect of ``KEY[=VALUE][:EFFECT]``; empty what is not there."""
-    rest, _, effect = text.partition(":")
-    key, _, value = rest.partition("=")
-    if not key or effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
-        raise OptionError(f"--toleration: {text!r} names no taint", hint="write KEY, KEY=VALUE or KEY=VALUE:NoSchedule")
-    return key, value, effect
 
 
 def parse_run_variable(text: str) -> tuple[str, str | None]:
@@ -194,9 +179,49 @@ def parse_port(text: str) -> PortBinding:
 _CLAIM = re.compile(r"pvc:(?P<claim>[^/:]+):(?P<target>/[^:]*)(?::(?P<mode>ro|rw))?")
 
 
+def parse_output(text: str | None, base_folder: Path) -> Path | None:
+    """Return where the image is written: ``FILE.tar``, or a folder as an OCI layout; that nothing else is there.
+
+    A name with an ending that is not ``.tar`` is taken for the folder that it names where that is there, or where a
+    slash ends it: out.txt or image.tar.gz would be a folder that nobody expects.
+    """
+    if text is None:
+        return None
+    path = base_folder / Path(text).expanduser()
+    archive = path.suffix == ".tar"
+    hint = f"write FILE.tar for an archive, or {path.stem.partition('.')[0]}/ for a folder with an OCI layout"
+    if archive and path.is_dir():
+        raise OptionError(f"--output: {text!r} is a folder, and an archive is a file", hint="name another FILE.tar")
+    if not archive and path.exists() and not path.is_dir():
+        raise OptionError(f"--output: {text!r} is a file that is there, and no FILE.tar", hint=hint)
+    if not archive and not path.exists() and not text.endswith("/") and re.search(r"\.\d*[^\W\d]\w*$", path.name):
+        raise OptionError(f"--output: {text!r} is neither a FILE.tar nor a folder that is there", hint=hint)
+    return path
+
+
+def parse_gpus(value: str | None) -> str | None:
+    """Return ``all`` or a count."""
+    if value is not None and value != "all" and not re.fullmatch(r"[1-9][0-9]{0,3}", value):
+        raise OptionError(f"--gpus: {value!r} is neither 'all' nor a number", hint="say how many: --gpus 1")
+    return value
+
+
+def parse_image_id(text: str) -> str:
+    """Return an image's id, ``sha256:`` and 64 hex digits; what only begins like one could be another's."""
+    if not re.fullmatch(r"(?:sha256:)?[0-9a-f]{64}", text):
+        raise OptionError(
+            f"--trust-image: {text!r} is no id of an image",
+            hint="write sha256: and its 64 digits, as buildr inspect IMAGE shows it",
+        )
+    return f"sha256:{text.removeprefix('sha256:')}"
+
+
 def parse_mounts(texts: Iterable[str], base_folder: Path) -> tuple[tuple[Mount, ...], tuple[ClaimMount, ...]]:
     """Return the folders of this machine and the volumes of a cluster, ``pvc:NAME:DST[:ro]``, each in their order."""
     said = [(text, _CLAIM.fullmatch(text)) for text in texts]
+    for _, one in said:
+        if one is not None:
+            parse_object_name("--mount pvc:", one["claim"])
     claims = tuple(ClaimMount(one["claim"], one["target"], one["mode"] == "ro") for _, one in said if one is not None)
     return tuple(parse_mount(text, base_folder) for text, one in said if one is None), claims
 
@@ -280,7 +305,9 @@ def parse_count(option: str, value: object, default: int, *, least: int = 0) -> 
         return default
     text = str(value).strip()
     if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
-        raise OptionError(f"{option}: {value!r} is not a whole number from {least} on")
+        raise OptionError(
+            f"{option}: {value!r} is not a whole number from {least} on", hint=f"write it as {option} {max(least, 2)}"
+        )
     return int(text)
 
 
@@ -293,7 +320,7 @@ def parse_number(option: str, value: float | str | None) -> float | None:
     except (TypeError, ValueError):
         number = 0.0
     if not 0 < number < float("inf"):
-        raise OptionError(f"{option}: {value!r} is not a number above 0")
+        raise OptionError(f"{option}: {value!r} is not a number above 0", hint=f"write it as {option} 1.5")
     return number
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 __all__ = ["nearest", "nearest_hint"]
 
-_CUTOFF = 0.7
+_CUTOFF = 0.66  # one letter of three, too: ocy for oci
 
 
 def nearest(word: str, known: Iterable[str], *, shared: str = "") -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, slice_back
+from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export.blocks import Block, awaits, choose_mark, hide, join
 from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
@@ -92,11 +93,13 @@ def make_program(given: Given) -> Program:
     _warn_of_stale(given, others)
     _warn_of_absent(given, reading)
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
+    notes = _notes(given, sliced, values, inputs)
+    _warn_of_unread(given, notes)
     returns = given.options.returns
     return Program(
         text,
         origins,
-        names=_notes(given, sliced, values, inputs),
+        names=notes,
         imports=imports,
         requirements=tuple(reading.requirements),
         files=(*files, *([reader_file()] if inputs.inputs else []), *([writer_file()] if returns else []), *frames),
@@ -109,6 +112,15 @@ def make_program(given: Given) -> Program:
         tree=tree,
         import_folders=reading.import_folders,
     )
+
+
+def _warn_of_unread(given: Given, notes: Sequence[NameNote]) -> None:
+    """Say which names of ``--recompute`` the program does not read: a mistyped one would stay a value unseen."""
+    known = [one.name for one in notes]
+    for name in given.options.recompute:
+        if name not in known:
+            near = nearest(name, known)
+            given.warn(f"--recompute {name}: the program reads no such name{f'; it reads {near}' if near else ''}")
 
 
 def _settle(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from buildr_jupyter.analysis.abstract_values import Obj
 from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.export.blocks import Block
 from buildr_jupyter.export.given import Given
@@ -25,6 +26,7 @@ __all__ = ["InputChoice"]
 _AUTO = "auto"
 """``--param auto`` takes every candidate."""
 _SHOWN = 60
+_NAMED = 8
 
 
 class InputChoice:
@@ -99,10 +101,7 @@ class InputChoice:
             found = self._assignment(name)
             known = name in (self._given.namespace or ())
             if found is None and text is None and name not in self._sliced.unresolved and not known:
-                raise OptionError(
-                    f"--param {name}: no plain assignment to {name} before the cell is used by it",
-                    hint=f"give a default: --param {name}=VALUE",
-                )
+                raise self._unknown(name)
             said = None
             if found is not None:
                 said = describe(self._reading.sources[found[0].run], found[0].node)
@@ -117,6 +116,16 @@ class InputChoice:
             else:
                 self.late.append((f"parameter {name}", 1, f"{name} = {given}\n"))
         self.inputs = tuple(inputs)
+
+    def _unknown(self, name: str) -> OptionError:
+        """Return the error for a name that is no value of the program; it says which are."""
+        option = dict(self._given.options.asked_by).get(name, "--param")
+        known = sorted({candidate.name for candidate, _ in self._candidates})
+        shown = f" (its values: {', '.join(known[:_NAMED])}{', …' if known[_NAMED:] else ''})" if known else ""
+        return OptionError(
+            f"{option} {name}: no plain assignment to {name} before the cell is used by it{shown}",
+            hint=nearest_hint(name, known, f"give a default: --param {name}=VALUE"),
+        )
 
     def write_path(self, run: int, node: ast.expr, path: str, moved: str) -> None:
         """Have a path that is written into the project's folder anew: in the text, or in the default of an input."""

@@ -30,6 +30,8 @@ class ExportOptions:
 
     params: tuple[tuple[str, str | None], ...] = ()
     """(name, default as text or None)."""
+    asked_by: tuple[tuple[str, str], ...] = ()
+    """(name, option) of the inputs that another option than ``--param`` asked for: ``--set``, ``--map``."""
     returns: tuple[str, ...] = ()
     """Names whose values a run gives back; ``_`` is the value of the last expression."""
     snapshots: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from buildr_jupyter.config.suggestions import nearest, nearest_hint
 from buildr_jupyter.errors import NotebookError
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.notebook.observed import Observed
@@ -46,6 +47,8 @@ _HEADER = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%containerize(?![\w])[^\n]*(?:\n|\Z
 _LATER_HEADER = re.compile(r"^%%containerize(?!\w)", re.MULTILINE)
 _RAISED_AT = re.compile(r"(?:^|\n)(?:-+>|→)\s*(\d+)\s")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_NAMED = 8
+"""So many tags or ids are named where one is wrong."""
 SKIP_TAG = "buildr:skip"
 PARAMETERS_TAG = "parameters"
 
@@ -277,6 +280,12 @@ def _read_file(path: Path) -> bytes:
             raise NotebookError(f"{path.name or path} is {what}, not a notebook file", hint="name a notebook file")
         return path.read_bytes()
     except FileNotFoundError:
+        with contextlib.suppress(OSError):
+            beside = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+            near = nearest(path.name, beside)
+            raise NotebookError(
+                f"{path.name}: there is no such file", hint=f"write {near} if you meant that" if near else None
+            ) from None
         raise NotebookError(f"{path.name}: there is no such file") from None
     except (OSError, ValueError) as error:
         raise NotebookError(f"{path.name}: cannot be read: {error}") from error
@@ -377,7 +386,18 @@ def select_cells(notebook: Notebook, selector: str | None) -> list[int]:
         else:
             matching = [run.index for run in notebook.runs if value in run.tags]
         if not matching:
-            raise NotebookError(f"{name}: no code cell has the {kind} {value!r}")
+            every = (
+                {run.id for run in notebook.runs}
+                if kind == "id"
+                else {tag for run in notebook.runs for tag in run.tags}
+            )
+            known = sorted(one for one in every if one)
+            raise NotebookError(
+                f"{name}: no code cell has the {kind} {value!r}",
+                hint=nearest_hint(value, known, f"name a cell by its index, or one of {', '.join(known[:_NAMED])}")
+                if known
+                else "name a cell by its index: --cell 0",
+            )
         if len(matching) > 1:
             cells = ", ".join(str(index) for index in matching)
             raise NotebookError(f"{name}: the {kind} {value!r} is on several cells: {cells}", hint="choose by index")

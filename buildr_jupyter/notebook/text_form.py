@@ -46,9 +46,12 @@ def read_text_form(text: str, name: str) -> JsonObject | None:
     found = _HEADERS[suffix].match(text)
     header = found[1] if found and re.search(r"^(?:# )?(?:jupyter|jupytext):", found[1], re.MULTILINE) else ""
     kind = _format(text, suffix, header)
-    if kind is None or find_spec("jupytext") is None:
-        raise _refused(
-            name, "a jupytext file" if kind else "a jupytext file, or another text", f"jupytext --to ipynb {quoted}"
+    if kind is None:
+        raise _refused(name, "a jupytext file, or another text", f"jupytext --to ipynb {quoted}")
+    if find_spec("jupytext") is None:
+        raise NotebookError(
+            f"{name} is a jupytext file, and jupytext, which reads it, is not installed here",
+            hint=f"pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: jupytext --to ipynb {quoted}",
         )
     body = text[found.end() :].lstrip("\n") if found and header else text
     return _read(body, kind, re.sub(r"^# ?", "", header, flags=re.MULTILINE) if suffix == ".py" else header, name)

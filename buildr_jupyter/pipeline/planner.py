@@ -163,14 +163,16 @@ def assemble(
     tree = (program and program.tree) or Tree.of(source.folder, None)
     modules = [_beside_notebook(entry, tree) for entry in (*found.modules, *standin)]
     files = {entry.path: entry for entry in (*modules, *entries)}
-    asked = _iter_included(tree, widening.files, options.exclude, why="a run of the program asked for it")
+    left_out = _LeftOut(options.exclude, tree)
+    asked = _iter_included(tree, widening.files, left_out, why="a run of the program asked for it")
     files.update((entry.path, entry) for entry in asked)
-    files.update((entry.path, entry) for entry in _iter_included(tree, options.include, options.exclude))
+    files.update((entry.path, entry) for entry in _iter_included(tree, options.include, left_out))
     ours = (_MAIN, f"{OWN_FOLDER}/")
-    kept = {p: e for p, e in files.items() if p.startswith(ours) or not _excluded(p, options.exclude, tree)}
+    kept = {p: e for p, e in files.items() if p.startswith(ours) or not left_out.has(p)}
     wheels = {entry.path: entry for entry in (*settings.wheels_for(found.pins), *found.wheels)}
     warnings = [*found.warnings, *(program.warnings if program else ())]
     warnings += _missing_variables(program, options)
+    warnings += [BuildWarning(f"--exclude {one} leaves nothing out") for one in left_out.unused()]
     cell = source.target if isinstance(source, CellSource) else None
     plan = ImagePlan(
         base=options.base or f"python:{python}-slim",
@@ -271,8 +273,14 @@ def _context(source: ContextSource, options: Options, environ: Mapping[str, str]
             hint="edit its Dockerfile, requirements.txt or app/, or build the notebook",
         )
     if not source.folder.is_dir():
+        what = "is a file, and no folder" if source.folder.exists() else "no such folder"
         raise OptionError(
-            f"--from-context {str(source.folder)!r}: no such folder", hint="buildr export NOTEBOOK --out DIR makes one"
+            f"--from-context {str(source.folder)!r}: {what}", hint="buildr export NOTEBOOK --out DIR makes one"
+        )
+    if not (source.folder / "Dockerfile").is_file():
+        raise OptionError(
+            f"--from-context {str(source.folder)!r}: it has no Dockerfile, so it is no context folder",
+            hint="buildr export NOTEBOOK --out DIR makes one",
         )
     plan = context.read_folder(source.folder)
     for requirement in plan.requirements:
@@ -311,6 +319,7 @@ def _program_of(
         return None, analyze_imports(content, source.path.name), [main], []
     wanted = ExportOptions(
         params=options.params,
+        asked_by=tuple((name, options.option_of(name)) for name, _ in options.params),
         returns=options.returns,
         snapshots=options.snapshots,
         recompute=options.recompute,
@@ -344,7 +353,8 @@ def _dockerfile_cell(source: Source, options: Options, environ: Mapping[str, str
     """``--dockerfile -``: the cell is a Dockerfile; the context holds what ``--include`` names."""
     if not isinstance(source, CellSource):
         raise OptionError("--dockerfile -: only a cell can be a Dockerfile", hint="name a file")
-    included = _iter_included(Tree.of(source.folder, None), options.include, ())
+    tree = Tree.of(source.folder, None)
+    included = _iter_included(tree, options.include, _LeftOut((), tree))
     plan = ImagePlan(
         base="",
         python="",
@@ -392,15 +402,31 @@ def _beside_notebook(entry: FileEntry, tree: Tree) -> FileEntry:
     return replace(entry, path=posixpath.normpath(tree.below(entry.path.removeprefix("app/"))))
 
 
-def _excluded(path: str, patterns: Sequence[str], tree: Tree) -> bool:
-    inside = posixpath.relpath(path, f"app/{tree.inside}")
-    return any(
-        fnmatch.fnmatchcase(inside, pattern) or inside.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns
-    )
+class _LeftOut:
+    """The patterns of ``--exclude``, and which of them left something out."""
+
+    def __init__(self, patterns: Sequence[str], tree: Tree) -> None:
+        self._patterns, self._tree = patterns, tree
+        self._used: set[str] = set()
+
+    def has(self, path: str) -> bool:
+        """Tell whether a pattern leaves the file of this path in the image, or the folder, out."""
+        inside = posixpath.relpath(path, f"app/{self._tree.inside}")
+        found = [
+            pattern
+            for pattern in self._patterns
+            if fnmatch.fnmatchcase(inside, pattern) or f"{inside}/".startswith(f"{pattern.rstrip('/')}/")
+        ]
+        self._used.update(found)
+        return bool(found)
+
+    def unused(self) -> list[str]:
+        """Return the patterns that no path was left out by."""
+        return [pattern for pattern in self._patterns if pattern not in self._used]
 
 
 def _iter_included(
-    tree: Tree, patterns: Sequence[str], excluded: Sequence[str], *, why: str | None = None
+    tree: Tree, patterns: Sequence[str], left_out: _LeftOut, *, why: str | None = None
 ) -> Iterator[FileEntry]:
     """Yield the files that ``--include`` names: a file, a folder with all in it, or a pattern, in sorted order.
 
@@ -420,10 +446,10 @@ def _iter_included(
                 f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
             )
         for path in found:
-            yield from _iter_named(Path(os.path.normpath(path)), tree, why or f"--include {pattern}", excluded)
+            yield from _iter_named(Path(os.path.normpath(path)), tree, why or f"--include {pattern}", left_out)
 
 
-def _iter_named(path: Path, tree: Tree, why: str, excluded: Sequence[str]) -> Iterator[FileEntry]:
+def _iter_named(path: Path, tree: Tree, why: str, left_out: _LeftOut) -> Iterator[FileEntry]:
     inside = path.is_relative_to(tree.folder)
     root = tree.folder if inside else (path if path.is_dir() else path.parent)
 
@@ -434,7 +460,7 @@ def _iter_named(path: Path, tree: Tree, why: str, excluded: Sequence[str]) -> It
         top = path
 
         def skip(relative: str) -> bool:
-            return guard.never_included(relative) or _excluded(target(top / relative), excluded, tree)
+            return guard.never_included(relative) or left_out.has(target(top / relative))
 
         files: Iterable[Path] = iter_files(path, root, skip=skip)
     elif path.is_dir():

@@ -89,10 +89,11 @@ def _plain(name: str, value: object) -> object:
     return plain_value(name, value)[0]
 
 
-def check_grid(options: Options, interface: Interface, folder: Path, origin: str = "--map ") -> list[Point]:
+def check_grid(options: Options, interface: Interface, folder: Path, origin: str | None = None) -> list[Point]:
     """Return the points of the grid, in order; raises OptionError for any value that is none, before a build begins.
 
-    Files that it names are taken from ``folder``; an error about an input says ``origin`` before its name.
+    Files that it names are taken from ``folder``; an error about an input says ``origin`` before its name, the option
+    that gives it where that is None.
     """
     fixed = {name: Said(text) for name, text in options.sets}
     rows = [{**fixed, **row} for row in options.rows] or ([fixed] if fixed or options.iterations else [])
@@ -104,7 +105,7 @@ def check_grid(options: Options, interface: Interface, folder: Path, origin: str
         limit=options.map_limit,
         folder=folder,
         volumes=[one.target for one in options.claims],
-        origin=origin,
+        origin=origin or ("--map " if options.sweeps else "--set "),
     )
     if len(points) * options.iterations > options.map_limit:
         raise OptionError(

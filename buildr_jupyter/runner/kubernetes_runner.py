@@ -19,6 +19,7 @@ from buildr_jupyter.cluster.client import ClusterClient, Kind
 from buildr_jupyter.cluster.connection import connect
 from buildr_jupyter.cluster.jobs import await_gone, owner_name
 from buildr_jupyter.cluster.logs import read_tail
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import (
     Cancelled,
     ClusterError,
@@ -114,7 +115,10 @@ class KubernetesRunner:
     ) -> None:
         found = _SPEC.fullmatch(spec)
         if found is None:
-            raise OptionError(f"--on {spec}: this names no cluster", hint="write --on kubernetes=CONTEXT/NAMESPACE")
+            raise OptionError(
+                f"--on {spec}: this names no cluster",
+                hint=nearest_hint(spec.partition("=")[0], ["kubernetes"], "name it as kubernetes=CONTEXT/NAMESPACE"),
+            )
         self._context, self._namespace = found["context"] or None, found["namespace"]
         self._known, self._clock, self._owner, self._user = client, clock, owner, user
         self._ended: dict[tuple[str, int], str] = {}  # the pods of the points that were seen to end

@@ -140,6 +140,9 @@ def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: R
         assert pane.get_by_role("status").inner_text() == "failed"
         check_geometry(pane)
         pane.screenshot(path=shots("failure"))
+        assert not pane.get_by_role("log").is_visible(), "its lines stand under the failing step, and once"
+        pane.get_by_text("The whole log").click()
+        assert f"before {token}" in pane.get_by_role("log", name="Build log").inner_text()
 
         cell = start_cell(page, 3)
         pane = pane_of(cell)

@@ -40,7 +40,7 @@ ok  buildkit     unix://BUILDKITD, 1 worker
 ok  docker       Docker Engine VERSION at unix://DOCKER, with BuildKit; not here: several platforms, --output FILE.tar, --output DIR, --cache-to
 ok  kaniko       gcr.io/kaniko-project/executor:vVERSION, pulled when it is first used; not here: --secret, --ssh, several platforms, --cache-to
 ok  oci          needs no engine; its store is STORE; not here: --dockerfile, --apt, --secret, --ssh, --cache-to
-ok  podman       Podman Engine VERSION at unix://PODMAN; not here: --secret, --ssh, several platforms, --output FILE.tar, --output DIR, --cache-to
+ok  podman       Podman Engine VERSION, whose service is started for the build; not here: --secret, --ssh, several platforms, --output FILE.tar, --output DIR, --cache-to
 """
 
 
@@ -72,7 +72,6 @@ def test_with_every_engine(engines: Engines, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PATH", f"{daemon.buildctl.parent}:{os.environ['PATH']}")
     said = doctor()
     said = said.replace(docker.host, "unix://DOCKER").replace(daemon.address, "unix://BUILDKITD")
-    said = re.sub(r"unix://\S+podman\.sock", "unix://PODMAN", said)
     said = re.sub(r"(?<=[ v])\d+\.\d+[\w.+]*(?= at|;|,)", "VERSION", said)
     assert EQUIPPED in said
     assert said.endswith("Images can be built and run here.\n")

@@ -229,7 +229,7 @@ def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
 def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
     path = notebook(tmp_path, "%%containerize\nprint(1)")
     buildr = f"{sys.executable} -m buildr_jupyter build {path} --dry-run"
-    for reader, statuses in (("cat", "0 0"), ("true", "1 0")):
+    for reader, statuses in (("cat", "0 0"), ("true", "141 0")):
         command = f"{buildr} | {reader} > /dev/null; echo ${{PIPESTATUS[@]}}"
         ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
         assert "Traceback" not in ran.stderr
@@ -443,3 +443,30 @@ def test_the_version_is_said_before_anything_is_imported() -> None:
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert (ended.returncode, ended.stdout) == (0, f"buildr {__version__}\n"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run",), "the following arguments are required: image\n"),
+        (("build", "nb.ipynb", "--kernel", "pythn3"), "write python3 if you meant that"),
+        (("logout", "a b"), "logout: 'a b' is not a registry host"),
+        (("login", "a b"), "login: 'a b' is not a registry host"),
+        (("build", "--from-context", "nb.ipynb"), "is a file, and no folder"),
+        (("build", "--from-context", "."), "it has no Dockerfile, so it is no context folder"),
+        (("build", "nb.ipynb", "--output", "out.txt"), "'out.txt' is neither a FILE.tar nor a folder that is there"),
+        (("rebase", "x", "--base", "y", "--output", "out.txt"), "neither a FILE.tar nor a folder that is there"),
+    ],
+)
+def test_a_wrong_word_is_told(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    notebook(tmp_path, "%%containerize\nprint(1)")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.txt").exists()

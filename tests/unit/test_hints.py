@@ -426,6 +426,19 @@ def try_15(world: World) -> None:
     assert read_secrets([secret], {"TOKEN": "x"}) == {"token": b"x"}
 
 
+@trial("config.parse", "say how many: --gpus 1")
+def try_gpus(world: World) -> None:
+    hint = world.hint(lambda: world.options("--gpus", "one"))
+    assert world.options(*option(hint, "--gpus")).gpus == "1"
+
+
+@trial("notebook.cells", "name a cell by its index: --cell 0")
+def try_a_cell(world: World) -> None:
+    nb = world.notebook("print(1)")
+    hint = world.hint_of_command("export", nb, "--cell", "tag:train", "--out", "made")
+    world.works("export", nb, *option(hint, "--cell"), "--out", "made")
+
+
 @trial("config.parse", "--ssh default takes the agent")
 def try_16(world: World) -> None:
     hint = world.hint(lambda: world.options("--ssh", "=x"))
@@ -819,6 +832,11 @@ ELSEWHERE: dict[tuple[str, str], str] = {
         "pipeline.image_check",
         "without --check it is built",
     ): "needs an engine: tests/integration/test_docker_pipeline.py",
+    ("config.parse", "write sha256: and its 64 digits"): "needs an image: tests/unit/commands/test_images.py",
+    (
+        "notebook.text_form",
+        "pip install 'buildr-jupyter[jupytext]'",
+    ): "installs a package; that jupytext converts it: tests/unit/notebook/test_text_form.py",
     ("export.observed_use", "carry it with --include"): "needs a kernel: tests/integration/test_kernel_observed.py",
     ("export.observed_use", "take its value of now"): "needs a kernel: tests/integration/test_kernel_observed.py",
     ("magics", "write %%containerize, with two"): "is IPython's UsageError by then: tests/unit/test_magics.py",

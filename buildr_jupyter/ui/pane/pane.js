@@ -224,9 +224,10 @@ class View {
     n.moves = el("details", {className: "moves"}, n.moveSum, n.moveList);
     n.went = el("details", {className: "went"}, n.wentSum, n.wentIn);
     n.tools = el("div", {className: "tools"}, n.search, n.pause, n.copyLog, n.download, n.count);
-    n.summary = el("summary", {}, "Steps and log");
+    n.summary = el("summary", {}, "Steps and log"); n.wholeSum = el("summary", {hidden: true}, "The whole log");
+    n.whole = el("details", {className: "whole", open: true, ontoggle: () => this.wake()}, n.wholeSum, n.tools, n.fold, this.log.box, this.log.hits);
     n.body = el("details", {className: "body", open: true, ontoggle: () => this.wake()}, n.summary, n.list, n.moves,
-      n.tools, n.fold, this.log.box, this.log.hits);
+      n.whole);
     n.pane = el("section", {className: "pane", role: "region"},
       el("div", {className: "head"}, n.mark, n.title, n.builder, n.said, n.time, el("span", {className: "btns"}, n.cancel, n.publish, n.run, n.copyRef)),
       n.fields, n.bar, n.err, n.done, n.warn, n.runs, n.went, n.body);
@@ -251,10 +252,10 @@ class View {
       return el("label", {}, el("span", {}, input.name), field);
     }));
   }
-  reset() { this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
+  reset() { this.foldLog(false); this.n.body.open = true; this.steps.forEach(s => s.li.remove()); this.steps.clear(); this.runColumns = null; this.ended = false; this.log.wipe(); this.n.cancel.disabled = false; }
   head() {
     const n = this.n, s = this.pane.state, live = s.status === "running" || s.status === "waiting";
-    if (live && this.ended) { this.ended = false; n.body.open = true; n.cancel.disabled = false; }  // more is done with it
+    if (live && this.ended) { this.ended = false; n.body.open = true; this.foldLog(false); n.cancel.disabled = false; }  // more is done with it
     put(n.pane, "className", "pane " + s.status); put(n.pane, "ariaLabel", "Build of " + s.title);
     set(n.mark, MARKS[s.status]); set(n.title, s.title); set(n.builder, s.builder); set(n.said, s.said);
     n.cancel.hidden = !s.can.cancel; n.publish.hidden = !s.can.publish; n.run.hidden = !s.can.run; n.copyRef.hidden = !s.result;
@@ -267,15 +268,16 @@ class View {
     const warnings = s.warnings.map(([text, hint]) => el("div", {className: "warn"}, "⚠ " + text + (hint ? " (" + hint + ")" : "")));
     if (n.warn.childElementCount !== warnings.length) n.warn.replaceChildren(...warnings);
     this.tally();
-    if (!live && !this.ended) { this.ended = true; n.body.open = s.status !== "done" || s.output.length > 0; if (s.error) this.openStep(s.error.key); }
+    if (!live && !this.ended) { this.ended = true; n.body.open = s.status !== "done" || s.output.length > 0; if (s.error) this.foldLog(this.openStep(s.error.key)); }
   }
+  foldLog(on) { this.n.whole.open = !on; this.n.wholeSum.hidden = !on; }  // the failing step's lines are in sight: once is enough
   tally() {
     const all = this.pane.total;
     set(this.n.count, all ? all.toLocaleString("en") + (all === 1 ? " line" : " lines") : "");
     this.n.pause.hidden = !this.pane.live;  // nothing comes that could be waited for
     // Once it has ended, what there is no line for is in nobody's way: nothing to search, no step, no box.
     const empty = !all && !this.pane.live;
-    this.n.tools.hidden = this.log.box.hidden = empty;
+    this.n.whole.hidden = this.n.tools.hidden = this.log.box.hidden = empty;
     this.n.body.hidden = empty && !this.pane.state.steps.length;
   }
   clock() {
@@ -305,7 +307,7 @@ class View {
     n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
     this.went(r.went);
-    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached + " of " + r.steps + " steps cached",
+    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached ? r.cached + " of " + r.steps + " steps cached" : count(r.steps, "step"),
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
@@ -391,6 +393,7 @@ class View {
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
       (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
+      put(held.t, "className", step.said ? "t plain" : "t");  // our words, or the engine's own
       put(held.t, "title", step.said || step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
@@ -400,6 +403,8 @@ class View {
   openStep(key) {
     const held = this.steps.get(key);
     if (held) { held.box.open = true; this.drawStep(key); held.pre.scrollTop = held.pre.scrollHeight; this.n.list.scrollTop = held.li.offsetTop - this.n.list.offsetTop; }
+    const error = this.pane.state.error;
+    return !!held && (!!(error && error.tail.length) || this.pane.rows.some(row => row.step === key));
   }
   drawStep(key) {
     const held = this.steps.get(key);
@@ -430,7 +435,7 @@ class View {
   draw() {
     const p = this.pane, now = performance.now();
     this.tally();
-    if (!this.n.body.open && p.total > SMALL) return;  // nobody sees the log: opening it wakes this up
+    if (!(this.n.body.open && this.n.whole.open) && p.total > SMALL) return;  // nobody sees the log: opening it wakes this up
     set(this.n.fold, p.first ? "… " + p.first.toLocaleString("en") + " lines above are folded; Download has them all" : "");
     const more = this.log.draw();
     if (p.live && now - (this.stepAt || 0) > 500) {

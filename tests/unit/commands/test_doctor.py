@@ -15,12 +15,16 @@ def report(*checks: Check) -> Report:
 ENGINE, NO_ENGINE = Check("engine", True, "Docker 25"), Check("engine", False, "none answers", "start Docker")
 OCI, NO_OCI = Check("oci", True, "writes images itself"), Check("oci", False, "no", "make room")
 
+PODMAN = Check("podman", True, "Podman Engine 5", runs=True)
+
 
 @pytest.mark.parametrize(
     ("checks", "can_build", "can_run", "verdict"),
     [
         ((ENGINE, OCI), True, True, "Images can be built and run here."),
         ((NO_ENGINE, OCI), True, False, "Images can be built here, without an engine (builder oci)"),
+        ((NO_ENGINE, OCI, PODMAN), True, True, "Images can be built here, and run with --builder podman."),
+        ((ENGINE, OCI, PODMAN), True, True, "Images can be built and run here."),
         ((NO_ENGINE, NO_OCI), False, False, "No image can be built here yet: see 'to do' above."),
     ],
 )
@@ -42,6 +46,7 @@ def test_what_is_not_there_says_what_to_do() -> None:
 
 def test_this_machine_is_examined_without_an_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/no-podman.sock")
     found = examine({"BUILDR_BASE": "python:3.11-slim"})
     by_name = {check.name: check for check in found.checks}
     assert not by_name["engine"].ok

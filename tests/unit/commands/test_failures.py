@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from buildr_jupyter import cli
 from buildr_jupyter.commands import failures
 from buildr_jupyter.errors import BuildrError, NotebookError
 
@@ -99,3 +101,42 @@ def test_a_debug_run_shows_where(tmp_path: Path) -> None:
     (tmp_path / "nb.ipynb").write_text(CELL)
     line = "mkdir gone && cd gone && rmdir ../gone && BUILDR_DEBUG=1 buildr export $OLDPWD/nb.ipynb --out x"
     assert "Traceback" in shell(tmp_path, line)[2]
+
+
+@pytest.mark.parametrize("errors", ["", "2>&1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "build nb.ipynb --builder oci --no-cache --base kernel",
+        "build nb.ipynb --builder oci --base kernel --json",
+        "build nb.ipynb --dry-run",
+        "doctor",
+        "completion bash",
+        "nonsense",
+    ],
+)
+def test_a_reader_that_leaves_ends_the_command_as_it_ends_other_tools(
+    command: str, errors: str, tmp_path: Path
+) -> None:
+    (tmp_path / "nb.ipynb").write_text(CELL)
+    line = f"{{ buildr {command} {errors}; echo $? >&3; }} 3>status | {sys.executable} -c 'import os; os.close(0)'"
+    status, out, err = shell(tmp_path, line)
+    ended = int((tmp_path / "status").read_text())
+    assert (status, out) == (0, "")
+    assert ended == (2 if command == "nonsense" and not errors else 141)
+    assert "Traceback" not in err
+    assert "Broken pipe" not in err
+    kept = [path for path in (tmp_path / "store" / "half").glob("*") if path.name != ".mark"]
+    assert not kept, "nothing half-made is left"
+    assert not list((tmp_path / "cache").rglob("*.half")), "nothing half-made is left"
+
+
+def test_a_connection_that_breaks_is_no_reader_that_leaves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> int:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setitem(cli._COMMANDS, "doctor", broken)
+    assert cli.main(["doctor"]) == 1
+    assert "the system refused: Broken pipe" in capsys.readouterr().err

@@ -232,3 +232,25 @@ def test_a_flag_with_a_choice_that_is_none() -> None:
 def test_what_comes_after_two_dashes_is_no_option() -> None:
     parser = make_line_parser()
     assert parser.parse_known_args(["app", "--", "--check"])[1] in (["--", "--check"], ["--check"])
+
+
+@pytest.mark.parametrize("option", [option.name for option in OPTIONS if option.kind != "flag" and not option.choices])
+def test_an_empty_text_is_refused(option: str) -> None:
+    with pytest.raises(OptionError, match=f"argument --{option}: nothing is written behind it"):
+        make_line_parser().parse_args([f"--{option}", ""])
+
+
+@pytest.mark.parametrize("words", [("--node-selector", "a=b"), ("--toleration", "a"), ("--pod-template", "pod.yaml")])
+def test_what_only_a_cluster_has_is_refused_elsewhere(words: tuple[str, str], tmp_path: Path) -> None:
+    for place in ((), ("--on", "docker")):
+        given = vars(make_line_parser().parse_args([*words, "--run", *place]))
+        with pytest.raises(OptionError, match=f"{words[0]}: only a cluster has nodes and pods"):
+            make_options(given, base_folder=tmp_path)
+
+
+def test_an_input_knows_the_option_that_asked_for_it(tmp_path: Path) -> None:
+    given = {"run": True, "set": ["a=1"], "map": ["b=1,2"], "param": ["c"]}
+    options = make_options(given, base_folder=tmp_path)
+    assert {name: options.option_of(name) for name, _ in options.params} == {
+        "a": "--set", "b": "--map", "c": "--param",
+    }  # fmt: skip

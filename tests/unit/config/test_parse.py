@@ -228,3 +228,40 @@ def test_ages(text: str, seconds: float) -> None:
     for wrong in (text[:-1], f"-{text}", f"{text}x", ""):
         with pytest.raises(ValueError, match="is no time"):
             parse.parse_age(wrong)
+
+
+def test_where_the_image_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there.d").mkdir()
+    for text in ("image.tar", "new/image.tar", "layout", "v1.2", "layout.oci/", "there.d", "../x"):
+        assert parse.parse_output(text, tmp_path) == tmp_path / text
+    assert parse.parse_output(None, tmp_path) is None
+    assert parse.parse_output("~/a.tar", tmp_path) == Path.home() / "a.tar"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("out.txt", "is neither a FILE.tar nor a folder that is there"),
+        ("image.tar.gz", "is neither a FILE.tar nor a folder that is there"),
+        ("image.tgz", "is neither a FILE.tar nor a folder that is there"),
+        ("there", "is a file that is there, and no FILE.tar"),
+        ("folder.tar", "is a folder, and an archive is a file"),
+    ],
+)
+def test_where_no_image_is_written(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("mine")
+    (tmp_path / "folder.tar").mkdir()
+    with pytest.raises(OptionError, match=f"--output: '{text}' {said}") as caught:
+        parse.parse_output(text, tmp_path)
+    assert caught.value.hint
+
+
+def test_gpus_and_ids_of_images() -> None:
+    assert [parse.parse_gpus(text) for text in (None, "all", "2")] == [None, "all", "2"]
+    for text in ("0", "x", "-1", "1.5", "²"):
+        with pytest.raises(OptionError, match="--gpus"):
+            parse.parse_gpus(text)
+    assert parse.parse_image_id("ab" * 32) == parse.parse_image_id(f"sha256:{'ab' * 32}") == f"sha256:{'ab' * 32}"
+    for text in ("report", "sha256:abc", "AB" * 32, "a" * 12):
+        with pytest.raises(OptionError, match="--trust-image: .* is no id of an image"):
+            parse.parse_image_id(text)

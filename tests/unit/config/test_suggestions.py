@@ -23,7 +23,7 @@ def test_the_nearest_word_is_named_and_the_rest_stays() -> None:
 def test_the_nearest_is_that_of_difflib_and_capitals_count_for_nothing() -> None:
     known = [option.name for option in OPTIONS]
     for word in [*(name[1:] for name in known), *(name[::-1] for name in known), "", "zzz"]:
-        near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.66)
         assert nearest(word, known) == (near[0] if near else None), word
     assert nearest("BUILDR_base", ["BUILDR_BASE", "BUILDR_JOBS"], shared="BUILDR_") == "BUILDR_BASE"
     assert nearest("BUILDR_STORE", ["BUILDR_BASE"], shared="BUILDR_") is None
@@ -57,6 +57,13 @@ def test_a_builder() -> None:
         builder.select("dokcer")
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("write docker if you meant that; ")
+
+
+def test_a_builder_of_three_letters() -> None:
+    with pytest.raises(UnknownSpec) as caught:
+        builder.select("ocy")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("write oci if you meant that; ")
 
 
 def test_each_option_stands_under_one_heading() -> None:

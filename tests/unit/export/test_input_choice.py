@@ -62,6 +62,16 @@ def test_what_can_be_no_input_is_refused(cells: tuple[str, ...], name: str, said
         choose(given_of(*cells, params=((name, None),)))[1].make()
 
 
+@pytest.mark.parametrize("option", ["--set", "--map", "--param"])
+def test_a_name_that_the_program_lacks_is_told_the_nearest_one_and_all(option: str) -> None:
+    given = given_of("rate = 0.5\nn = 3", "print(n, rate)", params=(("rat", None),), asked_by=(("rat", option),))
+    with pytest.raises(OptionError) as caught:
+        choose(given)[1].make()
+    assert str(caught.value).startswith(f"{option} rat: no plain assignment to rat before the cell is used by it")
+    assert "(its values: n, rate)" in str(caught.value)
+    assert caught.value.hint == "write rate if you meant that; give a default: --param rat=VALUE"
+
+
 def test_a_path_that_moves_is_written_in_the_default_of_its_input() -> None:
     given = given_of("p = '/data/a.csv'\nq = '/data/b.csv'", "open(p); open(q)", params=(("p", None),))
     reading, choice = choose(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from buildr_jupyter.errors import NotebookError
@@ -57,6 +58,23 @@ def test_bad_files_are_named(tmp_path: Path, text: str, says: str) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="no such file"):
         read_notebook(tmp_path / "none.ipynb")
+
+
+def test_a_mistyped_file_or_tag_is_told_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "report.ipynb"
+    cell = nbformat.v4.new_code_cell("print(1)", metadata={"tags": ["train", "slow"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    with pytest.raises(NotebookError) as caught:
+        read_notebook(tmp_path / "report1.ipynb")
+    assert caught.value.hint == "write report.ipynb if you meant that"
+    notebook = read_notebook(path)
+    with pytest.raises(NotebookError) as caught:
+        select_cells(notebook, "tag:trainn")
+    assert caught.value.hint == "write train if you meant that; name a cell by its index, or one of slow, train"
+    with pytest.raises(NotebookError) as caught:
+        select_cells(notebook, "id:0")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("name a cell by its index, or one of ")
 
 
 def test_format_three_is_read(tmp_path: Path) -> None:

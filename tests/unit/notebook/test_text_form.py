@@ -66,23 +66,19 @@ def test_a_header_that_is_broken_is_said_and_makes_nothing(header: str) -> None:
         read(f"# ---\n{header}\n# ---\n# %%\nprint(1)\n", "x.py")
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "kind"),
-    [
-        ("x.py", "# %%\nprint(1)\n", "a jupytext file"),
-        ("x.md", "```{code-cell}\n1\n```\n", "a jupytext file"),
-        ("x.py", "print('100 %%')\n", "a jupytext file, or another text"),
-        ("x.md", "# Title\n\n```python\n1\n```\n", "a jupytext file, or another text"),
-    ],
-)
-def test_without_jupytext_and_where_nothing_says_so(
-    name: str, text: str, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if kind == "a jupytext file":
-        monkeypatch.setattr(text_form, "find_spec", lambda _name: None)
+@pytest.mark.parametrize(("name", "text"), [("x.py", "# %%\nprint(1)\n"), ("x.md", "```{code-cell}\n1\n```\n")])
+def test_without_jupytext(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_form, "find_spec", lambda _name: None)
+    with pytest.raises(NotebookError, match=f"{name} is a jupytext file, and jupytext, .* is not installed") as caught:
+        read(text, name)
+    assert str(caught.value.hint).startswith("pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: ")
+
+
+@pytest.mark.parametrize(("name", "text"), [("x.py", "print('100 %%')\n"), ("x.md", "# Title\n\n```python\n1\n```\n")])
+def test_where_nothing_says_so(name: str, text: str) -> None:
     with pytest.raises(NotebookError) as caught:
         read(text, name)
-    assert str(caught.value) == f"{name} is {kind}, not a notebook file"
+    assert str(caught.value) == f"{name} is a jupytext file, or another text, not a notebook file"
     assert caught.value.hint == f"convert it: jupytext --to ipynb {name}"
 
 

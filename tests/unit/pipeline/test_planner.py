@@ -68,6 +68,12 @@ def test_includes_bring_files_folders_and_patterns_but_never_keys(tmp_path: Path
         (tmp_path / path).write_text("x")
     found = make(source(tmp_path, "print(1)"), Options(include=("data", "x*.txt"), exclude=("data/sub",)))
     assert files(found) == ["app/data/a.csv", "app/main.py", "app/x1.txt", "app/x2.txt"]
+    assert not [one.text for one in found.warnings if "--exclude" in one.text]
+    odd = make(source(tmp_path, "print(1)"), Options(include=("data",), exclude=("data/sub/", "dta", "*.pem")))
+    assert files(odd) == ["app/data/a.csv", "app/main.py"]
+    assert [one.text for one in odd.warnings if "--exclude" in one.text] == [
+        "--exclude dta leaves nothing out", "--exclude *.pem leaves nothing out",
+    ]  # fmt: skip
     named = make(source(tmp_path, "print(1)"), Options(include=("deploy.pem",)))
     assert "app/deploy.pem" in files(named), "who names a file by its name means it"
     with pytest.raises(FileRefused, match="--include gone"):

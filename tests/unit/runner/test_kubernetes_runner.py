@@ -474,6 +474,9 @@ def test_it_is_chosen_by_name() -> None:
     assert (made._context, made._namespace) == ("arn:aws:eks/mine", "team")
     with pytest.raises(OptionError, match="Unknown spec kubernetx"):
         select("kubernetx=a")
+    with pytest.raises(OptionError, match="--on kubrnetes=a: this names no cluster") as caught:
+        KubernetesRunner("kubrnetes=a")
+    assert caught.value.hint == "write kubernetes if you meant that; name it as kubernetes=CONTEXT/NAMESPACE"
 
 
 # -- what stays

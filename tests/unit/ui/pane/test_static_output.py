@@ -64,6 +64,16 @@ def test_success_is_one_line_and_the_command() -> None:
     assert f"digest: sha256:{'a' * 64}" in text
 
 
+def test_where_nothing_was_cached_that_is_not_said() -> None:
+    view = view_of(done())
+    result = view["result"]
+    assert result is not None
+    result["cached"] = 0
+    assert render_record_text(view).splitlines()[0].endswith(" · 3.8 s · 2 steps")
+    result["steps"] = 1
+    assert render_record_text(view).splitlines()[0].endswith(" · 3.8 s · 1 step")
+
+
 def test_failure_has_the_error_the_hint_the_line_and_the_end_of_its_step() -> None:
     view = view_of(failed())
     text = render_record_text(view)
