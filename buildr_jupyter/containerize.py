@@ -5,12 +5,13 @@ Inside an image that buildr made (``BUILDR_IN_CONTAINER``, set in the image, say
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -20,9 +21,11 @@ from buildr_jupyter.context.dockerfile import MARKER, render_dockerignore, rende
 from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import BuildrError, ContextError, OptionError
+from buildr_jupyter.in_image.function import MODULE as PROGRAM
 from buildr_jupyter.secretscan.redact import masked_logger
 
 if TYPE_CHECKING:
+    from buildr_jupyter.export.function_inputs import FunctionInputs
     from buildr_jupyter.notebook.cells import CellRun
     from buildr_jupyter.pipeline.planner import CellSource, ScriptSource
 
@@ -89,34 +92,43 @@ class Containerize:
         @functools.wraps(func)
         def containerized(*args: object, **kwargs: object) -> object:
             if is_in_container():
-                return func(*args, **kwargs)
-            if args or kwargs:
-                raise OptionError(
-                    f"{func.__name__}() is called with arguments, and an image's program takes none",
-                    hint="let the function read what it needs from the environment or from files",
-                )
+                program = sys.modules.get(PROGRAM)  # there, the image's inputs are the function's
+                return program.wrap(func)(*args, **kwargs) if program else func(*args, **kwargs)
             try:
-                return self._build_and_run(func)
+                return self._build_and_run(func, args, kwargs)
             except BuildrError as error:
                 if not self.package.fallback_local:
                     raise
                 logger.warning("Containerization failed, %s runs here instead: %s", func.__name__, error)
-                return func()
+                return func(*args, **kwargs)
 
         return containerized  # type: ignore[return-value]
 
-    def _build_and_run(self, func: Callable[..., object]) -> object:
+    def _build_and_run(
+        self, func: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> object:
         from dataclasses import replace
 
+        from buildr_jupyter.export.function_inputs import gives_value, read_function
         from buildr_jupyter.pipeline.driver import drive
         from buildr_jupyter.pipeline.job import ExportRequest
         from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay
 
+        function = read_function(func, args, kwargs)
         if runner.select(self.runtime.executor).capabilities().in_engine:
             engine.connect().close()  # calling the function means running it: without an engine nothing is built
         options: Options = replace(self._options, run=True, name=self.image, repository=None, tags=())
+        if gives_value(func) and options.standing is None:
+            options = replace(options, returns=tuple(dict.fromkeys((*options.returns, "_"))))
+        if missing := [one.name for one in function.inputs if one.required]:
+            names = " and ".join(missing)
+            logger.warning(
+                "%s() needs %s: its image is built, and not run; run it with buildr run %s -- %s",
+                func.__name__, names, self.image, " ".join(f"{one.option} …" for one in function.inputs if one.required)
+            )  # fmt: skip
+            options = replace(options, run=False)
         environ = dict(os.environ)
-        source = _source_of(func)
+        source = _source_of(func, function if function.inputs or options.returns else None)
         job = ExportRequest(
             source,
             options,
@@ -135,13 +147,13 @@ def _write_progress(text: str) -> None:
     sys.stderr.flush()
 
 
-def _source_of(func: Callable[..., object]) -> CellSource | ScriptSource:
+def _source_of(func: Callable[..., object], function: FunctionInputs | None) -> CellSource | ScriptSource:
     """Return where the program of a decorated function is: its script, or the notebook's cells and a call of it."""
     from buildr_jupyter.pipeline.planner import CellSource, ScriptSource
 
     path = inspect.getsourcefile(func)
     if func.__module__ == "__main__" and path and Path(path).is_file() and not _shell():
-        return ScriptSource(Path(path).resolve(), Path(path).resolve().parent)
+        return ScriptSource(Path(path).resolve(), Path(path).resolve().parent, function)
     shell = _shell()
     if shell is None:
         raise OptionError(
@@ -158,14 +170,25 @@ def _source_of(func: Callable[..., object]) -> CellSource | ScriptSource:
     target = CellRun(source=call, transformed=call)
     name = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
     notebook = Path(str(name)).name if name else None
-    return CellSource((*_without_call(runs, func.__name__), target), target, Path.cwd(), notebook, shell.user_ns)
+    runs = (*_without_call(runs, func.__name__), target)
+    return CellSource(runs, target, Path.cwd(), notebook, shell.user_ns, function=function)
 
 
-def _without_call(runs: list[CellRun], name: str) -> list[CellRun]:
+def _without_call(runs: Sequence[CellRun], name: str) -> Sequence[CellRun]:
     """Leave the running cell out where all that it does is the call that is made anew."""
-    if runs and runs[-1].source.strip() in (f"{name}()", f"result = {name}()"):
-        return runs[:-1]
-    return runs
+    return runs[:-1] if runs and _is_call(runs[-1].transformed or "", name) else runs
+
+
+def _is_call(text: str, name: str) -> bool:
+    """Tell whether all that a text does is a call of a name, or one name's assignment from that."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return False
+    if len(body) != 1 or not isinstance(body[0], (ast.Expr, ast.Assign)):
+        return False
+    value = body[0].value
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == name
 
 
 class _Shell(Protocol):

@@ -256,6 +256,36 @@ class TestContainerize:
             Containerize(package=package)
         assert not isinstance(raised.value, SystemExit)
 
+    def test_inside_an_image_a_program_with_inputs_gives_the_arguments(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from buildr_jupyter.in_image import function, parameters
+
+        monkeypatch.setenv("BUILDR_IN_CONTAINER", "1")
+
+        @Containerize(package={"name": "x"})
+        def work(n: int = 3) -> int:
+            return n
+
+        assert work() == 3
+        work.__wrapped__.__module__ = "__main__"
+        spec = {"name": work.__wrapped__.__qualname__, "baked": [], "makers": {}}
+        monkeypatch.setitem(sys.modules, function.MODULE, None)  # type: ignore[arg-type]
+        function.install({}, vars(parameters), {"inputs": []}, spec, {"n": 5})
+        assert (work(), work(4)) == (5, 5)
+
+    @pytest.mark.parametrize(
+        ("text", "alone"),
+        [
+            ("f()", True), ("made = f(3)", True), ("f(n=1)\n", True), ("f(); g()", False), ("g()", False), ("f", False),
+            ("f() + 1", False), ("?f", False), ("a.f()", False), ("", False),
+        ],
+    )  # fmt: skip
+    def test_a_cell_that_only_calls_it_is_left_out(self, text: str, *, alone: bool) -> None:
+        from buildr_jupyter.containerize import _is_call
+
+        assert _is_call(text, "f") is alone
+
     def test_a_script_is_built_and_run(self, tmp_path: Path, docker_host: str, base_image: str) -> None:
         ran = run_script(tmp_path, {"name": "seed-script"})
         assert (ran.returncode, ran.stdout) == (0, "hello from the image\n"), ran.stderr

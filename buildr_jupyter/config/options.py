@@ -740,6 +740,8 @@ class PackageOptions:
     requirements: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    returns: tuple[str, ...] = ()
+    """Names whose values a run gives back; ``_`` is what the function returns."""
     platform: str | None = None
     no_cache: bool = False
     pull: bool = False
@@ -769,7 +771,7 @@ class RuntimeOptions:
         return _load(cls, values, "runtime")
 
 
-_LISTS = ("additionalFiles", "tag", "requirements", "apt", "ports")
+_LISTS = ("additionalFiles", "tag", "requirements", "apt", "returns", "ports")
 _TEXTS = ("repository", "name", "builder", "dockerfile", "base", "platform", "executor")
 
 
@@ -820,6 +822,7 @@ def package_values(package: PackageOptions, runtime: RuntimeOptions, *, in_engin
         "requirement": list(package.requirements),
         "apt": list(package.apt),
         "env": [f"{k}={v}" for k, v in package.env.items()],
+        "return": list(package.returns),
         "platform": package.platform,
         "no_cache": package.no_cache,
         "pull": package.pull,

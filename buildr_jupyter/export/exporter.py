@@ -16,7 +16,7 @@ from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.needs import find_files, find_imports
 from buildr_jupyter.export.observed_use import observed_warnings
-from buildr_jupyter.export.parameters import reader_file, writer_file
+from buildr_jupyter.export.parameters import own_files
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.reading import Reading
@@ -92,19 +92,20 @@ def make_program(given: Given) -> Program:
     text, origins = _render(given, reading, sliced, imports, blocks, own=len(own), tree=tree)
     _warn_of_stale(given, others)
     _warn_of_absent(given, reading)
+    given.warnings += given.options.function.warnings if given.options.function else ()
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
     notes = _notes(given, sliced, values, inputs)
     _warn_of_unread(given, notes)
-    returns = given.options.returns
+    interface = Interface(inputs.inputs, tuple(Return(name) for name in given.options.returns))
     return Program(
         text,
         origins,
         names=notes,
         imports=imports,
         requirements=tuple(reading.requirements),
-        files=(*files, *([reader_file()] if inputs.inputs else []), *([writer_file()] if returns else []), *frames),
+        files=(*files, *own_files(interface, function=given.options.function is not None), *frames),
         state=(snapshot.entry,) if snapshot else (),
-        interface=Interface(inputs.inputs, tuple(Return(name) for name in returns)),
+        interface=interface,
         candidates=inputs.candidates,
         warnings=tuple(dict.fromkeys(given.warnings)),
         carried=len(others),

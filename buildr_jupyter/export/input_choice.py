@@ -15,7 +15,14 @@ from buildr_jupyter.errors import OptionError
 from buildr_jupyter.export.blocks import Block
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.inputs import check_options, describe, enums_of, is_plain, make_input, plain_assignment
-from buildr_jupyter.export.parameters import READER_PATH, WRITER_PATH, parameter_block, returns_block
+from buildr_jupyter.export.parameters import (
+    FUNCTION_PATH,
+    READER_PATH,
+    WRITER_PATH,
+    function_block,
+    parameter_block,
+    returns_block,
+)
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.model.interface import Candidate, Input, Interface
@@ -37,18 +44,20 @@ class InputChoice:
         self._given, self._reading, self._sliced = given, reading, sliced
         self.params = dict(given.options.params)
         """Name to the default that was given as text, None without one."""
-        self.inputs: tuple[Input, ...] = ()
+        self._function = given.options.function
+        self.inputs: tuple[Input, ...] = self._function.inputs if self._function else ()
         self.late: list[Block] = []
         """What gives those inputs their names that no statement assigns."""
         self._replaced: dict[int, str] = {}
         """Identity of each expression that an input took the place of, to the input's name."""
         self._candidates = tuple(self._iter_candidates(sliced))
-        self._take_candidates()
+        if self._function is None:
+            self._take_candidates()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Plain values that could be inputs and are none."""
-        return tuple(one for one, _ in self._candidates if one.name not in self.params)
+        return tuple(one for one, _ in self._candidates if one.name not in self.params and not self._function)
 
     def given_statements(self) -> list[Statement]:
         """Return the assignments whose values the inputs take the place of."""
@@ -140,13 +149,17 @@ class InputChoice:
         """Return the blocks that read the inputs and get ready for the returns, where there are such."""
         base, blocks = f"app/{tree.inside}" if tree else "app", []
         if self.inputs:
-            path = posixpath.relpath(READER_PATH, base)
-            blocks.append(
-                ("parameters", 1, parameter_block(Interface(self.inputs), self._given.title(self._given.last), path))
-            )
+            blocks.append(("parameters", 1, self._parameter_block(base)))
         if self._given.options.returns:
             blocks.append(("returns", 1, returns_block(posixpath.relpath(WRITER_PATH, base))))
         return blocks
+
+    def _parameter_block(self, base: str) -> str:
+        interface, path = Interface(self.inputs), posixpath.relpath(READER_PATH, base)
+        if (function := self._function) is None:
+            return parameter_block(interface, self._given.title(self._given.last), path)
+        taken = function_block(interface, function.spec(), posixpath.relpath(FUNCTION_PATH, base))
+        return parameter_block(interface, function.title, path, read="read_given") + taken
 
     def _assignment(self, name: str) -> tuple[Statement, tuple[ast.expr | None, ast.expr]] | None:
         """Return the last plain assignment before the cell, else the cell's own, where nothing else there binds it."""

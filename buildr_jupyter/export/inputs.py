@@ -12,6 +12,7 @@ import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from types import ModuleType
 from typing import Any
 
 from buildr_jupyter.errors import OptionError
@@ -63,7 +64,7 @@ def plain_assignment(node: ast.stmt) -> tuple[str | None, ast.expr | None, ast.e
 
 def make_input(
     name: str,
-    assigned: tuple[ast.expr | None, ast.expr] | None,
+    assigned: tuple[ast.expr | None, ast.expr | None] | None,
     default: str | None,
     *,
     enums: Mapping[str, tuple[str, ...]],
@@ -85,19 +86,27 @@ def make_input(
         return _with_text(name, default, found, description)
     if node is None:
         if namespace is not None and name in namespace:
-            plain, kind = plain_value(name, namespace[name])
+            plain, kind = _without_class(name, plain_value(name, namespace[name]))
             return Input(name, found.type if found else kind, plain, description=description), "{}"
-        return Input(name, "Any", required=True, description=description), "{}"
+        found = found or Found("Any")
+        made = Input(name, found.type, required=True, choices=found.choices, description=description)
+        return made, found.maker
     plain, kind = _default(name, node, found, namespace)
-    if found is not None:
-        made = Input(name, found.type, plain, choices=found.choices, description=description)
+    for one in _readings(found, plain):
+        made = Input(name, one.type, plain, choices=one.choices, description=description)
         try:
             reader.accept(made.to_json(), plain)
         except reader.Refused:
-            found = None  # the notebook's own value is none of its annotation: the value counts
-        else:
-            return made, found.maker
+            continue  # the notebook's own value is none of its annotation: the value counts
+        return made, one.maker
     return Input(name, kind, plain, description=description), "{}"
+
+
+def _readings(found: Found | None, plain: object) -> list[Found]:
+    """Return what an annotation may mean beside a value: ``n: int = None`` says both."""
+    if found is None:
+        return []
+    return [found, *([Found(_joined([found.type, "None"]))] if plain is None and not found.choices else [])]
 
 
 def _with_text(name: str, text: str, found: Found | None, description: str) -> tuple[Input, str]:
@@ -142,12 +151,23 @@ def _default(
         return plain_value(name, ast.literal_eval(node))
     except (ValueError, TypeError, SyntaxError):
         if namespace is not None and name in namespace:
-            return plain_value(name, namespace[name])
+            live = plain_value(name, namespace[name])
+            return live if found is not None and found.type == "Enum" else _without_class(name, live)
     if (made := _called(node)) is not None:
         return plain_value(name, made)
     raise OptionError(
         f"--param {name}: its value in the notebook is computed", hint=f"give a default: --param {name}=VALUE"
     )
+
+
+def _without_class(name: str, plain: tuple[object, str]) -> tuple[object, str]:
+    """Return a plain value as it is; raises OptionError for a member of an Enum that nothing in the text names."""
+    if plain[1] == "Enum":
+        raise OptionError(
+            f"--param {name}: its value is a member of an Enum, and the text does not say of which",
+            hint=f"annotate it: {name}: TheEnum = …",
+        )
+    return plain
 
 
 def _called(node: ast.expr) -> object:
@@ -243,12 +263,21 @@ def _valued(
 def _members(
     node: ast.expr, enums: Mapping[str, tuple[str, ...]], namespace: Mapping[str, object] | None
 ) -> tuple[str, ...]:
-    if not isinstance(node, ast.Name):
-        return ()
-    known = (namespace or {}).get(node.id)
+    known = _known(node, namespace or {})
     if isinstance(known, enum.EnumMeta):
         return tuple(known.__members__)
-    return enums.get(node.id, ())
+    return enums.get(node.id, ()) if isinstance(node, ast.Name) else ()
+
+
+def _known(node: ast.expr, namespace: Mapping[str, object]) -> object:
+    """Return what a name, dotted or not, stands for; None where that is not to be had without running code."""
+    if isinstance(node, ast.Name):
+        return namespace.get(node.id)
+    if isinstance(node, ast.Attribute):
+        holder = _known(node.value, namespace)
+        if isinstance(holder, (ModuleType, type)):
+            return vars(holder).get(node.attr)
+    return None
 
 
 def enums_of(nodes: Iterable[ast.stmt]) -> dict[str, tuple[str, ...]]:

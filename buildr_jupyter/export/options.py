@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildr_jupyter.export.function_inputs import FunctionInputs
+
 __all__ = ["ExportOptions", "Widening"]
 
 
@@ -46,6 +48,8 @@ class ExportOptions:
     file_limit_bytes: int = 100 << 20
     slow_s: float = 5.0
     widening: Widening = Widening()
+    function: FunctionInputs | None = None
+    """The decorated function that the chosen cell calls: its parameters are the inputs."""
     absent: tuple[str, ...] = ()
     """Modules that are not installed where the notebook ran: an import of one in a run of which nobody knows how it
     ended is taken to have failed."""

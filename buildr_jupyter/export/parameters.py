@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from importlib import resources
 
 from buildr_jupyter.errors import OptionError
@@ -12,16 +13,18 @@ from buildr_jupyter.model.plan import OWN_FOLDER, FileEntry
 
 __all__ = [
     "DISPLAYS_PATH",
+    "FUNCTION_PATH",
     "READER_PATH",
     "WRITER_PATH",
     "check_parameter",
     "displays_block",
     "displays_file",
+    "function_block",
+    "own_files",
     "parameter_block",
     "parse_default",
-    "reader_file",
     "returns_block",
-    "writer_file",
+    "script_text",
 ]
 
 
@@ -55,26 +58,56 @@ def check_parameter(name: str, value: object) -> object:
 READER_PATH = f"{OWN_FOLDER}/parameters.py"
 WRITER_PATH = f"{OWN_FOLDER}/returns.py"
 DISPLAYS_PATH = f"{OWN_FOLDER}/displays.py"
+FUNCTION_PATH = f"{OWN_FOLDER}/function.py"
 
 
-def parameter_block(interface: Interface, title: str, path: str) -> str:
+def _load(path: str, name: str) -> str:
+    """Return the code that runs a file of ours into the dict ``name``."""
+    return f"""\
+with open({path!r}, encoding="utf-8") as _buildr_file:
+    exec(compile(_buildr_file.read(), {path!r}, "exec"), {name} := {{"__name__": "buildr"}})
+"""
+
+
+def parameter_block(interface: Interface, title: str, path: str, *, read: str = "read") -> str:
     """Return the code that takes the inputs from outside into ``_buildr_given``; ends with status 2 if bad.
 
-    ``path`` leads from the program's folder to the reader.
+    ``path`` leads from the program's folder to the reader; ``read`` is its function that is asked.
     """
     inputs = Interface(interface.inputs)
     return f"""\
 import json, os, sys
-with open({path!r}, encoding="utf-8") as _buildr_file:
-    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_reader := {{"__name__": "buildr"}})
-_buildr_stderr = os.dup(1)
+{_load(path, "_buildr_reader")}_buildr_stderr = os.dup(1)
 os.dup2(_buildr_stdout, 1)
 try:
-    _buildr_given = _buildr_reader["read"](json.loads({inputs.to_label()!r}), {title!r})
+    _buildr_given = _buildr_reader[{read!r}](json.loads({inputs.to_label()!r}), {title!r})
 except SystemExit as _buildr_exit:
     sys.stdout.flush()
     os._exit(_buildr_exit.code or 0)
 os.dup2(_buildr_stderr, 1)
+"""
+
+
+def function_block(interface: Interface, spec: Mapping[str, object], path: str) -> str:
+    """Return the code that has a decorated function take what ``_buildr_given`` holds; it follows ``parameter_block``.
+
+    ``path`` leads from the program's folder to what calls the function.
+    """
+    inputs = Interface(interface.inputs).to_label()
+    return f"""\
+{_load(path, "_buildr_function")}_buildr_function["install"](
+    globals(), _buildr_reader, json.loads({inputs!r}), {dict(spec)!r}, _buildr_given
+)
+"""
+
+
+def script_text(interface: Interface, spec: Mapping[str, object], script: str) -> str:
+    """Return main.py for a script whose decorated function has inputs or returns: it runs the script beside it."""
+    document = {"interface": interface.to_json(), "function": dict(spec), "script": script}
+    path = FUNCTION_PATH.removeprefix("app/")
+    return f"""\
+# Runs {script}, with the inputs of its function {spec["name"]}; --help lists them.
+{_load(path, "_buildr_function")}_buildr_function["run_script"](globals(), {json.dumps(document, sort_keys=True)!r})
 """
 
 
@@ -85,9 +118,7 @@ def returns_block(path: str) -> str:
     """
     return f"""\
 import os
-with open({path!r}, encoding="utf-8") as _buildr_file:
-    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_returns := {{"__name__": "buildr"}})
-_buildr_output = os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output"))
+{_load(path, "_buildr_returns")}_buildr_output = os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output"))
 """
 
 
@@ -99,25 +130,30 @@ def displays_block(path: str, *, shell: bool, display: bool) -> str:
     """
     name = "display" if display else "_buildr_display"
     return f"""\
-with open({path!r}, encoding="utf-8") as _buildr_file:
-    exec(compile(_buildr_file.read(), {path!r}, "exec"), _buildr_displays := {{"__name__": "buildr"}})
-{name} = _buildr_displays["install"](_buildr_stdout, {shell})
+{_load(path, "_buildr_displays")}{name} = _buildr_displays["install"](_buildr_stdout, {shell})
 """
 
 
 def displays_file() -> FileEntry:
     """Return the file that frames what objects look like."""
-    content = resources.files("buildr_jupyter.in_image").joinpath("displays.py").read_bytes()
-    return FileEntry.from_bytes(DISPLAYS_PATH, content, why="shows tables and pictures in a notebook that runs it")
+    return _own_file(DISPLAYS_PATH, "shows tables and pictures in a notebook that runs it")
 
 
-def writer_file() -> FileEntry:
-    """Return the file that writes the returns in the image."""
-    content = resources.files("buildr_jupyter.in_image").joinpath("returns.py").read_bytes()
-    return FileEntry.from_bytes(WRITER_PATH, content, why="writes what --return names")
+def own_files(interface: Interface, *, function: bool = False, script: bool = False) -> list[FileEntry]:
+    """Return what reads the inputs and writes the returns in the image, and calls a decorated function with them.
+
+    ``function``: the program calls one; ``script``: it is a script that does.
+    """
+    found = []
+    if interface.inputs:
+        found.append(_own_file(READER_PATH, "reads the inputs"))
+    if script or (function and interface.inputs):
+        found.append(_own_file(FUNCTION_PATH, "calls the decorated function with the inputs"))
+    if interface.returns:
+        found.append(_own_file(WRITER_PATH, "writes what --return names"))
+    return found
 
 
-def reader_file() -> FileEntry:
-    """Return the file that reads the inputs in the image."""
-    content = resources.files("buildr_jupyter.in_image").joinpath("parameters.py").read_bytes()
-    return FileEntry.from_bytes(READER_PATH, content, why="reads the inputs")
+def _own_file(path: str, why: str) -> FileEntry:
+    content = resources.files("buildr_jupyter.in_image").joinpath(path.rpartition("/")[2]).read_bytes()
+    return FileEntry.from_bytes(path, content, why=why)

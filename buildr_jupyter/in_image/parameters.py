@@ -281,8 +281,8 @@ def _read_file(name):
         raise Refused("{} {}: {}".format(FILE_OPTION, name, getattr(error, "strerror", None) or error)) from None
 
 
-def read(interface: Entry, title: str) -> Entry:
-    """Return name to value of all inputs, as the program gets them; what nobody gave has its default.
+def read_given(interface: Entry, title: str) -> Entry:
+    """Return name to value, as the program gets it, of the inputs that were given.
 
     Prints the help and raises SystemExit where that is asked for; status 2 after one sentence where a value is wrong.
     """
@@ -296,4 +296,13 @@ def read(interface: Entry, title: str) -> Entry:
     except Refused as error:
         sys.stderr.write("main.py: {}; --help lists the inputs\n".format(error))
         raise SystemExit(2) from None
-    return {entry["name"]: to_python(entry, found.get(entry["name"], entry["default"])) for entry in inputs}
+    return {entry["name"]: to_python(entry, found[entry["name"]]) for entry in inputs if entry["name"] in found}
+
+
+def read(interface: Entry, title: str) -> Entry:
+    """Return what ``read_given`` does, and of each input that nobody gave its default."""
+    given = read_given(interface, title)
+    return {
+        entry["name"]: given[entry["name"]] if entry["name"] in given else to_python(entry, entry["default"])
+        for entry in interface["inputs"]
+    }

@@ -28,10 +28,12 @@ from buildr_jupyter.dependencies.environment import Installed, Interpreter
 from buildr_jupyter.dependencies.resolve import Requirements, analyze_imports, resolve, target_markers
 from buildr_jupyter.errors import ExportError, FileRefused, OptionError, RequirementError
 from buildr_jupyter.export.environment_reads import needed_variables
+from buildr_jupyter.export.function_inputs import FunctionInputs
 from buildr_jupyter.export.options import ExportOptions, Widening
+from buildr_jupyter.export.parameters import own_files, script_text
 from buildr_jupyter.export.program import Program, export
 from buildr_jupyter.export.project import Tree, find_root
-from buildr_jupyter.model.interface import INTERFACE_LABEL
+from buildr_jupyter.model.interface import INTERFACE_LABEL, Interface, Return
 from buildr_jupyter.model.plan import OWN_FOLDER, CustomDockerfile, FileEntry, ImagePlan, ImportUse, NameNote
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
@@ -61,6 +63,8 @@ class CellSource:
     """The live values, None without a kernel."""
     siblings: int = 1
     """How many containerize cells the notebook has."""
+    function: FunctionInputs | None = None
+    """The decorated function that the target calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class ScriptSource:
 
     path: Path
     folder: Path
+    function: FunctionInputs | None = None
+    """The decorated function that it calls, where that has inputs or returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +318,7 @@ def _program_of(
     source: CellSource | ScriptSource, options: Options, widening: Widening, absent: tuple[str, ...] = ()
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
     if isinstance(source, ScriptSource):
-        if options.returns or options.params:
-            raise OptionError("--param and --return: a script is run as it is", hint="take them off, or use a cell")
-        content = source.path.read_bytes()
-        main = FileEntry.from_bytes(_MAIN, content, why=source.path.name)
-        return None, analyze_imports(content, source.path.name), [main], []
+        return _script(source, options)
     wanted = ExportOptions(
         params=options.params,
         asked_by=tuple((name, options.option_of(name)) for name, _ in options.params),
@@ -329,12 +331,34 @@ def _program_of(
         root=find_root(source.folder, options.root, home=Path.home()),
         widening=widening,
         absent=absent,
+        function=source.function,
     )
     program = export(
         source.runs, source.target, wanted, folder=source.folder, notebook=source.notebook, namespace=source.namespace
     )
     main = FileEntry.from_bytes(_MAIN, program.text.encode(), why="the cell's program")
     return program, program.imports, [main, *program.files], list(program.requirements)
+
+
+def _script(
+    source: ScriptSource, options: Options
+) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
+    """Return a script as the program that it is; one whose function has inputs or returns is run by one of ours."""
+    content, name = source.path.read_bytes(), source.path.name
+    imports = analyze_imports(content, name)
+    if (function := source.function) is None:
+        if options.returns or options.params:
+            raise OptionError("--param and --return: a script is run as it is", hint="take them off, or use a cell")
+        return None, imports, [FileEntry.from_bytes(_MAIN, content, why=name)], []
+    place = name
+    while place == "main.py" or (place != name and (source.folder / place).exists()):
+        place = f"_{place}"
+    interface = Interface(function.inputs, tuple(Return(one) for one in options.returns))
+    text = script_text(interface, function.spec(), place)
+    program = Program(text, imports=tuple(imports), interface=interface, warnings=function.warnings)
+    main = FileEntry.from_bytes(_MAIN, text.encode(), why=f"runs {place}")
+    script = FileEntry.from_bytes(f"app/{place}", content, why=name)
+    return program, imports, [main, script, *own_files(interface, script=True)], []
 
 
 def _stand_in(imports: Sequence[ImportUse]) -> tuple[list[ImportUse], list[FileEntry]]:

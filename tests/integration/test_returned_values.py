@@ -13,7 +13,10 @@ from docker import APIClient
 
 from buildr_jupyter import image
 from buildr_jupyter.errors import OptionError, RunError
+from tests.same_values import difference
 from tests.shells import loaded_shell, run
+from tests.unit.export.test_exporter import cases
+from tests.unit.export.test_odd_values import wanted
 
 
 @pytest.fixture
@@ -100,3 +103,47 @@ def test_an_image_is_called_and_mapped_as_a_function(
     with pytest.raises(RunError, match="is another image now"):
         double()
     assert image("double:latest")(n=2) == {"twice": 6}
+
+
+VALUES = """\
+class Point:
+    def __init__(self, x): self.x = x
+
+class Color(enum.Enum):
+    RED = 1
+"""
+ODD = """\
+odd = [math.nan, -0.0, math.inf, {1: (2, {3}), None: b'x'}, 1j, range(3), frozenset('a'), '\\udcff', 10**5000]
+made = {'point': Point([1]), 'color': Color.RED, 'when': dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc)}
+loop = [made]
+loop.append(loop)
+kinds = collections.OrderedDict(a=collections.Counter('aab'), d=collections.deque([1], 2))
+kind, function = Point, dump
+(odd[1], made['point'])
+"""
+
+
+def test_odd_values_come_back_as_a_kernel_has_them(shell: Any) -> None:
+    """As ``tests/unit/export/test_odd_values.py`` does for each cell of tests/data/cells, on the real engine."""
+    run(shell, "import collections, enum, math\nimport datetime as dt\nfrom json import dump")
+    run(shell, VALUES)
+    names = ("odd", "made", "loop", "kinds", "kind", "function", "_")
+    made = run(shell, f"%%containerize odd --run {' '.join(f'--return {name}' for name in names)}\n{ODD}")
+    back = {name: shell.user_ns.get(name) for name in names if name != "_"}
+    last = run(shell, ODD)
+    assert {name: difference(back[name], shell.user_ns[name]) for name in back} == dict.fromkeys(back, "")
+    assert difference(made.run.values["_"], last) == ""
+
+
+@pytest.mark.parametrize("name", ["append_alias", "items_changed", "bytearray_ext", "registry_class"])
+def test_an_odd_cell_gives_back_what_the_kernel_has(shell: Any, name: str) -> None:
+    (sources,) = [one.values[0] for one in cases() if one.id == name]
+    for source in sources[:-1]:
+        run(shell, source)
+    before = {one: shell.user_ns[one] for one in wanted(sources) if one in shell.user_ns}
+    words = " ".join(f"--return {one}" for one in before if not callable(before[one]))
+    result = run(shell, f"%%containerize odd-cell --run {words}\n{sources[-1]}")
+    assert result.run.values
+    assert {one: difference(value, before[one]) for one, value in result.run.values.items()} == dict.fromkeys(
+        result.run.values, ""
+    )

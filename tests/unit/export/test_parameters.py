@@ -7,7 +7,7 @@ import pytest
 
 from buildr_jupyter.errors import OptionError
 from buildr_jupyter.export import parameters
-from buildr_jupyter.model.interface import Input, Interface
+from buildr_jupyter.model.interface import Input, Interface, Return
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,34 @@ def test_the_blocks_are_python_and_name_their_files() -> None:
     assert "BUILDR_OUTPUT_DIR" in returns
 
 
-def test_reader_and_writer_are_the_modules_that_the_image_gets() -> None:
-    for entry, path in (
-        (parameters.reader_file(), parameters.READER_PATH),
-        (parameters.writer_file(), parameters.WRITER_PATH),
-    ):
-        assert entry.path == path
+@pytest.mark.parametrize(
+    ("interface", "how", "files"),
+    [
+        (Interface(), {"function": True}, []),
+        (Interface((Input("n", "int", 1),)), {}, [parameters.READER_PATH]),
+        (Interface((), (Return("x"),)), {"function": True}, [parameters.WRITER_PATH]),
+        (Interface((), (Return("x"),)), {"script": True}, [parameters.FUNCTION_PATH, parameters.WRITER_PATH]),
+        (
+            Interface((Input("n", "int", 1),), (Return("x"),)), {"function": True},
+            [parameters.READER_PATH, parameters.FUNCTION_PATH, parameters.WRITER_PATH],
+        ),
+    ],
+)  # fmt: skip
+def test_an_image_gets_the_modules_that_its_interface_needs(
+    interface: Interface, how: dict[str, bool], files: list[str]
+) -> None:
+    entries = parameters.own_files(interface, **how)
+    assert [entry.path for entry in entries] == files
+    for entry in entries:
         with entry.open() as stream:
             ast.parse(stream.read())
+
+
+def test_a_function_s_block_and_a_script_s_program_are_python() -> None:
+    interface, spec = Interface((Input("n", "int", 1),)), {"name": "work", "title": "It's", "baked": [], "makers": {}}
+    block = parameters.function_block(interface, spec, "../_buildr/function.py")
+    ast.parse(block)
+    assert block.count("'../_buildr/function.py'") == 2
+    text = parameters.script_text(interface, spec, "it's.py")
+    assert ast.parse(text)
+    assert "_buildr/function.py" in text

@@ -8,6 +8,9 @@ import pytest
 from buildr_jupyter.config.options import Options
 from buildr_jupyter.dependencies.environment import Interpreter
 from buildr_jupyter.errors import FileRefused, OptionError, RequirementError, UnboundName
+from buildr_jupyter.export.function_inputs import FunctionInputs
+from buildr_jupyter.model.interface import Input, Interface, Return
+from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.pipeline.planner import Assembly, CellSource, ScriptSource, assemble, default_name
 
@@ -100,6 +103,34 @@ def test_a_script_that_uses_only_the_decorator_gets_a_stand_in(tmp_path: Path) -
     plan = make(ScriptSource(script, tmp_path)).plan
     assert [entry.path for entry in plan.files] == ["app/buildr_jupyter/__init__.py", "app/main.py"]
     assert plan.requirements == ()
+
+
+def test_a_script_whose_function_has_inputs_or_returns_is_run_by_a_program_of_ours(tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text("from buildr_jupyter import Containerize\nimport words\n")
+    (tmp_path / "words.py").write_text("")
+    function = FunctionInputs("work", "Works.", (Input("n", "int", 3),), warnings=(BuildWarning("k stays"),))
+    made = make(ScriptSource(script, tmp_path, function), Options(returns=("_",)))
+    assert files(made) == [
+        "app/_buildr/function.py", "app/_buildr/parameters.py", "app/_buildr/returns.py", "app/app.py",
+        "app/buildr_jupyter/__init__.py", "app/main.py", "app/words.py",
+    ]  # fmt: skip
+    assert made.plan.interface == Interface((Input("n", "int", 3),), (Return("_"),))
+    assert made.warnings == (BuildWarning("k stays"),)
+    plain = make(ScriptSource(script, tmp_path, replace(function, inputs=())), Options(returns=("_",)))
+    assert "app/_buildr/parameters.py" not in files(plain)
+
+
+def test_a_script_that_is_itself_called_main_lies_beside(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("print(1)\n")
+    (tmp_path / "_main.py").write_text("print(2)\n")
+    function = FunctionInputs("work", "Works.", (Input("n", "int", 3),))
+    made = make(ScriptSource(tmp_path / "main.py", tmp_path, function))
+    placed = {entry.path: entry.open().read() for entry in made.plan.files}
+    assert placed["app/__main.py"] == b"print(1)\n"
+    assert b"__main.py" in placed["app/main.py"]
+    with pytest.raises(OptionError, match="a script is run as it is"):
+        make(ScriptSource(tmp_path / "main.py", tmp_path), Options(returns=("_",)))
 
 
 def test_a_dockerfile_of_the_users_own(tmp_path: Path) -> None:

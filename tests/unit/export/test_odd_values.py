@@ -1,0 +1,216 @@
+"""Each odd cell of tests/data/cells: the values that its program gives back are those that a kernel has, type for type.
+
+What cannot be carried is refused as such, by its name, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildr_jupyter.errors import BuildrError
+from buildr_jupyter.export.options import ExportOptions
+from tests.unit.export.test_exporter import cases, libraries_of, program_of, runs_of
+from tests.unit.export.test_program import write
+
+ROOT = Path(__file__).parents[3]
+SERVER = """
+import json, os, runpy, sys, warnings
+warnings.simplefilter("ignore")
+{prepare}
+for line in sys.stdin:
+    request = json.loads(line)
+    for name in request["libraries"]:
+        __import__(name)
+    if os.fork() == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+else:
+    sys.exit()
+os.chdir(request["folder"])
+for descriptor, name in ((1, "../out"), (2, "../err")):
+    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+sys.stdin, sys.path[0] = open(0), request["folder"]
+{work}
+"""
+"""Answers each line with the status of a child that does the work in a folder, where libraries are imported once."""
+PROGRAM = SERVER.format(prepare="", work="sys.argv = ['main.py']\nrunpy.run_path('main.py', run_name='__main__')")
+KERNEL = SERVER.format(
+    prepare="""
+sys.path.insert(1, os.getcwd())
+import copy
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import SList
+from buildr_jupyter.in_image import returns
+from tests.same_values import difference
+shell = InteractiveShell.instance()
+shell.history_manager.enabled = False
+shell.displayhook.quiet = lambda: False  # what stands before a semicolon is the last value, too
+""",
+    work="""
+place = os.path.abspath("..")
+apart = [bytearray(size) for size in range(request["apart"])]  # and so other addresses
+for cell in request["cells"]:
+    last = shell.run_cell(cell, store_history=True)
+names, found, told = {**shell.user_ns, "_": last.result}, {}, {}
+def judge(name, form, path):
+    if name not in names:
+        return "no such name"
+    value, kernels = returns.read_value(path, form, shell.user_ns), names[name]
+    if form == "png":
+        return "" if hasattr(kernels, "savefig") and value.startswith(b"\\x89PNG") else "no picture"
+    if type(kernels) is SList:
+        kernels = list(kernels)  # in the image, where no IPython is, the lines of a command are a plain list
+    # What a class's own copying leaves out, such as where an iterator that is at its end has been, nothing carries.
+    return difference(value, kernels) and difference(value, copy.deepcopy(kernels))
+for name, (form, path) in request["given"].items():
+    found[name] = judge(name, form, path)
+    if found[name]:
+        os.makedirs(f"{place}/told/{name}")
+        try:
+            entry = returns.write_value(name, names[name], f"{place}/told/{name}")
+            path = f"{place}/told/{name}/{name}.{returns.EXTENSIONS[entry['format']]}"
+            told[name] = entry["format"], path
+        except returns.NotCarried:
+            pass
+for name in request["refused"]:
+    if name in names:
+        os.makedirs(f"{place}/tried", exist_ok=True)
+        try:
+            returns.write_value(name, names[name], f"{place}/tried")
+            found[name] = f"{names[name]!r} was refused"
+        except returns.NotCarried:
+            pass
+print(file=sys.stderr)
+with open(f"{place}/judged", "w") as stream:
+    found = {name: text for name, text in found.items() if text}
+    json.dump({"ok": last.success, "found": found, "told": told}, stream)
+""",
+)
+
+
+def serve(code: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[subprocess.Popen[str]]:
+    yield from serve(PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[subprocess.Popen[str]]:
+    yield from serve(KERNEL)
+
+
+def ask(server: subprocess.Popen[str], **request: Any) -> int:
+    assert server.stdin
+    assert server.stdout
+    server.stdin.write(json.dumps(request) + "\n")
+    server.stdin.flush()
+    return int(server.stdout.readline())
+
+
+def wanted(sources: list[str]) -> list[str]:
+    """Return the names that the cells give values, and ``_`` where the last ends in an expression."""
+    names: dict[str, None] = {}
+    for run in runs_of(sources):
+        text = run.transformed or ""
+        code = compile(text, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        stored = [one.argval for one in dis.get_instructions(code) if one.opname in ("STORE_NAME", "STORE_GLOBAL")]
+        tree = ast.parse(text)
+        imported = [
+            (one.asname or one.name).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for one in node.names
+        ]
+        names.update(dict.fromkeys(one for one in stored if one not in imported and not one.startswith("__")))
+    ends = isinstance(tree.body[-1], ast.Expr) if tree.body else False
+    return [*(one for one in names if one != "_"), *(["_"] if ends else [])]
+
+
+def returned(
+    sources: list[str], names: list[str], folder: Path, programs: subprocess.Popen[str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """Return (format, path) of each value that came back, by name, and why the others did not."""
+    refused: dict[str, str] = {}
+    app = folder / "program" / "app"
+    app.mkdir(parents=True)
+    while True:
+        left = tuple(name for name in names if name not in refused)
+        try:
+            program = program_of(sources, ExportOptions(returns=left))
+        except BuildrError as error:
+            text = str(error)
+        else:
+            write(program, app)
+            status = ask(programs, folder=str(app), libraries=libraries_of(sources))
+            if status == 0:
+                break
+            text = (app.parent / "err").read_text()
+        said = re.search(r"^(?:buildr: )?--return (\w+)(?::| \()", text.strip().splitlines()[-1] if text else "")
+        assert said, text
+        assert said[1] in left, text
+        refused[said[1]] = text
+    place = app / "output" / ".buildr" / "returns"
+    entries = json.loads((place / "manifest.json").read_text())["returns"] if left else []
+    extensions = {one.stem: one for one in place.glob("*.*")}
+    return {one["name"]: (one["format"], str(extensions[one["name"]])) for one in entries}, refused
+
+
+@pytest.mark.parametrize(("sources", "expected"), [one for one in cases() if one.values[1].isdigit()])
+def test_what_comes_back_is_what_the_kernel_has(
+    sources: list[str],
+    expected: str,
+    tmp_path: Path,
+    programs: subprocess.Popen[str],
+    kernels: subprocess.Popen[str],
+) -> None:
+    given, refused = returned(sources, wanted(sources), tmp_path, programs)
+    judged = judge(sources, given, list(refused), tmp_path / "kernel", kernels)
+    assert judged["ok"]
+    found = judged["found"]
+    if found:  # names whose values are others in each kernel are none to compare: times, and numbers that nothing seeds
+        varies = judge(sources, judged["told"], [], tmp_path / "again", kernels, apart=5000)["found"]
+        found = {name: text for name, text in found.items() if name not in varies}
+    assert found == {}, refused
+
+
+def judge(
+    sources: list[str],
+    given: dict[str, Any],
+    refused: list[str],
+    place: Path,
+    kernels: subprocess.Popen[str],
+    *,
+    apart: int = 0,
+) -> dict[str, Any]:
+    """Return what a kernel that runs the cells says of these values: whether they ran, and what differs, by name."""
+    folder = place / "app"
+    folder.mkdir(parents=True)
+    request = {"folder": str(folder), "libraries": libraries_of(sources), "cells": sources, "apart": apart}
+    assert ask(kernels, **request, given=given, refused=refused) == 0, (place / "err").read_text()
+    judged: dict[str, Any] = json.loads((place / "judged").read_text())
+    return judged
