@@ -7,6 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
@@ -108,6 +109,8 @@ class Library(Expressions, World):
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
+        if self.gives_up():
+            return
         below = reach(objs)
         self.work += len(below)
         self.change(obj for obj in below if obj.kind not in _ASIDE)
@@ -120,6 +123,14 @@ class Library(Expressions, World):
                 value = self.apply(function, given) if function.kind == "func" else self.call_bound(function, given)
                 found |= value.objs
         return frozenset(found)
+
+    def called_once(self, method: Obj, given: list[AbstractValue]) -> None:
+        """Note a call of a method, taken from its object, whose result nobody takes.
+
+        Methods that a library's objects hold may call each other, in any order: each is followed once.
+        """
+        objs = objs_of(given)
+        self.once(("called", method, objs), (method, *objs), partial(self.call_bound, method, given))
 
     def methods_called(self, obj: Obj) -> None:
         """Note that a library may call a function of the notebook, or any method of a class or an object."""
@@ -148,7 +159,7 @@ class Library(Expressions, World):
                 if obj.kind == "func" and self.depth < DEPTH:
                     self.apply(obj, element * 3)
                 elif obj.kind == "bound" and self.depth < DEPTH:
-                    self.call_bound(obj, element)
+                    self.called_once(obj, element)
                 elif obj.kind in ("class", "inst") and plain is False:
                     self.methods_called(obj)
                 if obj.kind in ("class", "func", "inst"):
@@ -227,7 +238,7 @@ class Library(Expressions, World):
                 self.change(args[position].objs)
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in args[position].objs:
-                        obj.edges.update(objs_of(args[position + 1 :]) - {obj})
+                        obj.hold(objs_of(args[position + 1 :]))
         if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
             self.change_deep(objs_of(args[out:]))
         for keyword in ("out", "file", "ax"):
@@ -254,7 +265,7 @@ class Library(Expressions, World):
             parts = [obj for obj in made.objs if obj.kind == "data"]
             for obj in objs_of(args):
                 if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
-                    obj.edges.update(part for part in parts if part is not obj)
+                    obj.hold(parts)
             return made
         return self._library_result(path, name, base, args, given)
 
