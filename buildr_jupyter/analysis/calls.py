@@ -39,6 +39,7 @@ from buildr_jupyter.analysis.library_calls import (
     Library,
     is_foreign,
     moves_on,
+    not_plain,
     objs_of,
     opaque,
 )
@@ -769,6 +770,8 @@ class Calls(Library):
             made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
             return AbstractValue(receiver.objs | held | {made})
         roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+        if roots == {"matplotlib"} and name in known.DRAWING:
+            return self._drawn(receiver, args, given)
         self.may_draw(roots)
         if not roots or not roots <= TEXT_BLIND:
             read_named(self, given)
@@ -789,6 +792,17 @@ class Calls(Library):
                 obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
+
+    def _drawn(self, axes: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
+        """Note a method of matplotlib's axes that draws its arguments: the axes change, and these do not."""
+        others = objs_of(given[len(args) :]) | not_plain(args)
+        for value in args:
+            self.consume(value)
+        self.give(objs_of(args))
+        self.change_deep(axes.objs | others)
+        for obj in axes.objs:
+            obj.hold(others)
+        return self.fresh(opaque=True, edges=axes.objs | objs_of(given), life=self.lives(axes))
 
     def _parts_called(self, objs: Iterable[Obj]) -> None:
         """Note that a library's object may call the methods of the notebook's objects that it holds."""

@@ -37,6 +37,7 @@ __all__ = [
     "Library",
     "is_foreign",
     "moves_on",
+    "not_plain",
     "objs_of",
     "opaque",
 ]
@@ -247,10 +248,12 @@ class Library(Expressions, World):
         if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
             self.change_deep(objs_of(args))
         self.give(objs_of(given))
+        draws = path.startswith("matplotlib.pyplot.") and name in known.DRAWING
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             # A frame or an array is drawn, not changed; another object may be a tree, a buffer, an axis.
             quiet = root in known.QUIET_MODULES
-            self.change_deep(obj for value in given if not (quiet and value.typ in TABLES) for obj in value.objs)
+            parts = [*keywords.values(), AbstractValue(not_plain(args))] if draws else given
+            self.change_deep(obj for value in parts if not (quiet and value.typ in TABLES) for obj in value.objs)
         if not builtin and root not in known.QUIET_MODULES:
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
@@ -262,10 +265,10 @@ class Library(Expressions, World):
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
-            parts = [obj for obj in made.objs if obj.kind == "data"]
-            for obj in objs_of(args):
+            new = [obj for obj in made.objs if obj.kind == "data"]
+            for obj in objs_of(args) if not draws else ():
                 if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
-                    obj.hold(parts)
+                    obj.hold(new)
             return made
         return self._library_result(path, name, base, args, given)
 
@@ -412,6 +415,15 @@ def is_foreign(obj: Obj) -> bool:
     """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
     roots = {one.info for one in obj.life if one.kind == "mod"}
     return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)
+
+
+def not_plain(values: Iterable[AbstractValue]) -> frozenset[Obj]:
+    """Return what is given to be drawn, and held by that, and is no data of which it is known whose they are."""
+    return frozenset(
+        obj
+        for obj in reach(objs_of(values))
+        if obj.kind != "data" or is_foreign(obj) or (obj.opaque and all(one.kind != "mod" for one in obj.life))
+    )
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
