@@ -69,6 +69,11 @@ class Obj:
         self.places: Mapping[Obj, frozenset[Obj]] = _NO_PLACES
         """For a function that a call made: what the parameters of that call, which it may change, stood for."""
 
+    def hold(self, objs: Iterable[Obj]) -> None:
+        """Note that it holds these, too; none is noted to hold itself."""
+        self.edges.update(objs)
+        self.edges.discard(self)
+
     def __repr__(self) -> str:
         return f"<{self.kind} {self.serial} {self.typ or ''}>"
 
@@ -222,10 +227,9 @@ def reach(objs: Iterable[Obj]) -> set[Obj]:
     found = set(objs)
     todo = list(found)
     while todo:
-        for inner in todo.pop().edges:
-            if inner not in found:
-                found.add(inner)
-                todo.append(inner)
+        if new := todo.pop().edges - found:  # most links of a dense graph lead to what was found already
+            found |= new
+            todo.extend(new)
     return found
 
 
@@ -236,8 +240,7 @@ def live_closure(objs: Iterable[Obj]) -> set[Obj]:
     while todo:
         current = todo.pop()
         for group in (current.edges, current.life):
-            for inner in group:
-                if inner not in found:
-                    found.add(inner)
-                    todo.append(inner)
+            if new := group - found:
+                found |= new
+                todo.extend(new)
     return found

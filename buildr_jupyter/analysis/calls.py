@@ -39,6 +39,7 @@ from buildr_jupyter.analysis.library_calls import (
     Library,
     is_foreign,
     moves_on,
+    not_plain,
     objs_of,
     opaque,
 )
@@ -362,8 +363,8 @@ class Calls(Library):
             self.facts.maybe.update(name for name in self.env if not name.startswith(("@", "*")))
             reached = reach(obj for value in self.env.values() for obj in value.objs)
             for info in self.building:  # who calls the function later is told by what was found so far
-                reached.update(info.params, *(param.edges for param in info.params))
-                reached.update((info.owner,) if info.owner is not None else ())
+                captured = objs_of(info.captured.values())
+                reached |= reach([*info.params, *captured, *((info.owner,) if info.owner is not None else ())])
             self.facts.mutates |= reached
         return True
 
@@ -447,7 +448,7 @@ class Calls(Library):
             if extra := param.edges - {param.info}:
                 stored = put(obj for obj in extra if obj is not param)
                 for target in targets:
-                    target.edges.update(obj for obj in stored if obj is not target)
+                    target.hold(stored)
         if facts.calls:
             self._follow(call, facts, places, put)
         if info.generator:
@@ -769,6 +770,8 @@ class Calls(Library):
             made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
             return AbstractValue(receiver.objs | held | {made})
         roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+        if roots == {"matplotlib"} and name in known.DRAWING:
+            return self._drawn(receiver, args, given)
         self.may_draw(roots)
         if not roots or not roots <= TEXT_BLIND:
             read_named(self, given)
@@ -784,17 +787,30 @@ class Calls(Library):
                 self.invoke(AbstractValue(frozenset((inside,))), args)
                 self.depth -= 1
         for obj in receiver.objs:
-            obj.edges.update(inner for inner in held if inner is not obj)
+            obj.hold(held)
             if isinstance(obj.info, FunctionInfo):
                 obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
 
+    def _drawn(self, axes: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
+        """Note a method of matplotlib's axes that draws its arguments: the axes change, and these do not."""
+        others = objs_of(given[len(args) :]) | not_plain(args)
+        for value in args:
+            self.consume(value)
+        self.give(objs_of(args))
+        self.change_deep(axes.objs | others)
+        for obj in axes.objs:
+            obj.hold(others)
+        return self.fresh(opaque=True, edges=axes.objs | objs_of(given), life=self.lives(axes))
+
     def _parts_called(self, objs: Iterable[Obj]) -> None:
         """Note that a library's object may call the methods of the notebook's objects that it holds."""
-        if not self.user_code or self.depth >= DEPTH:
+        if not self.user_code or self.depth >= DEPTH or self.gives_up():
             return
-        for inside in reach(objs):
+        below = reach(objs)
+        self.work += len(below)
+        for inside in below:
             if inside.kind == "inst" and inside not in objs:
                 self.once(("parts", inside), (inside,), partial(self.methods_called, inside))
 
@@ -802,10 +818,13 @@ class Calls(Library):
         self, objs: Iterable[Obj], args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
     ) -> None:
         """Note that what a library's object holds may be called by a name that is none of its own: a field's."""
-        inside = {one for obj in objs if obj.kind == "data" for one in obj.edges if one.kind in ("func", "bound")}
-        if inside and self.depth < DEPTH:
+        inside = {one for obj in objs if obj.kind == "data" for one in obj.edges}
+        for method in [one for one in inside if one.kind == "bound"]:
+            self.called_once(method, [*args, *keywords.values()])
+        functions = frozenset(one for one in inside if one.kind == "func")
+        if functions and self.depth < DEPTH:
             self.depth += 1
-            self.invoke(AbstractValue(frozenset(inside)), args, keywords)
+            self.invoke(AbstractValue(functions), args, keywords)
             self.depth -= 1
 
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
@@ -815,7 +834,7 @@ class Calls(Library):
                 self.consume(value)
                 stored.update(self.element(value).objs)
         for obj in objs:
-            obj.edges.update(inner for inner in stored if inner is not obj)
+            obj.hold(stored)
 
     def _method_result(self, receiver: AbstractValue, name: str, given: list[AbstractValue]) -> AbstractValue:
         objs, typ = receiver.objs, receiver.typ
@@ -960,7 +979,7 @@ def _places(
         places[param] = objs
         if isinstance(param.info, Obj):
             if objs not in held:
-                below = reach(inner for outer in objs for inner in outer.edges)
+                below = reach(set[Obj]().union(*(outer.edges for outer in objs)))
                 held[objs] = {obj for obj in below if obj.kind not in ("mod", "class")}
             inner = set(held[objs])
             if name in stars:

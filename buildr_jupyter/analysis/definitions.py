@@ -112,7 +112,7 @@ class Definitions(Calls):
             if name not in frame.names:
                 if frame.owner is not None:  # nonlocal: the closure changes
                     self.change((frame.owner,))
-                    frame.owner.edges.update(obj for obj in value.objs if obj is not frame.owner)
+                    frame.owner.hold(value.objs)
                 return
             old = frame.vals.get(name)
             frame.vals[name] = value if old is None or old == value else self.join([old, value])
@@ -306,7 +306,7 @@ class Definitions(Calls):
             for owner in method.edges if method.kind == "bound" else ():
                 if isinstance(owner.info, FunctionInfo):
                     owner.info.registered.extend(one for one in value.objs if one.kind == "func")
-                    owner.edges.update(one for one in value.objs if one is not owner)
+                    owner.hold(value.objs)
                     self.change((owner,))
 
     def _decorated_by_library(
@@ -399,7 +399,7 @@ class Definitions(Calls):
                 if one.kind == "inst" and (kind := self.class_of(one)) is not None:
                     for method in kind.find("__set_name__"):
                         self.apply(method, [AbstractValue(frozenset((obj,))), ATOM], AbstractValue(frozenset((one,))))
-            obj.edges.update(one for one in value.objs if one is not obj)
+            obj.hold(value.objs)
 
     def _note_subclass(self, info: ClassInfo) -> None:
         """Note that each class above knows its subclasses."""

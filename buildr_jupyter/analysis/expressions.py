@@ -460,7 +460,7 @@ class Expressions(FlowState):
             if frame.function is not None:
                 for name, value in frame.function.captured.items():
                     info.captured.setdefault(name, value)
-        obj.edges.update(inner for value in info.captured.values() for inner in value.objs if inner is not obj)
+        obj.hold(inner for value in info.captured.values() for inner in value.objs)
 
     def _lambda(self, node: ast.Lambda) -> AbstractValue:
         return AbstractValue(frozenset((self.function(node),)))
@@ -496,7 +496,7 @@ class Expressions(FlowState):
             held = self.eval(target.value).objs
             self.change(held)
             for obj in held:
-                obj.edges.update(value.objs - {obj})
+                obj.hold(value.objs)
         else:
             variables.update(dict.fromkeys(stored_names(target), value))
 

@@ -7,6 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
@@ -36,6 +37,7 @@ __all__ = [
     "Library",
     "is_foreign",
     "moves_on",
+    "not_plain",
     "objs_of",
     "opaque",
 ]
@@ -108,6 +110,8 @@ class Library(Expressions, World):
 
     def change_deep(self, objs: Iterable[Obj]) -> None:
         """Note that these objects, and all that they hold, may change."""
+        if self.gives_up():
+            return
         below = reach(objs)
         self.work += len(below)
         self.change(obj for obj in below if obj.kind not in _ASIDE)
@@ -120,6 +124,14 @@ class Library(Expressions, World):
                 value = self.apply(function, given) if function.kind == "func" else self.call_bound(function, given)
                 found |= value.objs
         return frozenset(found)
+
+    def called_once(self, method: Obj, given: list[AbstractValue]) -> None:
+        """Note a call of a method, taken from its object, whose result nobody takes.
+
+        Methods that a library's objects hold may call each other, in any order: each is followed once.
+        """
+        objs = objs_of(given)
+        self.once(("called", method, objs), (method, *objs), partial(self.call_bound, method, given))
 
     def methods_called(self, obj: Obj) -> None:
         """Note that a library may call a function of the notebook, or any method of a class or an object."""
@@ -148,7 +160,7 @@ class Library(Expressions, World):
                 if obj.kind == "func" and self.depth < DEPTH:
                     self.apply(obj, element * 3)
                 elif obj.kind == "bound" and self.depth < DEPTH:
-                    self.call_bound(obj, element)
+                    self.called_once(obj, element)
                 elif obj.kind in ("class", "inst") and plain is False:
                     self.methods_called(obj)
                 if obj.kind in ("class", "func", "inst"):
@@ -227,7 +239,7 @@ class Library(Expressions, World):
                 self.change(args[position].objs)
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in args[position].objs:
-                        obj.edges.update(objs_of(args[position + 1 :]) - {obj})
+                        obj.hold(objs_of(args[position + 1 :]))
         if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
             self.change_deep(objs_of(args[out:]))
         for keyword in ("out", "file", "ax"):
@@ -236,10 +248,12 @@ class Library(Expressions, World):
         if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
             self.change_deep(objs_of(args))
         self.give(objs_of(given))
+        draws = path.startswith("matplotlib.pyplot.") and name in known.DRAWING
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             # A frame or an array is drawn, not changed; another object may be a tree, a buffer, an axis.
             quiet = root in known.QUIET_MODULES
-            self.change_deep(obj for value in given if not (quiet and value.typ in TABLES) for obj in value.objs)
+            parts = [*keywords.values(), AbstractValue(not_plain(args))] if draws else given
+            self.change_deep(obj for value in parts if not (quiet and value.typ in TABLES) for obj in value.objs)
         if not builtin and root not in known.QUIET_MODULES:
             self.change_deep(objs_of(given))
             # What is registered somewhere behaves in another way from then on.
@@ -251,10 +265,10 @@ class Library(Expressions, World):
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
-            parts = [obj for obj in made.objs if obj.kind == "data"]
-            for obj in objs_of(args):
+            new = [obj for obj in made.objs if obj.kind == "data"]
+            for obj in objs_of(args) if not draws else ():
                 if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
-                    obj.edges.update(part for part in parts if part is not obj)
+                    obj.hold(new)
             return made
         return self._library_result(path, name, base, args, given)
 
@@ -401,6 +415,15 @@ def is_foreign(obj: Obj) -> bool:
     """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
     roots = {one.info for one in obj.life if one.kind == "mod"}
     return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)
+
+
+def not_plain(values: Iterable[AbstractValue]) -> frozenset[Obj]:
+    """Return what is given to be drawn, and held by that, and is no data of which it is known whose they are."""
+    return frozenset(
+        obj
+        for obj in reach(objs_of(values))
+        if obj.kind != "data" or is_foreign(obj) or (obj.opaque and all(one.kind != "mod" for one in obj.life))
+    )
 
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "CHANGES_BY_TYPE",
     "CONSUMING_BUILTINS",
     "CONTAINERS",
+    "DRAWING",
     "FILE_HANDLES",
     "FILE_READERS",
     "FILE_WRITERS",
@@ -270,6 +271,13 @@ PURE_METHODS = (
     | words("read_bytes mkdir touch unlink rmdir tofile")
 ) - words("register")
 """Methods that leave their receiver alone, unless called with ``inplace=`` or ``out=``."""
+
+DRAWING = words(
+    "axhline axhspan axvline axvspan bar barh boxplot contour contourf errorbar fill fill_between fill_betweenx "
+    "hexbin hist hist2d hlines imshow loglog matshow pcolormesh pie plot scatter semilogx semilogy set_title "
+    "set_xlabel set_xlim set_ylabel set_ylim stem step suptitle text title violinplot vlines xlabel xlim ylabel ylim"
+)
+"""Functions of matplotlib.pyplot, and methods of its axes, that neither change nor keep the data that they draw."""
 
 CHANGES_BY_TYPE = {"ndarray": words("partition sort fill put resize itemset setflags setfield byteswap")}
 """Methods that change an object of this type, though another type's of that name change nothing."""

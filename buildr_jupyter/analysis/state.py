@@ -252,7 +252,7 @@ class FlowState:
 
     def use(self, value: AbstractValue) -> None:
         """Note that a value is worked with: the special methods of the notebook's own classes may run."""
-        if not self.user_code or not value.objs:
+        if not self.user_code or not value.objs or self.gives_up():
             return
         below = value.objs if len(value.objs) > 20 else reach(value.objs)
         self.work += len(below) - 1
@@ -291,7 +291,7 @@ class FlowState:
                 for method in info.find("__del__"):
                     self.apply(method, [], AbstractValue(frozenset((obj,))))
 
-    def once(self, key: Hashable, roots: Iterable[Obj], follow: Callable[[], None]) -> None:
+    def once(self, key: Hashable, roots: Iterable[Obj], follow: Callable[[], object]) -> None:
         """Follow what may be done with the objects ``roots``, once for the same objects in the same state.
 
         Methods that use each other's objects would be followed in every order, which grows as a power. So what comes
@@ -378,5 +378,5 @@ class Followed:
     """Something that may be done with objects, and the form that these had when it was last followed."""
 
     roots: tuple[Obj, ...]
-    follow: Callable[[], None]
+    follow: Callable[[], object]
     form: tuple[int, int] | None = None

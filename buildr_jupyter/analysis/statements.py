@@ -133,7 +133,7 @@ class Flow(Definitions):
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
         for obj in objs:
             if not typ_changes:
-                obj.edges.update(inner for inner in value.objs if inner is not obj)
+                obj.hold(value.objs)
             if isinstance(target, ast.Attribute):
                 self.attribute_stored(obj, target.attr, value)
             if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
@@ -192,7 +192,7 @@ class Flow(Definitions):
         if old.objs:
             for obj in old.objs:
                 if obj.typ in ("list", "set", "dict", None) and old.typ not in ("ndarray", "DataFrame", "Series"):
-                    obj.edges.update(inner for inner in self.element(right).objs if inner is not obj)
+                    obj.hold(self.element(right).objs)
             result = AbstractValue(old.objs | result.objs, typ=old.typ)
         if isinstance(target, ast.Name):
             self.bind(target.id, result)

@@ -181,7 +181,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="folder that keeps what the kernels printed, for the next time")
     parser.add_argument("--warm", default="", metavar="MODULES", help="load these once, and run programs as children")
     arguments = parser.parse_args()
-    _FORKS.set_forkserver_preload(arguments.warm.split(","))
+    _FORKS.set_forkserver_preload(["tests.corpus.warm", *arguments.warm.split(",")])
     counts: Counter[str] = Counter()
     shares: list[float] = []
     slowest = 0.0

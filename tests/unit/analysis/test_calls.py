@@ -324,3 +324,35 @@ def test_a_function_that_no_table_knows_may_change_what_it_is_given_wherever_it_
 
 def test_a_constant_of_a_package_is_no_reason_to_keep_what_it_is_given_to() -> None:
     assert kept("import pkg\ng = [1]", "n = round(2.5, pkg.DIGITS)", "print(g)") == ["g = [1]", "print(g)"]
+
+
+def changes(program: str, name: str) -> bool:
+    """Tell whether the last statement of a program may change what a name stands for."""
+    flow, facts = last_effects(program)
+    return not flow.env[name].objs.isdisjoint(facts.mutates)
+
+
+@pytest.mark.parametrize(
+    ("statement", "name", "changed"),
+    [
+        ("plt.plot(found)", "found", False),
+        ("ax.plot(found)", "found", False),
+        ("ax.plot(found)", "ax", True),
+        ("ax.fill_between(found, found, ax)", "ax", True),
+        ("ax.plot(found)\nax.set_title('t')", "found", False),
+        ("line = ax.plot(found)\nline[0].get_data().sort()", "found", True),  # what it gives may show what it was given
+        ("ax.fill_betweenx(rows, 1)", "rows", True),
+        ("ax.plot(other)", "other", True),  # it may be read by being drawn
+        ("plt.plot([1, other])", "other", True),
+        ("ax.legend(found)", "found", True),
+        ("ax.plot(1, data=found)", "found", True),
+        ("other.plot(found)", "found", True),  # it is no axes: of a package that no table knows
+        ("plt.setp(found)", "found", True),
+    ],
+)
+def test_what_is_drawn_does_not_change(statement: str, name: str, changed: bool) -> None:
+    setup = (
+        "import matplotlib.pyplot as plt\nimport statsmodels.api as sm\nimport tools\nfig, ax = plt.subplots()\n"
+        "found = sm.load()\nother = tools.make()\nrows = iter([1, 2])\n"
+    )
+    assert changes(setup + statement, name) is changed

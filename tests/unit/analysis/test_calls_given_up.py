@@ -73,3 +73,29 @@ def test_who_gives_up_may_have_changed_a_global_and_what_was_given(monkeypatch: 
         _, kept = sliced([*cells, "work(other)", f"print({name})"])
         assert "work(other)" in kept
         assert source in kept
+
+
+def work_of(parts: int) -> tuple[Flow, int]:
+    """Return the flow, and the most work of a statement, of a notebook whose table holds so many methods of its own."""
+    head = "import frames\ntable = frames.load()[['a']].groupby('b').agg(['mean'])\n"
+    shorten = "def shorten(text):\n    return '_'.join(map(str, text))\n"
+    stored = "".join(f"table.part{number} = table.part{number}.map(shorten)\n" for number in range(parts))
+    flow, most = Flow(), 0
+    for statement in ast.parse(f"{head}{shorten}{stored}table.reset_index(inplace=True)\nprint(table.shape)").body:
+        flow.statement(statement, cell=0)
+        most = max(most, flow.work)
+    return flow, most
+
+
+def test_methods_that_an_object_holds_are_called_once_each() -> None:
+    (_, few), (flow, many) = work_of(4), work_of(8)
+    assert many < few * 2**3.5, "the work grows as a power of what is held, and not with each order of the calls"
+    assert not flow.facts.everything
+    assert flow.calls < 50
+
+
+def test_little_is_looked_at_once_a_statement_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "WORK", 2_000)
+    flow, most = work_of(8)
+    assert flow.facts.everything
+    assert most < 2_500
