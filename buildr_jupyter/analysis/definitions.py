@@ -176,10 +176,7 @@ class Definitions(Calls):
         for count in range(2, len(parts) + 1 if root == parts[0] else 0):
             # A package has its submodules from whatever statement imported them first.
             self.facts.mutates.add(self.world_object(f"@submodule:{'.'.join(parts[:count])}"))
-        for written in [
-            one for one in self.file_tokens if one == f"@file:{root}.py" or one.startswith(f"@file:{root}/")
-        ]:
-            self.touch_file(written.removeprefix("@file:"), reads=True, writes=False)  # the notebook wrote it
+        self.read_source(root)
         if root not in KNOWN_ROOTS and self._has_effect(path):
             self.change((self.world_object("@always"),))
         for prefix, changed in IMPORTS_THAT_CHANGE.items():

@@ -179,6 +179,8 @@ class Library(Expressions, World):
     ) -> AbstractValue:
         """Note what a builtin or a module's function does; return what it may give."""
         given = [*args, *keywords.values()]
+        if path == "print" and "file" not in keywords:
+            self.print_to()
         if path in _PLAIN and not any(value.objs for value in given):
             return self._builtin_result(path, args, given)
         root, _, _ = path.partition(".")

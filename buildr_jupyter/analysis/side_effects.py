@@ -61,6 +61,8 @@ _PLACES = ("path_or_buf", "path", "fname", "buf", "excel_writer", "fid", "file")
 """Keywords under which methods are told where to write."""
 _SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compressed": ".npz"}
 """Functions that put an ending to a name that lacks it."""
+OUTPUT = "@stdout"
+"""Token of what the notebook put in the place of standard output."""
 
 
 def file_token(path: str | None) -> str:
@@ -147,6 +149,7 @@ class World:
     """Adds what calls of modules do to the world."""
 
     env: dict[str, AbstractValue]
+    history: dict[str, list[tuple[int, AbstractValue]]]
     facts: Effects
     bound: set[str]
     building: list[FunctionInfo]
@@ -181,8 +184,14 @@ class World:
             value = AbstractValue(frozenset((Obj("world", self.serial, info=token),)))
             if token.startswith("@file:"):
                 self.file_tokens.append(token)
-            self.set_global(token, value, weak=True)
+            # It was there from the start: who meets it first, and only reads it, does not make it.
+            self.env[token] = value
+            self.history[token] = [(-1, value)]
         return next(iter(value.objs))
+
+    @abstractmethod
+    def methods_called(self, obj: Obj) -> None:
+        """Supplied by a subclass."""
 
     @abstractmethod
     def set_global(self, name: str, value: AbstractValue, *, weak: bool) -> None:
@@ -242,6 +251,24 @@ class World:
         elif draw is Draw.MAY:
             self.move_on("@rng:numpy")
 
+    # -- standard output
+
+    def replace_output(self, value: AbstractValue) -> None:
+        """Note that what is printed goes to another object from now on, or to the process's own output again."""
+        own = (value.path or "").startswith("sys.") or any(obj.kind == "mod" for obj in value.objs)
+        self.set_global(OUTPUT, ATOM if own else value, weak=bool(self.weak or self.building))
+
+    def print_to(self) -> None:
+        """Note that something is printed: that changes what takes the place of standard output."""
+        place = self.env.get(OUTPUT, ATOM)
+        for info in self.building:
+            info.rests_on.setdefault(OUTPUT, self.env.get(OUTPUT))
+        if place.objs:
+            self.touch(OUTPUT)
+            self.facts.mutates.update(place.objs)
+            for obj in place.objs:
+                self.methods_called(obj)
+
     # -- files
 
     def touch_file(self, path: str | None, *, reads: bool, writes: bool) -> Obj:
@@ -266,6 +293,13 @@ class World:
                     if other.startswith("@file:"):
                         self.facts.mutates.update(value.objs)
         return obj
+
+    def read_source(self, module: str) -> None:
+        """Note that a module is read from its files, where the notebook wrote them."""
+        for written in [
+            one for one in self.file_tokens if one == f"@file:{module}.py" or one.startswith(f"@file:{module}/")
+        ]:
+            self.touch_file(written.removeprefix("@file:"), reads=True, writes=False)
 
     def file_method(
         self,
@@ -352,6 +386,10 @@ class World:
             if name_of_file is not None and not name_of_file.endswith(ending := _SUFFIXES.get(path, "")):
                 name_of_file += ending
             self.touch_file(name_of_file, reads=False, writes=True)
+        if path == "importlib.reload":
+            for obj in args[0].objs if args else ():
+                if obj.kind == "mod" and isinstance(obj.info, str):
+                    self.read_source(obj.info)
         if path.startswith(("subprocess.", "os.system", "os.popen")):
             self.touch_file(None, reads=True, writes=True)
         if path.startswith(("matplotlib.pyplot.", "seaborn.")):

@@ -16,6 +16,8 @@ __all__ = ["Flow"]
 
 _PROCESS = ("os", "sys", "builtins")
 """Modules whose containers are the process's own: ``sys.modules``, ``os.environ``."""
+_AT_WORK_BESIDE = ("threading", "_thread", "concurrent", "multiprocessing", "sched", "subprocess")
+"""Modules by which a notebook has work done beside its cells."""
 _NAME_ERRORS = {"NameError", "Exception", "BaseException", "UnboundLocalError"}
 
 
@@ -108,6 +110,8 @@ class Flow(Definitions):
             Namespace(self).bind(AbstractValue(const=target.attr), value)
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module
+        if base.path == "sys" and isinstance(target, ast.Attribute) and target.attr == "stdout":
+            self.replace_output(value)
         if isinstance(target, ast.Subscript):
             self.use(self.eval(target.slice))
             self.use(base)
@@ -158,6 +162,8 @@ class Flow(Definitions):
         Where no table says that the library's functions leave the process alone, that is kept.
         """
         path = self.eval(node.func).path if isinstance(node.func, (ast.Name, ast.Attribute)) else None
+        if path == "time.sleep" and not self.modules.keys().isdisjoint(_AT_WORK_BESIDE):
+            self.change((self.world_object("@always"),))  # what goes on beside the cell has that time
         if path is None or "." not in path or path in known.HARMLESS_CALLS:
             return
         if path.partition(".")[0] not in known.LIBRARIES_WITHOUT_STATE:

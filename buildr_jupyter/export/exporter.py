@@ -77,7 +77,8 @@ def make_program(given: Given) -> Program:
     kernels = [use for _, use in values.known_only_to_kernel.values()]
     asked = [*kernels, *([shell] if shell else []), *(snapshot.imports if snapshot else ())]
     imports = find_imports(given, reading, sliced, asked)
-    files, tree = find_files(given, sliced, inputs, imported=imports, folders=reading.import_folders)
+    folders = reading.import_folders
+    files, tree = find_files(given, sliced, inputs, imported=imports, folders=folders, kept=values.files)
     own = chosen_blocks(given, reading)
     load = load_blocks(values, snapshot, tree)
     displays, frames = display_blocks(reading, sliced, imports, tree)
@@ -94,6 +95,7 @@ def make_program(given: Given) -> Program:
     _warn_of_absent(given, reading)
     given.warnings += given.options.function.warnings if given.options.function else ()
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
+    given.warnings += values.changed.warnings(sliced, imports, files)
     notes = _notes(given, sliced, values, inputs)
     _warn_of_unread(given, notes)
     interface = Interface(inputs.inputs, tuple(Return(name) for name in given.options.returns))
@@ -111,7 +113,7 @@ def make_program(given: Given) -> Program:
         carried=len(others),
         before=sum(1 for statement in statements if statement.run != given.last),
         tree=tree,
-        import_folders=reading.import_folders,
+        import_folders=folders,
     )
 
 
@@ -143,7 +145,7 @@ def _settle(
                 raise
     if snapshot is not None and snapshot.classes:
         sliced = _slice(given, reading, values, statements, snapshot.classes)
-    for need in sliced.conflicts:
+    for need in (one for one in sliced.conflicts if one.name not in values.files):
         raise ValueRefused(
             f"{given.where(need.by)}: reads {need.name!r} as it was before it changed, "
             "but a snapshot holds the value of now",
@@ -160,7 +162,7 @@ def _slice(
         reading.flow,
         statements,
         given.last,
-        supplied=values.supplied.names(),
+        supplied=values.supplied.names() | values.files,
         extra=(*classes, *widening.names),
         unchanged={} if widening.everything else reading.evidence.unchanged,
     )

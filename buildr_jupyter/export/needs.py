@@ -6,7 +6,7 @@ import ast
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _ENGINES = {
 }  # fmt: skip
 """What a method loads by name when it is called."""
 
+_FILE = "@file:"
+
 
 def find_files(
     given: Given,
@@ -41,12 +43,13 @@ def find_files(
     *,
     imported: Sequence[ImportUse] = (),
     folders: Sequence[ImportFolder] = (),
+    kept: Collection[str] = (),
 ) -> tuple[list[FileEntry], Tree | None]:
     """Return the files that the program reads, by path, and where they lie below ``app/``.
 
     What it has ``imported`` out of ``folders`` of the project may need the tree from the project's root, too. A path
     that another one takes the place of there is written anew in the text. Without a folder there are no files. Raises
-    FileRefused.
+    FileRefused. ``kept`` are names of files that the program finds, though it writes into them.
     """
     if given.folder is None:
         return [], None
@@ -62,6 +65,8 @@ def find_files(
     uses += [(run, use) for path, run, use in opened if path not in known]
     written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
     written -= _databases(statement.node for statement in sliced.kept)
+    written -= {name.removeprefix(_FILE) for name in kept} | _read_first(sliced.kept)
+    written -= {use.path for _, _, use in opened}
     uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
     options, beside = given.options, Tree.of(given.folder, given.options.root)
     above = [one for one in folders if beside.wants_root(one.path)]
@@ -124,12 +129,29 @@ def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[Imp
 def _written(statement: Statement) -> list[str]:
     assert statement.facts is not None
     return [
-        obj.info.removeprefix("@file:")
+        obj.info.removeprefix(_FILE)
         for obj in statement.facts.mutates
-        if isinstance(obj.info, str) and obj.info.startswith("@file:")
+        if isinstance(obj.info, str) and obj.info.startswith(_FILE)
     ]
 
 
+def _read_first(statements: Iterable[Statement]) -> set[str]:
+    """Return the files that the program reads before it writes them, as they are in the text.
+
+    What a function reads, its call reads; to ask whether a file is there is not to read it.
+    """
+    found: set[str] = set()
+    made: set[str] = set()
+    for statement in statements:
+        made.update(_written(statement))
+        reads = statement.facts.reads if statement.facts is not None else ()
+        read = {name.removeprefix(_FILE) for name in reads if name.startswith(_FILE)} - made
+        if read and not any(getattr(node, "attr", "") in _ASKS for node in ast.walk(statement.node)):
+            found |= read
+    return found
+
+
+_ASKS = frozenset(("exists", "isfile", "is_file", "isdir", "is_dir", "stat", "getsize", "getmtime"))
 _MAKES_TABLES = re.compile(r"\bcreate\s+(\w+\s+)?table\b", re.IGNORECASE)
 
 

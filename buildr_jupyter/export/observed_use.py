@@ -11,6 +11,7 @@ from pathlib import Path
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.analysis.value_origins import CLOCK, NETWORK
+from buildr_jupyter.export.changed_files import is_of
 from buildr_jupyter.export.data_files import PathUse
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.project import Tree
@@ -58,13 +59,6 @@ def _seen_runs(given: Given, sliced: Slice) -> Iterator[tuple[int, Observed, lis
             yield number, observed, statements
 
 
-def _is_of(line: int | None, statements: Sequence[Statement]) -> bool:
-    """Tell whether what was seen at a line was done by one of these statements; all of a run without any."""
-    if line is None or not statements:
-        return True
-    return any(one.line <= line <= (one.node.end_lineno or one.node.lineno) for one in statements)
-
-
 # -- files
 
 
@@ -80,10 +74,11 @@ def opened_paths(given: Given, sliced: Slice) -> tuple[list[tuple[Path, int, Pat
     found: dict[Path, tuple[Path, int, PathUse]] = {}
     for number, observed, statements in sorted(_seen_runs(given, sliced), key=lambda seen: seen[0]):
         for opened in observed.opened:
-            if not _is_of(opened.line, statements):
+            if not is_of(opened.line, statements):
                 continue
             if not opened.reads:
-                made.add(opened.path)
+                if not opened.keeps:
+                    made.add(opened.path)
                 continue
             for path in _files_of(opened, tree) if opened.path not in made else ():
                 if str(path) not in made:
@@ -129,7 +124,7 @@ def _outside(given: Given, observed: Observed, statements: Sequence[Statement]) 
         system = path.parts[1:2] in (("usr",), ("lib",), ("lib64",), ("bin",), ("run",), ("var",))
         if not opened.reads or opened.listed or hidden or system or any(path.is_relative_to(one) for one in roots):
             continue
-        if _is_of(opened.line, statements) and path.is_file():
+        if is_of(opened.line, statements) and path.is_file():
             yield opened.path
 
 
@@ -155,7 +150,7 @@ def loaded_modules(given: Given, sliced: Slice, imports: Sequence[ImportUse]) ->
         for number, one in pending:
             top, importer = one.module.partition(".")[0], one.importer.partition(".")[0]
             own = importer == "__main__"
-            asked = number in carried and _is_of(one.line, carried[number]) if own else importer in tops
+            asked = number in carried and is_of(one.line, carried[number]) if own else importer in tops
             if not asked:
                 left.append((number, one))
             elif top != skipped:

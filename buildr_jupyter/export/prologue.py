@@ -20,7 +20,7 @@ MARK = "# %% "
 _TEMPLATE = """\
 # Made by buildr: {title}. This runs the blocks below as the kernel did; only the last prints.
 def _buildr_run(scope, own, name, failed):
-    import ast, codeop, io, itertools, linecache, os, re, signal, sys, traceback
+    import ast, atexit, codeop, io, itertools, linecache, os, re, signal, sys, traceback; sys.dont_write_bytecode = True
     if os.getpid() == 1 and (pid := os.fork()):  # process 1 is shielded from signals: a child works, this one relays
         for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda number, _: os.kill(pid, number))
         os._exit(next(c if (c := os.waitstatus_to_exitcode(s))>=0 else 128-c for p, s in iter(os.wait, 0) if p == pid))
@@ -40,19 +40,19 @@ f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_
 r|    def give():
 r|        try: scope["_buildr_returns"]["write"](scope, {returns!r}, scope["_buildr_output"])
 r|        except Exception as error: sys.exit(print("buildr: --return", error, file=sys.stderr) or 1)
+    stdout, close = os.dup(1), lambda: sys.stdout.flush() or sys.__stdout__.flush() or os.dup2(2, 1)
+    scope["_buildr_stdout"] = close() and stdout  # what the other cells print, also at the exit, goes to standard error
     blocks, compiler = "".join(linecache.getlines(__file__)).split("\\n{mark}")[1:], codeop.Compile()
-    stdout = scope["_buildr_stdout"] = os.dup(1); os.dup2(2, 1)  # what the other cells print goes to standard error
 a|    import asyncio; loop, compiler.flags = asyncio.new_event_loop(), compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 a|    async def run(code): value = eval(code, scope); code.co_flags & 128 and await value  # in the loop, as in a kernel
     for block in blocks:
         (name, line, text), previous = re.match(r"(.*), line (\\d+)\\n([^\\0]*)", block).groups(), name
 h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no file: await, a late __future__
         lines = [*(lines := linecache.getlines(name)), *["\\n"] * (int(line) - 1 - len(lines)), *text.splitlines(True)]
-        linecache.cache[name] = 0, None, lines, name  # for tracebacks
+        linecache.cache[name], how = (0, None, lines, name), {how}
 n|        if name == failed and block not in blocks[-{own}:]: continue  # nor did it happen in the notebook
 f|        name == previous or show()
-        if block is blocks[-{own}]: own = not sys.stdout.flush(){opened}
-        how = {how}
+        if block is blocks[-{own}]: own = not sys.stdout.flush() and atexit.register(close) is close{opened}
         try:
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)
 p|            eval(code, scope)
@@ -106,9 +106,9 @@ def render_preamble(
         "r": bool(returns),
         "m": moves,
     }
-    how = '"single" if block is blocks[-1] else "exec"  # the last expression is shown' if shown else '"exec"'
+    how = '"single" if block is blocks[-1] else "exec"' if shown else '"exec"'  # single: the expression is shown
     if shown > 1:
-        how = f'"single" if block in blocks[-{shown}:] else "exec"  # each expression is shown'
+        how = f'"single" if block in blocks[-{shown}:] else "exec"'
     opened = "" if captured else " and os.dup2(stdout, 1) == 1"
     lines = []
     for line in _TEMPLATE.format(

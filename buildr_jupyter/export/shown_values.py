@@ -59,7 +59,11 @@ def name_values(runs: Sequence[Shown], gave: Collection[int] | None = None) -> d
         body = parsed(run.source).body
         binds = own | _stores(body)
         for node, wanted in _asked(body, binds):
-            found = _latest(runs, shows, len(wanted), gave) if isinstance(wanted, str) else _at(runs, shows, wanted)
+            if isinstance(wanted, int):
+                found = _at(runs, shows, wanted)
+            else:
+                earlier = _gave_before(gave, None if place == len(runs) - 1 else run.count)
+                found = _latest(runs, shows, len(wanted), earlier)
             if found is None:
                 continue
             named.update(found)
@@ -103,6 +107,11 @@ def _asked(body: Sequence[ast.stmt], bound: set[str]) -> Iterator[tuple[ast.expr
                 and isinstance(node.slice.value, int)
             ):
                 yield node, node.slice.value
+
+
+def _gave_before(gave: Collection[int] | None, count: int | None) -> Collection[int] | None:
+    """Return the numbers of the values that were there when the run with this number began."""
+    return gave if gave is None or count is None else [one for one in gave if one < count]
 
 
 def _latest(runs: Sequence[Shown], shows: Sequence[int], depth: int, gave: Collection[int] | None) -> list[int] | None:

@@ -12,6 +12,7 @@ from buildr_jupyter.analysis.slicer import Slice
 from buildr_jupyter.analysis.value_origins import FRESH
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export import snapshot as values
+from buildr_jupyter.export.changed_files import ChangedFiles
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.inputs import is_plain, plain_assignment
 from buildr_jupyter.export.ipython_syntax import kernel_name_hint
@@ -43,17 +44,21 @@ class Values:
 
     def __init__(self, given: Given, reading: Reading) -> None:
         """Begin with the names of ``--snapshot``; those of ``--param`` and ``--recompute`` come as code."""
-        self._given, self._reading = given, reading
+        self._given, self._reading, self.changed = given, reading, ChangedFiles(given)
         options = given.options
         self._params = frozenset(name for name, _ in options.params)
         self._by_code = self._params | frozenset(options.recompute)
         self.supplied = Supplied(dict.fromkeys(options.snapshots, "asked for by --snapshot"))
         self.known_only_to_kernel: dict[str, tuple[str, ImportUse]] = {}
         """Names that no run gives: the text of the import that gives them, and its module."""
+        self.files = self.changed.kept_as_they_are(reading.flow.history)
+        """Files, by the names that the flow has for them, that are carried as they are now and not made again."""
         self.uncarried: set[str] = set()
         """Names that should come as values and cannot."""
         self._automatic: set[str] = set()
         """Names that come as values because their code would give others."""
+        self._stale: set[str] = set()
+        """Those of them that were made from a file which is another one now."""
 
     def choose(self, sliced: Slice) -> bool:
         """Take more values where this slice needs them; tell whether any was, so that another slice is due.
@@ -125,8 +130,9 @@ class Values:
     def _choose_unrepeatable(self, sliced: Slice) -> bool:
         """Take values whose code would give others; tell whether any was.
 
-        They came from randomness that nothing seeds or from fresh identifiers, or from a statement that reads such a
-        value as it was before it changed; or the kernel has them from a run whose text does not say so.
+        They came from randomness that nothing seeds, from fresh identifiers or from a file that is another one now, or
+        from a statement that reads such a value as it was before it changed; or the kernel has them from a run whose
+        text does not say so.
         """
         before = len(self.supplied.snapshot) + len(self.supplied.literal), len(self.uncarried)
         for name in sorted({need.name for needs in sliced.why.values() for need in needs}):
@@ -139,6 +145,10 @@ class Values:
             why = "it is a fresh identifier" if origins == {FRESH} else "it came from randomness that nothing seeds"
             for need in sliced.why.get(statement.number, ()):
                 self._take(need.name, why)
+        for stale in self.changed.stale_reads(sliced):
+            for need in sliced.why.get(stale.statement.number, ()):
+                if self._take(need.name, f"{stale.path} changed after its cell ran"):
+                    self._stale.add(need.name)
         for need in sliced.conflicts:
             if need.name not in self._automatic:
                 continue
@@ -180,9 +190,10 @@ class Values:
         self.uncarried.add(name)
         self._automatic.discard(name)
         why = self.supplied.snapshot.pop(name, None) or self.supplied.literal.pop(name, ("", ""))[1]
+        way = "run its cell again" if name in self._stale else "seed it in its cell"
         self._given.warn(
             f"{name}: {why}, and its value cannot be carried ({reason}): the program makes another",
-            hint=f"seed it in its cell, or make {name} in the chosen cell",
+            hint=f"{way}, or make {name} in the chosen cell",
         )
 
     def leave_uncarried(self) -> bool:

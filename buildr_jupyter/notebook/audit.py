@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile
+from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile, Stamp, stamp_of
 
 __all__ = ["Recorder", "listen"]
 
@@ -71,6 +71,7 @@ class Recorder:
         self._namespace = namespace
         self._opened: dict[str, list[Any]] = {}
         self._imported: dict[str, ImportedModule] = {}
+        self._loaded: dict[str, Stamp] = {}
         self._processes: dict[str, None] = {}
         self._sockets: dict[str, None] = {}
         self.cut = False
@@ -102,6 +103,10 @@ class Recorder:
         """Return the modules that were loaded, in order."""
         return tuple(self._imported.values())
 
+    def loaded(self) -> tuple[tuple[str, Stamp], ...]:
+        """Return the sources of modules that are no library's, each as it was when it was last loaded."""
+        return tuple(self._loaded.items())
+
     def processes(self) -> tuple[str, ...]:
         """Return the programs that were started."""
         return tuple(self._processes)
@@ -117,8 +122,9 @@ class Recorder:
             return
         writes = bool(flags & _WRITES) if type(flags) is int else type(mode) is str and mode[:1] in "wax"
         # Opened for writing at first, unless what stands there is kept: the program makes it.
-        kept = not writes or (type(flags) is int and flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_CREAT))
-        self._note_file(text, reads=bool(kept), writes=writes, listed=False)
+        emptied = type(flags) is not int or flags & os.O_TRUNC
+        reads = not writes or (type(flags) is int and flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_CREAT))
+        self._note_file(text, reads=bool(reads), writes=writes, listed=False, keeps=not emptied)
 
     def _on_list(self, args: tuple[object, ...]) -> None:
         text = _path("." if args[0] is None else args[0])
@@ -128,7 +134,7 @@ class Recorder:
     def _on_database(self, args: tuple[object, ...]) -> None:
         text = _path(args[0])
         if text is not None and not text.endswith("/:memory:"):
-            there = Path(text).exists()
+            there = stamp_of(text) is not None
             self._note_file(text, reads=there, writes=not there, listed=False)
 
     def _on_made(self, args: tuple[object, ...]) -> None:
@@ -149,7 +155,7 @@ class Recorder:
         name = sys._getframe(3).f_globals.get("__name__")  # 1: the handler, 2: the hook, 3: who opens
         return type(name) is str and name.startswith(("importlib", "_frozen_importlib"))
 
-    def _note_file(self, path: str, *, reads: bool, writes: bool, listed: bool) -> None:
+    def _note_file(self, path: str, *, reads: bool, writes: bool, listed: bool, keeps: bool = False) -> None:
         known = self._opened.get(path)
         if path.startswith(_LIBRARIES):
             return
@@ -163,7 +169,8 @@ class Recorder:
             if len(self._opened) >= _LIMIT:
                 self.cut = True
             else:
-                self._opened[path] = [reads, writes, listed, line]
+                stamp = None if listed else stamp_of(path)
+                self._opened[path] = [reads, writes, listed, line, keeps and not reads and stamp is not None, stamp]
 
     def _on_import(self, args: tuple[object, ...]) -> None:
         self._note_module(args[0])
@@ -174,7 +181,16 @@ class Recorder:
             return
         given = sys._getframe(2).f_locals.get("args")  # of _call_with_frames_removed, which runs a module's code
         names = given[1] if type(given) is tuple and len(given) == 2 else None
-        self._note_module(names.get("__name__") if type(names) is dict else None)
+        if type(names) is dict:
+            self._note_source(names.get("__file__"))
+            self._note_module(names.get("__name__"))
+
+    def _note_source(self, file: object) -> None:
+        path = _path(file) if type(file) is str and file.endswith(".py") else None
+        if path is None or path.startswith(_LIBRARIES) or (path not in self._loaded and len(self._loaded) >= _LIMIT):
+            return
+        if (stamp := stamp_of(path)) is not None:
+            self._loaded[path] = stamp
 
     def _note_module(self, module: object) -> None:
         if type(module) is not str or module in self._imported:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["ImportedModule", "Observed", "OpenedFile"]
+__all__ = ["ImportedModule", "Observed", "OpenedFile", "Stamp", "stamp_of"]
+
+Stamp = tuple[int, int]
+"""Size and time of the last change, in nanoseconds: a file that has another one is another file."""
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return the stamp of a file, None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,15 @@ class OpenedFile:
     """It is a folder whose names were asked for."""
     line: int | None = None
     """1-based line of the cell whose statement opened it; None where no frame of the cell was on the stack."""
+    keeps: bool = False
+    """It was first opened to write into it, and what was there before the run stays in it."""
+    stamp: Stamp | None = field(default=None, compare=False)
+    """As the run found it; None where it was not there."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the run changed what was there, so that the same run would change it once more."""
+        return self.writes and (self.reads or self.keeps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +73,8 @@ class Observed:
     """Names that reached an object that may change together, as far as was looked at when the run ended."""
     opened: tuple[OpenedFile, ...] = ()
     imported: tuple[ImportedModule, ...] = ()
+    loaded: tuple[tuple[str, Stamp], ...] = ()
+    """Absolute paths of the sources that became modules, or became them again, but for libraries; as they were."""
     processes: tuple[str, ...] = ()
     """Names of the programs that were started."""
     sockets: tuple[str, ...] = ()

@@ -164,6 +164,7 @@ class Observer:
             shared=taken.shared,
             opened=recorder.opened(),
             imported=tuple(one for one in recorder.imported() if one.line or not self._is_kernels(one.importer)),
+            loaded=recorder.loaded(),
             processes=recorder.processes(),
             sockets=recorder.sockets(),
             generators=_names({name for name, one in draws.items() if self._is_moved(name, one, draws)}),

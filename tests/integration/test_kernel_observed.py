@@ -178,3 +178,29 @@ def test_an_observer_that_was_stopped_says_so(kernel: Kernel, tmp_path: Path) ->
     made = kernel.export("print(x, seen)", tmp_path / "out")
     assert made.stdout == "[2] [1]\n"
     assert any("ran unobserved" in text for text in made.record["warnings"])
+
+
+def test_what_was_read_from_files_that_changed(kernel: Kernel, folder: Path, tmp_path: Path) -> None:
+    (folder / "count.txt").write_text("1")
+    (folder / "data.csv").write_text("2\n3\n")
+    (folder / "gone.txt").write_text("gone")
+    kernel.run("from pathlib import Path\nrows = Path('data.csv').read_text().split()\ngone = open('gone.txt').read()")
+    kernel.run("rows = [row * 2 for row in rows]\nPath('data.csv').write_text('\\n'.join(rows))")
+    kernel.run("Path('gone.txt').unlink()\np = Path('count.txt')\np.write_text(str(int(p.read_text()) + 1))")
+    body = "print(rows, gone, p.read_text(), open('data.csv').read())"
+    made = kernel.export(body, tmp_path / "out")
+    assert made.stdout == kernel.run(body), made.stderr
+    assert {"app/count.txt", "app/data.csv"} <= set(made.files)
+    assert made.record["warnings"] == []
+
+
+def test_a_module_that_is_another_one_now(kernel: Kernel, folder: Path, tmp_path: Path) -> None:
+    (folder / "helper.py").write_text("def f(): return 'old'\n")
+    kernel.run("import helper, importlib\na = helper.f()")
+    (folder / "helper.py").write_text("def f(): return 'newer'\n")
+    said = "helper.py changed after the kernel loaded it"
+    assert any(said in text for text in kernel.export("print(a)", tmp_path / "one").record["warnings"])
+    kernel.run("importlib.reload(helper)\nb = helper.f()")
+    made = kernel.export("print(a, b, helper.f())", tmp_path / "two")
+    assert made.stdout == "old newer newer\n", made.stderr
+    assert not any(said in text for text in made.record["warnings"])

@@ -35,3 +35,38 @@ def test_writing_a_file_changes_it(source: str, token: str) -> None:
 @pytest.mark.parametrize("source", ["open('a.txt')", "import os\nos.getcwd()", "import json\njson.loads('1')"])
 def test_reading_changes_no_file(source: str) -> None:
     assert not any(token.startswith("@file:") for token in changed(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import io, sys\ncap = io.StringIO()\nsys.stdout = cap\nprint(1)", True),
+        ("import io, sys\ncap = io.StringIO()\ndef say():\n    print(1)\nsay()\nsys.stdout = cap\nsay()", True),
+        ("import io, sys\ncap = io.StringIO()\nout = open('a')\nsys.stdout = cap\nprint(1, file=out)", False),
+        ("import io, sys\ncap = io.StringIO()\nold = sys.stdout\nsys.stdout = cap\nsys.stdout = old\nprint(1)", False),
+        ("import io, sys\ncap = io.StringIO()\nsys.stdout = cap\nsys.stdout = sys.__stdout__\nprint(1)", False),
+    ],
+)
+def test_what_stands_in_for_standard_output_takes_what_is_printed(source: str, expected: bool) -> None:
+    flow = Flow()
+    facts = [flow.statement(node, cell=0) for node in ast.parse(source).body]
+    assert (not flow.env["cap"].objs.isdisjoint(facts[-1].mutates)) is expected
+
+
+def test_time_that_passes_is_needed_by_what_goes_on_beside() -> None:
+    assert changed("import time\ntime.sleep(1)") == set()
+    assert changed("import threading, time\ntime.sleep(1)") == {"@always"}
+
+
+def test_a_module_that_is_loaded_again_is_read_again() -> None:
+    flow = Flow()
+    source = "open('one.py', 'w').write('x = 1')\nimport one, importlib\nimportlib.reload(one)"
+    facts = [flow.statement(node, cell=0) for node in ast.parse(source).body]
+    assert "@file:one.py" in facts[-1].reads
+
+
+def test_who_reads_a_file_first_does_not_make_it() -> None:
+    flow = Flow()
+    facts = flow.statement(ast.parse("rows = open('a.csv').read()").body[0], cell=0)
+    assert "@file:a.csv" in facts.reads
+    assert facts.binds | facts.maybe == {"rows"}

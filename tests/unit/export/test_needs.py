@@ -91,3 +91,11 @@ def test_a_module_that_the_program_writes_is_no_package() -> None:
 def test_a_file_that_is_there_is_carried_where_it_is_read(tmp_path: Path, code: str, *, carried: bool) -> None:
     (tmp_path / "data.db").write_text("x")
     assert (files(tmp_path, "frame = 1", code) == ["app/data.db"]) is carried
+
+
+def test_a_file_that_is_read_before_it_is_written_is_carried(folder: Path) -> None:
+    read = "rows = open('a.csv').read()\nopen('made.txt', 'w').write(rows)"
+    asked = "import os\nthere = os.path.exists('data/b.csv')"
+    wrote = "open('a.csv', 'w').write(rows + '2')\nopen('data/b.csv', 'w').write('3')"
+    opened = "print(there)\nopen('a.csv'), open('made.txt'), open('data/b.csv')"
+    assert files(folder, read, asked, wrote, opened) == ["app/a.csv"]

@@ -86,6 +86,20 @@ def test_what_other_cells_print_goes_to_standard_error(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr.split()) == ("d\n0\n", ["b", "c"])
 
 
+def test_what_other_cells_print_at_the_exit_goes_to_standard_error(tmp_path: Path) -> None:
+    cells = ["import atexit\natexit.register(print, 'bye')", "print('hi')\n4"]
+    done = run(make(cells), write(make(cells), tmp_path))
+    assert (done.stdout, done.stderr) == ("hi\n4\n", "bye\n")
+
+
+def test_a_module_that_is_written_twice_is_read_twice(tmp_path: Path) -> None:
+    cells = [
+        "%%writefile made_one.py\nv = 4", "import made_one\nold = made_one.v", "%%writefile made_one.py\nv = 5",
+        "import importlib\nimportlib.reload(made_one)", "old, made_one.v",
+    ]  # fmt: skip
+    assert run(make(cells), write(make(cells), tmp_path)).stdout == "(4, 5)\n"
+
+
 def test_parameters(tmp_path: Path) -> None:
     program = make(["n = 3\nm = n * 2", "m"], params=(("n", None),))
     assert run(program, tmp_path).stdout == "6\n"

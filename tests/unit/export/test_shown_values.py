@@ -37,6 +37,10 @@ def test_a_kernel_knows_what_gave_a_value() -> None:
     assert named("f()", "_", gave={1, 7}) == {}  # the newest value came from a run that is not among these
 
 
+def test_a_cell_asks_for_what_was_shown_before_it() -> None:
+    assert named("5", "_ + 1", "_", gave={1, 2}) == {0: "_1 = (5)", 1: "_2 = (_1 + 1)", 2: "_2"}
+
+
 def test_a_run_that_failed_showed_nothing() -> None:
     assert name_values([Shown("1 / 0", 1, ended=False), Shown("_", 2)]) == {}
 

@@ -63,6 +63,28 @@ def test_a_database_that_was_there_is_read(cell: Any, tmp_path: Path) -> None:
     assert found == {"old.db": True, "new.db": False}
 
 
+def test_what_was_there_and_whether_it_is_kept(cell: Any, tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("abc")
+    recorder = cell(
+        "for name, mode in [('log.txt', 'a'), ('new.txt', 'a'), ('log.txt', 'w'), ('none.txt', 'w')]:\n"
+        "    open(name, mode).close()"
+    )
+    found = {Path(one.path).name: (one.keeps, one.changes, one.stamp and one.stamp[0]) for one in recorder.opened()}
+    assert found == {"log.txt": (True, True, 3), "new.txt": (False, False, None), "none.txt": (False, False, None)}
+
+
+def test_sources_of_modules_as_they_were_loaded(cell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "loaded_one.py"
+    path.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    recorder = cell("import loaded_one, json.tool")
+    assert recorder.loaded() == ((str(path), (6, path.stat().st_mtime_ns)),)
+    path.write_text("x = 1234\n")
+    recorder = cell("import importlib\nimportlib.reload(loaded_one)")
+    assert recorder.loaded() == ((str(path), (9, path.stat().st_mtime_ns)),)
+    sys.modules.pop("loaded_one")
+
+
 def test_packages_and_who_loaded_them(cell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lazy_one.py").write_text("def work():\n    import lazy_two\n")
     (tmp_path / "lazy_two.py").write_text("import json.tool\n")
