@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, HasTraits, List, TraitError, Unicode, validate
+from traitlets import Bool, HasTraits, List, TraitError, TraitType, Unicode, validate
 from traitlets.config import Configurable
 
 from buildr_jupyter.errors import BuildrError, ExportError, LeakError, OptionError
@@ -104,10 +104,9 @@ class ContainerizeMagics(Magics, Configurable):
     ui = Unicode(None, allow_none=True, help="auto, widget, text or json").tag(config=True)
     observe = _Observe(True, help="look at what each run of a cell changes, opens and imports").tag(config=True)
 
-    @validate(
-        "repository", "builder", "base", "allow_base", "python", "root", "snapshot_limit", "map_limit", "jobs",
-        "registry_alias", "platform", "check_time", "ui",
-    )  # fmt: skip
+    _settings = tuple(name for name, trait in vars().items() if isinstance(trait, TraitType))
+
+    @validate(*_settings)
     def _checked(self, proposal: Any) -> Any:
         """Refuse a value that no build would take when it is set, not when the next image is built."""
         from buildr_jupyter.config.options import make_options
@@ -115,7 +114,7 @@ class ContainerizeMagics(Magics, Configurable):
         name, value = proposal["trait"].name, proposal["value"]
         if value is not None and self._loaded:  # a bad value in a file is said by the build, and loading goes on
             try:
-                make_options({name: value}, base_folder=self.folder)
+                make_options({name: value}, base_folder=self.folder).refs("image")
                 if name == "builder" and value != "auto":
                     from buildr_jupyter.builder.selection import select
 

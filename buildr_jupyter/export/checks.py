@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import DialectError, OptionError, UnboundName
 from buildr_jupyter.export.blocks import Block
 from buildr_jupyter.export.given import Given
@@ -57,7 +58,9 @@ def check_names(given: Given, reading: Reading, sliced: Slice, values: Values, i
         if name in given.options.returns and need.by.node not in reading.bodies[need.by.run]:
             raise OptionError(
                 f"--return {name}: nothing in the program gives {name} a value",
-                hint=f"name a variable that the cell or one before it assigns, not {name}",
+                hint=nearest_hint(
+                    name, reading.flow.env, f"name a variable that the cell or one before it assigns, not {name}"
+                ),
             )
         where = f"{given.title(need.by.run)}, line {line or need.by.line}"
         hint = kernel_name_hint(name)
@@ -70,7 +73,9 @@ def check_names(given: Given, reading: Reading, sliced: Slice, values: Values, i
         if line is not None and need.by.run == given.last and name not in inputs.params:
             raise UnboundName(
                 f"{where}: nothing supplies the name {name!r}: no cell that ran before gives it a value",
-                hint=f"run the cell that does, or make it an input of the image: --param {name}",
+                hint=nearest_hint(
+                    name, reading.flow.env, f"run the cell that does, or make it an input of the image: --param {name}"
+                ),
             )
         if name not in inputs.params:
             given.warn(f"{where}: nothing supplies the name {name!r}")

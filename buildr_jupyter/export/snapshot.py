@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.model.plan import FileEntry, ImportUse
 from buildr_jupyter.process.tempfiles import TEMPORARY, fresh
@@ -116,7 +117,11 @@ def take_snapshot(
     values = {name: namespace[name] for name in names if name in namespace}
     for name in names:
         if name not in values:
-            raise ValueRefused(f"--snapshot {name}: the kernel has no value of that name")
+            near = nearest(name, [one for one in namespace if not one.startswith("_")])
+            raise ValueRefused(
+                f"--snapshot {name}: the kernel has no value of that name",
+                hint=f"write {near} if you meant that" if near else "run the cell that gives it one first",
+            )
     stack = contextlib.ExitStack()
     path = stack.enter_context(fresh(Path(tempfile.gettempdir()), TEMPORARY))
 

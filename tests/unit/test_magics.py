@@ -199,6 +199,10 @@ def test_the_magic_in_mid_cell_says_how_to_split_it(shell: Any) -> None:
         ("jobs", "all", "jobs"),
         ("check_time", "long", "check-time"),
         ("registry_alias", ["one"], "registry-alias"),
+        ("queue", "A B", "queue"),
+        ("service_account", "me!", "service-account"),
+        ("pull_secret", "Mine", "pull-secret"),
+        ("repository", "::", "not a registry host"),
     ],
 )
 def test_a_setting_is_checked_when_it_is_set(

@@ -40,6 +40,15 @@ def test_what_only_a_kernel_has_is_refused_with_a_way_out() -> None:
 def test_what_is_returned_must_be_given_by_the_program() -> None:
     with pytest.raises(OptionError, match="--return b: nothing in the program gives b a value"):
         check(given_of("a = 1", returns=("b",)))
+    with pytest.raises(OptionError) as caught:
+        check(given_of("slope = 1", returns=("slpoe",)))
+    assert str(caught.value.hint).startswith("write slope if you meant that; ")
+
+
+def test_a_name_that_nothing_supplies_is_told_the_nearest() -> None:
+    with pytest.raises(UnboundName) as caught:
+        check(given_of("prices = [1]", "print(prcies)"))
+    assert str(caught.value.hint).startswith("write prices if you meant that; run the cell that does")
 
 
 def test_a_cell_that_may_read_any_name_takes_all_with_it_and_that_is_said() -> None:

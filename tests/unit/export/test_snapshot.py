@@ -63,6 +63,9 @@ def test_classes_of_the_notebook_are_named() -> None:
 def test_what_cannot_be_taken_is_refused_by_name() -> None:
     with pytest.raises(ValueRefused, match="--snapshot gone: the kernel has no value of that name"):
         take({}, "gone")
+    with pytest.raises(ValueRefused) as caught:
+        take({"prices": 1, "_prcies": 2}, "prcies")
+    assert caught.value.hint == "write prices if you meant that"
     with pytest.raises(ValueRefused, match="the snapshot of a is larger than 100 bytes"):
         take({"a": "x" * 1000}, "a", limit=100)
     with pytest.raises(
