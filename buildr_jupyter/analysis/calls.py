@@ -434,6 +434,7 @@ class Calls(Library):
 
         here = Effects(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
         here.origins.update(facts.origins)
+        here.absent.update(facts.absent)
         self.merge(here, certain=False)
         for name, value in facts.assigned.items():
             self.set_global(name, value._replace(objs=frozenset(put(value.objs)), const=None), weak=True)
