@@ -185,6 +185,8 @@ class Effects:
     """Names of the notebook that it needs from before, those that functions read when called included."""
     direct: dict[str, int] = field(default_factory=dict)
     """Names read by the statement itself, outside of functions and of ``try``, with the line."""
+    absent: set[str] = field(default_factory=set)
+    """Names of these that nothing had given a value where they were read, the statement itself included."""
     binds: set[str] = field(default_factory=set)
     """Names that it surely gives a new value."""
     maybe: set[str] = field(default_factory=set)

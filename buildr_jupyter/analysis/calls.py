@@ -29,6 +29,7 @@ from buildr_jupyter.analysis.expressions import (
     part_of_module,
 )
 from buildr_jupyter.analysis.library_calls import (
+    ASKED,
     BOUND_CALLS,
     CALLS,
     COPIES,
@@ -54,6 +55,7 @@ _TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "colle
 _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
+_IN_PLACE = {"inplace", "out"}
 _HANDLES = ("data", "iter", "param")
 
 
@@ -432,6 +434,7 @@ class Calls(Library):
 
         here = Effects(reads=facts.reads, maybe=facts.maybe | facts.binds, everything=facts.everything)
         here.origins.update(facts.origins)
+        here.absent.update(facts.absent)
         self.merge(here, certain=False)
         for name, value in facts.assigned.items():
             self.set_global(name, value._replace(objs=frozenset(put(value.objs)), const=None), weak=True)
@@ -734,6 +737,9 @@ class Calls(Library):
         if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
             self.draw("rng:numpy")
         if not _is_in_tables(receiver):
+            if _only_asks(receiver, name) and not _IN_PLACE & keywords.keys():
+                self.change((self.world_object(ASKED),))
+                return self._leaves_alone(receiver, given, (), changes=False)
             return self._unknown_method(receiver, name, args, given)
         changes = (
             "inplace" in keywords
@@ -771,7 +777,7 @@ class Calls(Library):
             return AbstractValue(receiver.objs | held | {made})
         roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
         if roots == {"matplotlib"} and name in known.DRAWING:
-            return self._drawn(receiver, args, given)
+            return self._leaves_alone(receiver, args, given[len(args) :], changes=True)
         self.may_draw(roots)
         if not roots or not roots <= TEXT_BLIND:
             read_named(self, given)
@@ -779,13 +785,7 @@ class Calls(Library):
         self.change_deep(receiver.objs)
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
-        below = reach(receiver.objs)
-        self.work += len(below)
-        for inside in [o for o in below if o.kind in ("func", "bound", "inst")]:
-            if self.depth < DEPTH and inside not in receiver.objs and not self.gives_up():
-                self.depth += 1
-                self.invoke(AbstractValue(frozenset((inside,))), args)
-                self.depth -= 1
+        self._held_called(receiver, args)
         for obj in receiver.objs:
             obj.hold(held)
             if isinstance(obj.info, FunctionInfo):
@@ -793,16 +793,30 @@ class Calls(Library):
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
 
-    def _drawn(self, axes: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
-        """Note a method of matplotlib's axes that draws its arguments: the axes change, and these do not."""
-        others = objs_of(given[len(args) :]) | not_plain(args)
-        for value in args:
+    def _held_called(self, receiver: AbstractValue, args: list[AbstractValue]) -> None:
+        """Note that a library's object may call the notebook's functions and objects that it holds."""
+        below = reach(receiver.objs)
+        self.work += len(below)
+        for inside in [o for o in below if o.kind in ("func", "bound", "inst")]:
+            if self.depth < DEPTH and inside not in receiver.objs and not self.gives_up():
+                self.depth += 1
+                self.invoke(AbstractValue(frozenset((inside,))), args)
+                self.depth -= 1
+
+    def _leaves_alone(
+        self, receiver: AbstractValue, data: list[AbstractValue], others: Iterable[AbstractValue], *, changes: bool
+    ) -> AbstractValue:
+        """Note a method that changes no data which it is given, and its object only where it ``changes``."""
+        changed = objs_of(others) | not_plain(data)
+        for value in data:
             self.consume(value)
-        self.give(objs_of(args))
-        self.change_deep(axes.objs | others)
-        for obj in axes.objs:
-            obj.hold(others)
-        return self.fresh(opaque=True, edges=axes.objs | objs_of(given), life=self.lives(axes))
+        self.give(objs_of(data))
+        self.change_deep(changed | receiver.objs if changes else changed)
+        self._held_called(receiver, data)
+        for obj in receiver.objs:
+            obj.hold(changed)
+        made = self.new(edges=receiver.objs | changed | objs_of(data), opaque=True, life=self.lives(receiver))
+        return AbstractValue(receiver.objs | {made})
 
     def _parts_called(self, objs: Iterable[Obj]) -> None:
         """Note that a library's object may call the methods of the notebook's objects that it holds."""
@@ -881,6 +895,13 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
     if roots:
         return roots <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
+
+
+def _only_asks(receiver: AbstractValue, name: str) -> bool:
+    """Tell whether a method of this name only looks at objects of the receiver's library."""
+    roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+    own = roots - _TABLED_LIBRARIES
+    return bool(own) and all(name in known.QUESTIONS.get(root, ()) for root in own if isinstance(root, str))
 
 
 def _is_called(obj: Obj) -> bool:

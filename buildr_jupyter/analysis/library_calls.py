@@ -27,6 +27,7 @@ from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = [
+    "ASKED",
     "BOUND_CALLS",
     "CALLS",
     "COPIES",
@@ -48,6 +49,8 @@ WORK = 200_000
 """How many objects the calls of one statement may make or look at before all that came earlier is kept."""
 CALLS = 8_000
 """How many calls of one statement are followed before all that came earlier is kept."""
+ASKED = "@asked"
+"""Token of what questions leave in the objects that are asked."""
 BOUND_CALLS = 3
 """How many methods that were taken from their objects are followed one inside the other."""
 COPIES = 32
@@ -85,6 +88,8 @@ class Library(Expressions, World):
         """Return what ``base.name`` may be; a package has a submodule because some statement imported it."""
         if base.path is not None and (token := f"@submodule:{base.path}.{name}") in self.env:
             self.touch(token)
+        if base.path is None and name in known.LEFT_BY_QUESTIONS:
+            self.touch(ASKED)
         return super().attribute(base, name)
 
     def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:

@@ -22,11 +22,13 @@ __all__ = [
     "IMPORTS_THAT_CHANGE",
     "ITERATOR_FUNCTIONS",
     "ITERATOR_METHODS",
+    "LEFT_BY_QUESTIONS",
     "LIBRARIES_OF_VALUES",
     "LIBRARIES_WITHOUT_STATE",
     "MUTATING_FUNCTIONS",
     "MUTATING_METHODS_OF_ARGUMENTS",
     "PURE_METHODS",
+    "QUESTIONS",
     "QUIET_MODULES",
     "RNG_CONSTRUCTORS",
     "SHALLOW_METHODS",
@@ -278,6 +280,17 @@ DRAWING = words(
     "set_xlabel set_xlim set_ylabel set_ylim stem step suptitle text title violinplot vlines xlabel xlim ylabel ylim"
 )
 """Functions of matplotlib.pyplot, and methods of its axes, that neither change nor keep the data that they draw."""
+
+QUESTIONS = {
+    "statsmodels": words(
+        "conf_int cov_params f_test get_forecast get_prediction head summary summary2 summary_frame "
+        "t_test tail wald_test"
+    )
+}
+"""Package to the methods that change nothing of its objects, or of the tables that it gives, and draw nothing."""
+
+LEFT_BY_QUESTIONS = words("dframe diagn endog_names predict_dates predict_end predict_start table")
+"""Attributes that these methods leave, all the same: who reads one needs the calls before."""
 
 CHANGES_BY_TYPE = {"ndarray": words("partition sort fill put resize itemset setflags setfield byteswap")}
 """Methods that change an object of this type, though another type's of that name change nothing."""

@@ -217,10 +217,17 @@ def _slice_once(
         name: need
         for name, need in live.needs.items()
         if not name.startswith(("@", "*")) and name not in BUILTINS and flow.before(name, need.by.number) is None
-    }
+        and not _gives_itself(need.by, name)
+    }  # fmt: skip
     conflicts = [need for name, needs in live.supplied_reads.items() for need in needs if changed[name]
                  and need.by.run != target and need.by.number <= changed[name][-1].number]  # fmt: skip
     return Slice(kept, why, unresolved, changed, conflicts, everything), excused
+
+
+def _gives_itself(statement: Statement, name: str) -> bool:
+    """Tell whether a statement may give a name its value before it reads it, in a branch of a loop."""
+    facts = statement.facts
+    return facts is not None and name in facts.maybe and name not in facts.absent
 
 
 def _last_changes(

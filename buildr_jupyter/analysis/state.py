@@ -195,6 +195,7 @@ class FlowState:
             self.unread_imports.pop(name, None)
         if value is not None:
             return value
+        self.facts.absent.add(name)
         if name == "__builtins__":  # in the kernel's module and in a program's it is the module itself
             return AbstractValue(path="builtins")
         if name in BUILTINS and not (self.star and name in SHADOWED_BY_STARS):
@@ -358,6 +359,7 @@ class FlowState:
         """Take what another statement or a function does into the current facts."""
         mine = self.facts
         mine.reads.update(facts.reads - self.bound if self.bound else facts.reads)
+        mine.absent.update(facts.absent)
         mine.maybe.update(facts.maybe)
         mine.mutates.update(facts.mutates)
         for (callee, method, _), given in facts.calls.items():

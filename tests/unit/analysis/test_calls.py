@@ -356,3 +356,33 @@ def test_what_is_drawn_does_not_change(statement: str, name: str, changed: bool)
         "found = sm.load()\nother = tools.make()\nrows = iter([1, 2])\n"
     )
     assert changes(setup + statement, name) is changed
+
+
+@pytest.mark.parametrize(
+    ("statement", "name", "changed"),
+    [
+        ("print(res.summary())", "res", False),
+        ("print(res.summary())", "@rng:numpy", False),
+        ("res.fit()", "res", True),
+        ("res.fit()", "@rng:numpy", True),
+        ("table.sort_values('a', inplace=True)", "table", True),
+        ("table.head()", "table", False),
+        ("shown = table.head()\nshown.insert(0, 1, 2)", "table", True),  # it may be the table itself
+        ("other.summary()", "other", True),  # of a package that no table knows
+        ("res.conf_int(rows)", "rows", True),
+        ("own = sm.OLS(1, work).fit()\nown.summary()", "log", True),  # what it holds may be called
+    ],
+)
+def test_what_is_asked_of_results_changes_nothing(statement: str, name: str, changed: bool) -> None:
+    setup = (
+        "import statsmodels.api as sm\nimport numpy as np\nimport tools\nnp.random.seed(1)\nres = sm.OLS(1, 2).fit()\n"
+        "table = sm.load().data\nother = tools.make()\nrows = iter([1, 2])\nlog = []\ndef work():\n    log.append(1)\n"
+    )
+    assert changes(setup + statement, name) is changed
+
+
+def test_who_reads_what_a_question_left_needs_the_question() -> None:
+    cells = ["import statsmodels.api as sm", "res = sm.OLS(1, 2).fit()", "res.summary()"]
+    assert "res.summary()" in kept(*cells, "print(res.diagn)")
+    assert "res.summary()" in kept(*cells, "def f(x):\n    return x.diagn", "print(f(res))")
+    assert "res.summary()" not in kept(*cells, "print(res.params)")

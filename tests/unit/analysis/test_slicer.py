@@ -513,3 +513,18 @@ def test_what_is_only_taken_to_be_in_a_module_is_not_drawn_from() -> None:
 def test_a_function_that_a_text_may_call_takes_no_name_away() -> None:
     cells = "n = 1\ndef f(h):\n    global n\n    n = 2", "import patsy\npatsy.dmatrix('f(h)')", "print(n)"
     assert {"n = 1", "patsy.dmatrix('f(h)')"} <= set(kept(*cells))
+
+
+@pytest.mark.parametrize(
+    ("cell", "missing"),
+    [
+        ("for i in [1, 2]:\n    if i:\n        x = i\n    print(x)", False),
+        ("for i in [1, 2]:\n    if i:\n        x = i\n    else:\n        x\n    (lambda: x)()", False),
+        ("while True:\n    try:\n        x = 1\n    except ValueError:\n        pass\n    print(x)", False),
+        ("for i in [1, 2]:\n    print(x)\n    x = i", True),
+        ("for i in [1, 2]:\n    (lambda: x)()\n    x = i", True),
+        ("if a:\n    print(x)", True),
+    ],
+)
+def test_a_branch_supplies_what_is_read_after_it(cell: str, missing: bool) -> None:
+    assert ("x" in sliced("a = 1", cell).unresolved) is missing
