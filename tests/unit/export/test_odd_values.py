@@ -6,8 +6,11 @@ What cannot be carried is refused as such, by its name, and nothing else is.
 from __future__ import annotations
 
 import ast
+import collections
+import copy
 import dis
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,10 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.export.options import ExportOptions
+from tests.same_values import difference
 from tests.unit.export.test_exporter import cases, libraries_of, program_of, runs_of
 from tests.unit.export.test_program import write
 
@@ -233,3 +239,32 @@ def judge(
     assert ask(kernels, **request, given=given, refused=refused) == 0, (place / "err").read_text()
     judged: dict[str, Any] = json.loads((place / "judged").read_text())
     return judged
+
+
+class Own:
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (0.0, -0.0), (1, True), ([1], [1.0]), ({1}, {True}), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ((1,), [1]),
+        (np.int32(1), np.int64(1)), (np.zeros(2, ">i4"), np.zeros(2, "<i4")), (np.array([1, None]), np.array([1.0, None])),
+        (pd.Series(["a"]), pd.Series(["a"], dtype="category")), (pd.Index([1], name="a"), pd.Index([1])),
+        (pd.DataFrame({"a": [0.0]}), pd.DataFrame({"a": [-0.0]})), (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}, ["x"])),
+        (Own([1]), Own([True])), (collections.Counter("a"), {"a": 1}), (iter([1, 2]), iter([1])),
+    ],
+)  # fmt: skip
+def test_a_difference_is_seen(one: object, other: object) -> None:
+    assert difference(one, other)
+    assert difference(one, copy.deepcopy(one)) == ""
+
+
+def test_what_holds_itself_and_what_is_no_number_is_the_same() -> None:
+    def loop() -> list[Any]:
+        made: list[Any] = [math.nan, np.float32("nan")]
+        made.append(made)
+        return made
+
+    assert difference(loop(), loop()) == ""
