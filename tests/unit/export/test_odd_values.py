@@ -249,7 +249,7 @@ class Own:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (0.0, -0.0), (1, True), ([1], [1.0]), ({1}, {True}), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ((1,), [1]),
+        (0.0, -0.0), (1, True), ([10**5000], [10**5000 + 1]), ([1], [1.0]), ({1}, {True}), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ((1,), [1]),
         (np.int32(1), np.int64(1)), (np.zeros(2, ">i4"), np.zeros(2, "<i4")), (np.array([1, None]), np.array([1.0, None])),
         (pd.Series(["a"]), pd.Series(["a"], dtype="category")), (pd.Index([1], name="a"), pd.Index([1])),
         (pd.DataFrame({"a": [0.0]}), pd.DataFrame({"a": [-0.0]})), (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}, ["x"])),
