@@ -28,7 +28,10 @@ def _differences(one: Any, other: Any, where: str, met: dict[tuple[int, int], An
     elif isinstance(one, float):
         if struct.pack("d", one) != struct.pack("d", other) and not (math.isnan(one) and math.isnan(other)):
             yield f"{where or 'it'}: {one!r} and {other!r}"
-    elif type(one) in (int, bool, str, bytes, bytearray, type(None), complex, range, slice):
+    elif type(one) is int:
+        if one != other:
+            yield f"{where or 'it'}: {hex(one):.80} and {hex(other):.80}"  # a text of digits has a limit
+    elif type(one) in (bool, str, bytes, bytearray, type(None), complex, range, slice):
         if repr(one) != repr(other):
             yield f"{where or 'it'}: {one!r:.80} and {other!r:.80}"
     elif type(one) in (set, frozenset):

@@ -106,7 +106,8 @@ def run_script(scope: Any, document: str) -> None:
     for name in [one for one in scope if one.startswith("_buildr")]:
         del scope[name]
     ours = (scope["__file__"], run_script.__code__.co_filename)
-    scope["__file__"] = sys.argv[0] = path  # which a child process reads anew
+    scope["__file__"] = path  # which a child process reads anew
+    sys.argv[:] = [path]  # the words were the inputs
     sys.excepthook = functools.partial(_show, ours)
     try:
         exec(code, scope)  # noqa: S102 - the program itself

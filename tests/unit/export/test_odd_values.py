@@ -6,8 +6,11 @@ What cannot be carried is refused as such, by its name, and nothing else is.
 from __future__ import annotations
 
 import ast
+import collections
+import copy
 import dis
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,10 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.export.options import ExportOptions
+from tests.same_values import difference
 from tests.unit.export.test_exporter import cases, libraries_of, program_of, runs_of
 from tests.unit.export.test_program import write
 
@@ -45,7 +51,17 @@ sys.stdin, sys.path[0] = open(0), request["folder"]
 {work}
 """
 """Answers each line with the status of a child that does the work in a folder, where libraries are imported once."""
-PROGRAM = SERVER.format(prepare="", work="sys.argv = ['main.py']\nrunpy.run_path('main.py', run_name='__main__')")
+PROGRAM = SERVER.format(
+    prepare="",
+    work="""
+sys.argv = ["main.py"]
+try:
+    runpy.run_path("main.py", run_name="__main__")
+except SystemExit as end:
+    sys.stderr.flush()
+    os._exit(end.code or 0)
+""",
+)
 KERNEL = SERVER.format(
     prepare="""
 sys.path.insert(1, os.getcwd())
@@ -54,14 +70,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import SList
 from buildr_jupyter.in_image import returns
 from tests.same_values import difference
-shell = InteractiveShell.instance()
-shell.history_manager.enabled = False
-shell.displayhook.quiet = lambda: False  # what stands before a semicolon is the last value, too
+from traitlets.config import Config
+shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))  # its thread is in no child
 """,
     work="""
 place = os.path.abspath("..")
-apart = [bytearray(size) for size in range(request["apart"])]  # and so other addresses
-for cell in request["cells"]:
+for number, cell in enumerate(request["cells"], 1):
+    if number == len(request["cells"]):
+        shell.displayhook.quiet = lambda: False  # what stands before a semicolon is the last value, too
     last = shell.run_cell(cell, store_history=True)
 names, found, told = {**shell.user_ns, "_": last.result}, {}, {}
 def judge(name, form, path):
@@ -96,12 +112,14 @@ print(file=sys.stderr)
 with open(f"{place}/judged", "w") as stream:
     found = {name: text for name, text in found.items() if text}
     json.dump({"ok": last.success, "found": found, "told": told}, stream)
+os._exit(0)  # without taking apart all that the parent had imported
 """,
 )
 
 
-def serve(code: str) -> Iterator[subprocess.Popen[str]]:
+def serve(code: str, own: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1"}
+    environment["IPYTHONDIR"] = str(own)
     with subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -115,13 +133,19 @@ def serve(code: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[subprocess.Popen[str]]:
-    yield from serve(PROGRAM)
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    yield from serve(PROGRAM, tmp_path_factory.mktemp("ipython"))
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Iterator[subprocess.Popen[str]]:
-    yield from serve(KERNEL)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    yield from serve(KERNEL, tmp_path_factory.mktemp("ipython"))
+
+
+@pytest.fixture(scope="module")
+def other_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Kernels of a process of its own, whose addresses are others, too."""
+    yield from serve(KERNEL, tmp_path_factory.mktemp("ipython"))
 
 
 def ask(server: subprocess.Popen[str], **request: Any) -> int:
@@ -187,13 +211,16 @@ def test_what_comes_back_is_what_the_kernel_has(
     tmp_path: Path,
     programs: subprocess.Popen[str],
     kernels: subprocess.Popen[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     given, refused = returned(sources, wanted(sources), tmp_path, programs)
     judged = judge(sources, given, list(refused), tmp_path / "kernel", kernels)
     assert judged["ok"]
     found = judged["found"]
     if found:  # names whose values are others in each kernel are none to compare: times, and numbers that nothing seeds
-        varies = judge(sources, judged["told"], [], tmp_path / "again", kernels, apart=5000)["found"]
+        varies = judge(sources, judged["told"], [], tmp_path / "again", request.getfixturevalue("other_kernels"))[
+            "found"
+        ]
         found = {name: text for name, text in found.items() if name not in varies}
     assert found == {}, refused
 
@@ -204,13 +231,40 @@ def judge(
     refused: list[str],
     place: Path,
     kernels: subprocess.Popen[str],
-    *,
-    apart: int = 0,
 ) -> dict[str, Any]:
     """Return what a kernel that runs the cells says of these values: whether they ran, and what differs, by name."""
     folder = place / "app"
     folder.mkdir(parents=True)
-    request = {"folder": str(folder), "libraries": libraries_of(sources), "cells": sources, "apart": apart}
+    request = {"folder": str(folder), "libraries": libraries_of(sources), "cells": sources}
     assert ask(kernels, **request, given=given, refused=refused) == 0, (place / "err").read_text()
     judged: dict[str, Any] = json.loads((place / "judged").read_text())
     return judged
+
+
+class Own:
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (0.0, -0.0), (1, True), ([10**5000], [10**5000 + 1]), ([1], [1.0]), ({1}, {True}), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ((1,), [1]),
+        (np.int32(1), np.int64(1)), (np.zeros(2, ">i4"), np.zeros(2, "<i4")), (np.array([1, None]), np.array([1.0, None])),
+        (pd.Series(["a"]), pd.Series(["a"], dtype="category")), (pd.Index([1], name="a"), pd.Index([1])),
+        (pd.DataFrame({"a": [0.0]}), pd.DataFrame({"a": [-0.0]})), (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}, ["x"])),
+        (Own([1]), Own([True])), (collections.Counter("a"), {"a": 1}), (iter([1, 2]), iter([1])),
+    ],
+)  # fmt: skip
+def test_a_difference_is_seen(one: object, other: object) -> None:
+    assert difference(one, other)
+    assert difference(one, copy.deepcopy(one)) == ""
+
+
+def test_what_holds_itself_and_what_is_no_number_is_the_same() -> None:
+    def loop() -> list[Any]:
+        made: list[Any] = [math.nan, np.float32("nan")]
+        made.append(made)
+        return made
+
+    assert difference(loop(), loop()) == ""

@@ -96,7 +96,7 @@ def test_other_functions_are_themselves() -> None:
 SCRIPT = '''"""What it is."""
 import sys
 from __main__ import __name__ as own
-print("started", own, __doc__, [name for name in globals() if "buildr" in name])
+print("started", own, __doc__, sys.argv[1:], [name for name in globals() if "buildr" in name])
 class P:
     pass
 def work(n=2, fail=False):
@@ -111,10 +111,12 @@ if __name__ == "__main__":
 '''
 
 
-def run(folder: Path, *words: str, returns: tuple[str, ...] = ("_",), text: str = "") -> subprocess.CompletedProcess:
+def run(
+    folder: Path, *words: str, returns: tuple[str, ...] = ("_",), text: str = "", script: str = SCRIPT
+) -> subprocess.CompletedProcess:
     interface = Interface((Input("n", "int", 2), Input("fail", "bool", False)), tuple(map(Return, returns)))
     spec = {"name": "work", "title": "Works.", "baked": [], "makers": {}}
-    (folder / "app.py").write_text(SCRIPT)
+    (folder / "app.py").write_text(script)
     (folder / "main.py").write_text(script_text(interface, spec, "app.py"))
     for entry in own_files(interface, script=True):
         path = folder / entry.path.removeprefix("app/")
@@ -130,8 +132,8 @@ def values(folder: Path) -> list[str]:
 
 
 def test_a_script_runs_as_the_main_program_that_it_is(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "started __main__ What it is. []\n", "")
+    done = run(tmp_path, "--n", "2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started __main__ What it is. [] []\n", "")
     assert values(tmp_path) == ["_.json", "manifest.json"]
     assert (tmp_path / "output/.buildr/returns/_.json").read_text() == "[2]"
 
@@ -174,3 +176,21 @@ def test_an_error_shows_the_scripts_own_lines_alone(tmp_path: Path) -> None:
         ["line 15", "in <module>"], ["line 9", "in work"],
     ]  # fmt: skip
     assert done.stderr.endswith("ValueError: bad\n")
+
+
+SPAWNING = """
+import multiprocessing, sys
+def square(n):
+    return n * n
+def work(n=2):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(square, [n])
+if __name__ == "__main__":
+    sys.modules["_buildr_program"].wrap(work)()
+"""
+
+
+def test_a_child_process_has_the_scripts_functions_and_reads_no_inputs(tmp_path: Path) -> None:
+    done = run(tmp_path, "--params-file", "-", text='{"n": 5}', script=SPAWNING)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "output/.buildr/returns/_.json").read_text() == "[25]"
