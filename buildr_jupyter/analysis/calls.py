@@ -239,6 +239,9 @@ class Calls(Library):
         below = reach((callee,))
         self.work += len(below)
         self.change(obj for obj in below if moves_on(obj))  # ``rng.normal``, or a partial of it
+        for obj in below if callee.kind != "param" else ():
+            if obj.kind == "param":  # what came out of a parameter may be anything that is held there
+                self.call_later(obj, None, given)
         called = ("func", "bound", "class", "inst")
         inside = [obj for obj in below if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
@@ -592,13 +595,20 @@ class Calls(Library):
         try:
             if isinstance(info.node, ast.Lambda):
                 value = self.eval(info.node.body)
-                self.facts.returns.update(value.objs)
+                self.facts.returns.update(value.objs, self.methods_of_parameters(info.node.body))
                 self.facts.return_typ = value.typ
             elif not isinstance(info.node, ast.GeneratorExp):
                 self.block(info.node.body)
             return self.facts
         finally:
             self.facts, self.bound, self.frames, self.inner, self.weak = saved
+
+    def methods_of_parameters(self, node: ast.expr) -> list[Obj]:
+        """Return what an expression that a function gives may be beside its value: a method that a parameter has."""
+        if not isinstance(node, ast.Attribute):
+            return []
+        owners = [obj for obj in self.base(node.value).objs if obj.kind == "param"]
+        return [self.new("bound", info=node.attr, edges=(obj,)) for obj in owners]
 
     def _make_params(self, info: FunctionInfo) -> None:
         info.params = []
@@ -786,7 +796,7 @@ class Calls(Library):
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
         self.change_deep(held)
         self._held_called(receiver, args)
-        for obj in receiver.objs:
+        for obj in self.keepers(receiver.objs):
             obj.hold(held)
             if isinstance(obj.info, FunctionInfo):
                 obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
@@ -813,7 +823,7 @@ class Calls(Library):
         self.give(objs_of(data))
         self.change_deep(changed | receiver.objs if changes else changed)
         self._held_called(receiver, data)
-        for obj in receiver.objs:
+        for obj in self.keepers(receiver.objs):
             obj.hold(changed)
         made = self.new(edges=receiver.objs | changed | objs_of(data), opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | {made})
@@ -841,13 +851,21 @@ class Calls(Library):
             self.invoke(AbstractValue(functions), args, keywords)
             self.depth -= 1
 
+    def keepers(self, objs: Iterable[Obj]) -> set[Obj]:
+        """Return the objects that keep what these are given: what came out of a parameter may be a part of it."""
+        found = set(objs)
+        held = {one for obj in found for one in (obj, *(obj.edges if obj.opaque else ())) if one.kind == "param"}
+        for info in self.building if held else ():
+            found.update(param for param in info.params if param in held or param.info in held)
+        return found
+
     def _store(self, objs: Iterable[Obj], name: str, args: list[AbstractValue], given: list[AbstractValue]) -> None:
         stored = set(objs_of(given))
         if name in ("extend", "update", "extendleft"):
             for value in args:
                 self.consume(value)
                 stored.update(self.element(value).objs)
-        for obj in objs:
+        for obj in self.keepers(objs):
             obj.hold(stored)
 
     def _method_result(self, receiver: AbstractValue, name: str, given: list[AbstractValue]) -> AbstractValue:

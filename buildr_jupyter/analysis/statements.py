@@ -135,9 +135,9 @@ class Flow(Definitions):
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
+        for obj in () if typ_changes else self.keepers(objs):
+            obj.hold(value.objs)
         for obj in objs:
-            if not typ_changes:
-                obj.hold(value.objs)
             if isinstance(target, ast.Attribute):
                 self.attribute_stored(obj, target.attr, value)
             if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
@@ -214,7 +214,7 @@ class Flow(Definitions):
     def _return(self, node: ast.Return) -> None:
         if node.value is not None:
             value = self.eval(node.value)
-            self.facts.returns.update(value.objs)
+            self.facts.returns.update(value.objs, self.methods_of_parameters(node.value))
             self.facts.return_typ = (
                 value.typ if value.typ == self.facts.return_typ or not self.facts.return_typ else None
             )

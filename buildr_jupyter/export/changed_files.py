@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.given import Given
-from buildr_jupyter.export.local_modules import read_module
+from buildr_jupyter.export.local_modules import local_sources
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImportUse
 from buildr_jupyter.model.progress import BuildWarning
@@ -185,16 +184,11 @@ class ChangedFiles:
 
     def _modules_out_of_date(self, imports: Iterable[ImportUse]) -> Iterator[str]:
         stale = {path for path, loads in self._loads.items() if self._stamp(path) != loads[-1][1]}
-        tops = {use.module.partition(".")[0] for use in imports} if stale else set()
-        todo = list(tops)
-        while todo:  # what the project's modules import themselves
-            text = read_module(self._tree.folder, todo.pop())
-            for use in _imports_of(text) if text is not None else ():
-                top = use.module.partition(".")[0]
-                if top and top not in tops:
-                    tops.add(top)
-                    todo.append(top)
-        yield from sorted(path for path in stale if self._module(path) in tops)
+        if not stale:
+            return
+        folders = [self._tree.folder, *{Path(path).parent for path in stale}]
+        used = {str(path) for path, _ in local_sources(imports, folders)}
+        yield from sorted(stale & used)
 
     def _module(self, path: str) -> str:
         """Return the name that the module, or the package around it, is most likely imported by."""
@@ -202,13 +196,6 @@ class ChangedFiles:
         while (parts.parent / "__init__.py").exists() and parts.parent != self._tree.root:
             parts = parts.parent
         return parts.stem
-
-
-def _imports_of(text: str) -> list[ImportUse]:
-    try:
-        return import_uses(ast.parse(text), "")
-    except (SyntaxError, ValueError):
-        return []
 
 
 def _names_of(module: str, statements: Iterable[Statement]) -> set[str]:

@@ -10,9 +10,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
+from types import MappingProxyType
 
 from buildr_jupyter.analysis.library_tables import FILE_READERS
 from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.export.known_texts import Texts
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.process.confined import file_entry
@@ -50,16 +52,21 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
             yield PathUse(first.value, f"{origin}, line {first.lineno}", first)
 
 
-def changed_folder(tree: ast.AST, place: str) -> str:
+def changed_folder(tree: ast.AST, place: str, values: Mapping[int, Texts] = MappingProxyType({})) -> str:
     """Return the working folder after one statement, relative to the notebook's; ``place`` is that before it.
 
-    A folder that the text does not say is passed over: the paths after it are taken as they would be without it.
+    ``values`` are the texts that expressions of the statement may be, by id. A folder that neither they nor the text
+    say is passed over: the paths after it are taken as they would be without it.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "chdir":
             first = node.args[0] if node.args else None
-            if isinstance(first, ast.Constant) and isinstance(first.value, str) and _may_be_a_path(first.value):
-                place = posixpath.normpath(posixpath.join(place, first.value))
+            if isinstance(first, ast.Constant):
+                texts: Texts = (first.value,) if isinstance(first.value, str) else ()
+            else:
+                texts = values.get(id(first), ())
+            if len(texts) == 1 and _may_be_a_path(texts[0]):
+                place = posixpath.normpath(posixpath.join(place, texts[0]))
     return place
 
 

@@ -73,7 +73,7 @@ def _added(program: Iterable[Evaluated]) -> Iterator[tuple[str, bool]]:
             for expression, first in _changes(node, names):
                 texts = values.get(id(expression), ())
                 yield from ((posixpath.join(place, text), first) for text in texts)
-        after = changed_folder(tree, place)
+        after = changed_folder(tree, place, values)
         if after != place:
             place = after
             yield place, True

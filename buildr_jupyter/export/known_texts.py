@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 __all__ = ["Evaluated", "Texts", "evaluate"]
 
@@ -51,14 +52,19 @@ class _Known:
     """What the parameter of a function, by both names, is given anywhere."""
 
 
-def evaluate(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[Evaluated]:
-    """Yield the program's statements, which are given in order with their titles, with what their texts may be."""
+def evaluate(
+    trees: Iterable[tuple[ast.AST, str]], names: Mapping[str, Texts] = MappingProxyType({})
+) -> Iterator[Evaluated]:
+    """Yield the program's statements, which are given in order with their titles, with what their texts may be.
+
+    ``names`` are those that are known before.
+    """
     program = list(trees)
-    known = _Known()
+    known = _Known({**names})
     if any(isinstance(node, ast.arg) for tree, _ in program for node in ast.walk(tree)):
         functions = _functions(tree for tree, _ in program)
         for _ in range(2):  # what calls give, and then what functions put into attributes
-            known = _Known(attributes=known.attributes, arguments=known.arguments)
+            known = _Known({**names}, attributes=known.attributes, arguments=known.arguments)
             for tree, _ in program:
                 values = _texts_of(tree, known)
                 _note(tree, values, known)
@@ -67,7 +73,7 @@ def evaluate(trees: Iterable[tuple[ast.AST, str]]) -> Iterator[Evaluated]:
                         _note_arguments(node, values, functions, known.arguments)
             if not (known.arguments or known.attributes):
                 break  # a second look would find what this one did
-        known = _Known(attributes=known.attributes, arguments=known.arguments)
+        known = _Known({**names}, attributes=known.attributes, arguments=known.arguments)
     for tree, title in program:
         values = _texts_of(tree, known)
         yield tree, title, values

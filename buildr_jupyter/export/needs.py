@@ -6,9 +6,9 @@ import ast
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.slicer import Slice, Statement
@@ -16,12 +16,14 @@ from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folde
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
-from buildr_jupyter.export.known_texts import evaluate
+from buildr_jupyter.export.known_texts import Evaluated, evaluate
+from buildr_jupyter.export.local_modules import local_sources
 from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.model.plan import FileEntry, ImportUse
+from buildr_jupyter.notebook.parse_cache import parsed
 
 __all__ = ["find_files", "find_imports"]
 
@@ -55,11 +57,12 @@ def find_files(
         return [], None
     uses: list[tuple[int, PathUse]] = []
     place = ""  # where the program is, relative to the notebook's folder
-    for statement in sliced.kept:
+    program = list(evaluate((statement.node, given.title(statement.run)) for statement in sliced.kept))
+    for statement, (_, _, values) in zip(sliced.kept, program, strict=True):
         for use in literal_paths(statement.node, given.title(statement.run)):
             path = posixpath.normpath(posixpath.join(place, use.path)) if place else use.path
             uses.append((statement.run, replace(use, path=path)))
-        place = changed_folder(statement.node, place)
+        place = changed_folder(statement.node, place, values)
     opened, made = opened_paths(given, sliced)
     known = {Path(os.path.normpath(given.folder / use.path)) for _, use in uses}
     uses += [(run, use) for path, run, use in opened if path not in known]
@@ -84,14 +87,13 @@ def find_files(
         if (moved := carried.rewritten.get(use.node)) is not None:
             inputs.write_path(run, use.node, use.path, moved)
             given.warn(f"{use.origin}: {use.path!r} is written as {moved!r}")
-    program = list(evaluate((statement.node, given.title(statement.run)) for statement in sliced.kept))
     if not options.include:
         for text in listings_unknown(program):
             given.warn(text)
         for text in readers_unknown(program) if given.namespace is None else ():  # in a kernel it was seen
             given.warn(text)
     named, warnings = carry_named(
-        program,
+        [*program, *_module_texts(imported, [given.folder, *(one.path for one in folders)], beside)],
         carried.tree,
         known=[entry.path for entry in carried.entries],
         written={*written, *options.mounts},
@@ -99,6 +101,21 @@ def find_files(
     )
     given.warnings += warnings
     return sorted([*carried.entries, *named], key=lambda entry: entry.path), carried.tree
+
+
+def _module_texts(imported: Sequence[ImportUse], folders: Sequence[Path], tree: Tree) -> Iterator[Evaluated]:
+    """Yield the statements of the project's modules, each with its own path as its ``__file__``."""
+    for path, text in local_sources(imported, folders):
+        try:
+            body = parsed(text).body
+        except (SyntaxError, ValueError):
+            continue
+        shown = Path(os.path.relpath(path, tree.folder)).as_posix()
+        above = {shown, *map(str, PurePosixPath(shown).parents)}  # where it lies is no more than a part of a path
+        for node, title, values in evaluate(((node, shown) for node in body), {"__file__": (shown,)}):
+            known = {key: tuple(one for one in texts if posixpath.normpath(one) not in above)
+                     for key, texts in values.items()}  # fmt: skip
+            yield node, title, known
 
 
 def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[ImportUse]) -> tuple[ImportUse, ...]:

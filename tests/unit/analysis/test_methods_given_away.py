@@ -67,3 +67,44 @@ def test_what_calls_a_method_elsewhere_is_kept(owner: str, use: str) -> None:
 )
 def test_what_changes_nothing_is_left_out(made: str, use: str, printed: str) -> None:
     assert ast.unparse(ast.parse(use)) not in kept(made, use, f"print({printed})")
+
+
+_BUS = """
+class Bus:
+    def __init__(self):
+        self.h = {}
+    def on(self, name, function):
+        KEEP
+    def emit(self, name, *args):
+        CALL
+bus = Bus()
+bus.on('x', M)
+"""
+_KEEP = (
+    "self.h.setdefault(name, []).append(function)",
+    "self.h[name] = [function]",
+    "self.h.update({name: [function]})",
+)
+_CALL = (
+    "for one in self.h.get(name, []):\n            one(*args)",
+    "[one(*args) for one in self.h[name]]",
+    "list(self.h.values())[0][0](*args)",
+    "self.h.get(name)[0](*args)",
+)
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("use", ["def f(x):\n    return x.N\nm = f(g)\nm(1)", "f = lambda x: x.N\nm = f(g)\nm(1)"])
+def test_a_method_that_a_function_gave_changes_its_owner(owner: str, use: str) -> None:
+    made, name = OWNERS[owner]
+    text = use.replace("N", name)
+    assert "m(1)" in kept(made, text, "print(g)")
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("keep", _KEEP, ids=range(len(_KEEP)))
+@pytest.mark.parametrize("call", _CALL, ids=range(len(_CALL)))
+def test_a_method_that_an_object_was_given_to_call_later(owner: str, keep: str, call: str) -> None:
+    made, name = OWNERS[owner]
+    text = _BUS.replace("M", f"g.{name}").replace("KEEP", keep).replace("CALL", call)
+    assert "bus.emit('x', 1)" in kept(made, f"{text}bus.emit('x', 1)", "print(g)")

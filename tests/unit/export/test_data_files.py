@@ -7,6 +7,7 @@ import pytest
 
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.data_files import Carriage, PathUse, carry_files, changed_folder, literal_paths
+from buildr_jupyter.export.known_texts import evaluate
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,16 @@ def test_literal_paths_of_what_is_read(source: str, paths: list[str]) -> None:
 )
 def test_the_working_folder_after_a_statement(source: str, place: str, after: str) -> None:
     assert changed_folder(ast.parse(source), place) == after
+
+
+def test_a_folder_that_is_put_together_of_texts_that_are_known() -> None:
+    cells = ["base = 'data'", "os.chdir(os.path.join(base, 'in'))", "os.chdir(unknown)", "os.chdir('..')"]
+    places = []
+    place = ""
+    for tree, _, values in evaluate((ast.parse(cell).body[0], "") for cell in cells):
+        place = changed_folder(tree, place, values)
+        places.append(place)
+    assert places == ["", "data/in", "data/in", "data"]
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildr_jupyter.export.local_modules import read_module
+from buildr_jupyter.export.local_modules import local_sources, read_module
+from buildr_jupyter.model.plan import ImportUse
 
 
 def test_a_module_and_a_package_are_read(tmp_path: Path) -> None:
@@ -24,3 +25,16 @@ def test_what_is_no_module_here_is_none(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "link.py").symlink_to(outside)
     assert [read_module(folder, name) for name in ("numpy", "", "..", "../outside", "link")] == [None] * 5
+
+
+def test_sources_of_what_is_imported_and_of_what_that_imports(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    texts = {"pack/__init__.py": "from . import one", "pack/one.py": "from .two import x\nimport json, top",
+             "pack/two.py": "x = 1", "pack/three.py": "", "top.py": "import pack.one, (", "unread.py": ""}  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    found = dict(local_sources([ImportUse("pack"), ImportUse("json")], [tmp_path / "none", tmp_path]))
+    names = "pack/__init__.py", "pack/one.py", "pack/two.py", "top.py"
+    assert {path.relative_to(tmp_path).as_posix(): text for path, text in found.items()} == {
+        name: texts[name] for name in names
+    }

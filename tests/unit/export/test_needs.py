@@ -99,3 +99,32 @@ def test_a_file_that_is_read_before_it_is_written_is_carried(folder: Path) -> No
     wrote = "open('a.csv', 'w').write(rows + '2')\nopen('data/b.csv', 'w').write('3')"
     opened = "print(there)\nopen('a.csv'), open('made.txt'), open('data/b.csv')"
     assert files(folder, read, asked, wrote, opened) == ["app/a.csv"]
+
+
+def test_a_folder_that_a_name_holds_is_gone_into(folder: Path) -> None:
+    assert files(folder, "import os\nbase = 'data'\nos.chdir(base)", "open('b.csv')") == ["app/data/b.csv"]
+
+
+def test_files_that_a_local_module_finds_beside_itself(folder: Path) -> None:
+    (folder / "pack/sub/assets").mkdir(parents=True)
+    for name in ("pack/__init__.py", "pack/sub/__init__.py"):
+        (folder / name).write_text("")
+    for name in ("pack/sub/assets/one.json", "pack/sub/two.txt", "pack/three.txt", "four.txt", "five.txt"):
+        (folder / name).write_text(name)
+    (folder / "pack/sub/reads.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom .. import other\nHERE = Path(__file__).parent\n"
+        "def load():\n    return (HERE / 'assets' / 'one.json').read_text()\n"
+        "def more():\n    return open(os.path.join(os.path.dirname(__file__), 'two.txt'))\n"
+    )
+    (folder / "pack/other.py").write_text("import os.path as p\nTHREE = p.join(p.dirname(__file__), 'three.txt')\n")
+    (folder / "beside.py").write_text("open('four.txt')\n")
+    given = given_of("from pack.sub import reads\nimport beside", "reads.load(), beside", folder=folder)
+    reading, sliced = sliced_of(given)
+    imports = find_imports(given, reading, sliced, [])
+    found, _ = find_files(given, sliced, InputChoice(given, reading, sliced), imported=imports)
+    assert {entry.path: entry.why for entry in found} == {
+        "app/four.txt": "named in beside.py, line 1",
+        "app/pack/sub/assets/one.json": "named in pack/sub/reads.py, line 6",
+        "app/pack/sub/two.txt": "named in pack/sub/reads.py, line 8",
+        "app/pack/three.txt": "named in pack/other.py, line 2",
+    }
