@@ -393,7 +393,7 @@ class View {
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
       (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
-      put(held.t, "className", step.said ? "t plain" : "t");  // our words, or the engine's own
+      put(held.t, "className", step.number ? "t" : "t plain");  // an instruction, or words
       put(held.t, "title", step.said || step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));
