@@ -307,7 +307,7 @@ class View {
     n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
     this.went(r.went);
-    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached ? r.cached + " of " + r.steps + " steps cached" : count(r.steps, "step"),
+    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached ? r.cached + " of " + r.steps + " steps cached" : "",
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
