@@ -697,9 +697,6 @@ def _standing(get: Callable[[str], Any]) -> Standing | None:
 
 
 def _placement(get: Callable[[str], Any], base_folder: Path) -> ClusterPlacement:
-    asked = [f"--{name}" for name in ("node-selector", "toleration", "pod-template") if get(name.replace("-", "_"))]
-    if asked and get("on") in (None, "docker"):
-        raise OptionError(f"{asked[0]}: only a cluster has nodes and pods", hint="say which: --on kubernetes")
     return ClusterPlacement(
         node_selector=tuple(parse_label("--node-selector", text) for text in parse_strings(get("node_selector"))),
         tolerations=tuple(parse_toleration(text) for text in parse_strings(get("toleration"))),

@@ -170,7 +170,8 @@ def test_a_kernel_that_is_not_installed_is_replaced_and_said(tmp_path: Path) -> 
     assert (tmp_path / "out" / "requirements.txt").read_text() == "the-dist\n"
 
 
-def test_doctor_says_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
+def test_doctor_says_what_is_missing_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/no-podman.sock")
     status, out, _ = run("doctor")
     assert status == 0
     assert "none.sock" in out

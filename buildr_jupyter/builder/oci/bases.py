@@ -139,8 +139,11 @@ class Bases:
         except BuildError as error:
             try:
                 base = yield from self.find("kernel", platform, python=python, pull=False, cancel=cancel)
-            except BuildrError:
-                raise error from None
+            except BuildrError as other:
+                why = str(other).removeprefix("Image build failed: ")
+                raise BuildError(
+                    f"{error}; nor can this interpreter be the base: {why}", hint=other.hint or error.hint
+                ) from error
             yield BuildWarning(f"base {name} is neither in its registry nor in an engine: this interpreter is the base")
             return base
 

@@ -307,7 +307,7 @@ class View {
     n.went.hidden = !r || !r.went.length;
     if (!r) return set(n.summary, "Steps and log");
     this.went(r.went);
-    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached ? r.cached + " of " + r.steps + " steps cached" : count(r.steps, "step"),
+    const parts = [r.digest ? (r.is_id ? "image id " : "digest ") + r.digest.slice(0, 19) + "…" : "", r.size, r.same ? "nothing had changed" : r.cached ? r.cached + " of " + r.steps + " steps cached" : "",
       r.exit === null ? "" : "exit code " + r.exit].filter(Boolean).join(" · ");
     const push = r.pushed.length ? el("div", {}, "pushed: " + r.pushed.join(", ")) : "";
     const again = this.button("Copy command", () => copy(r.command, again));
@@ -393,7 +393,7 @@ class View {
       put(held.box, "className", "s-" + step.status);
       set(held.m, MARKS[step.status]);
       (step.key.startsWith("run ") ? linked : set)(held.t, (step.number ? "[" + step.number + "] " : "") + step.title);  // a build's steps are anybody's words
-      put(held.t, "className", step.said ? "t plain" : "t");  // our words, or the engine's own
+      put(held.t, "className", step.number ? "t" : "t plain");  // an instruction, or words
       put(held.t, "title", step.said || step.title);
       held.age = step.age;
       set(held.d, step.status === "done" ? took(step.took) : step.status + (step.took ? " " + took(step.took) : ""));

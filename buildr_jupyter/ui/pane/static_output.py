@@ -29,12 +29,8 @@ def _head(view: View) -> str:
 
 
 def _summary(result: ResultView) -> str:
-    if result["same"]:
-        steps = "nothing had changed"
-    elif result["cached"]:
-        steps = f"{result['cached']} of {result['steps']} steps cached"
-    else:
-        steps = f"{result['steps']} step{'' if result['steps'] == 1 else 's'}"
+    cached = f"{result['cached']} of {result['steps']} steps cached" if result["cached"] else ""
+    steps = "nothing had changed" if result["same"] else cached
     digest = result["digest"][:19] + "…" if result["digest"] else ""
     return " · ".join(
         part for part in (result["image"], digest, result["size"], f"{result['seconds']} s", steps) if part

@@ -240,14 +240,6 @@ def test_an_empty_text_is_refused(option: str) -> None:
         make_line_parser().parse_args([f"--{option}", ""])
 
 
-@pytest.mark.parametrize("words", [("--node-selector", "a=b"), ("--toleration", "a"), ("--pod-template", "pod.yaml")])
-def test_what_only_a_cluster_has_is_refused_elsewhere(words: tuple[str, str], tmp_path: Path) -> None:
-    for place in ((), ("--on", "docker")):
-        given = vars(make_line_parser().parse_args([*words, "--run", *place]))
-        with pytest.raises(OptionError, match=f"{words[0]}: only a cluster has nodes and pods"):
-            make_options(given, base_folder=tmp_path)
-
-
 def test_an_input_knows_the_option_that_asked_for_it(tmp_path: Path) -> None:
     given = {"run": True, "set": ["a=1"], "map": ["b=1,2"], "param": ["c"]}
     options = make_options(given, base_folder=tmp_path)
