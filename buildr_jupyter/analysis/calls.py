@@ -462,7 +462,15 @@ class Calls(Library):
             for objs in places.values():
                 edges |= objs
             return AbstractValue(frozenset((self.new("iter", edges=edges, life=(function,)),)))
-        return AbstractValue(frozenset(put(facts.returns)), typ=facts.return_typ)
+        given = frozenset(obj for obj in put(facts.returns) if not self._is_no_method(obj))
+        return AbstractValue(given, typ=facts.return_typ)
+
+    def _is_no_method(self, obj: Obj) -> bool:
+        """Tell whether what was taken for a method is certainly none: the classes of its owners have none so named."""
+        owners = [self.class_of(one) if one.kind == "inst" else None for one in obj.edges]
+        return obj.kind == "bound" and all(
+            info is not None and not info.foreign and not info.find(str(obj.info)) for info in owners
+        )
 
     def _follow(
         self,
