@@ -148,22 +148,26 @@ def carry_named(
     known: Iterable[str],
     written: Iterable[str],
     limit_bytes: int,
+    observed: Iterable[Evaluated] = (),
 ) -> tuple[list[FileEntry], list[BuildWarning]]:
     """Return the entries for files and folders that a text of the program names, and what was left out as too large.
 
     ``place`` says where a file of the notebook's folder goes; ``known`` are paths of the context that are carried
-    already, ``written`` paths that the program makes itself or gets when it is run.
+    already, ``written`` paths that the program makes itself or gets when it is run. ``observed`` are parts of the
+    program of which a kernel saw what they opened: of their texts only those count that are a file's whole path.
     """
     entries: dict[str, FileEntry] = {}
     folder = place.folder
     warnings: list[BuildWarning] = []
     made, there = set(written), set(known)
     seen: set[str] = set()
-    for text, where in texts(program):
+    found_in = itertools.chain(((True, *one) for one in texts(program)), ((False, *one) for one in texts(observed)))
+    for whole, text, where in found_in:
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
         seen.add(text)
-        for path in (one for found in _meant(text, folder) for one in _files_of(found, folder)):
+        places = _meant(text, folder) if whole else (one for one in (folder / text,) if not one.is_dir())
+        for path in (one for found in places for one in _files_of(found, folder)):
             target = place.below(path.relative_to(folder).as_posix())
             if target in there or target in entries:
                 continue

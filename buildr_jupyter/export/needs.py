@@ -92,9 +92,11 @@ def find_files(
             given.warn(text)
         for text in readers_unknown(program) if given.namespace is None else ():  # in a kernel it was seen
             given.warn(text)
+    modules = list(_module_texts(imported, [given.folder, *(one.path for one in folders)], beside))
     named, warnings = carry_named(
-        [*program, *_module_texts(imported, [given.folder, *(one.path for one in folders)], beside)],
+        [*program, *(modules if given.namespace is None else ())],
         carried.tree,
+        observed=modules if given.namespace is not None else (),
         known=[entry.path for entry in carried.entries],
         written={*written, *options.mounts},
         limit_bytes=options.file_limit_bytes,

@@ -190,7 +190,7 @@ def test_what_was_read_from_files_that_changed(kernel: Kernel, folder: Path, tmp
     body = "print(rows, gone, p.read_text(), open('data.csv').read())"
     made = kernel.export(body, tmp_path / "out")
     assert made.stdout == kernel.run(body), made.stderr
-    assert {"app/count.txt", "app/data.csv"} <= set(made.files)
+    assert "app/count.txt" in made.files
     assert made.record["warnings"] == []
 
 
