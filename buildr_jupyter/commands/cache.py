@@ -124,8 +124,7 @@ def prune(
         say("there is nothing to prune\n")
     for line in found.lines(store.folder):
         say(f"{line}\n")
-    kept = () if images else tuple(one for one in store.info().images if one not in found.store.images)
-    left = "" if images else f"; {len(kept) + len(_sized('archives'))} images stay (--images)"
+    left = "" if images else f"; {_stays(store)} (--images)"
     if not found or dry_run:
         if found:
             say(f"would be removed: {show_size(found.size_bytes)}{left}\n")
@@ -147,6 +146,12 @@ def prune(
         path.unlink(missing_ok=True)
         freed += size
     say(f"removed: {show_size(freed)}{left}\n")
+
+
+def _stays(store: Store) -> str:
+    """Return how many images stay; one has several names as a rule."""
+    count = len({one.get("manifest") for one in store.images()}) + len(_sized("archives"))
+    return "1 image stays" if count == 1 else f"{count} images stay"
 
 
 def terminal_question() -> Callable[[str], str] | None:

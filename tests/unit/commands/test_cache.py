@@ -68,8 +68,9 @@ def test_images_stay_with_all_that_they_are_made_of(tmp_path: Path) -> None:
     build(tmp_path, "one", b"print(1)\n")
     orphan = Store().put(b"no image has it")
     assert is_whole("one:1")
+    Store().tag("another-name:1", Store().image("one:1") or {})
     said = said_by(yes=True)
-    assert "1 images stay" in said
+    assert "1 image stays" in said
     assert "context " in said
     assert is_whole("one:1")
     assert not Store().has(orphan)
