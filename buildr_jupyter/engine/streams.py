@@ -35,7 +35,7 @@ class AbortableStream:
         known = address_of(client)
         self._client = client
         self._lock = threading.Lock()
-        self._closed = False
+        self._stopped, self._closed = False, False
         self._asked: list[object] = []
         self._answered: list[requests.Response] = []
         self._silence = StallDetector(
@@ -57,6 +57,9 @@ class AbortableStream:
         for response in self._answered:
             if found := _socket_of(response):
                 found.settimeout(None)  # a quiet step is no failure
+        with self._lock:
+            if self._stopped:  # while the answer was on its way from the connection to its stream
+                self._shut()
         self.heard()
         return self._listen(stream)
 
@@ -77,6 +80,7 @@ class AbortableStream:
         connections again then, and who wakes first must not lose a later question to the rest of this.
         """
         with self._lock:
+            self._stopped = True
             if not self._closed:
                 self._shut()
 

@@ -21,7 +21,7 @@ from buildr_jupyter.engine.connection import connect, translate
 from buildr_jupyter.engine.container_log import read_tail
 from buildr_jupyter.engine.orphans import REMOVE_CONTAINER, abandon, labels, sweep_containers
 from buildr_jupyter.engine.streams import interruptible, state_within
-from buildr_jupyter.errors import Cancelled, OptionError, RunError, RunLost
+from buildr_jupyter.errors import Cancelled, EngineError, OptionError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, RunOutput, Stream
 from buildr_jupyter.model.capabilities import RunnerCapabilities
@@ -580,8 +580,8 @@ class DockerRunner:
                     if cancel.is_set() or error.status_code in (401, 403):
                         raise
                     raise _refused(spec, str(error.explanation or error).strip()) from error
-        except (RequestException, DockerException, OSError, RunError) as error:
-            if cancel.is_set():
+        except (RequestException, DockerException, OSError, RunError, EngineError) as error:
+            if cancel.is_set():  # it broke off what was asked for
                 raise Cancelled(f"the run of {spec.name} was cancelled") from None
             raise error from error.__cause__
 

@@ -380,3 +380,32 @@ def test_a_client_that_is_given_is_used(start: Start) -> None:
     run(other)
     assert len(containers.made) == 2
     assert other.docker_client is subject.docker_client
+
+
+@pytest.mark.parametrize("ending", ["/start", "/json"])
+def test_a_cancel_in_the_middle_of_a_question_is_a_cancel(start: Start, ending: str) -> None:
+    """It breaks off what the engine is being asked, which is no engine that is away; the container goes."""
+    containers, subject = start(runs_on=True)
+    token, answer = CancelToken(), containers.answer
+
+    def cancelling(method: str, path: str, *rest: Any) -> Reply:
+        if path.endswith(ending) and containers.made:
+            token.set()
+        return answer(method, path, *rest)
+
+    containers.answer = cancelling  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        list(subject.stream_run(spec(), token))
+    assert not containers.all
+
+
+@pytest.mark.timeout(60)
+def test_a_cancel_between_an_answer_and_its_stream_ends_the_stream(start: Start) -> None:
+    """The answer has left the connection then, and is not known yet as what is to be broken off."""
+    containers, subject = start(runs_on=True)
+    token = CancelToken()
+    client = subject._client()
+    client.hooks["response"].insert(0, lambda answer, **_: token.set() if "/attach" in answer.url else None)
+    with pytest.raises(Cancelled):
+        list(subject.stream_run(spec(), token))
+    assert not containers.all
