@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import tarfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -60,6 +61,15 @@ class _Bill:
     """Why the bill is not in the repository."""
 
 
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is replaced or written to; nothing where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Outputs:
     """Brings an image to the outputs of a request."""
 
@@ -90,12 +100,25 @@ class Outputs:
                 yield from self._bases.fetch_all(base, cancel)
             step = StepUpdate("output", f"write {output.path.name}")
             yield step
-            write = write_archive if isinstance(output, Archive) else write_layout
-            write(made, names, self._store.sound, output.path, check=check)
+            if isinstance(output, Archive):
+                self._write_archive(made, names, output.path, check)
+            else:
+                write_layout(made, names, self._store.sound, output.path, check=check)
             yield replace(step, status="done")
             return replace(result, digest=made.digest, archive=output.path)
         yield from self._load(made, bases, names, cancel)
         return result
+
+    def _write_archive(self, made: Published, names: Sequence[str], path: Path, check: Callable[[], None]) -> None:
+        """Write the archive, unless it is the one that was written here and nobody touched since."""
+        key, about = ["archive", str(path.absolute())], [made.digest, *names]
+        if (stamp := _stamp(path)) and self._store.record(key) == [*about, *stamp]:
+            with contextlib.suppress(OSError):  # of another user
+                os.utime(path)
+        else:
+            write_archive(made, names, self._store.sound, path, check=check)
+        with contextlib.suppress(BuildError):  # a store that is full: the archive is there
+            self._store.note(key, [*about, *_stamp(path)])
 
     # -- a registry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from buildr_jupyter.builder.oci import exporters
 from buildr_jupyter.builder.oci.bases import Bases
 from buildr_jupyter.builder.oci.exporters import Outputs, common_layers
 from buildr_jupyter.engine.client import EngineClient
@@ -22,6 +24,7 @@ from buildr_jupyter.model.plan import CONTENT_LABEL
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, Push
 from buildr_jupyter.model.result import BuildResult
+from buildr_jupyter.oci.archive import write_archive
 from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import MANIFEST, Published, default_platform, make_image
 from buildr_jupyter.oci.layer import Entry, compressor, write_layer
@@ -182,6 +185,45 @@ class Engine:
         if name not in [one.strip("!") for one in self._images] or name == "gone":
             raise ImageNotFound(name)
         return {"RootFS": {"Layers": list(name)} if name else None}
+
+
+def test_an_archive_that_is_there_is_not_written_again(
+    trial: Callable[[FakeRegistry], Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written again where somebody touched it, and for another name."""
+    written = []
+
+    def noted(*given: Any, **named: Any) -> None:
+        written.append(given[3])
+        write_archive(*given, **named)
+
+    monkeypatch.setattr(exporters, "write_archive", noted)
+    path = tmp_path / "x.tar"
+    with FakeRegistry() as fake:
+        subject = trial(fake)
+
+        def bring(*names: str) -> bytes:
+            refs = [ImageRef.parse(name) for name in names]
+            result = BuildResult(names[0])
+            list(subject.subject.bring(Archive(path), subject.made, [subject.base], refs, result, CancelToken()))
+            return path.read_bytes()
+
+        first = bring("x:1")
+        os.utime(path, ns=(0, 0))
+        assert bring("x:1") == first
+        assert len(written) == 2, "somebody touched it"
+        before = path.stat().st_mtime_ns
+        assert bring("x:1") == first
+        assert len(written) == 2
+        assert path.stat().st_mtime_ns > before, "who looks at times sees that it is of now"
+        assert bring("x:1") == first
+        assert len(written) == 2
+        assert bring("x:2") != first
+        path.write_bytes(path.read_bytes()[:-1])
+        assert len(bring("x:2")) == len(first)
+        path.unlink()
+        assert len(bring("x:2")) == len(first)
+        assert len(written) == 5
 
 
 @pytest.mark.parametrize(
