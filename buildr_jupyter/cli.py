@@ -448,14 +448,11 @@ def _manifest(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from buildr_jupyter.commands.login import cell_of
-    from buildr_jupyter.commands.manifest import planned_job
     from buildr_jupyter.model.result import BuildResult
-    from buildr_jupyter.pipeline import stages as pipeline
     from buildr_jupyter.pipeline.driver import drive
-    from buildr_jupyter.ui import json_record, plain, plan_report
+    from buildr_jupyter.ui import plain
     from buildr_jupyter.ui.json_record import make_record
     from buildr_jupyter.ui.result import render_result_text
-    from buildr_jupyter.ui.sweep import render_sweep_text
 
     status = 0
     for job in _jobs(args):
@@ -463,10 +460,7 @@ def _build(args: argparse.Namespace) -> int:
         started = time.monotonic()
         try:
             if job.options.dry_run:
-                assembly = pipeline.prepare(job)
-                record = json_record.make_plan_record(cell_of(job), assembly) + "\n"
-                explained = plan_report.render_explanation(assembly) + planned_job(job.order(), assembly.plan)
-                sys.stdout.write(record if as_json else explained)
+                _explain(job, as_json=as_json)
                 continue
             outcome: BuildResult | BuildrError | KeyboardInterrupt = drive(job, _windows(job, as_json=as_json))
         except (BuildrError, KeyboardInterrupt) as error:
@@ -477,6 +471,8 @@ def _build(args: argparse.Namespace) -> int:
         elif not isinstance(outcome, BaseException):
             sys.stdout.write(render_result_text(outcome) + "\n")
             if outcome.sweep is not None:
+                from buildr_jupyter.ui.sweep import render_sweep_text
+
                 sys.stdout.write(render_sweep_text(outcome.sweep) + "\n")
         if isinstance(outcome, BuildResult) and any(run.state != "done" for run in outcome.sweep or ()):
             status = max(status, 1)
@@ -488,13 +484,29 @@ def _build(args: argparse.Namespace) -> int:
     return status
 
 
+def _explain(job: ExportRequest, *, as_json: bool) -> None:
+    """Write what would be built, and the Job that would be made of it."""
+    from buildr_jupyter.commands.login import cell_of
+    from buildr_jupyter.commands.manifest import planned_job
+    from buildr_jupyter.pipeline.preparation import prepare
+    from buildr_jupyter.ui.json_record import make_plan_record
+    from buildr_jupyter.ui.plan_report import render_explanation
+
+    assembly = prepare(job)
+    if as_json:
+        sys.stdout.write(make_plan_record(cell_of(job), assembly) + "\n")
+    else:
+        sys.stdout.write(render_explanation(assembly) + planned_job(job.order(), assembly.plan))
+
+
 def _windows(job: ExportRequest, *, as_json: bool) -> list[Display]:
     """Progress goes to standard error; with --json the container's output does, too."""
     from buildr_jupyter.ui.plain import QuietDisplay, TextDisplay, write_output
-    from buildr_jupyter.ui.sweep import JsonRuns
 
     output = (lambda event: sys.stderr.write(event.text)) if as_json else write_output
     if as_json and job.options.sweeps:
+        from buildr_jupyter.ui.sweep import JsonRuns
+
         return [TextDisplay(sys.stderr.write, output=output), JsonRuns(sys.stdout.write)]
     return [QuietDisplay(output) if job.options.quiet else TextDisplay(sys.stderr.write, output=output)]
 

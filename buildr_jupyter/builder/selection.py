@@ -7,13 +7,16 @@ class method ``of`` of a builder that has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.builder.protocol import Builder
 from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import UnknownSpec
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["BUILDERS", "names", "select"]
 
@@ -31,7 +34,13 @@ BUILDERS = {
 
 def names() -> list[str]:
     """Return the names that ``select`` knows, sorted."""
-    return sorted({*BUILDERS, *(point.name for point in entry_points(group="buildr_jupyter.builders"))})
+    return sorted({*BUILDERS, *(point.name for point in _entry_points())})
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # reads e-mail and zip files, too
+
+    return entry_points(group="buildr_jupyter.builders")
 
 
 def select(spec: str) -> Builder:
@@ -44,7 +53,7 @@ def select(spec: str) -> Builder:
     if name in BUILDERS:
         module, _, attribute = BUILDERS[name].partition(":")
         made: Callable[[], Builder] = getattr(import_module(module), attribute)
-    elif found := tuple(entry_points(group="buildr_jupyter.builders", name=name)):
+    elif found := [point for point in _entry_points() if point.name == name]:
         made = found[0].load()
     else:
         raise UnknownSpec(

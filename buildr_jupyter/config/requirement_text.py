@@ -8,12 +8,13 @@ elsewhere, so a text is parsed here first, and only what was parsed is written.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Pep508
-
 from buildr_jupyter.errors import OptionError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement as Pep508
 
 __all__ = ["is_plain_requirement", "parse_plain", "parse_requirement"]
 
@@ -56,8 +57,10 @@ def parse_requirement(text: str, why: str) -> Pep508:
             f"{where} is an option of an installer, not a requirement",
             hint="set the index with PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, and name distributions only",
         )
+    from packaging.requirements import InvalidRequirement, Requirement  # most programs of a cell need no package
+
     try:
-        found = Pep508(text)
+        found = Requirement(text)
     except InvalidRequirement as error:
         raise OptionError(f"{where} is not a requirement: {str(error).splitlines()[0]}", hint=_HINT) from error
     if found.url is None and _ARCHIVE.fullmatch(found.name):

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +132,8 @@ def read_project(folder: Path, *, owners: Collection[int] = ()) -> SettingsFile:
             if "buildr" in text:
                 warnings.append(_does_not_count(path, doubt))
             continue
+        import tomllib
+
         try:
             table = tomllib.loads(text).get("tool", {})
         except tomllib.TOMLDecodeError as error:
@@ -184,6 +185,8 @@ def read_site(path: Path) -> SettingsFile:
     """
     if not path.is_file():
         return SettingsFile()
+    import tomllib
+
     try:
         text, doubt = _read(path, ())
         if doubt:

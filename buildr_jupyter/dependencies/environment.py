@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import csv
 import importlib.machinery
-import importlib.metadata
 import io
 import json
 import os
@@ -20,12 +19,16 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from buildr_jupyter.errors import RequirementError
 from buildr_jupyter.model.json_object import JsonObject
+
+if TYPE_CHECKING:
+    from importlib.metadata import PackageMetadata
 
 __all__ = ["Distribution", "Installed", "Interpreter", "Located"]
 
@@ -131,7 +134,7 @@ class Distribution:
     info: Path
     """The ``.dist-info`` or ``.egg-info`` folder (or file)."""
     _record: str | None = field(default=None, repr=False)
-    _metadata: importlib.metadata.PackageMetadata | None = field(default=None, repr=False)
+    _metadata: PackageMetadata | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -182,7 +185,9 @@ class Distribution:
     def requires(self) -> list[str]:
         """Requires-Dist lines, as written."""
         if self._metadata is None:
-            self._metadata = importlib.metadata.Distribution.at(self.info).metadata
+            from importlib.metadata import Distribution as Found  # reads e-mail and zip files, too
+
+            self._metadata = Found.at(self.info).metadata
         return self._metadata.get_all("Requires-Dist") or []
 
     @property

@@ -7,17 +7,15 @@ a log. ``repr`` of the settings shows no value.
 from __future__ import annotations
 
 import base64
-import configparser
 import json
 import netrc
 import re
-import ssl
 import sys
-import tomllib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from buildr_jupyter.errors import SettingError
@@ -137,6 +135,10 @@ def _pip_files(environ: Mapping[str, str], files: list[Path]) -> dict[str, str]:
         return {}
     if named := environ.get("PIP_CONFIG_FILE"):
         files = [*files, Path(named)]
+    if not (files := [path for path in files if _is_there(path)]):
+        return {}
+    import configparser
+
     values: dict[str, str] = {}
     for path in files:
         parser = configparser.RawConfigParser()
@@ -150,15 +152,28 @@ def _pip_files(environ: Mapping[str, str], files: list[Path]) -> dict[str, str]:
     return values
 
 
+def _read_toml(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"uv's settings file {str(path)!r} does not parse: {error}") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that this user may not enter
+        return False
+
+
 def _uv_values(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     path = Path(
         environ.get("UV_CONFIG_FILE") or Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "uv" / "uv.toml"
     )
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"uv's settings file {str(path)!r} does not parse: {error}") from error
+    said = _read_toml(path) if _is_there(path) else {}
     said = {**said, **said.get("pip", {})}
     if isinstance(said.get("index-url"), str):
         values["index-url"] = said["index-url"]
@@ -223,9 +238,13 @@ def _private_certificates(bundle: Path) -> str:
             hint="correct PIP_CERT or SSL_CERT_FILE",
         ) from error
     public = set(_certificates(Path(certifi.where()).read_text(encoding="utf-8")))
+    import ssl
+
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in dict.fromkeys(trusted) if der not in public)
 
 
 def _certificates(text: str) -> list[bytes]:
+    import ssl
+
     blocks = re.findall(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", text)
     return [ssl.PEM_cert_to_DER_cert(block) for block in blocks]

@@ -12,10 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Pep508
 from packaging.utils import canonicalize_name
 
 from buildr_jupyter.config.requirement_text import parse_requirement
@@ -25,6 +24,9 @@ from buildr_jupyter.errors import RequirementError
 from buildr_jupyter.model.plan import FileEntry, ImportUse, Requirement
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement as Pep508
 
 __all__ = ["Requirements", "analyze_imports", "resolve", "target_markers"]
 
@@ -231,6 +233,9 @@ def _close(work: _Work) -> None:
 
 
 def _follow(work: _Work, distribution: Distribution, extras: set[str], why: str) -> list[str]:
+    from packaging.requirements import InvalidRequirement
+    from packaging.requirements import Requirement as Pep508
+
     followed: list[str] = []
     for line in distribution.requires:
         try:

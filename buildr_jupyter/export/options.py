@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from buildr_jupyter.export.function_inputs import FunctionInputs
+if TYPE_CHECKING:
+    from buildr_jupyter.export.function_inputs import FunctionInputs
 
 __all__ = ["ExportOptions", "Widening"]
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildr_jupyter.config.notebook_line import is_listed_base
 from buildr_jupyter.config.options import Options
@@ -28,7 +29,6 @@ from buildr_jupyter.dependencies.environment import Installed, Interpreter
 from buildr_jupyter.dependencies.resolve import Requirements, analyze_imports, resolve, target_markers
 from buildr_jupyter.errors import ExportError, FileRefused, OptionError, RequirementError
 from buildr_jupyter.export.environment_reads import needed_variables
-from buildr_jupyter.export.function_inputs import FunctionInputs
 from buildr_jupyter.export.options import ExportOptions, Widening
 from buildr_jupyter.export.parameters import own_files, script_text
 from buildr_jupyter.export.program import Program, export
@@ -40,6 +40,9 @@ from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.newer_python import read_newer
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.secretscan import scan as guard
+
+if TYPE_CHECKING:
+    from buildr_jupyter.export.function_inputs import FunctionInputs
 
 __all__ = ["Assembly", "CellSource", "ContextSource", "ScriptSource", "Source", "assemble", "default_name"]
 

@@ -1,6 +1,7 @@
 """Stages: export, scan, build, push, run, in this order, for every entry point.
 
-``stream`` is the whole way as a generator of events; ``pipeline/driver.py`` runs it in a worker thread.
+``stream`` is the whole way as a generator of events; ``pipeline/driver.py`` runs it in a worker thread. What only some
+builds need is imported there: each process of the command line would wait for it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from buildr_jupyter.model.plan import FileNote, ImagePlan, image_labels
 from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.model.request import Archive, BuildRequest, EngineLoad, Layout, Output, Push
 from buildr_jupyter.model.result import BuildResult, RunResult
-from buildr_jupyter.pipeline import image_check, nodes, placement, push_notice, sweeps, values
+from buildr_jupyter.pipeline import placement, push_notice, values
 from buildr_jupyter.pipeline.cell_names import CellNames
 from buildr_jupyter.pipeline.job import BuildOrder, ExportRequest, _builder
 from buildr_jupyter.pipeline.planner import Assembly
@@ -106,8 +107,7 @@ def stream_rest(
         yield from push_notice.first_time(assembly.plan, job.notebook_path, refs)
     job = replace(job, builder=_builder(job))
     with at_stage("build"):
-        image_check.check_engine(job)
-        yield from nodes.stream_check(job, assembly.plan)
+        yield from _stream_possible(job, assembly.plan)
     if isinstance(proof, Proving) and job.options.publish and _builder(job).capabilities().pushes_while_building:
         proof = yield from _stream_settled(proof, assembly)
         assembly = proof.assembly
@@ -127,6 +127,8 @@ def stream_rest(
     if proof is not None:
         result = replace(result, proof=proof.proof)
     if job.options.check == "image":
+        from buildr_jupyter.pipeline import image_check
+
         with at_stage("proof"):
             result = yield from image_check.stream_check(job, result, cancel)
     elif proof is not None and (job.options.publish or job.options.run):
@@ -145,6 +147,18 @@ def stream_rest(
     result = replace(result, duration_s=time.monotonic() - started)
     yield Finished(result)
     return result
+
+
+def _stream_possible(job: BuildOrder, plan: ImagePlan) -> Generator[Event, None, None]:
+    """Say before anything is built what is to be run afterwards and cannot be. Raises OptionError."""
+    if job.options.check == "image":
+        from buildr_jupyter.pipeline import image_check
+
+        image_check.check_engine(job)
+    if job.options.run:
+        from buildr_jupyter.pipeline import nodes
+
+        yield from nodes.stream_check(job, plan)
 
 
 def stream_settled(
@@ -365,6 +379,8 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
         yield StageUpdate("run", "done")
         return result
     if options.sweeps:
+        from buildr_jupyter.pipeline import sweeps
+
         try:
             result = yield from sweeps.stream_sweep(job, result, make_runner, cancel)
         except BuildrError as error:
@@ -376,6 +392,8 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
         name = f"buildr-{path.replace('/', '-')}"
         spec = replace(placement.spec_of(job, result, name), output_dir=output)
         if options.sets:
+            from buildr_jupyter.pipeline import sweeps
+
             interface = Interface.from_label(result.interface) if result.interface else Interface()
             (point,) = sweeps.check_grid(options, interface, job.folder)
             spec = sweeps.with_inputs(spec, point)

@@ -13,7 +13,6 @@ import getpass
 import logging
 import os
 import secrets
-import socket
 import stat
 import sys
 from pathlib import Path
@@ -41,6 +40,8 @@ LOCK_LABEL = "io.buildr.lock"
 
 def this_user() -> str:
     """Return user and machine, as ``me@laptop``."""
+    import socket
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -14,7 +14,7 @@ from typing import IO, cast
 
 from buildr_jupyter.errors import LeakError
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
-from buildr_jupyter.secretscan import archives, pickled, search
+from buildr_jupyter.secretscan import archives, search
 from buildr_jupyter.secretscan.login_files import keeps_logins, matches
 
 __all__ = ["Finding", "check", "iter_findings", "never_included"]
@@ -140,6 +140,8 @@ def _pickle_at(start: bytes) -> int | None:
 
 def _in_pickle(where: str, stream: IO[bytes], values: Mapping[str, bytes]) -> Iterator[Finding]:
     found: set[Finding] = set()
+    from buildr_jupyter.secretscan import pickled
+
     for name, value in pickled.iter_named(stream):
         place = f"{where}, under {name[:60]!r}" if name else f"{where}, in a table"
         if isinstance(value, pickled.Packed):
