@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+import urllib.request
 from collections.abc import Callable
 
 from tests.e2e.conftest import Lab
-from tests.e2e.lab import run_cell
+from tests.e2e.lab import run_cell, start_cell, wait_cell
 from tests.e2e.test_pane import check_geometry, pane_of
 
 LONG = "share_of_the_rows_that_are_held_back_for_the_test"
@@ -59,3 +62,30 @@ def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots
         pane.get_by_role("button", name="Run", exact=True).click()
         log.get_by_text("a 10 True 1.5").wait_for(timeout=60_000)
         pane.screenshot(path=shots("fields-narrow"))
+
+
+def test_an_open_port_is_a_link_that_leads_to_the_program(lab: Lab, base_image: str) -> None:
+    served = (
+        f"%%containerize served:1 --base {base_image} --run --port 8080\nimport http.server\n"
+        "class Once(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        self.send_response(200)\n"
+        "        self.end_headers()\n        self.wfile.write(b'from the cell')\n"
+        "http.server.HTTPServer(('', 8080), Once).handle_request()"
+    )
+    with lab.open(lab.write("served.ipynb", [served]), height=1200) as page:
+        run_cell(page, 0)
+        cell = start_cell(page, 1)
+        pane = pane_of(cell)
+        link = pane.get_by_role("link", name="http://127.0.0.1:").first
+        link.wait_for(timeout=60_000)
+        assert (link.get_attribute("target"), link.get_attribute("rel")) == ("_blank", "noopener")
+        address = link.get_attribute("href")
+        assert address
+        answer = None
+        for _ in range(100):  # the port is open before the program listens
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as opened:
+                answer = opened.read()
+                break
+            time.sleep(0.1)
+        assert answer == b"from the cell"
+        wait_cell(page, cell)
+        pane.get_by_text("exit code 0").wait_for()
