@@ -59,8 +59,8 @@ def main() -> int:
     say("looking for an engine …")
     with ExitStack() as stack:
         report = doctor.examine(dict(os.environ))
-        place, can_run = "in the engine that answered", report.can_run
-        if not report.can_run:
+        place, can_run = "in the engine that answered", report.has_engine
+        if not report.has_engine:
             engine = _private_engine(stack)
             if engine is None and not report.can_build:
                 say(report.render())

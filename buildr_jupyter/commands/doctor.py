@@ -41,10 +41,11 @@ class Report:
     @property
     def can_run(self) -> bool:
         """Tell whether an engine answers, which builds images and runs them, or a builder has one of its own."""
-        return self._has_engine or bool(self._runners)
+        return self.has_engine or bool(self._runners)
 
     @property
-    def _has_engine(self) -> bool:
+    def has_engine(self) -> bool:
+        """Tell whether an engine answers, as what names no builder takes it."""
         return all(check.ok for check in self.checks if check.name == "engine")
 
     @property
@@ -64,7 +65,7 @@ class Report:
             if check.advice:
                 lines.append(f"{'':17}to do: {check.advice}")
         verdict = "Images can be built and run here."
-        if not self._has_engine and self._runners:
+        if not self.has_engine and self._runners:
             verdict = f"Images can be built here, and run with --builder {self._runners[0]}."
         elif not self.can_run:
             verdict = "Images can be built here, without an engine (builder oci); nothing here can run them yet."

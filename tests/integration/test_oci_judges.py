@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -194,6 +195,24 @@ def test_podman_runs_it(made: Made, pod: Podman, way: str) -> None:
     assert f"sha256:{json.loads(pod('image', 'inspect', name))[0]['Id']}" == made.result.image_id
     assert pod.run(name) == EXPECTED
     pod("rmi", "--force", name)
+
+
+@pytest.mark.usefixtures("docker_engine")  # what can be started for a test can be started by the demo
+def test_the_demo_starts_an_engine_where_none_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where podman is installed, which runs images of its own, and not those of the engine."""
+    shutil.copytree(demo.NOTEBOOK.parent, tmp_path / "notebooks")
+    monkeypatch.setattr(demo, "NOTEBOOK", tmp_path / "notebooks" / demo.NOTEBOOK.name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "JPY_SESSION_NAME", "JPY_PARENT_PID"):
+        monkeypatch.setenv(name, "")  # the demo sets one of them, which is taken back afterwards
+        monkeypatch.delenv(name)
+    assert demo.main() == 0
+    assert os.environ["DOCKER_HOST"]
+    told = capsys.readouterr().out
+    assert told.count("best month: 2026-03") == 1
+    assert "The image is in the engine that " in told
 
 
 def test_the_demo_without_an_engine_loads_and_runs_in_both(
