@@ -100,7 +100,7 @@ def _stream_trial(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> 
                 except StopIteration as stop:
                     code = int(stop.value.exit_code)
                     break
-                if isinstance(event, StepUpdate) and not timer.is_alive():
+                if isinstance(event, StepUpdate) and timer.ident is None:
                     timer.start()
                 elif isinstance(event, BuildWarning):
                     yield event
