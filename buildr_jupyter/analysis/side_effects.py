@@ -18,6 +18,7 @@ from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 __all__ = [
     "CACHES",
     "CACHE_METHODS",
+    "FILE",
     "World",
     "acts_on_world",
     "draw_made",
@@ -61,13 +62,15 @@ _PLACES = ("path_or_buf", "path", "fname", "buf", "excel_writer", "fid", "file")
 """Keywords under which methods are told where to write."""
 _SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compressed": ".npz"}
 """Functions that put an ending to a name that lacks it."""
+FILE = "@file:"
+"""What the names begin with under which files are tracked."""
 OUTPUT = "@stdout"
 """Token of what the notebook put in the place of standard output."""
 
 
 def file_token(path: str | None) -> str:
     """Return the name under which a file is tracked; ``@file:*`` where the path is not known."""
-    return "@file:*" if path is None else f"@file:{path.removeprefix('./')}"
+    return f"{FILE}*" if path is None else f"{FILE}{path.removeprefix('./')}"
 
 
 @lru_cache(maxsize=4096)
@@ -182,7 +185,7 @@ class World:
         if value is None:
             self.serial += 1
             value = AbstractValue(frozenset((Obj("world", self.serial, info=token),)))
-            if token.startswith("@file:"):
+            if token.startswith(FILE):
                 self.file_tokens.append(token)
             # It was there from the start: who meets it first, and only reads it, does not make it.
             self.env[token] = value
@@ -282,24 +285,24 @@ class World:
                 self.touch(folder)  # it was made before
         if reads:
             # A file that the text does not name may be any that was written, and any may be the named one.
-            self.touch(token if path is not None else "@file:any")
-            if "@file:*" in self.env:
-                self.touch("@file:*")
+            self.touch(token if path is not None else f"{FILE}any")
+            if f"{FILE}*" in self.env:
+                self.touch(f"{FILE}*")
         if writes:
             self.facts.mutates.add(obj)
-            self.facts.mutates.add(self.world_object("@file:any"))
+            self.facts.mutates.add(self.world_object(f"{FILE}any"))
             if path is None:
                 for other, value in list(self.env.items()):
-                    if other.startswith("@file:"):
+                    if other.startswith(FILE):
                         self.facts.mutates.update(value.objs)
         return obj
 
     def read_source(self, module: str) -> None:
         """Note that a module is read from its files, where the notebook wrote them."""
         for written in [
-            one for one in self.file_tokens if one == f"@file:{module}.py" or one.startswith(f"@file:{module}/")
+            one for one in self.file_tokens if one == f"{FILE}{module}.py" or one.startswith(f"{FILE}{module}/")
         ]:
-            self.touch_file(written.removeprefix("@file:"), reads=True, writes=False)
+            self.touch_file(written.removeprefix(FILE), reads=True, writes=False)
 
     def file_method(
         self,
@@ -329,7 +332,7 @@ class World:
         path = args[0].const if args else None
         obj = self.touch_file(path, reads=reads, writes=writes)
         self.serial += 1
-        edges = (obj, self.world_object("@file:any")) if writes else ()
+        edges = (obj, self.world_object(f"{FILE}any")) if writes else ()
         return AbstractValue(frozenset((Obj("iter", self.serial, info="file", edges=edges),)))
 
     # -- functions that keep their results

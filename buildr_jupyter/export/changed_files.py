@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from buildr_jupyter.analysis.side_effects import FILE
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.local_modules import local_sources
@@ -23,8 +24,6 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.notebook.observed import OpenedFile, Stamp, stamp_of
 
 __all__ = ["ChangedFiles", "StaleRead", "is_of"]
-
-_FILE = "@file:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ class ChangedFiles:
     def kept_as_they_are(self, tokens: Iterable[str]) -> frozenset[str]:
         """Return those of the names of files that stand for one which was there before, and that a run changed."""
         found = {path for path in self._first if any(one.changes for _, one in self._uses[path])}
-        names = [token for token in tokens if token.startswith(_FILE)] if found else []
-        return frozenset(token for token in names if self._absolute(token.removeprefix(_FILE)) in found)
+        names = [token for token in tokens if token.startswith(FILE)] if found else []
+        return frozenset(token for token in names if self._absolute(token.removeprefix(FILE)) in found)
 
     def stale_reads(self, sliced: Slice) -> Iterator[StaleRead]:
         """Yield the carried statements that read something which the program finds otherwise, in order.

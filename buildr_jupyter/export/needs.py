@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.analysis.scope import import_uses
+from buildr_jupyter.analysis.side_effects import FILE
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.given import Given
@@ -34,8 +35,6 @@ _ENGINES = {
     "to_hdf": "tables", "style": "jinja2", "plot": "matplotlib", "hist": "matplotlib", "boxplot": "matplotlib",
 }  # fmt: skip
 """What a method loads by name when it is called."""
-
-_FILE = "@file:"
 
 
 def find_files(
@@ -68,7 +67,7 @@ def find_files(
     uses += [(run, use) for path, run, use in opened if path not in known]
     written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
     written -= _databases(statement.node for statement in sliced.kept)
-    written -= {name.removeprefix(_FILE) for name in kept} | _read_first(sliced.kept)
+    written -= {name.removeprefix(FILE) for name in kept} | _read_first(sliced.kept)
     written -= {use.path for _, _, use in opened}
     uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
     options, beside = given.options, Tree.of(given.folder, given.options.root)
@@ -148,9 +147,9 @@ def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[Imp
 def _written(statement: Statement) -> list[str]:
     assert statement.facts is not None
     return [
-        obj.info.removeprefix(_FILE)
+        obj.info.removeprefix(FILE)
         for obj in statement.facts.mutates
-        if isinstance(obj.info, str) and obj.info.startswith(_FILE)
+        if isinstance(obj.info, str) and obj.info.startswith(FILE)
     ]
 
 
@@ -164,7 +163,7 @@ def _read_first(statements: Iterable[Statement]) -> set[str]:
     for statement in statements:
         made.update(_written(statement))
         reads = statement.facts.reads if statement.facts is not None else ()
-        read = {name.removeprefix(_FILE) for name in reads if name.startswith(_FILE)} - made
+        read = {name.removeprefix(FILE) for name in reads if name.startswith(FILE)} - made
         if read and not any(getattr(node, "attr", "") in _ASKS for node in ast.walk(statement.node)):
             found |= read
     return found

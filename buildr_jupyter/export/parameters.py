@@ -62,7 +62,7 @@ FUNCTION_PATH = f"{OWN_FOLDER}/function.py"
 
 
 def _load(path: str, name: str) -> str:
-    """Return the code that runs a file of ours into the dict ``name``."""
+    """Return the code that runs a file that the image has from here into the dict ``name``."""
     return f"""\
 with open({path!r}, encoding="utf-8") as _buildr_file:
     exec(compile(_buildr_file.read(), {path!r}, "exec"), {name} := {{"__name__": "buildr"}})

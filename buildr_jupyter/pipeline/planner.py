@@ -346,7 +346,7 @@ def _program_of(
 def _script(
     source: ScriptSource, options: Options
 ) -> tuple[Program | None, Sequence[ImportUse], list[FileEntry], list[tuple[str, str]]]:
-    """Return a script as the program that it is; one whose function has inputs or returns is run by one of ours."""
+    """Return a script as the program that it is; one whose function has inputs or returns is run by another."""
     content, name = source.path.read_bytes(), source.path.name
     imports = analyze_imports(content, name)
     if (function := source.function) is None:

@@ -91,7 +91,7 @@ def test_a_quiet_engine_is_waited_for(
 
 
 class _Question:
-    """A connection whose end wakes somebody who leaves the block before the next one is broken off."""
+    """A connection whose end wakes a reader that leaves the block before the next one is broken off."""
 
     def __init__(self, woken: Callable[[], object] = lambda: None) -> None:
         self.sock = self

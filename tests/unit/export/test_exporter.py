@@ -90,8 +90,9 @@ os._exit(0)  # a kernel goes on, and to take a process with IPython and pandas a
 Answers with an empty line.
 """
 LIBRARIES = ("pandas", "matplotlib.pyplot")
-PROGRAM = """
+SERVER = """
 import json, os, runpy, sys
+{prepare}
 for line in sys.stdin:
     request = json.loads(line)
     for name in request["libraries"]:
@@ -102,13 +103,14 @@ for line in sys.stdin:
 else:
     sys.exit()
 os.chdir(request["folder"])
-for descriptor, name in ((1, "../program.out"), (2, "../program.err")):
-    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
+for descriptor, name in ((1, "../out"), (2, "../err")):
+    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-sys.stdin, sys.argv, sys.path[0] = open(0), ["main.py"], request["folder"]
-runpy.run_path("main.py", run_name="__main__")
+sys.stdin, sys.path[0] = open(0), request["folder"]
+{work}
 """
-"""Runs programs that import one of these libraries: a child begins where the import is done. Answers with the status."""
+"""Answers each line with the status of a child that does the work in a folder, where libraries are imported once."""
+PROGRAM = SERVER.format(prepare="", work='sys.argv = ["main.py"]\nrunpy.run_path("main.py", run_name="__main__")')
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def run_imported(
     imported.stdin.write(json.dumps({"folder": str(folder), "libraries": libraries}) + "\n")
     imported.stdin.flush()
     status = int(imported.stdout.readline())
-    out, err = (folder.parent / f"program.{name}" for name in ("out", "err"))
+    out, err = (folder.parent / name for name in ("out", "err"))
     return subprocess.CompletedProcess(["main.py"], status, out.read_text(), err.read_text())
 
 

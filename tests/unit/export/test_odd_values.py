@@ -26,33 +26,16 @@ import pytest
 from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.export.options import ExportOptions
 from tests.same_values import difference
-from tests.unit.export.test_exporter import cases, libraries_of, program_of, runs_of
+from tests.unit.export.test_exporter import SERVER, cases, libraries_of, program_of, runs_of
 from tests.unit.export.test_program import write
 
 ROOT = Path(__file__).parents[3]
-SERVER = """
-import json, os, runpy, sys, warnings
+QUIET = """
+import warnings
 warnings.simplefilter("ignore")
-{prepare}
-for line in sys.stdin:
-    request = json.loads(line)
-    for name in request["libraries"]:
-        __import__(name)
-    if os.fork() == 0:
-        break
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-else:
-    sys.exit()
-os.chdir(request["folder"])
-for descriptor, name in ((1, "../out"), (2, "../err")):
-    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-sys.stdin, sys.path[0] = open(0), request["folder"]
-{work}
 """
-"""Answers each line with the status of a child that does the work in a folder, where libraries are imported once."""
 PROGRAM = SERVER.format(
-    prepare="",
+    prepare=QUIET,
     work="""
 sys.argv = ["main.py"]
 try:
@@ -63,7 +46,8 @@ except SystemExit as end:
 """,
 )
 KERNEL = SERVER.format(
-    prepare="""
+    prepare=QUIET
+    + """
 sys.path.insert(1, os.getcwd())
 import copy
 from IPython.core.interactiveshell import InteractiveShell

@@ -190,7 +190,7 @@ class Engine:
 def test_an_archive_that_is_there_is_not_written_again(
     trial: Callable[[FakeRegistry], Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is written again where somebody touched it, and for another name."""
+    """It is written again where it was touched, and for another name."""
     written = []
 
     def noted(*given: Any, **named: Any) -> None:
@@ -211,7 +211,7 @@ def test_an_archive_that_is_there_is_not_written_again(
         first = bring("x:1")
         os.utime(path, ns=(0, 0))
         assert bring("x:1") == first
-        assert len(written) == 2, "somebody touched it"
+        assert len(written) == 2, "it was touched"
         before = path.stat().st_mtime_ns
         assert bring("x:1") == first
         assert len(written) == 2
