@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer"]
 
+_CLOCK = time.thread_time if time.get_clock_info("thread_time").resolution <= 1e-6 else time.perf_counter
+"""Of the thread's own work: what is seen of a cell must not depend on what else the machine does."""
 _BEFORE_S = 0.0003
 """For the names that a cell speaks of, if they were not looked at after the cell before."""
 _AFTER_S = 0.0005
@@ -53,13 +55,11 @@ class Observer:
         namespace: Mapping[str, object],
         hidden: Mapping[str, object] | None = None,
         *,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = _CLOCK,
     ) -> None:
         self.namespace = namespace
         self.hidden = hidden if hidden is not None else {}
         self.active = True
-        self.spent_s = 0.0
-        """What the last run was held up by, in seconds."""
         self._clock = clock
         self._prints: dict[str, Fingerprint] = {}
         self._ids: dict[str, int] = {}
@@ -91,7 +91,6 @@ class Observer:
         self._recorder = None
         if not self.active:
             return
-        began = self._clock()
         collects = gc.isenabled()
         gc.disable()  # a collection that falls due here would be waited for
         try:
@@ -110,7 +109,6 @@ class Observer:
         finally:
             if collects:
                 gc.enable()
-        self.spent_s = self._clock() - began
 
     def end(self, duration_s: float) -> Observed | None:
         """Return what the run did that took ``duration_s`` seconds; None where it was not observed."""
@@ -118,7 +116,6 @@ class Observer:
         if recorder is None:
             return None
         listen(None)
-        began = self._clock()
         collects = gc.isenabled()
         gc.disable()
         try:
@@ -130,7 +127,6 @@ class Observer:
             if collects:
                 gc.enable()
             self._words = ()
-            self.spent_s += self._clock() - began
 
     def _observed(self, recorder: Recorder, duration_s: float) -> Observed:
         budget = min(_MOST_S, _AFTER_S + _PART * duration_s)
