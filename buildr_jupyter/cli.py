@@ -243,7 +243,10 @@ def _jobs(args: argparse.Namespace) -> list[ExportRequest]:
     if getattr(args, "from_context", None):
         return [_context_job(args)]
     if args.notebook is None:
-        raise OptionError("buildr build: no notebook is named", hint="buildr build NOTEBOOK, or --from-context DIR")
+        raise OptionError(
+            "buildr build: no notebook is named",
+            hint="name what to build: buildr build NOTEBOOK, or --from-context DIR",
+        )
     notebook = cells.read_notebook(args.notebook)
     indices = cells.select_cells(notebook, args.cell)
     containerized = cells.select_cells(notebook, None) if len(indices) == 1 and _has_containerize(notebook) else indices
@@ -367,7 +370,7 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
     except ImportError:
         if kernel:
             raise OptionError(
-                f"--kernel {kernel}: jupyter_client is not installed here", hint="pip install jupyter_client"
+                f"--kernel {kernel}: jupyter_client is not installed here", hint="run pip install jupyter_client"
             ) from None
         return Interpreter.current()
     try:
@@ -377,7 +380,7 @@ def _interpreter(kernel: str | None, kernelspec: str | None) -> Interpreter:
             raise OptionError(
                 f"--kernel {kernel}: no such kernel is installed",
                 hint=nearest_hint(
-                    kernel, KernelSpecManager().find_kernel_specs(), "jupyter kernelspec list shows them"
+                    kernel, KernelSpecManager().find_kernel_specs(), "see which there are: jupyter kernelspec list"
                 ),
             ) from error
         return replace(Interpreter.current(), stand_in=True)
@@ -592,7 +595,7 @@ def _runs(args: argparse.Namespace) -> int:
     from buildr_jupyter.ui.sanitize import clean_text
 
     if args.action not in ("list", "prune") and not args.key:
-        raise OptionError(f"buildr runs {args.action}: no run is named", hint="buildr runs list shows their keys")
+        raise OptionError(f"buildr runs {args.action}: no run is named", hint="look up their keys: buildr runs list")
     if args.on and args.on != "docker":
         return _cluster_runs(args)
     if args.action == "list":

@@ -49,7 +49,7 @@ def write_dockerfile(package: PackageOptions, exec_file: str) -> Path:
     if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARKER):
         raise ContextError(
             "./Dockerfile is not ours and is left as it is",
-            hint="to build with it, say so: package={'dockerfile': 'Dockerfile', …}",
+            hint="say so to build with it: package={'dockerfile': 'Dockerfile', …}",
         )
     python = package.py_version or Interpreter.current().minor
     base = package.base or f"python:{python}-slim"

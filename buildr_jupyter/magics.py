@@ -390,7 +390,9 @@ class ContainerizeMagics(Magics, Configurable):
             return None, executed
         said = said or os.environ.get("JPY_SESSION_NAME") or self._named
         if self._named and not (self.folder / self._named).is_file():
-            raise OptionError(f"--notebook {self._named}: no such file", hint=f"paths are taken from {self.folder}")
+            raise OptionError(
+                f"--notebook {self._named}: no such file", hint=f"give the path as seen from {self.folder}"
+            )
         if not said or not str(said).endswith(".ipynb"):
             return None, None
         path = self.folder / str(said)

@@ -103,11 +103,15 @@ class BuildahBuilder(SeedMethods):
             said = ask([self.command, "--version"], hint=INSTALL)
             found = _VERSION.search(said)
             if not found:
-                raise EngineVersion(f"{self.command} --version answers {said.strip()[:80]!r}", hint="is it buildah?")
+                raise EngineVersion(
+                    f"{self.command} --version answers {said.strip()[:80]!r}",
+                    hint="give the path of buildah itself: --builder buildah=FILE",
+                )
             version = int(found[1]), int(found[2])
             if version < MINIMUM:
                 raise EngineVersion(
-                    f"buildah {found[1]}.{found[2]} is too old", hint=f"{MINIMUM[0]}.{MINIMUM[1]} or newer works"
+                    f"buildah {found[1]}.{found[2]} is too old",
+                    hint=f"update it: {MINIMUM[0]}.{MINIMUM[1]} or newer works",
                 )
             self._version = version
         return self._version
@@ -197,7 +201,7 @@ class BuildahBuilder(SeedMethods):
         started = self._clock()
         ref = ref.tagged()
         if ref.tag is None:
-            raise PublishError(f"Image push failed: {ref} has no tag", hint="a digest cannot be pushed: give a tag")
+            raise PublishError(f"Image push failed: {ref} has no tag", hint="give a tag: a digest cannot be pushed")
         known = self._inspect(str(ref), cancel)
         if known is None:
             raise PublishError(
@@ -437,7 +441,10 @@ def _json(text: str, kind: type[_Kind], command: str) -> _Kind:
     if found is None and kind is list:
         return kind()
     if not isinstance(found, kind):
-        raise EngineError(f"{command} answers no JSON: {text.strip()[:80]!r}", hint="is it buildah?")
+        raise EngineError(
+            f"{command} answers no JSON: {text.strip()[:80]!r}",
+            hint="give the path of buildah itself: --builder buildah=FILE",
+        )
     return found
 
 

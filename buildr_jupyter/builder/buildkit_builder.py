@@ -187,7 +187,7 @@ class BuildkitBuilder(SeedMethods):
         except (RegistryUnauthorized, RegistryDenied) as error:
             raise BuildError(
                 f"Image build failed: base image {base}: {error}",
-                hint=f"its registry wants a login: buildr login {ref.registry_host}",
+                hint=f"log in to its registry: buildr login {ref.registry_host}",
             ) from error
         except PublishError as error:
             logger.debug("digest of %s is not known here: %s", base, error)
@@ -229,7 +229,7 @@ class BuildkitBuilder(SeedMethods):
         if known is None or ref.tag is None:
             raise PublishError(
                 f"Image push failed: {ref} does not exist locally",
-                hint="BuildKit keeps no images: build it first, with this builder, or build with --publish",
+                hint="build it first, with this builder, or build with --publish: BuildKit keeps no images",
             )
         request = replace(known, refs=(ref,), outputs=(Push(ref),))
         return (yield from self._solve(request, cancel, self._clock()))

@@ -89,7 +89,7 @@ class DockerBuilder(SeedMethods):
         if argument not in ("buildkit", "classic"):
             raise OptionError(
                 f"--builder docker={argument}: an engine has no builder of that name",
-                hint="docker=buildkit or docker=classic",
+                hint="write docker=buildkit or docker=classic",
             )
         return cls(argument)
 
@@ -251,7 +251,7 @@ class DockerBuilder(SeedMethods):
         ref = ref.tagged()
         if ref.tag is None:
             raise PublishError(
-                f"Image push failed: {ref} has no tag", hint="a digest cannot be pushed by name: give a tag"
+                f"Image push failed: {ref} has no tag", hint="give a tag: a digest cannot be pushed by name"
             )
         client = self._client()
         login = yield from self._login(ref.location)
@@ -385,7 +385,9 @@ class DockerBuilder(SeedMethods):
         with translate(client):
             offered = offers_buildkit(client, {} if self._protocol else os.environ)
         if self._protocol and not offered:
-            raise EngineVersion("the engine offers no BuildKit", hint="--builder docker=classic, or a newer engine")
+            raise EngineVersion(
+                "the engine offers no BuildKit", hint="take --builder docker=classic, or a newer engine"
+            )
         return offered
 
     def _client(self) -> EngineClient:

@@ -36,7 +36,7 @@ _UNREACHABLE = re.compile(
 
 
 BROKEN_OFF = "the engine broke the connection off"
-_STILL_RUNS = "does it still run? buildr doctor asks it; then try again"
+_STILL_RUNS = "see whether it still runs, with buildr doctor; then try again"
 
 
 def publish_error(message: str, host: str, *, logged_in: bool = False) -> PublishError:
@@ -49,16 +49,16 @@ def publish_error(message: str, host: str, *, logged_in: bool = False) -> Publis
     if _PLAIN_HTTP.search(message):
         return RegistryUnreachable(
             text,
-            hint=f"{host} speaks plain http: name it in the engine's insecure-registries, or give it a certificate",
+            hint=f"name {host} in the engine's insecure-registries, or give it a certificate",
         )
     if _UNAUTHORIZED.search(message):
         wrong = "the login that was sent is refused" if logged_in else "no login is known"
-        return RegistryUnauthorized(text, hint=f"{wrong} for {host}: buildr login {host}")
+        return RegistryUnauthorized(text, hint=f"log in, since {wrong}: buildr login {host}")
     if _DENIED.search(message):
-        hint = f"the login may not push there: ask for the right, or buildr login {host} as another user"
-        return RegistryDenied(text, hint=hint if logged_in else f"no login was sent: buildr login {host}")
+        hint = f"ask for the right to push there, or log in as another user: buildr login {host}"
+        return RegistryDenied(text, hint=hint if logged_in else f"log in, since no login was sent: buildr login {host}")
     if _UNREACHABLE.search(message):
-        return RegistryUnreachable(text, hint=f"is {host} the right name, and is it up?")
+        return RegistryUnreachable(text, hint=f"check that {host} is the right name, and up")
     if message == BROKEN_OFF:
         return PublishError(text, hint=_STILL_RUNS)
     if "does not exist locally" in message or "No such image" in message:
@@ -68,17 +68,17 @@ def publish_error(message: str, host: str, *, logged_in: bool = False) -> Publis
 
 _BUILD_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(BROKEN_OFF), _STILL_RUNS),
-    (re.compile(r"requires BuildKit"), "the classic builder cannot do it: --builder buildkit"),
+    (re.compile(r"requires BuildKit"), "take --builder buildkit: the classic builder cannot do it"),
     (re.compile(r"no space left on device"), "free space where the engine keeps its images (docker system df)"),
-    (re.compile(r"no active sessions"), "pip install 'buildr-jupyter[buildkit]': this needs a session with BuildKit"),
+    (re.compile(r"no active sessions"), "run pip install 'buildr-jupyter[buildkit]': it needs a session with BuildKit"),
     (re.compile(r"secret \S+ not found|secret \S+: not found"), "give the secret: --secret id=NAME,src=FILE"),
     (re.compile(r"unset ssh forward key|no SSH key"), "give the ssh agent: --ssh default"),
     (re.compile(r"file not found in build context|no such file or directory.*build context"
                 r"|failed to (?:compute cache key|calculate checksum).*not found"),
-     "is the file in the context folder, and not named in .dockerignore?"),
-    (re.compile(r"exec format error"), "the image is for another processor: ask for --platform"),
+     "check that the file is in the context folder, and not named in .dockerignore"),
+    (re.compile(r"exec format error"), "ask for the --platform of this machine: the image is for another processor"),
     (re.compile(r"failed to reach build target"), "name a stage of the Dockerfile (FROM … AS NAME)"),
-    (re.compile(r"Cannot locate specified Dockerfile"), "there must be a Dockerfile in the context folder"),
+    (re.compile(r"Cannot locate specified Dockerfile"), "put a Dockerfile into the context folder"),
 )  # fmt: skip
 _INSTALL = re.compile(r"buildr: (base \S+ .*): ([^:]*(?::\S[^:]*)*)$")
 """What install.py says in the image where the base takes no packages: why, and what to do."""
@@ -113,7 +113,7 @@ def build_error(
     if hint is None:
         hint = next((text for pattern, text in _BUILD_HINTS if pattern.search(message)), None)
     if hint is None and exit_code == 137:
-        hint = "the command was killed: did it run out of memory?"
+        hint = "check whether it ran out of memory: the command was killed"
     elif exit_code is not None and (cause := _cause(tail)) is not None:
         message, tail = cause, tail if message in tail else (*tail, message)
     return BuildError(f"Image build failed: {message}", hint=hint, step=step, exit_code=exit_code, log_tail=tail)
@@ -133,19 +133,17 @@ def _base_hint(message: str, base: str) -> str | None:
     first, slash, _ = base.partition("/")
     host = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
     if _CERTIFICATE.search(message):
-        return f"base image {base}: the engine does not trust {host}: /etc/docker/certs.d/{host}/ca.crt"
+        return f"let the engine trust {host}, where base image {base} is: /etc/docker/certs.d/{host}/ca.crt"
     if _UNAUTHORIZED.search(message):
-        return f"base image {base}: its registry wants a login: buildr login {host}"
+        return f"log in to the registry of base image {base}: buildr login {host}"
     if _NO_BASE.search(message):
-        return f"base image {base} does not exist in its registry, or needs a login: buildr login {host}"
+        return f"check the name of base image {base}, or log in to its registry: buildr login {host}"
     if _CUT_OFF.search(message):
         # Measured: where an engine may use plain http (127.0.0.0/8), it tries that after a 401 and reports
         # only how that ended.
-        return (
-            f"base image {base}: {host} cut the connection off: is it up, or does it want a login? buildr login {host}"
-        )
+        return f"check that {host}, where base image {base} is, is up, or log in to it: buildr login {host}"
     if _UNREACHABLE.search(message):
-        return f"base image {base}: {host} cannot be reached; a base that the engine has already needs no registry"
+        return f"check that {host} of base image {base} is up; a base that the engine has already needs no registry"
     if "invalid reference format" in message:
-        return f"base image {base!r} is not a name that a registry would take"
+        return f"correct the name of base image {base!r}: no registry would take it"
     return None

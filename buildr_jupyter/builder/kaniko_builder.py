@@ -134,7 +134,9 @@ class KanikoBuilder(SeedMethods):
             return f"{self._pod_image}, in a pod of {self._place.title}"
         if self._is_file:
             if not Path(self.executor).is_file():
-                raise EngineUnavailable(f"there is no {self.executor}", hint="--builder kaniko=FILE, or an image")
+                raise EngineUnavailable(
+                    f"there is no {self.executor}", hint="give it: --builder kaniko=FILE, or an image"
+                )
             return self.executor
         with contextlib.closing(self._open_engine()) as client:
             there = bool(client.images(name=self.executor))

@@ -92,7 +92,7 @@ class OciBuilder(SeedMethods):
         UnknownSpec for another word, BuildError where ``zstandard`` is not installed.
         """
         if argument not in ("gzip", "zstd"):
-            raise UnknownSpec(f"Unknown spec oci={argument}", hint="oci=gzip (as oci alone), oci=zstd")
+            raise UnknownSpec(f"Unknown spec oci={argument}", hint="write oci=gzip (as oci alone) or oci=zstd")
         return cls(using=compressor("zstd" if argument == "zstd" else "gzip"))
 
     # -- the protocol
@@ -165,7 +165,7 @@ class OciBuilder(SeedMethods):
         if refusals := self.unsupported(replace(request, plan=plan)):
             raise BuildRefused(
                 f"Image build failed: builder 'oci' cannot build this: {'; '.join(map(str, refusals))}",
-                hint=f"builders that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
+                hint=f"take a builder that can: {', '.join(sorted({n for r in refusals for n in r.builders}))}",
             )
         with self.store.in_use():
             result = yield from logged(self._build_whole(request, plan, cancel), logger)

@@ -57,12 +57,14 @@ def select(spec: str) -> Builder:
         made = found[0].load()
     else:
         raise UnknownSpec(
-            f"Unknown spec {spec}", hint=nearest_hint(name, names(), f"builders here: {', '.join(names())}")
+            f"Unknown spec {spec}", hint=nearest_hint(name, names(), f"choose one that is here: {', '.join(names())}")
         )
     if not separator:
         plain: Builder = made()
         return plain
     if not hasattr(made, "of"):
-        raise UnknownSpec(f"Unknown spec {spec}: builder {name} takes nothing after '='", hint=f"--builder {name}")
+        raise UnknownSpec(
+            f"Unknown spec {spec}: builder {name} takes nothing after '='", hint=f"choose it: --builder {name}"
+        )
     particular: Builder = made.of(argument)
     return particular

@@ -69,7 +69,7 @@ def error_of(status: int, body: bytes, request: Request, context: str) -> Cluste
     if status == 401:
         return ClusterUnauthorized(
             f"cluster {context}: it does not accept the login: {said}",
-            hint="the token has expired or was withdrawn: log in to the cluster again, as kubectl needs it too",
+            hint="log in to the cluster again, as kubectl needs it too: the token has expired or was withdrawn",
         )
     if status == 403 and (quota := _QUOTA.search(said)):
         return ClusterQuota(

@@ -39,7 +39,7 @@ def connect(
         import kubernetes  # noqa: F401 - 75 MB, an extra
     except ImportError:
         raise OptionError(
-            "kubernetes: its client is not installed here", hint="pip install 'buildr-jupyter[kubernetes]'"
+            "kubernetes: its client is not installed here", hint="run pip install 'buildr-jupyter[kubernetes]'"
         ) from None
     environ = os.environ if environ is None else environ
     files = environ.get("KUBECONFIG") or str(Path(environ.get("HOME") or Path.home()) / ".kube" / "config")
@@ -85,7 +85,7 @@ def _from_files(files: str, context: str | None, namespace: str | None) -> KubeC
     if name not in known:
         raise OptionError(
             f"--on kubernetes={name}: kubeconfig {files} has no such context",
-            hint=nearest_hint(name, known, f"contexts there: {', '.join(sorted(known)) or 'none'}"),
+            hint=nearest_hint(name, known, f"choose one that is there: {', '.join(sorted(known)) or 'none'}"),
         )
     return KubeClient(load, context=name, namespace=namespace or str(known[name].get("namespace") or "default"))
 
@@ -132,7 +132,7 @@ def _from_account(account: Path, namespace: str | None, environ: Mapping[str, st
 
 def _unusable(files: str, error: Exception) -> ClusterUnavailable:
     return ClusterUnavailable(
-        f"kubeconfig {files} cannot be used: {error}", hint="kubectl config view shows what kubectl makes of it"
+        f"kubeconfig {files} cannot be used: {error}", hint="see what kubectl makes of it: kubectl config view"
     )
 
 

@@ -64,7 +64,7 @@ def await_gone(
             if clock() > deadline:
                 raise error(
                     f"{name} is not gone after {_GONE_S:.0f} s: its node does not say that the pod has ended",
-                    hint="kubectl describe job shows what holds it",
+                    hint="see what holds it: kubectl describe job",
                 )
             time.sleep(_LOOK_S)
 

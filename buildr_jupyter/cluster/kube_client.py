@@ -256,7 +256,7 @@ class KubeClient:
                 if not self._answered or self._clock() - began > _PATIENCE_S:
                     raise ClusterUnavailable(
                         f"cluster {self.context}: {self._host()} does not answer: {_reason(error)}",
-                        hint="kubectl cluster-info shows whether the cluster can be reached from here",
+                        hint="see whether the cluster can be reached from here: kubectl cluster-info",
                     ) from error
                 wait = pause
             else:

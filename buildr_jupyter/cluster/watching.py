@@ -60,7 +60,7 @@ def iter_changes(
             if clock() - last > PATIENCE_S:
                 raise ClusterUnavailable(
                     f"cluster {client.context}: it has not answered for {PATIENCE_S:.0f} s",
-                    hint="what runs there goes on: buildr runs list --on kubernetes finds it again",
+                    hint="find it again with buildr runs list --on kubernetes: what runs there goes on",
                 ) from None
             cancel.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)

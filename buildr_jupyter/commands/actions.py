@@ -112,14 +112,14 @@ def remove_image(name: str) -> list[str]:
         if _in_engine(client, ref):
             about = client.inspect_image(ref)
             if CONTENT_LABEL not in ((about.get("Config") or {}).get("Labels") or {}):
-                raise OptionError(f"buildr rm {name}: buildr did not make it", hint=f"docker rmi {ref} removes it")
+                raise OptionError(f"buildr rm {name}: buildr did not make it", hint=f"remove it with docker rmi {ref}")
             tags = [str(tag) for tag in about.get("RepoTags") or () if tag != ref]
             internal = tags if all(map(is_internal, tags)) else []
             for tag in (ref, *internal):
                 client.remove_image(tag)
             found.append("engine")
     if not found:
-        raise OptionError(f"buildr rm {name}: there is no such image", hint="buildr images lists those that there are")
+        raise OptionError(f"buildr rm {name}: there is no such image", hint="see those that there are: buildr images")
     return found
 
 
@@ -147,7 +147,7 @@ def _load(ref: ImageRef, say: Callable[[Event], object], cancel: CancelToken) ->
         if ref.registry is None:
             raise RunError(
                 f"{ref}: neither the engine nor the store has such an image, and its name says no registry",
-                hint="buildr images lists those that there are; name another one's as HOST/PATH/NAME",
+                hint="see those that there are, buildr images; name another one's as HOST/PATH/NAME",
             )
         _told(select_builder("docker").resolve_base(BaseRequest(str(ref)), cancel), say)
         return

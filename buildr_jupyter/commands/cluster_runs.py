@@ -36,7 +36,7 @@ def find(runner: KubernetesRunner, prefix: str) -> RunGroup:
     ]
     if len(found) != 1:
         why = "several runs in the cluster begin" if found else "no run in the cluster begins"
-        raise OptionError(f"buildr runs: {why} with {prefix!r}", hint="buildr runs list --on kubernetes shows them")
+        raise OptionError(f"buildr runs: {why} with {prefix!r}", hint="see them: buildr runs list --on kubernetes")
     return found[0]
 
 
@@ -77,7 +77,7 @@ def collect(runner: KubernetesRunner, prefix: str, say: Callable[[str], object])
     if ended.exit_code:
         raise OptionError(
             f"buildr runs values: {job} ended with status {ended.exit_code} and gave nothing back",
-            hint=f"buildr runs logs {job} --on kubernetes shows what it wrote",
+            hint=f"read what it wrote: buildr runs logs {job} --on kubernetes",
         )
     place = private_folder(data_folder() / "cluster" / job)
     return drain(

@@ -143,7 +143,7 @@ def _engine_checks() -> list[Check]:
                 "engine disk",
                 not few,
                 f"{info.free_bytes / 1e9:.1f} GB free for images",
-                "docker system prune frees space" if few else None,
+                "free space: docker system prune" if few else None,
             )
         )
     return checks
@@ -163,7 +163,7 @@ def _logins() -> Check:
         return Check("logins", False, str(error), error.hint)
     found = ", ".join(f"{host} ({source})" for host, source in hosts) if hosts else "none"
     return Check(
-        "logins", True, found, None if hosts else "buildr login HOST, before a --publish to a private registry"
+        "logins", True, found, None if hosts else "log in before a --publish to a private registry: buildr login HOST"
     )
 
 

@@ -65,7 +65,7 @@ def explain(error: Exception) -> BuildrError:
     if isinstance(error, OSError):
         what = f" {error.filename!r}" if error.filename else ""
         return BuildrError(
-            f"the system refused{what}: {error.strerror or error}", hint=f"{DEBUG}=1 buildr … shows where it happened"
+            f"the system refused{what}: {error.strerror or error}", hint=f"see where it happened: {DEBUG}=1 buildr …"
         )
     if isinstance(error, MemoryError):
         return BuildrError("there is not enough memory for this", hint="end other programs, or give this one more")

@@ -176,7 +176,7 @@ def inspect(name: str, store: Store | None = None) -> list[JsonObject]:
     if unanswered is not None:
         raise unanswered
     raise OptionError(
-        f"image {wanted} is neither in the engine nor in the store", hint="buildr images lists those that buildr made"
+        f"image {wanted} is neither in the engine nor in the store", hint="see those that buildr made: buildr images"
     )
 
 
@@ -236,7 +236,7 @@ def _of_engine(name: str, wanted: str) -> JsonObject | None:
     try:
         image = read_engine_image(image, f"what the engine says of {wanted}")
     except DamagedDocument as error:
-        raise EngineError(error.fault, hint="buildr doctor asks the engine who it is") from error
+        raise EngineError(error.fault, hint="ask the engine who it is: buildr doctor") from error
     config = image.get("Config") or {}
     return {
         "image": name,

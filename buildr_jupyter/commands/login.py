@@ -53,7 +53,7 @@ def log_in(host: str, user: str | None, password: str | None, *, ask: Callable[[
     except (EOFError, getpass.GetPassWarning):
         raise CredentialError(
             f"login: there is nobody here to ask for the login of {host}",
-            hint=f"buildr login {host} --username NAME --password-stdin < FILE",
+            hint=f"give both: buildr login {host} --username NAME --password-stdin < FILE",
         ) from None
 
     def verify(login: keychain.Login) -> None:

@@ -40,7 +40,7 @@ def find(prefix: str) -> Row:
     keys = {row.key for row in rows}
     if len(keys) != 1:
         found = "several runs begin" if keys else "no run begins"
-        raise OptionError(f"buildr runs: {found} with {prefix!r}", hint="buildr runs list shows their keys")
+        raise OptionError(f"buildr runs: {found} with {prefix!r}", hint="look up their keys: buildr runs list")
     return rows[0]
 
 
@@ -76,7 +76,7 @@ def cancel(prefix: str, say: Callable[[str], object]) -> None:
     )
     runner, groups = next(((runner, groups) for runner, groups in found if groups), (None, []))
     if runner is None:
-        raise OptionError(f"buildr runs: nothing runs under {prefix!r}", hint="buildr runs list shows what there is")
+        raise OptionError(f"buildr runs: nothing runs under {prefix!r}", hint="see what there is: buildr runs list")
     journal = Journal(data_folder())
     for group in groups:
         runner.stop(group)

@@ -381,7 +381,7 @@ class OptionParser(argparse.ArgumentParser):
 
     def _hint(self, message: str) -> str:
         """Return what to do about ``message``, which is argparse's own: the nearest known word where it has none."""
-        hint = f"{self.prog} --help lists the options"
+        hint = f"see the options: {self.prog} --help"
         if found := re.search(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message):
             return nearest_hint(found[1], [name for action in self._actions for name in action.option_strings], hint)
         if found := re.search(r"invalid choice: '([^']*)'", message):
@@ -572,7 +572,7 @@ class Options:
             )
         raise OptionError(
             "--publish: no registry or repository is named, and nothing is sent to a default one",
-            hint="--repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
+            hint="set --repository HOST/PATH, BUILDR_REPOSITORY or %config ContainerizeMagics.repository = 'HOST/PATH'",
         )
 
 
@@ -686,7 +686,7 @@ def _standing(get: Callable[[str], Any]) -> Standing | None:
             hint="give --replicas N, or --schedule CRON",
         )
     if get("timezone") and not schedule:
-        raise OptionError("--timezone: a service has no times", hint="it belongs to --schedule CRON")
+        raise OptionError("--timezone: a service has no times", hint="give it with --schedule CRON")
     if not schedule and not get("port"):
         raise OptionError(f"{asked[0]}: a service has a port, and none is named", hint="add --port PORT")
     if get("return") or get("map") or get("map_from") or get("map_file") or get("iterations"):
@@ -781,7 +781,7 @@ def _load(kind: type[_Loaded], values: Mapping[str, object], what: str) -> _Load
     known = {f.name: f for f in fields(kind)}
     for name in values:
         if name not in known:
-            raise OptionError(f"{what}: unknown option {name!r}", hint=f"options: {', '.join(known)}")
+            raise OptionError(f"{what}: unknown option {name!r}", hint=f"choose one of: {', '.join(known)}")
     clean: dict[str, Any] = dict(values)
     for name, value in list(clean.items()):
         default = getattr(kind(), name)

@@ -90,7 +90,8 @@ def parse_apt(package: str) -> str:
     """Return the name of a Debian package, maybe with ``=version``."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?", package):
         raise OptionError(
-            f"--apt: {package!r} is not the name of a Debian package", hint="one name for each --apt: --apt libgl1"
+            f"--apt: {package!r} is not the name of a Debian package",
+            hint="give --apt once for each name: --apt libgl1",
         )
     return package
 
@@ -160,7 +161,9 @@ def parse_run_variable(text: str) -> tuple[str, str | None]:
 def parse_variable(option: str, name: str) -> str:
     """Return the name of an environment variable."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise OptionError(f"{option}: {name!r} is not a variable name", hint="letters, digits and _, not a digit first")
+        raise OptionError(
+            f"{option}: {name!r} is not a variable name", hint="use letters, digits and _, not a digit first"
+        )
     return name
 
 
@@ -231,7 +234,9 @@ def parse_mount(text: str, base_folder: Path) -> Mount:
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
-        raise OptionError(f"--mount: {text!r} is not SRC:DST[:ro]", hint="DST is an absolute path in the container")
+        raise OptionError(
+            f"--mount: {text!r} is not SRC:DST[:ro]", hint="give DST as an absolute path in the container"
+        )
     path = base_folder / Path(source).expanduser()
     if not path.exists():
         raise OptionError(f"--mount: {source!r} does not exist", hint="make the folder first, or correct its path")
@@ -251,7 +256,9 @@ def parse_secret(text: str, base_folder: Path) -> Secret:
     if kind == "env" and "src" in parts:
         parts["env"] = parts.pop("src")
     if not re.fullmatch(r"\w[\w.-]*", parts.get("id", "")) or set(parts) - {"id", "src", "env"} or len(parts) > 2:
-        raise OptionError(f"--secret: {text!r} is not id=ID[,src=FILE|,env=NAME]", hint="--secret id=token,env=TOKEN")
+        raise OptionError(
+            f"--secret: {text!r} is not id=ID[,src=FILE|,env=NAME]", hint="write --secret id=token,env=TOKEN"
+        )
     source = base_folder / Path(parts["src"]).expanduser() if parts.get("src") else None
     return Secret(parts["id"], source, parts.get("env"))
 
@@ -260,7 +267,9 @@ def parse_agent(text: str) -> tuple[str, str | None]:
     """Return name and socket of ``ID[=SOCKET]``."""
     name, separator, socket = text.partition("=")
     if not name or (separator and not socket):
-        raise OptionError(f"--ssh: {text!r} is not ID[=SOCKET]", hint="--ssh default takes the agent of SSH_AUTH_SOCK")
+        raise OptionError(
+            f"--ssh: {text!r} is not ID[=SOCKET]", hint="write --ssh default for the agent of SSH_AUTH_SOCK"
+        )
     return name, socket or None
 
 
@@ -287,7 +296,7 @@ def parse_map(text: str) -> tuple[str, str]:
     """Return name and values of ``NAME=VALUES``; raises OptionError."""
     name, equals, values = text.partition("=")
     if not equals or not name.isidentifier():
-        raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="--map rate=0.1,0.01, or --map depth=2..6")
+        raise OptionError(f"--map: {text!r} is not NAME=VALUES", hint="write --map rate=0.1,0.01, or --map depth=2..6")
     return name, values
 
 
@@ -295,7 +304,7 @@ def parse_set(text: str) -> tuple[str, str]:
     """Return name and value of ``NAME=VALUE``; raises OptionError."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise OptionError(f"--set: {text!r} is not NAME=VALUE", hint="--set n=4")
+        raise OptionError(f"--set: {text!r} is not NAME=VALUE", hint="write --set n=4")
     return name, value
 
 

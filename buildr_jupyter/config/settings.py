@@ -197,12 +197,14 @@ def read_site(path: Path) -> SettingsFile:
     written = {name.replace("-", "_"): value for name, value in said.items()}
     owners = written.pop(_OWNERS, [])
     if not isinstance(owners, list) or not all(isinstance(o, str | int) and not isinstance(o, bool) for o in owners):
-        raise SettingError(f"{path}: trusted-owners is a list of user names or ids", hint='trusted-owners = ["jovyan"]')
+        raise SettingError(
+            f"{path}: trusted-owners is a list of user names or ids", hint='write trusted-owners = ["jovyan"]'
+        )
     known = {option.field: option for option in SETTINGS}
     if unknown := sorted(set(written) - set(known)):
         raise SettingError(
             f"{path}: {unknown[0]} is not a setting",
-            hint=nearest_hint(unknown[0], known, f"settings: {', '.join(sorted(known))}"),
+            hint=nearest_hint(unknown[0], known, f"choose one of: {', '.join(sorted(known))}"),
         )
     values = {name: _typed(path, known[name], value) for name, value in written.items()}
     return SettingsFile(path, values, owners=tuple(owners))
@@ -260,7 +262,7 @@ def _is_mine(path: Path) -> bool:
 def _does_not_count(path: Path, doubt: str) -> BuildWarning:
     return BuildWarning(
         f"settings file {path} does not count: {doubt}",
-        hint="chmod o-w and own the file, or let the site's buildr.toml list its owner in trusted-owners",
+        hint="own the file and chmod o-w it, or let the site's buildr.toml list its owner in trusted-owners",
     )
 
 
@@ -274,7 +276,7 @@ def _typed(path: Path, option: Option, value: object) -> object:
     else:
         good, wanted = isinstance(value, str), "a text"
     if not good:
-        raise SettingError(f"{path}: {option.name} is {value!r}", hint=f"{option.name} is {wanted}")
+        raise SettingError(f"{path}: {option.name} is {value!r}", hint=f"give {option.name} as {wanted}")
     return value
 
 

@@ -37,6 +37,8 @@ def read_limits(environ: Mapping[str, str] = os.environ) -> Limits:
             except ValueError:
                 value = math.nan
             if not value > 0 or math.isinf(value):
-                raise SettingError(f"{variable}={text!r} is no number of seconds", hint=f"for example {variable}=120")
+                raise SettingError(
+                    f"{variable}={text!r} is no number of seconds", hint=f"write seconds: {variable}=120"
+                )
             found[field.name] = value
     return Limits(**found)

@@ -275,7 +275,7 @@ def _pin(work: _Work, key: str, why: str) -> tuple[str, str]:
     if distribution.built_here:
         text = f"{key} {distribution.version} was compiled on this machine: the index may have no wheel of it"
         work.warnings.append(
-            BuildWarning(text, hint="if the image cannot compile it, add --apt gcc, or take another version")
+            BuildWarning(text, hint="add --apt gcc if the image cannot compile it, or take another version")
         )
     if distribution.from_conda:
         work.warnings.append(

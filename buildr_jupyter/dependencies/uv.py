@@ -64,7 +64,7 @@ def install(
     triple = uv_platform(platform, musl=musl)
     if triple is None:
         raise BuildRefused(
-            f"Image build failed: no wheels are known for {platform}", hint=f"platforms here: {', '.join(_TRIPLES)}"
+            f"Image build failed: no wheels are known for {platform}", hint=f"choose one of: {', '.join(_TRIPLES)}"
         )
     (folder / "wheels").mkdir()
     for entry in wheels:
@@ -141,7 +141,9 @@ def _run(
             stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
     except OSError as error:
-        raise BuildError(f"Image build failed: uv cannot be run: {error.strerror}", hint="pip install uv") from error
+        raise BuildError(
+            f"Image build failed: uv cannot be run: {error.strerror}", hint="run pip install uv"
+        ) from error
     done = cancel.on_cancel(child.kill)
     tail: list[str] = []
     assert child.stdout is not None
@@ -159,12 +161,12 @@ def _run(
     if _NO_WHEEL.search(said):
         raise BuildRefused(
             f"Image build failed: a package has no wheel for this platform: {said[:600]}",
-            hint="builders that can compile it: docker, buildkit",
+            hint="take a builder that can compile it: docker, buildkit",
             exit_code=status,
             log_tail=tuple(tail),
         )
     told = said[max(0, said.find("error: ")) :]  # what it warned of before is in the log
-    hint = "is the package index in reach? with the same packages installed here no index is asked"
+    hint = "check that the package index is in reach; with the same packages installed here no index is asked"
     if _NO_ROOM in said:
         hint = "make room on the disk (buildr cache prune)"
     elif gone := _NO_VERSION.search(said):

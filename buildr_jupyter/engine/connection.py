@@ -154,11 +154,13 @@ def _from_context(name: str, folder: Path) -> Address:
             raise ValueError(f"{host!r} is not the address of an engine")
     except FileNotFoundError:
         raise EngineUnavailable(
-            f"docker context {name!r} is not there", hint="docker context ls lists them; docker context use default"
+            f"docker context {name!r} is not there",
+            hint="choose one of docker context ls, or docker context use default",
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUnavailable(
-            f"docker context {name!r} cannot be read: {error}", hint="docker context use default, or set DOCKER_HOST"
+            f"docker context {name!r} cannot be read: {error}",
+            hint="run docker context use default, or set DOCKER_HOST",
         ) from error
     pems = folder / "contexts" / "tls" / key / "docker"
     ca, certificate, private = (
@@ -330,7 +332,8 @@ def _translated(error: Exception, address: Address) -> EngineError | None:
         return EngineVersion(f"the engine at {address}: {error}", hint="update the engine (Docker 20.10 or later)")
     if isinstance(error, TLSParameterError):
         return EngineUnavailable(
-            f"the engine at {address}: {error}".rstrip(". "), hint="DOCKER_CERT_PATH holds ca.pem, cert.pem and key.pem"
+            f"the engine at {address}: {error}".rstrip(". "),
+            hint="put ca.pem, cert.pem and key.pem into DOCKER_CERT_PATH",
         )
     causes = list(_causes(error))
     for cause in causes:
@@ -376,7 +379,7 @@ def _from_os_error(cause: OSError, address: Address) -> EngineError:
     if isinstance(cause, ssl.SSLError):
         return EngineUnavailable(
             f"the engine at {address}: TLS failed: {cause.reason or cause}",
-            hint="DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which certificates are used",
+            hint="check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH: they say which certificates are used",
         )
     if isinstance(cause, socket.gaierror):
         return EngineUnavailable(
@@ -384,7 +387,7 @@ def _from_os_error(cause: OSError, address: Address) -> EngineError:
         )
     if isinstance(cause, TimeoutError):
         return EngineUnavailable(
-            f"the engine at {address} does not answer in time", hint="is it busy, or is a firewall between?"
+            f"the engine at {address} does not answer in time", hint="check whether it is busy, or behind a firewall"
         )
     reason = cause.strerror or str(cause) or type(cause).__name__
     if address.url.startswith("unix://") and cause.errno in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED):
@@ -396,7 +399,7 @@ def _start_hint(address: Address) -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     for path in (f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock", "/run/podman/podman.sock"):
         if path.startswith("/run") and Path(path).exists() and f"unix://{path}" != address.url:
-            return f"another engine listens at {path}: export DOCKER_HOST=unix://{path}"
+            return f"take the engine that listens at {path}: export DOCKER_HOST=unix://{path}"
     return "start Docker, or set DOCKER_HOST to where an engine is"
 
 
@@ -411,7 +414,7 @@ def _from_other(error: Exception, causes: list[BaseException], address: Address)
         )
     if any(isinstance(cause, (Timeout, TimeoutError)) for cause in causes):
         return EngineUnavailable(
-            f"the engine at {address} does not answer in time", hint="is it busy, or is a firewall between?"
+            f"the engine at {address} does not answer in time", hint="check whether it is busy, or behind a firewall"
         )
     return EngineUnavailable(
         f"no engine at {address}: {error}".rstrip(". "), hint="check DOCKER_HOST, or run docker version to compare"

@@ -44,7 +44,7 @@ class AbortableStream:
             ask_after_s=limits.read_s / 2,
             idle=lambda: EngineError(
                 f"the engine{f' at {known}' if known else ''} said nothing for {limits.idle_s:.0f} s",
-                hint="a step that is quiet for longer wants BUILDR_IDLE_TIMEOUT=SECONDS",
+                hint="set BUILDR_IDLE_TIMEOUT=SECONDS for a step that is quiet for longer",
             ),
             idle_s=limits.idle_s if idle else None,
         )

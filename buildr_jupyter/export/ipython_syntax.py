@@ -320,9 +320,9 @@ def edited(source: str, edits: Sequence[tuple[ast.expr | ast.stmt, str]]) -> str
 def kernel_name_hint(name: str) -> str | None:
     """Return the way out for a name that only the kernel supplies; None for other names."""
     if name == "input":
-        return "nobody answers in an image: ask in another cell, and give its name by --param, or by --snapshot NAME"
+        return "ask in another cell, and give its name by --param, or by --snapshot NAME: nobody answers in an image"
     if name == "get_ipython":
-        return "nothing of IPython is in the image: write the line in plain Python"
+        return "write the line in plain Python: nothing of IPython is in the image"
     if re.fullmatch(r"_{1,3}|_\d+|_i+|_i\d+|In|Out|_oh|_ih|_dh", name):
-        return "the kernel's history is not in the image: give the value a name in its own cell"
+        return "give the value a name in its own cell: the kernel's history is not in the image"
     return None

@@ -51,7 +51,7 @@ def check_parameter(name: str, value: object) -> object:
             pass
     raise OptionError(
         f"--param {name}: a parameter cannot have the value {str(value)[:60]!r} of type {type(value).__name__}",
-        hint="int, float, bool, str, None, and lists and dicts of them can be given from outside",
+        hint="give int, float, bool, str, None, or lists and dicts of them",
     )
 
 

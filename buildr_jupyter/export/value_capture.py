@@ -214,7 +214,7 @@ class Values:
         if namespace is None:
             raise ValueRefused(
                 f"--snapshot {names[0]}: there is no kernel that holds its value",
-                hint="snapshots are taken by %%containerize in a notebook that runs",
+                hint="take a snapshot with %%containerize, in a notebook that runs",
             )
         origins = {}
         for name in names:

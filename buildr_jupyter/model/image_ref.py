@@ -44,7 +44,8 @@ class ImageRef:
         rest, _, digest = text.partition("@")
         if "@" in text and not _DIGEST.fullmatch(digest):
             raise ImageRefError(
-                f"image reference {text!r}: {digest!r} is not a digest", hint="a digest is sha256: and 64 hex digits"
+                f"image reference {text!r}: {digest!r} is not a digest",
+                hint="write the digest as sha256: and 64 hex digits",
             )
         host, slash, path = rest.partition("/")
         if slash and ("." in host or ":" in host or host == "localhost" or host.startswith("[")):
@@ -107,7 +108,7 @@ class ImageRef:
         return f"{self.name}{tag}{digest}"
 
 
-_TAG_HINT = "a tag has at most 128 of the characters A-Z a-z 0-9 _ . - and begins with a letter, a digit or _"
+_TAG_HINT = "write a tag of at most 128 of the characters A-Z a-z 0-9 _ . - and begins with a letter, a digit or _"
 
 
 def _why_not_tag(tag: str) -> str:

@@ -125,7 +125,9 @@ class Notebook:
                 return run
         if 0 <= index < self.cell_count:
             raise NotebookError(f"{self.name}: cell {index} is not a code cell")
-        raise NotebookError(f"{self.name}: there is no cell {index}", hint=f"it has cells 0 to {self.cell_count - 1}")
+        raise NotebookError(
+            f"{self.name}: there is no cell {index}", hint=f"choose one of the cells 0 to {self.cell_count - 1}"
+        )
 
 
 def header_and_body(source: str) -> tuple[str | None, str]:
@@ -297,7 +299,7 @@ def _document(content: bytes, name: str) -> JsonObject:
         raise NotebookError(f"{name}: not a notebook: it has no nbformat version")
     version = raw["nbformat"]
     if version not in (3, 4):
-        raise NotebookError(f"{name}: notebook format {version} is not known", hint="formats 3 to 4.5 are read")
+        raise NotebookError(f"{name}: notebook format {version} is not known", hint="save it in a format from 3 to 4.5")
     if version == 3:
         try:
             with warnings.catch_warnings():

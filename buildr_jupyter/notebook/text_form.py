@@ -51,7 +51,7 @@ def read_text_form(text: str, name: str) -> JsonObject | None:
     if find_spec("jupytext") is None:
         raise NotebookError(
             f"{name} is a jupytext file, and jupytext, which reads it, is not installed here",
-            hint=f"pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: jupytext --to ipynb {quoted}",
+            hint=f"run pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: jupytext --to ipynb {quoted}",
         )
     body = text[found.end() :].lstrip("\n") if found and header else text
     return _read(body, kind, re.sub(r"^# ?", "", header, flags=re.MULTILINE) if suffix == ".py" else header, name)

@@ -201,7 +201,7 @@ class FileSource:
                     raise
                 raise DamagedDocument(
                     f"{self.what} is no image: {_why(error)}",
-                    hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
+                    hint="give a folder with an OCI layout, or a tar made by docker save or skopeo",
                 ) from error
 
     def close(self) -> None:
@@ -315,7 +315,7 @@ def read_archive(source: FileSource, choose: Callable[[JsonObject], str]) -> tup
     """
     broken = BuildError(
         f"Image build failed: base {str(source.path)!r} is no image that can be read",
-        hint="it is a folder with an OCI layout, or a tar made by docker save or skopeo",
+        hint="give a folder with an OCI layout, or a tar made by docker save or skopeo",
     )
     try:
         top = source.read("index.json")

@@ -111,7 +111,9 @@ def choose(index: JsonObject, platform: str, what: str) -> str:
             there.append("/".join(filter(None, (known.get("os"), known.get("architecture"), known.get("variant")))))
     raise BuildError(
         f"Image build failed: base {what} is not there for {platform}",
-        hint=f"it is there for {', '.join(sorted(set(there)))}" if there else "name another base with --base",
+        hint=f"choose one that it is there for: {', '.join(sorted(set(there)))}"
+        if there
+        else "name another base with --base",
     )
 
 

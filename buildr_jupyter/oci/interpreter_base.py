@@ -55,7 +55,7 @@ def kernel_base(store: Store, using: Compressor, python: str, check: Callable[[]
     if python != mine:
         raise BuildRefused(
             f"Image build failed: base kernel has Python {mine}, the plan wants {python}",
-            hint=f"--python {mine}, or another base with --base",
+            hint=f"take --python {mine}, or another base with --base",
         )
     executable = Path(sys.base_prefix) / "bin" / f"python{mine}"
     if not executable.exists():

@@ -150,7 +150,7 @@ def compressor(name: Literal["gzip", "zstd"] = "gzip") -> Compressor:
             import zstandard
         except ImportError:
             raise BuildError(
-                "Image build failed: zstd layers need the package zstandard", hint="pip install zstandard"
+                "Image build failed: zstd layers need the package zstandard", hint="run pip install zstandard"
             ) from None
         key = f"zstd-3 zstandard {zstandard.__version__}"
         return Compressor(key, ZSTD, lambda: zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj())

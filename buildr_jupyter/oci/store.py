@@ -121,7 +121,7 @@ class Store:
                 if found != path.name:
                     path.unlink(missing_ok=True)
                     raise DamagedBlob(
-                        f"Image build failed: {digest} in the store is damaged", hint="it was taken out: build again"
+                        f"Image build failed: {digest} in the store is damaged", hint="build again: it was taken out"
                     )
                 self._sound[digest] = stamp
         except OSError as error:

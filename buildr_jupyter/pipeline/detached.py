@@ -184,7 +184,7 @@ def _follow(place: DetachedBuild, helper: subprocess.Popen[bytes]) -> Generator[
     said = (place.folder / "helper.log").read_text(errors="replace").strip().splitlines()
     raise BuildError(
         f"Image build failed: the helper process ended with status {helper.returncode}",
-        hint=said[-1] if said else "it was killed: build again",
+        hint=said[-1] if said else "build again: it was killed",
     )
 
 

@@ -73,7 +73,7 @@ def _failed(result: BuildResult, proof: Proof) -> BuildrError:
     said = f"{result.image} was built, and its program"
     error = ExportError(
         f"--check=image: {said} is {proof}" if proof.status == "not proven" else f"--check=image: {said} {proof}",
-        hint="without --check it is built all the same, and the proof only said",
+        hint="leave --check out: it is built all the same then, and the proof only said",
     )
     error.result = result
     return error

@@ -158,7 +158,7 @@ def assemble(
     if options.dockerfile is None and (options.secrets or options.ssh):
         raise OptionError(
             "--secret and --ssh: only steps of a Dockerfile of your own can use them",
-            hint="--dockerfile FILE; for the running container there is --run-env",
+            hint="give --dockerfile FILE; for the running container there is --run-env",
         )
     if options.returns and options.dockerfile == "-":
         raise OptionError(
@@ -284,12 +284,12 @@ def _context(source: ContextSource, options: Options, environ: Mapping[str, str]
     if not source.folder.is_dir():
         what = "is a file, and no folder" if source.folder.exists() else "no such folder"
         raise OptionError(
-            f"--from-context {str(source.folder)!r}: {what}", hint="buildr export NOTEBOOK --out DIR makes one"
+            f"--from-context {str(source.folder)!r}: {what}", hint="make one: buildr export NOTEBOOK --out DIR"
         )
     if not (source.folder / "Dockerfile").is_file():
         raise OptionError(
             f"--from-context {str(source.folder)!r}: it has no Dockerfile, so it is no context folder",
-            hint="buildr export NOTEBOOK --out DIR makes one",
+            hint="make one: buildr export NOTEBOOK --out DIR",
         )
     plan = context.read_folder(source.folder)
     for requirement in plan.requirements:
@@ -470,7 +470,7 @@ def _iter_included(
             found = [] if named.is_absolute() else sorted(folder.glob(pattern))
         if not found:
             raise FileRefused(
-                f"--include {pattern}: no such file or folder", hint=f"paths are taken from {folder.name}/"
+                f"--include {pattern}: no such file or folder", hint=f"give paths as seen from {folder.name}/"
             )
         for path in found:
             yield from _iter_named(Path(os.path.normpath(path)), tree, why or f"--include {pattern}", left_out)

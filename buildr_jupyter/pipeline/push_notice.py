@@ -38,7 +38,7 @@ def first_time(plan: ImagePlan, notebook: Path | None, refs: Iterable[ImageRef])
     return [
         BuildWarning(
             f"the first push of {notebook.name} to {host}: {what_leaves(plan)}",
-            hint="who may read that repository gets all of it",
+            hint="check that all who may read that repository may have all of it",
         )
         for host in hosts
         if not os.path.exists(_mark(notebook, host))  # noqa: PTH110 - False, too, where this user may not look

@@ -187,7 +187,7 @@ def _stream_settled(proving: Proving, assembly: Assembly) -> Generator[Event, No
     if settled.proof.status == "not proven":
         yield BuildWarning(f"the program is {settled.proof}")
     elif settled.proof.status == "differs":
-        yield BuildWarning(f"the program {settled.proof}", hint="what it needs is not all found: see what it carries")
+        yield BuildWarning(f"the program {settled.proof}", hint="see what it carries: what it needs is not all found")
     return settled
 
 
@@ -196,7 +196,7 @@ def refuse_other(result: BuildResult) -> None:
     if result.proof is not None and result.proof.status == "differs":
         error = ExportError(
             f"{result.image} was built, and neither pushed nor run: the program {result.proof}",
-            hint="--no-check leaves the proof out",
+            hint="leave the proof out with --no-check",
         )
         error.stage = "proof"
         raise _with(result, error)
@@ -269,7 +269,7 @@ def _check_supported(job: BuildOrder, builder: builders.Builder, request: BuildR
         able = sorted({name for one in lacks for name in one.builders})
         raise BuildRefused(
             f"builder {job.options.builder!r} cannot build this: {'; '.join(map(str, lacks))}",
-            hint=f"builders that can: {', '.join(able)}" if able else "take the option away",
+            hint=f"take a builder that can: {', '.join(able)}" if able else "take the option away",
         )
 
 
@@ -410,7 +410,7 @@ def stream_run(job: BuildOrder, result: BuildResult, cancel: CancelToken) -> Gen
     if ended.exit_code:
         raise _with(result, RunError(
             f"the container of {result.image} ended with status {ended.exit_code}",
-            hint="its output above says why; the image is there all the same",
+            hint="read its output above, which says why; the image is there all the same",
             exit_code=ended.exit_code,
             log_tail=ended.log_tail,
         ))  # fmt: skip

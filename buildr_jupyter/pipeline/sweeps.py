@@ -53,7 +53,7 @@ def with_rows(options: Options, namespace: Mapping[str, object] | None) -> Optio
     if options.map_from is not None:
         rows += _rows_of(options.map_from, namespace)
     if not rows and (options.map_file or options.map_from):
-        raise OptionError("the grid has no runs: there are no rows", hint="--map NAME=1,2,3 names values on the line")
+        raise OptionError("the grid has no runs: there are no rows", hint="name values on the line: --map NAME=1,2,3")
     known = {name for name, _ in options.params}
     names = dict.fromkeys(name for row in rows for name in row)
     if wrong := [name for name in names if not str(name).isidentifier()]:
@@ -65,7 +65,7 @@ def with_rows(options: Options, namespace: Mapping[str, object] | None) -> Optio
 def _rows_of(expression: str, namespace: Mapping[str, object] | None) -> list[Mapping[str, Said]]:
     if namespace is None:
         raise OptionError(
-            "--map-from: there is no kernel that could evaluate it", hint="--map-file FILE.csv reads rows from a file"
+            "--map-from: there is no kernel that could evaluate it", hint="read rows from a file: --map-file FILE.csv"
         )
     try:
         found = eval(expression, dict(namespace))  # noqa: S307 - the user's own line, in the user's own kernel

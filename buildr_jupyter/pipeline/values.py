@@ -84,6 +84,6 @@ def stream_values(job: BuildOrder, result: BuildResult) -> Generator[Event, None
     for one in kept:
         yield BuildWarning(
             f"{one.name} ({one.type}) stays a file, {one.path}: a pickle of an image that no kernel of yours made",
-            hint=f"if you trust it: --trust-image {result.image_id}",
+            hint=f"give --trust-image {result.image_id}, if you trust it",
         )
     return replace(result, run=replace(result.run, values=values))

@@ -142,7 +142,7 @@ def checked(job: ExportRequest, assembly: Assembly, cancel: CancelToken | None =
         raise ExportError(
             f"--check: the program is {settled.proof}" if settled.proof.status == "not proven"
             else f"--check: the program {settled.proof}",
-            hint="without --check it is built, and the proof only said",
+            hint="leave --check out: it is built then, and the proof only said",
         )  # fmt: skip
     return settled
 

@@ -269,7 +269,7 @@ class _Running:
                 if time.monotonic() - heard_at >= limits.idle_s:
                     raise EngineError(
                         f"{self.name} said nothing for {limits.idle_s:.0f} s",
-                        hint="a step that is quiet for longer wants BUILDR_IDLE_TIMEOUT=SECONDS",
+                        hint="set BUILDR_IDLE_TIMEOUT=SECONDS for a step that is quiet for longer",
                     ) from None
                 if not lines.pending and still_there:
                     still_there()

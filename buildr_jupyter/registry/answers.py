@@ -27,7 +27,7 @@ _MAX_ERROR_BYTES = 16_384
 _HINTS = {
     "DENIED": "ask its owner for the right to push there; some registries want the repository made first",
     "NAME_UNKNOWN": "make the repository in the registry first, or correct its name",
-    "MANIFEST_INVALID": "the registry does not take this kind of image: is it old, or does it want Docker's own types?",
+    "MANIFEST_INVALID": "check whether it is old, or wants Docker's own types: it does not take this kind of image",
     "TOOMANYREQUESTS": "wait, or log in: most registries give more to those they know",
     "UNSUPPORTED": "name a registry that takes pushes: this one may be a mirror",
 }
@@ -67,7 +67,7 @@ def _refusal(answer: requests.Response, host: str, what: str, said: _Said, *, lo
     asked = str(answer.request.url)
     told = f"{said.code or ''} {said.words or ('' if is_web_page(answer) else said.text[:1000])}"
     answered = f"registry {host} answered {status}"
-    login = f"buildr login {host}"
+    login = f"log in: buildr login {host}"
     if status == 511 or (answer.ok and is_web_page(answer)):
         return web_page(host)
     if method == "PUT" and "/manifests/" in asked and status != 429 and status < 500 and _IMMUTABLE.search(told):
@@ -86,7 +86,9 @@ def _refusal(answer: requests.Response, host: str, what: str, said: _Said, *, lo
     if status == 403 and not logged_in:
         return RegistryUnauthorized(f"registry {host} wants a login for {what}{said.words}", hint=login)
     if status == 403 and _STALE.search(told):
-        return RegistryUnauthorized(f"registry {host} refuses the login{said.words}", hint=f"{login} with a fresh one")
+        return RegistryUnauthorized(
+            f"registry {host} refuses the login{said.words}", hint=f"log in anew: buildr login {host}"
+        )
     if status == 403:
         return RegistryDenied(
             f"registry {host} does not allow {what}{said.words}",
@@ -95,7 +97,7 @@ def _refusal(answer: requests.Response, host: str, what: str, said: _Said, *, lo
     if status == 413:
         return PublishError(
             f"{answered} for {what}: a part of the image is larger than it takes{said.words}",
-            hint="have the limit of the proxy before it raised (nginx: client_max_body_size), or leave large files out",
+            hint="let the proxy before it take more (nginx: client_max_body_size), or leave large files out",
         )
     if status == 429:
         return RegistryUnreachable(f"{answered}: it is asked too often{said.words}", hint=_HINTS["TOOMANYREQUESTS"])

@@ -324,7 +324,8 @@ def _from_helper(helper: str, host: str) -> Login | None:
         user, secret = str(entry.get("Username", "")), str(entry.get("Secret", ""))
     except (ValueError, AttributeError):
         raise CredentialError(
-            f"docker-credential-{helper} gave no login that can be read for {host}", hint=f"docker login {host} again"
+            f"docker-credential-{helper} gave no login that can be read for {host}",
+            hint=f"run docker login {host} again",
         ) from None
     source = f"docker-credential-{helper}"
     if not secret:
@@ -339,7 +340,7 @@ def _ask_helper(helper: str, verb: str, given: str, host: str) -> str | None:
     if not _HELPER.fullmatch(helper):
         raise CredentialError(
             f"credential helper {helper!r} for {host} is refused: it is not a plain name",
-            hint="credsStore and credHelpers in docker's config.json hold names like pass or secretservice",
+            hint="correct credsStore and credHelpers in docker's config.json, to names like pass or secretservice",
         )
     program = f"docker-credential-{helper}"
     try:
@@ -359,7 +360,7 @@ def _ask_helper(helper: str, verb: str, given: str, host: str) -> str | None:
     except subprocess.TimeoutExpired:
         raise CredentialError(
             f"credential helper {program} for {host} did not answer in {HELPER_TIMEOUT_S:.0f} s",
-            hint="does it wait for a password in another window?",
+            hint="check whether it waits for a password in another window",
         ) from None
     except OSError as error:
         raise CredentialError(f"credential helper {program} for {host} cannot be run: {error.strerror}") from None

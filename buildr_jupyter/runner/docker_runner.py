@@ -606,7 +606,8 @@ def _refused(spec: RunSpec, message: str) -> RunError:
         )
     if "bind source path does not exist" in message:
         return RunError(
-            f"container {spec.name!r}: {message}", hint="--mount SRC:DST: the engine's machine has no such SRC"
+            f"container {spec.name!r}: {message}",
+            hint="take a folder of the engine's machine: --mount SRC:DST; it has no such SRC",
         )
     if "could not select device driver" in message:
         return RunError(f"container {spec.name!r}: the engine has no GPUs to give", hint="leave --gpus out")
@@ -710,7 +711,7 @@ def _left(large: Iterable[tuple[PurePosixPath, int]]) -> Iterator[BuildWarning]:
     for place, size in large:
         yield BuildWarning(
             f"{place} has {size / 1e9:.1f} GB and is left in the container, which is removed",
-            hint=f"--collect {shlex.quote(place.name)} takes it all the same; a folder of --mount keeps it here",
+            hint=f"take it all the same with --collect {shlex.quote(place.name)}, or keep it in a folder of --mount",
         )
 
 

@@ -256,13 +256,13 @@ class _Following:
         if not say:
             return
         if (job.get("spec") or {}).get("suspend"):
-            yield BuildWarning(f"{self._job} is suspended", "its queue lets it begin when there is room")
+            yield BuildWarning(f"{self._job} is suspended", "wait: its queue lets it begin when there is room")
             return
         why = None
         with contextlib.suppress(ClusterError):  # the right to read events is no part of what a run needs
             events = self._client.list("Event", fields=f"involvedObject.name={self._job}").items
             why = why_no_pod(events)
-        reason, hint = why or ("the cluster has made no pod for it yet", "kubectl describe job shows why")
+        reason, hint = why or ("the cluster has made no pod for it yet", "see why: kubectl describe job")
         yield BuildWarning(f"{self._job} waits: {reason}", hint)
 
     # -- the threads

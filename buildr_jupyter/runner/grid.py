@@ -120,7 +120,7 @@ def make_grid(
     for axis in axes:
         count *= len(axis)
     if not axes or not count:
-        raise OptionError("the grid has no runs: one of its maps has no values", hint="--map NAME=1,2,3")
+        raise OptionError("the grid has no runs: one of its maps has no values", hint="write --map NAME=1,2,3")
     if count > limit:
         raise OptionError(
             f"the grid has {count:,} runs, more than {limit:,}",
@@ -147,7 +147,7 @@ def _point(
         if name not in inputs:
             raise OptionError(
                 f"{name!r} is no input of the image",
-                hint=f"its inputs: {', '.join(inputs) or 'none'}; add --param NAME",
+                hint=f"take one of its inputs ({', '.join(inputs) or 'none'}), or add --param NAME",
             )
         given[name] = _plain(inputs[name], value, origin)
     missing = [one.name for one in inputs.values() if one.required and one.name not in given]
@@ -175,7 +175,7 @@ def _plain(entry: Input, said: Said, origin: str) -> object:
             return reader.from_text(entry.to_json(), said.text)
         return reader.accept(entry.to_json(), said.value)
     except reader.Refused as error:
-        raise OptionError(f"{origin}{entry.name}: {error}", hint=f"it takes {entry.type}") from error
+        raise OptionError(f"{origin}{entry.name}: {error}", hint=f"give {entry.type}") from error
 
 
 def _mounted(name: str, path: Path, digests: dict[Path, str | None], origin: str) -> tuple[Mount, str | None]:

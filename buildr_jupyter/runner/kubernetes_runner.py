@@ -171,7 +171,8 @@ class KubernetesRunner:
         except ClusterUnavailable as error:
             away = True  # it may come back, and the run may have gone on in it
             raise ClusterUnavailable(
-                f"{error}; {job} was left there", hint=f"once it answers: buildr runs values {job} --on kubernetes"
+                f"{error}; {job} was left there",
+                hint=f"fetch them once it answers: buildr runs values {job} --on kubernetes",
             ) from error
         finally:
             if not away:
@@ -494,7 +495,7 @@ class KubernetesRunner:
         if kind != "Job":
             raise OptionError(
                 f"{run} is no single run",
-                hint=f"kubectl logs --selector app.kubernetes.io/instance={name} shows its pods",
+                hint=f"read its log: kubectl logs --selector app.kubernetes.io/instance={name}",
             )
         yield from stream_job(self._client(), run, cancel, log=True)
 

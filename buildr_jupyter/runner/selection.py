@@ -39,7 +39,8 @@ def select(spec: str, *, engine: OpenEngine | None = None) -> Runner:
     name = _SEED_NAMES.get(name, name)
     if name not in RUNNERS or (equals and name == "docker"):
         raise UnknownSpec(
-            f"Unknown spec {spec}", hint=nearest_hint(name, RUNNERS, f"runners here: {', '.join(sorted(RUNNERS))}")
+            f"Unknown spec {spec}",
+            hint=nearest_hint(name, RUNNERS, f"choose one that is here: {', '.join(sorted(RUNNERS))}"),
         )
     module, _, attribute = RUNNERS[name].partition(":")
     make = getattr(import_module(module), attribute)

@@ -66,7 +66,7 @@ def check_returned(output: Path, names: Sequence[str], written: Sequence[Path]) 
     if folder / MANIFEST not in written:
         raise ReturnError(
             f"the run gave nothing back, though it ended with status 0: {', '.join(names)}",
-            hint="a program that ends by os._exit or exec gives no values: let it end by itself",
+            hint="let the program end by itself: one that ends by os._exit or exec gives no values",
         )
     entries = _entries(folder / MANIFEST, names)
     found = tuple(_checked(entry, folder) for entry in entries)
@@ -130,6 +130,6 @@ def read_returned(
         except Exception as error:
             raise ReturnError(
                 f"{one.name} ({one.type}) cannot be read here: {type(error).__name__}: {error}",
-                hint=f"its class or package is another one here; the file is {one.path}",
+                hint=f"read the file yourself, {one.path}: its class or package is another one here",
             ) from error
     return values, tuple(kept)

@@ -297,7 +297,7 @@ class TestPublish:
         with pytest.raises(RegistryUnauthorized, match=r"^Image push failed: ") as caught:
             subject.publish(img)
         host = registry_tls.host
-        assert caught.value.hint == f"no login is known for {host}: buildr login {host}"
+        assert caught.value.hint == f"log in, since no login is known: buildr login {host}"
         login(registry_tls)
         try:
             result = subject.publish(img)

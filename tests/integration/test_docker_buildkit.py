@@ -327,7 +327,7 @@ class TestOutput:
             build(subject, request_for(line))
         error = caught.value
         assert (error.step, error.exit_code, error.log_tail) == (line, 137, ("last words", "Killed"))
-        assert error.hint == "the command was killed: did it run out of memory?"
+        assert error.hint == "check whether it ran out of memory: the command was killed"
 
     def test_failing_among_stages_names_its_own_lines(
         self, subject: DockerBuilder, request_for: Make, base_image: str

@@ -33,6 +33,18 @@ _LINE = re.compile(
 """What makes a hint one that names a line to use."""
 
 
+IMPERATIVES = frozenset(
+    [
+        "add", "annotate", "ask", "assign", "build", "carry", "change", "check", "choose", "close", "convert",
+        "correct", "decorate", "delete", "edit", "end", "export", "fetch", "find", "forward", "free", "give",
+        "install", "join", "keep", "leave", "let", "list", "load", "log", "look", "make", "mount", "move",
+        "name", "open", "own", "prune", "push", "put", "raise", "read", "recompute", "remove", "rename",
+        "repair", "resolve", "restart", "return", "run", "save", "say", "see", "set", "split", "start", "take",
+        "tell", "try", "update", "use", "wait", "write",
+    ]
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Hint:
     """One literal of the source."""
@@ -57,6 +69,52 @@ def hints(source: str, module: str) -> Iterator[Hint]:
         else:
             continue
         yield from (Hint(module, text) for value in values for text in _texts(value))
+
+
+def first_words(source: str) -> Iterator[str]:
+    """Yield the start of each text that is a hint as it is shown; what starts with a hint that is put in has none."""
+    for node in ast.walk(ast.parse(source)):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            values = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
+            values += node.args[1:2] if _called(node) == "BuildWarning" else []
+        elif isinstance(node, ast.Assign):
+            values = [value for target in node.targets for value in _kept_as_hint(target, node.value)]
+        elif isinstance(node, ast.AnnAssign) and node.value:
+            values = list(_kept_as_hint(node.target, node.value))
+        elif isinstance(node, ast.FunctionDef) and node.name.lower().endswith("hint"):
+            values = [one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value]
+        for text in (text for value in values for text in _shown(value)):
+            if text and not text.lstrip(" (").startswith("{"):
+                yield text.split()[0].strip(",:;")
+
+
+def _kept_as_hint(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
+    """Yield what a name of a hint, or of a table of hints, is bound to."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for one, other in zip(target.elts, value.elts, strict=False):
+            yield from _kept_as_hint(one, other)
+    elif isinstance(target, ast.Name) and re.search(r"(?i:hints?$)|_STILL_RUNS|^INSTALL$|_CHOICES", target.id):
+        yield value
+
+
+def _shown(node: ast.expr) -> Iterator[str]:
+    """Yield the texts that an expression may be; of a table's row it is the last that is shown."""
+    parts: list[ast.expr] = []
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        yield from _texts(node)
+    elif isinstance(node, ast.IfExp):
+        parts = [node.body, node.orelse]
+    elif isinstance(node, ast.BinOp):
+        parts = [node.left]
+    elif isinstance(node, ast.BoolOp | ast.Dict):
+        parts = node.values
+    elif isinstance(node, ast.Tuple):
+        parts = node.elts if any(isinstance(one, ast.Tuple) for one in node.elts) else node.elts[-1:]
+    elif isinstance(node, ast.Call):
+        parts = node.args[2:3] if _called(node) == "nearest_hint" else node.args[1:2] if _called(node) == "get" else []
+    for part in parts:
+        yield from _shown(part)
 
 
 def messages(source: str) -> Iterator[str]:

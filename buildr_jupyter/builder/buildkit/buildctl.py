@@ -146,7 +146,7 @@ def failure_of(
     if not state.steps and (_NO_DAEMON.search(message) or _TLS.search(message)):
         hint = "start buildkitd, or name where it is: --builder buildkit=ADDRESS, or BUILDKIT_HOST"
         if _TLS.search(message) or "EOF" in message or "error reading server preface" in message:
-            hint = "the certificates do not fit: BUILDKIT_CERT_PATH is a folder with ca.pem, cert.pem and key.pem"
+            hint = "correct the certificates: BUILDKIT_CERT_PATH is a folder with ca.pem, cert.pem and key.pem"
         return EngineUnavailable(f"no buildkitd at {address}: {message}", hint=hint)
     pushing = push_hosts and (_PUSH.search(message) or (running and step and step.title.startswith("pushing")))
     if pushing:

@@ -73,7 +73,7 @@ def stream_daemon(
             why = state.reason or f"it ended with status {state.exit_code}: {lines}"
             raise BuildError(
                 f"Image build failed: buildkitd does not run in {place.title}: {why}",
-                hint=state.hint or f"buildr runs logs {name} --on kubernetes shows its log; its image is {wish.image}",
+                hint=state.hint or f"read its log: buildr runs logs {name} --on kubernetes; its image is {wish.image}",
             )
     except BaseException:
         if known is None:

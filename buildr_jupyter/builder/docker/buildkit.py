@@ -85,7 +85,7 @@ def served(
         if needed and session is None:
             raise BuildRefused(
                 "Image build failed: secrets and ssh agents need a session with the engine, which it does not open",
-                hint="pip install 'buildr-jupyter[buildkit]', or --builder buildkit",
+                hint="run pip install 'buildr-jupyter[buildkit]', or take --builder buildkit",
             )
         yield session
 

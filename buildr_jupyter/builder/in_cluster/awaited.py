@@ -22,7 +22,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _NO_POD_S = 2.0
 """After so long without a pod it is asked why there is none."""
 _HINTS = (
-    ("must specify", "a LimitRange of the namespace gives pods the requests and limits that its quota wants"),
+    ("must specify", "let a LimitRange of the namespace give pods the requests and limits that its quota wants"),
     (
         "exceeded quota",
         "name another namespace, --builder NAME=kubernetes/NAMESPACE: one pod is too much for this quota",

@@ -122,7 +122,7 @@ class Container:
                 cancel.check()
                 if state_within(client, container, _END_WAIT_S).get("Running"):  # who ends gets a moment to do so
                     raise EngineError(
-                        f"kaniko's output ended in the middle: {BROKEN_OFF}", hint="buildr doctor asks it"
+                        f"kaniko's output ended in the middle: {BROKEN_OFF}", hint="ask it: buildr doctor"
                     )
                 state = client.wait(container)
             finally:
@@ -167,7 +167,8 @@ class Root:
         """
         if not self._executor.is_file():
             raise EngineUnavailable(
-                f"there is no executor of kaniko at {str(self._executor)!r}", hint="--builder kaniko=FILE, or an image"
+                f"there is no executor of kaniko at {str(self._executor)!r}",
+                hint="give it: --builder kaniko=FILE, or an image",
             )
         if sys.platform != "linux" or os.geteuid() != 0:
             raise BuildRefused(
@@ -200,7 +201,11 @@ class Root:
         command = [*namespaces, *confined, "/kaniko/executor", *arguments]
         path = {"PATH": f"{_ENVIRONMENT['PATH']}:/usr/sbin:/usr/bin:/sbin:/bin"}
         env = {**_ENVIRONMENT, **path, **_CERTIFICATES, **environment}
-        return (yield from follow(command, cancel=cancel, env=env, hint="unshare is in Debian's package util-linux"))
+        return (
+            yield from follow(
+                command, cancel=cancel, env=env, hint="install unshare: it is in Debian's package util-linux"
+            )
+        )
 
     def fetch(self, into: Path) -> bool:
         """Move the folder out of the root."""

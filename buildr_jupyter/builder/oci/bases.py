@@ -150,7 +150,9 @@ class Bases:
     def _ask_registry(self, ref: ImageRef, platform: str, cancel: CancelToken) -> Base:
         host = ref.registry_host
         if self._silent.get(host, -_FORGET_S) > self._clock() - _FORGET_S:
-            raise RegistryUnreachable(f"registry {host} did not answer a moment ago", hint="is the network up?")
+            raise RegistryUnreachable(
+                f"registry {host} did not answer a moment ago", hint="check that the network is up"
+            )
         with contextlib.closing(self._open_registry(ref.location, LOOK_UP_S)) as registry:
             try:
                 found = bases.from_registry(registry.until(cancel), ref, platform, self.store)

@@ -282,7 +282,7 @@ class Outputs:
 
 def _not_taken(image: Image, why: str) -> BuildError:
     packed = any(layer.media_type == ZSTD for layer in image.layers)
-    hint = "zstd layers need Docker Engine 23 or podman 4: build with --builder oci" if packed else None
+    hint = "build with --builder oci: zstd layers need Docker Engine 23 or podman 4" if packed else None
     return BuildError(f"Image build failed: the engine does not take it: {why}", hint=hint)
 
 

@@ -33,7 +33,8 @@ def rebased(
     known = store.image(str(ref))
     if known is None:
         raise BuildError(
-            f"Image build failed: {ref} is not in the store", hint="buildr images lists those that are: (store)"
+            f"Image build failed: {ref} is not in the store",
+            hint="choose one that is: buildr images marks them with (store)",
         )
     made, old_bases = image_of(known, store)
     images, found = [], []

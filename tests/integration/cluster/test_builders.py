@@ -231,7 +231,7 @@ def test_wrong_credentials_are_told_as_such(bench: Bench, registry_login: Regist
     with logged_in(registry_login, registry_login.user, "wrong"), pytest.raises(RegistryUnauthorized) as caught:
         build(bench.builder(), request)
     assert caught.value.hint == (
-        f"the login that was sent is refused for {registry_login.host}: buildr login {registry_login.host}"
+        f"log in, since the login that was sent is refused: buildr login {registry_login.host}"
     )
 
 

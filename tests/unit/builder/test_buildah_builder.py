@@ -93,8 +93,8 @@ def test_what_is_here(make: Make) -> None:
 @pytest.mark.parametrize(
     ("said", "why", "hint"),
     [
-        ("buildah version 1.22.3\n", "buildah 1.22 is too old", "1.23 or newer works"),
-        ("podman 4\n", "answers 'podman 4'", "is it buildah?"),
+        ("buildah version 1.22.3\n", "buildah 1.22 is too old", "update it: 1.23 or newer works"),
+        ("podman 4\n", "answers 'podman 4'", "give the path of buildah itself: --builder buildah=FILE"),
     ],
 )
 def test_one_that_will_not_do(make: Make, said: str, why: str, hint: str) -> None:
@@ -323,7 +323,7 @@ def test_a_push(make: Make) -> None:
 @pytest.mark.parametrize(
     ("ref", "why", "hint"),
     [
-        (f"x@{DIGEST}", "has no tag", "a digest cannot be pushed: give a tag"),
+        (f"x@{DIGEST}", "has no tag", "give a tag: a digest cannot be pushed"),
         ("x:1", "does not exist locally", "build the image first, with this builder"),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_base_behind_a_login(make: Make) -> None:
         _, subject = make()
         with pytest.raises(BuildError, match=f"base image {name}") as caught:
             resolved(subject, name)
-        assert caught.value.hint == f"its registry wants a login: buildr login {registry.host}"
+        assert caught.value.hint == f"log in to its registry: buildr login {registry.host}"
         _, subject = make(login=Login(registry.host, "u", "p"))
         assert resolved(subject, name).digest is not None
 
@@ -349,5 +349,5 @@ def test_what_was_not_built_here_cannot_be_pushed(make: Make) -> None:
     fake, subject = make()
     with pytest.raises(PublishError, match="does not exist locally") as caught:
         collected(subject.stream_push(REF, CancelToken()))
-    assert caught.value.hint == ("BuildKit keeps no images: build it first, with this builder, or build with --publish")
+    assert caught.value.hint == "build it first, with this builder, or build with --publish: BuildKit keeps no images"
     assert fake.calls == []

@@ -334,4 +334,4 @@ def test_the_engine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_follows_an_equals_sign_goes_to_the_builder() -> None:
     with pytest.raises(UnknownSpec, match=r"^Unknown spec auto=x: builder auto takes nothing after '='") as caught:
         builder.select("auto=x")
-    assert caught.value.hint == "--builder auto"
+    assert caught.value.hint == "choose it: --builder auto"

@@ -106,7 +106,7 @@ def test_what_is_here(start: Start, tmp_path: Path) -> None:
     executable = tmp_path / "executor"
     with pytest.raises(EngineUnavailable, match=f"there is no {executable}") as caught:
         KanikoBuilder(str(executable)).probe()
-    assert caught.value.hint == "--builder kaniko=FILE, or an image"
+    assert caught.value.hint == "give it: --builder kaniko=FILE, or an image"
     executable.touch()
     assert KanikoBuilder.of(str(executable)).probe() == str(executable)
     assert KanikoBuilder().executor == IMAGE

@@ -59,7 +59,7 @@ def test_an_unknown_one_is_named_with_those_that_there_are(spec: str) -> None:
         select(spec)
     assert str(caught.value) == f"Unknown spec {spec}"
     assert caught.value.hint is not None
-    assert caught.value.hint.endswith(f"builders here: {', '.join(names())}")
+    assert caught.value.hint.endswith(f"choose one that is here: {', '.join(names())}")
 
 
 def test_one_that_takes_no_argument_says_so() -> None:

@@ -50,7 +50,9 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
     environ = {"KUBECONFIG": str(write_config(tmp_path / "config", {"token": "t"}))}
     with pytest.raises(OptionError, match="no such context") as caught:
         connect("laptob", environ=environ)
-    assert caught.value.hint == "write laptop if you meant that; contexts there: arn:aws:eks/mine, laptop, other"
+    assert (
+        caught.value.hint == "write laptop if you meant that; choose one that is there: arn:aws:eks/mine, laptop, other"
+    )
 
 
 def test_no_configuration(tmp_path: Path) -> None:

@@ -62,4 +62,4 @@ def test_what_stays_is_the_caller_s_error(error: type[RunError | EngineError]) -
     times: Iterator[float] = iter((0.0, 30.0, 61.0))
     with pytest.raises(error, match="a is not gone after 60 s") as caught:
         await_gone(Going(9), [("Job", "a")], error, clock=lambda: next(times))  # type: ignore[arg-type]
-    assert caught.value.hint == "kubectl describe job shows what holds it"
+    assert caught.value.hint == "see what holds it: kubectl describe job"

@@ -71,7 +71,7 @@ def test_without_jupytext(name: str, text: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(text_form, "find_spec", lambda _name: None)
     with pytest.raises(NotebookError, match=f"{name} is a jupytext file, and jupytext, .* is not installed") as caught:
         read(text, name)
-    assert str(caught.value.hint).startswith("pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: ")
+    assert str(caught.value.hint).startswith("run pip install 'buildr-jupyter[jupytext]', or convert it elsewhere: ")
 
 
 @pytest.mark.parametrize(("name", "text"), [("x.py", "print('100 %%')\n"), ("x.md", "# Title\n\n```python\n1\n```\n")])

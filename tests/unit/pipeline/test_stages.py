@@ -137,7 +137,7 @@ def test_what_a_builder_refuses_is_said_with_those_that_can(tmp_path: Path) -> N
     builder.refused = [Unsupported("several platforms", "one at a time", ("oci", "buildkit"))]
     with pytest.raises(BuildRefused, match="several platforms") as raised:
         driver.drive(job(tmp_path, builder), [])
-    assert raised.value.hint == "builders that can: buildkit, oci"
+    assert raised.value.hint == "take a builder that can: buildkit, oci"
     assert builder.requests == []
 
 

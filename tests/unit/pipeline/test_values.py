@@ -62,7 +62,7 @@ def test_a_pickle_of_another_image_stays_a_file_and_that_is_said(tmp_path: Path)
     assert result.run is not None
     assert result.run.values == {"a": 1}
     assert [type(one) for one in events] == [BuildWarning]
-    assert events[0].hint == f"if you trust it: --trust-image {ID}"
+    assert events[0].hint == f"give --trust-image {ID}, if you trust it"
     assert str(tmp_path / "output" / ".buildr" / "returns" / "b.pickle") in events[0].text
 
 

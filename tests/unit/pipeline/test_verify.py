@@ -245,7 +245,7 @@ def test_what_differs_is_neither_pushed_nor_run(tmp_path: Path, asked: str) -> N
         driver.drive(made, [])
     assert builder.published == []
     assert (raised.value.stage, raised.value.result.image) == ("proof", "reg.example/app:latest")
-    assert raised.value.hint == "--no-check leaves the proof out"
+    assert raised.value.hint == "leave the proof out with --no-check"
     pushed = Recorder()
     again = job(
         tmp_path, "print(2)", printed="1\n", builder=pushed, name="reg.example/app", publish=True, no_check=True

@@ -115,7 +115,7 @@ def test_a_token_service_that_forbids_those_without_a_login() -> None:
         )
         with asked(fake) as registry, pytest.raises(RegistryUnauthorized, match="wants a login") as caught:
             registry.put_manifest("x", "1", b"{}", TYPE)
-        assert caught.value.hint == f"buildr login {fake.host}"
+        assert caught.value.hint == f"log in: buildr login {fake.host}"
         with asked(fake, login_for(fake)) as registry, pytest.raises(RegistryDenied, match="does not allow"):
             registry.put_manifest("x", "1", b"{}", TYPE)
 

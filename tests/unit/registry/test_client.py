@@ -91,7 +91,7 @@ def test_wrong_and_missing_login(auth: Literal["basic", "bearer"]) -> None:
         with client(fake, password="SECRET") as asked, pytest.raises(RegistryUnauthorized) as caught:
             asked.ping()
         assert "refuses the login" in str(caught.value)
-        assert caught.value.hint == f"buildr login {fake.host}"
+        assert caught.value.hint == f"log in: buildr login {fake.host}"
         assert "SECRET" not in repr(caught.value)
         none = Registry(fake.host)
         with pytest.raises(RegistryUnauthorized, match="refuses|wants a login"):

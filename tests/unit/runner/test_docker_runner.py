@@ -181,7 +181,7 @@ def test_a_container_without_memory_is_said(start: Start) -> None:
         ("/start", 500, "listen tcp4 0.0.0.0:80: bind: address already in use", "port 80 on 0.0.0.0 is in use",
          "ask for another one: --port HOST:PORT, or --port PORT for any free one"),
         ("/create", 400, "bind source path does not exist: /gone", "bind source path does not exist",
-         "--mount SRC:DST: the engine's machine has no such SRC"),
+         "take a folder of the engine's machine: --mount SRC:DST; it has no such SRC"),
         ("/start", 500, "could not select device driver", "the engine has no GPUs to give", "leave --gpus out"),
         ("/start", 500, "exec: no such program", "container 'trial': exec: no such program", None),
     ],
@@ -331,7 +331,7 @@ def test_a_file_over_the_limit_stays_and_is_named(start: Start, tmp_path: Path) 
     assert files_of(tmp_path) == {"small": b"y"}
     (warning,) = [event for event in events if isinstance(event, BuildWarning)]
     assert warning.text.endswith("GB and is left in the container, which is removed")
-    assert "--collect big takes it all the same" in str(warning.hint)
+    assert "take it all the same with --collect big" in str(warning.hint)
     events, _ = run(subject, output_dir=tmp_path, collect=Collection(patterns=("big",), limit_bytes=50))
     assert "big" in files_of(tmp_path)
 

@@ -124,7 +124,7 @@ def test_a_cluster_that_is_away_at_the_end_keeps_the_run(
     runner = subject.make()
     cluster.faults.answers.clear()
     (group,) = runner.list()
-    assert raised.value.hint == f"once it answers: buildr runs values {group.runs[0]} --on kubernetes"
+    assert raised.value.hint == f"fetch them once it answers: buildr runs values {group.runs[0]} --on kubernetes"
     written = drain(runner.collect(group.runs[0], tmp_path / "later", CancelToken()))
     assert [path.name for path in written] == ["x"]
     runner.remove(group)

@@ -67,7 +67,7 @@ def test_what_a_program_came_to() -> None:
     assert read_phase(pod({"phase": "Failed", "reason": "Evicted"}, **ended(137, "Error"))).exit_code is None
 
 
-def test_only_what_does_not_mend_itself_is_stuck() -> None:
+def test_only_what_does_not_pass_by_itself_is_stuck() -> None:
     assert not read_phase(pod(waiting={"reason": "ErrImagePull"})).stuck
     assert read_phase(pod(waiting={"reason": "ImagePullBackOff"})).stuck
 

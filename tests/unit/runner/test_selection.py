@@ -40,7 +40,7 @@ def test_a_cluster_may_be_named(spec: str) -> None:
 def test_another_name_is_refused_with_those_that_there_are(spec: str) -> None:
     with pytest.raises(UnknownSpec, match=f"^Unknown spec {spec}$") as refused:
         select(spec)
-    assert str(refused.value.hint).endswith("runners here: docker, kubernetes")
+    assert str(refused.value.hint).endswith("choose one that is here: docker, kubernetes")
 
 
 @pytest.mark.parametrize(

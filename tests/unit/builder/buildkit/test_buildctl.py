@@ -142,7 +142,7 @@ def test_a_base_that_is_not_there() -> None:
     state = failed("[internal] load metadata for reg/base:1", "not found")
     error = failing("error: failed to solve: reg/base:1: failed to resolve source metadata: not found", state=state)
     assert isinstance(error, BuildError)
-    assert "base image reg/base:1 does not exist" in str(error.hint)
+    assert "check the name of base image reg/base:1" in str(error.hint)
 
 
 def test_other_ends() -> None:

@@ -87,7 +87,7 @@ def test_an_image_for_several_platforms_stays_one(
 def test_an_image_that_is_not_there(trial: OciBuilder, make_base: Callable[..., Path]) -> None:
     with pytest.raises(BuildError, match="nobody:1 is not in the store") as caught:
         on(trial, make_base("new"), ImageRef.parse("nobody:1"))
-    assert caught.value.hint == "buildr images lists those that are: (store)"
+    assert caught.value.hint == "choose one that is: buildr images marks them with (store)"
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ def test_the_line_to_use_instead(log: str, line: str, instead: str | None) -> No
     assert suggest_line(line, BuildError("Image build failed: exit code 1"), (log,)) == instead
 
 
-def test_a_missing_login_is_mended_by_logging_in() -> None:
+def test_a_missing_login_is_answered_by_logging_in() -> None:
     error = RegistryUnauthorized(
-        "Image push failed: denied", hint="no login for r.example:5000: buildr login r.example:5000"
+        "Image push failed: denied", hint="log in, since no login is known: buildr login r.example:5000"
     )
     assert suggest_line("app", error) == "%containerize --login r.example:5000"
     assert suggest_line("app", RegistryUnauthorized("x")) is None
