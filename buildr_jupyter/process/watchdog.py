@@ -22,7 +22,7 @@ from pathlib import Path
 
 __all__ = ["Watchdog", "descendants", "end_group", "members", "serving"]
 
-TERM_WAIT_S, KILL_WAIT_S = 3.0, 5.0
+TERM_WAIT_S, KILL_WAIT_S, WRITE_WAIT_S = 3.0, 5.0, 2.0
 _PR_SET_CHILD_SUBREAPER = 36
 _WAIT = 'IFS= read -r what || exit 0; IFS= read -r said && exit 0; exec "$@" $what'
 """The first line says whom to end; a second one, that there is nothing to end any more."""
@@ -80,17 +80,20 @@ def serving(command: list[str]) -> list[str]:
 # -- processes
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the processes below one, from /proc; nothing where there is none."""
-    parents: dict[int, list[int]] = {}
+def descendants(pid: int, *, generation: int = 1) -> list[int]:
+    """Return the processes below one, from its children on or a later generation; from /proc, else nothing."""
+    children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        below = parents.get(todo.pop(), [])
-        found += below
-        todo += below
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found: list[int] = []
+    level, depth = children.get(pid, []), 1
+    while level:
+        if depth >= generation:
+            found += level
+        level, depth = [child for one in level for child in children.get(one, [])], depth + 1
     return found
 
 
@@ -142,7 +145,9 @@ def _gone(group: int, within_s: float, ended: Callable[[], bool]) -> bool:
 def _serve(command: list[str]) -> None:
     """Run a service for the process that holds our standard input; with either's end, all that it started ends.
 
-    What a killed service leaves is handed to us by the kernel ("child subreaper", prctl(2)), so that it is found.
+    What a killed service leaves is handed to us by the kernel ("child subreaper", prctl(2)), so that it is found. Of
+    podman's containers it is conmon, and what ended a program is known to podman from conmon alone: the program is
+    killed first, and conmon once it has written that down, or after a moment.
     """
     import ctypes
     import select
@@ -154,20 +159,26 @@ def _serve(command: list[str]) -> None:
         select.select([0, os.pidfd_open(child.pid)], [], [])
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        below = descendants(os.getpid())
+        below = descendants(os.getpid(), generation=2)
         end_group(child.pid, ended=lambda: child.poll() is not None)
-        for pid in {*below, *descendants(os.getpid())} - {child.pid}:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        _kill({*below, *descendants(os.getpid(), generation=2)})
+        deadline = time.monotonic() + WRITE_WAIT_S
+        while descendants(os.getpid()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        _kill(set(descendants(os.getpid())))
+
+
+def _kill(pids: set[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _main(what: str, name: str, *words: str) -> None:
     if what == "child":
         below = descendants(int(name))
         end_group(int(name))
-        for pid in {*below, *descendants(int(name))}:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        _kill({*below, *descendants(int(name))})
         return
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     module, _, function = name.partition(":")

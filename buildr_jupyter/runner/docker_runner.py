@@ -60,6 +60,10 @@ GROUP_LABEL = "io.buildr.group"
 _TAIL_LINES = 20
 _WAIT_S = 1.0
 _SIGKILLED = 128 + 9
+_NO_STATUS = -1
+"""What podman says where it does not know how a program ended."""
+_ALWAYS_THERE = "/etc/hostname"
+"""File that an engine puts into each container."""
 _NEVER = "0001-01-01T"
 """How engines write the time of what did not happen."""
 _MORE_MEMORY = "give it more with --memory"
@@ -410,15 +414,37 @@ class DockerRunner:
     def _wait(self, client: EngineClient, container: str, cancel: CancelToken) -> JsonObject:
         """Return the State of the container once it has ended; its output has ended before, as a rule.
 
-        Raises RunLost for one that never started: its maker was killed before, and its status is that of no program.
+        Raises RunLost for one that never started, as its maker was killed before, and for one of which nobody knows
+        how it ended: its status is that of no program.
         """
+        turn = 0
         while True:
+            turn += 1
             state = state_within(client, container, _WAIT_S)
             if all(str(state.get(name)).startswith(_NEVER) for name in ("StartedAt", "FinishedAt")):
                 raise RunLost(f"container {container[:12]} was made, and never started")
             if not state.get("Running"):
+                if state.get("ExitCode") == _NO_STATUS:
+                    raise RunLost(f"container {container[:12]} was ended with what watched it, and has no exit status")
                 return state
+            if not turn & (turn - 1) and self._is_dead(client, container, state):
+                raise RunLost(f"the process of container {container[:12]} is gone, and nothing tells how it ended")
             cancel.check("the run")
+
+    def _is_dead(self, client: EngineClient, container: str, state: JsonObject) -> bool:
+        """Tell whether a container that is said to run has no process: podman's is watched by one that may be killed.
+
+        podman 4.3 takes such a container for running for ever, and says that /proc has no such process when asked
+        for a file of it.
+        """
+        from docker.errors import APIError
+
+        try:
+            chunks, _ = client.get_archive(container, _ALWAYS_THERE)
+            chunks.close()
+        except APIError as error:
+            return f"/proc/{state.get('Pid')}/" in str(error.explanation or error)
+        return False
 
     def _outputs(self, client: EngineClient, container: str, spec: RunSpec) -> Generator[Event, None, tuple[Path, ...]]:
         """Copy what the run made or changed, by what the engine says of the container's layer."""
@@ -554,13 +580,18 @@ class DockerRunner:
         from docker.errors import APIError, NotFound
 
         self._made.pop(container, None)
-        try:
-            client.remove_container(container, v=True, force=True)
-        except NotFound:
-            return
-        except APIError as error:
-            if error.status_code != 409:  # 409: it is being removed already
-                raise
+        for attempt in (1, 2):  # podman 4.3 cannot stop a container without a process, and removes it when asked again
+            try:
+                client.remove_container(container, v=True, force=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code == 409:  # it is being removed already
+                    return
+                if error.status_code != 500 or attempt == 2:
+                    raise
+            else:
+                return
 
     @contextlib.contextmanager
     def _failures(self, client: EngineClient, spec: RunSpec, cancel: CancelToken) -> Iterator[None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from buildr_jupyter.errors import OptionError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.streams import drain
 from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.process.watchdog import descendants
 from buildr_jupyter.runner.docker_runner import DockerRunner
 from buildr_jupyter.runner.sweep import KEY_LABEL
 from tests.engines import Engines, containers
@@ -83,6 +86,34 @@ def test_what_was_made_and_never_started_is_lost_and_has_no_status(
     with pytest.raises(RunLost, match="was made, and never started"):
         drain(later.follow(group, CancelToken()))
     later.remove(group)
+
+
+@pytest.mark.parametrize("asked", ["follow", "stop"])
+def test_what_was_killed_with_what_watched_it_is_lost_and_can_be_removed(subject: Subject, asked: str) -> None:
+    """podman learns from a process of the container's how its program ended, and a kill can take both."""
+    drain(subject.make().start(subject.spec("import time; time.sleep(600)"), CancelToken()))
+    later = subject.make()
+    (group,) = later.list()
+    for pid in watching(group.runs[0]):
+        for one in (pid, *descendants(pid)):
+            os.kill(one, signal.SIGKILL)
+    if asked == "stop":
+        later.stop(group)
+    with pytest.raises(RunLost, match="nothing tells how it ended" if asked == "follow" else "has no exit status"):
+        drain(later.follow(group, CancelToken()))
+    later.remove(group)
+    assert later.list() == []
+
+
+def watching(container: str) -> list[int]:
+    """Return the processes that watch a container's for podman."""
+    found = []
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            named = words.read_bytes().split(b"\0")
+            if Path(os.fsdecode(named[0])).name == "conmon" and container.encode() in named:
+                found.append(int(words.parent.name))
+    return found
 
 
 def test_a_run_of_podman_is_cancelled_by_its_key(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from buildr_jupyter.process.watchdog import Watchdog
+from buildr_jupyter.process.watchdog import Watchdog, serving
 from tests.fakes.processes import arguments_with
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no watchdog on Windows")
@@ -46,6 +46,37 @@ def test_children_of_a_killed_process_end_within_seconds() -> None:
     wait_until(lambda: not arguments_with(nonce), 10)
 
 
+WATCHED = """
+import os, subprocess, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    child = subprocess.Popen(["sleep", sys.argv[1]])
+    status = child.wait()
+    time.sleep(0.2)
+    open("ended", "w").write(str(status))
+    os._exit(0)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_watches_a_program_of_a_killed_service_gets_to_say_how_it_ended(tmp_path: Path) -> None:
+    """As podman's conmon, which has left the service's group and is nobody's child any more."""
+    nonce = f"{1000 + secrets.randbelow(8000)}.{secrets.randbelow(10**6):06d}"
+    command = serving([sys.executable, "-c", WATCHED, nonce])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path) as service:
+        assert service.stdout
+        assert service.stdin
+        assert service.stdout.readline() == b"ready\n"
+        wait_until(lambda: len(arguments_with(nonce)) >= 4, 10)
+        service.stdin.close()  # as when its owner was killed
+        service.wait(10)
+    assert (tmp_path / "ended").read_text() == "-9"
+    assert not arguments_with(nonce)
+
+
 def test_who_lets_go_leaves_the_child_alone() -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
         watchdog = Watchdog()
@@ -60,7 +91,7 @@ def test_who_lets_go_leaves_the_child_alone() -> None:
 def test_a_watchdog_that_holds_nothing_ends_with_its_process() -> None:
     mark = secrets.token_hex(8)
     code = "from buildr_jupyter.process.watchdog import Watchdog; import os; Watchdog(); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "LEASH_MARK": mark}, check=False, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "WATCHDOG_MARK": mark}, check=False, cwd=ROOT)
 
     def marked() -> list[str]:
         found = []
