@@ -22,7 +22,7 @@ from pathlib import Path
 
 __all__ = ["Watchdog", "descendants", "end_group", "members", "serving"]
 
-TERM_WAIT_S, KILL_WAIT_S, WRITE_WAIT_S = 3.0, 5.0, 2.0
+TERM_WAIT_S, KILL_WAIT_S = 3.0, 5.0
 _PR_SET_CHILD_SUBREAPER = 36
 _WAIT = 'IFS= read -r what || exit 0; IFS= read -r said && exit 0; exec "$@" $what'
 """The first line says whom to end; a second one, that there is nothing to end any more."""
@@ -80,8 +80,8 @@ def serving(command: list[str]) -> list[str]:
 # -- processes
 
 
-def descendants(pid: int, *, generation: int = 1) -> list[int]:
-    """Return the processes below one, from its children on or a later generation; from /proc, else nothing."""
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one, parents before their children; from /proc, nothing where there is none."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -89,11 +89,10 @@ def descendants(pid: int, *, generation: int = 1) -> list[int]:
             if state not in "ZX":
                 children.setdefault(int(parent), []).append(int(stat.parent.name))
     found: list[int] = []
-    level, depth = children.get(pid, []), 1
+    level = children.get(pid, [])
     while level:
-        if depth >= generation:
-            found += level
-        level, depth = [child for one in level for child in children.get(one, [])], depth + 1
+        found += level
+        level = [child for one in level for child in children.get(one, [])]
     return found
 
 
@@ -146,8 +145,8 @@ def _serve(command: list[str]) -> None:
     """Run a service for the process that holds our standard input; with either's end, all that it started ends.
 
     What a killed service leaves is handed to us by the kernel ("child subreaper", prctl(2)), so that it is found. Of
-    podman's containers it is conmon, and what ended a program is known to podman from conmon alone: the program is
-    killed first, and conmon once it has written that down, or after a moment.
+    podman's containers it is conmon, which notes how a program ended: it is killed first, so that a program that was
+    killed with its service never counts as one that ended by itself.
     """
     import ctypes
     import select
@@ -159,17 +158,14 @@ def _serve(command: list[str]) -> None:
         select.select([0, os.pidfd_open(child.pid)], [], [])
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        below = descendants(os.getpid(), generation=2)
+        below = descendants(os.getpid())
         end_group(child.pid, ended=lambda: child.poll() is not None)
-        _kill({*below, *descendants(os.getpid(), generation=2)})
-        deadline = time.monotonic() + WRITE_WAIT_S
-        while descendants(os.getpid()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        _kill(set(descendants(os.getpid())))
+        _kill([*below, *descendants(os.getpid())])
 
 
-def _kill(pids: set[int]) -> None:
-    for pid in pids:
+def _kill(pids: list[int]) -> None:
+    """Kill these processes, each before those that it would miss."""
+    for pid in dict.fromkeys(pids):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
 
@@ -178,7 +174,7 @@ def _main(what: str, name: str, *words: str) -> None:
     if what == "child":
         below = descendants(int(name))
         end_group(int(name))
-        _kill({*below, *descendants(int(name))})
+        _kill([*below, *descendants(int(name))])
         return
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     module, _, function = name.partition(":")

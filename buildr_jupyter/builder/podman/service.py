@@ -99,11 +99,8 @@ class Service:
             time.sleep(0.02)
 
     def kill_work(self) -> None:
-        """Kill what it runs: a RUN goes on where its client has left (measured with podman 4.3), unlike Docker's.
-
-        What watches a container, a child of the service's parent, is left to write down how that ended.
-        """
-        for pid in descendants(self.child.pid, generation=2):
+        """Kill what it runs: a RUN goes on where its client has left (measured with podman 4.3), unlike Docker's."""
+        for pid in descendants(self.child.pid):
             with contextlib.suppress(OSError):
                 if str(self.path).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
