@@ -151,14 +151,16 @@ def unknown_words(text: str) -> list[str]:
     return found + [f"buildr {word}" for word in _COMMAND.findall(ours) if word not in _commands()]
 
 
+@functools.cache
 def _commands() -> dict[str, argparse.ArgumentParser]:
     actions = make_parser()._actions
     return next(a.choices for a in actions if isinstance(a, argparse._SubParsersAction))  # type: ignore[return-value]
 
 
-def _known_options() -> set[str]:
+@functools.cache
+def _known_options() -> frozenset[str]:
     parsers = [make_parser(), make_line_parser(), *_commands().values()]
-    return {option for parser in parsers for action in parser._actions for option in action.option_strings}
+    return frozenset(option for parser in parsers for action in parser._actions for option in action.option_strings)
 
 
 def _called(node: ast.Call) -> str:

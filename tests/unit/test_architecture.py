@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -38,10 +39,16 @@ def read_tree() -> dict[str, str]:
     }
 
 
+@functools.cache
+def import_statements(text: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return those of a module: a planted breach is one module more among three hundred that were read before."""
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imports(tree: Tree) -> Iterator[tuple[str, str]]:
     """Yield (module, what it imports of the package), late and type-only imports too."""
     for module, text in tree.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in import_statements(text):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "buildr_jupyter":
                 inner = node.module.partition(".")[2]
                 for alias in node.names:
@@ -145,7 +152,7 @@ def knows_jupyter(tree: Tree) -> list[str]:
     """Rule 8: only a few modules know Jupyter's front ends."""
     breaches = []
     for module, text in tree.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in import_statements(text):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
@@ -223,8 +230,9 @@ def test_threads_import_at_once(seed: int) -> None:
     names = [f"buildr_jupyter.{module}" for module in read_tree() if module.split(".")[0] in ORDER]
     names = [name for name in names if ".in_image" not in name]
     code = (
+        "import sys; sys.modules['rfc3987_syntax'] = None\n"  # a grammar of jsonschema's: 1.4 s of a processor to read
         "import IPython, docker, ipywidgets, anywidget, nbformat\n"
-        "import importlib, random, sys, threading\n"
+        "import importlib, random, threading\n"
         f"sys.setswitchinterval(1e-6); random.seed({seed}); names = {names!r}; failed = []\n"
         "def work(order):\n"
         "    gate.wait()\n"

@@ -46,12 +46,6 @@ def program_of(sources: list[str], options: ExportOptions | None = None) -> Prog
     return export(runs, runs[-1], options or ExportOptions(), folder=None, notebook="odd.ipynb")
 
 
-def run_program(program: Program, folder: Path) -> subprocess.CompletedProcess[str]:
-    (folder / "main.py").write_text(program.text)
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    return subprocess.run([sys.executable, "main.py"], cwd=folder, capture_output=True, text=True, env=environment)
-
-
 KERNEL = """
 import json, os, sys, warnings
 warnings.simplefilter("ignore")
@@ -115,6 +109,16 @@ PROGRAM = SERVER.format(prepare="", work='sys.argv = ["main.py"]\nrunpy.run_path
 
 @pytest.fixture(scope="module")
 def imported() -> Iterator[subprocess.Popen[str]]:
+    yield from serve_programs()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[subprocess.Popen[str]]:
+    """For programs that take no library: none is there before they run, as in a Python that has just been started."""
+    yield from serve_programs()
+
+
+def serve_programs() -> Iterator[subprocess.Popen[str]]:
     one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # a child has none of its parent's threads
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
@@ -172,6 +176,7 @@ def test_odd_cell(
     tmp_path: Path,
     kernel: subprocess.Popen[str],
     imported: subprocess.Popen[str],
+    plain: subprocess.Popen[str],
 ) -> None:
     if not expected.isdigit():
         with pytest.raises(Exception) as caught:
@@ -182,10 +187,8 @@ def test_odd_cell(
     program = program_of(sources)
     (tmp_path / "app").mkdir()
     (tmp_path / "kernel").mkdir()
-    if libraries := libraries_of(sources):
-        done = run_imported(imported, program, libraries, tmp_path / "app")
-    else:
-        done = run_program(program, tmp_path / "app")
+    libraries = libraries_of(sources)
+    done = run_imported(imported if libraries else plain, program, libraries, tmp_path / "app")
     wanted = kernel_prints(kernel, sources, tmp_path / "kernel")
     assert done.returncode == 0, done.stderr
     assert done.stdout == wanted
