@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,11 @@ pytest_plugins = ("tests.engines.fixtures",)
 TEST_CACHE = os.environ.get("BUILDR_TEST_CACHE")
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 _WITHOUT_ENGINES = ("tests/unit/", "tests/fuzz/")
-_ONE_CLUSTER = "tests/integration/cluster/"
-"""Files for one test process: a second cluster would cost twenty seconds and 650 MiB."""
+_TOGETHER = ("tests/integration/cluster/", "tests/e2e/")
+"""Folders for one test process each: a second cluster would cost twenty seconds and 650 MiB, a second JupyterLab with a
+browser five seconds of a processor."""
+_LONGEST = (*_TOGETHER, "tests/faults/test_matrix.py")
+"""What takes some five minutes each in one process: begun late, it would be what all wait for at the end."""
 _NO_NETWORK = pytest.StashKey[str | None]()
 """Why a test process has no network namespace of its own, None where it has one."""
 
@@ -45,6 +50,24 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_NO_NETWORK] = str(error)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import the tests fast: what pytest compiles of them is kept, and what they are made of is no garbage to look for.
+
+    Each process has eleven thousand tests and the libraries that they name, all there until its end: a search for
+    garbage, which the garbage collector and IPython's ``reset`` make again and again, took 0.4 s of a processor.
+    """
+    kept = sys.dont_write_bytecode
+    sys.dont_write_bytecode = False  # of this process alone; where it is set, every process would compile every test
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        sys.dont_write_bytecode = kept
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a test process whether it gets a network namespace."""
@@ -59,7 +82,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file's tests in one process, of unit tests a function's, so that both processes end together.
+    """Keep a file's tests in one process, of unit tests a function's, so that all processes end together.
 
     Where they share a network and engines can be started, one process has all that asks for an engine: two dockerd
     would disturb each other.
@@ -73,17 +96,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(_WITHOUT_ENGINES):
                 return nodeid.partition("[")[0]
-            if nodeid.startswith(_ONE_CLUSTER):
-                return "engines" if together else _ONE_CLUSTER
-            return "engines" if together else nodeid.partition("::")[0]
+            if together:
+                return "engines"
+            folder = next((name for name in _TOGETHER if nodeid.startswith(name)), None)
+            return folder or nodeid.partition("::")[0]
 
     return ByEngines(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let test processes begin with the long files, which cannot be divided, and end with many short functions."""
+
+    def place(item: pytest.Item) -> int:
+        if item.nodeid.startswith(_WITHOUT_ENGINES):
+            return len(_LONGEST) + 1
+        return next((n for n, name in enumerate(_LONGEST) if item.nodeid.startswith(name)), len(_LONGEST))
+
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.nodeid.startswith(_WITHOUT_ENGINES))
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
