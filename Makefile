@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Tests wait for two fifths of their time, so that a third process uses what two leave of two processors. Each has engines
+# of its own (1.5 GB): make test PROCESSES=2 where memory is short.
+PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit test-without-engines coverage engines lab bench e2e matrix faults crash proofs fuzz load minimum audit lint \
@@ -23,28 +26,28 @@ $(VENV)/.installed: pyproject.toml
 # it imports, unless it is compiled already: pandas takes 1.9 s of a processor then, and 0.6 s otherwise.
 .PHONY: compiled
 compiled: $(VENV)/.installed
-	@$(BIN)/python -m compileall -q buildr_jupyter
+	@$(BIN)/python -m compileall -q buildr_jupyter tests/engines tests/fakes tests/faults
 
 demo: $(VENV)/.installed  ## Build and run the quickstart's image, and say where it is
 	$(BIN)/python -m tests.demo
 
-# Two processes, each with engines and a network namespace of its own, or as a user all engines in one of them.
+# Processes, each with engines and a network namespace of its own, or as a user all engines in one of them.
 test: compiled  ## Run all tests with what engines there are; PYTEST_ARGS="…" goes to pytest
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadscope $(PYTEST_ARGS)
 
 unit: compiled  ## Run the unit tests, which need no engine
-	$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit --numprocesses=$(PROCESSES) --dist=loadscope $(PYTEST_ARGS)
 
 # As on a machine that has none: what asks for an engine or its programs, the rest of the unit tests does not.
 WITHOUT_ENGINES := tests/integration tests/test_seed_api.py tests/e2e tests/faults tests/unit/builder \
 	tests/unit/engine tests/unit/test_cli.py
 test-without-engines: compiled  ## Run what asks for engines with all of them hidden
-	$(BIN)/python -m tests.engines without $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope \
+	$(BIN)/python -m tests.engines without $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadscope \
 		$(WITHOUT_ENGINES) $(PYTEST_ARGS)
 
 # Of the unit tests alone; the floor is what they reach today, rounded down.
 coverage: compiled  ## Measure what the unit tests reach; fails below the floor
-	$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadscope --cov --cov-report=term \
+	$(BIN)/python -m pytest tests/unit --numprocesses=$(PROCESSES) --dist=loadscope --cov --cov-report=term \
 		--cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS)
 COVERAGE_FLOOR := 75
 
