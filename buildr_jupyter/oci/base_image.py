@@ -11,7 +11,7 @@ import gzip
 import io
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -215,11 +215,13 @@ def from_saved(
         config = read_config(content, f"the config of {name}")
         check_platform(config, platform, name)
         layers = []
+        seen: set[str] | None = set() if _said(config) is None else None
         for inside in names:
             stream = source.open(inside)
             if stream is None:
                 raise BuildError(f"Image build failed: base {name} lacks its layer {inside}")
             with stream, store.writing() as (out, keep):
+                seen = None if seen is None else _names_in_plain(stream, seen, check)
                 packed, diff_id, size, unpacked = copy_layer(stream, out, using.start, check=check)
                 keep(packed)
             layers.append(Layer(packed, diff_id, size, unpacked))
@@ -227,6 +229,8 @@ def from_saved(
         source.close()
     if [layer.diff_id for layer in layers] != (config.get("rootfs") or {}).get("diff_ids"):
         raise BuildError(f"Image build failed: the layers in base {name} are not those of its config")
+    if seen is not None:
+        _note_pythons(store, layers, _interpreters(seen, config))
     return Base(name, digest or store.put(content), platform, config, tuple(layers))
 
 
@@ -254,16 +258,17 @@ def find_python(
     ``check`` is called on the way and may raise to stop. Raises BuildRefused for a base without Python, or with another
     version, BuildError for a layer that cannot be read.
     """
-    key = ["python-of", [layer.diff_id for layer in base.layers], 1]
-    known = store.record(key)
+    known = store.record(_python_key(base.layers))
     found = [Python(*one) for one in known] if isinstance(known, list) else None
-    environment = dict(one.partition("=")[::2] for one in (base.config.get("config") or {}).get("Env") or ())
-    said = re.match(r"3\.\d+", environment.get("PYTHON_VERSION", ""))
-    if found is None and said and _OFFICIAL in environment.get("PATH", ""):
-        found = [Python(_OFFICIAL, said[0])]
+    if found is None and (said := _said(base.config)):
+        found = [said]
     if found is None:
-        found = _scan(base, locate, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"), check)
-        store.note(key, [[one.bin, one.version] for one in found])
+        names: set[str] = set()
+        for layer in base.layers:
+            with opened_layer(locate(layer), layer, check) as tar:
+                names = _with_names(names, tar)
+        found = _interpreters(names, base.config)
+        _note_pythons(store, base.layers, found)
     for one in found:
         if one.version == python:
             return one
@@ -275,25 +280,66 @@ def find_python(
     raise BuildRefused(f"Image build failed: base {base.name} has no Python", hint="name a Python image with --base")
 
 
-def _scan(base: Base, locate: Callable[[Layer], Path], path: list[str], check: Callable[[], None]) -> list[Python]:
-    """Return the interpreters in the layers, those first that PATH finds first; of a virtual environment none."""
-    names: set[str] = set()
-    for layer in base.layers:
-        with opened_layer(locate(layer), layer, check) as tar:
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it keeps each header that it has read
-                name = "/" + member.name.removeprefix("./").strip("/")
-                folder, _, last = name.rpartition("/")
-                if last.startswith(".wh."):
-                    gone = f"{folder}/{last.removeprefix('.wh.')}"
-                    names = {n for n in names if n != gone and not n.startswith(f"{gone}/")}
-                elif _PYTHON.fullmatch(name) or last == "pyvenv.cfg":
-                    names.add(name)
+def _python_key(layers: Sequence[Layer]) -> list[object]:
+    """Return the inputs under which the store knows the interpreters in a base."""
+    return ["python-of", [layer.diff_id for layer in layers], 1]
+
+
+def _note_pythons(store: Store, layers: Sequence[Layer], found: Sequence[Python]) -> None:
+    store.note(_python_key(layers), [[one.bin, one.version] for one in found])
+
+
+def _environment(config: JsonObject) -> dict[str, str]:
+    return dict(one.partition("=")[::2] for one in (config.get("config") or {}).get("Env") or ())
+
+
+def _said(config: JsonObject) -> Python | None:
+    """Return the interpreter that an official image names in its environment, None where there is none."""
+    environment = _environment(config)
+    said = re.match(r"3\.\d+", environment.get("PYTHON_VERSION", ""))
+    return Python(_OFFICIAL, said[0]) if said and _OFFICIAL in environment.get("PATH", "") else None
+
+
+def _with_names(names: set[str], tar: tarfile.TarFile) -> set[str]:
+    """Return what may be an interpreter, or makes it that of a virtual environment, above a layer; ``names`` below."""
+    for member in tar:
+        tar.members = []  # type: ignore[attr-defined]  # it keeps each header that it has read
+        name = "/" + member.name.removeprefix("./").strip("/")
+        folder, _, last = name.rpartition("/")
+        if last.startswith(".wh."):
+            gone = f"{folder}/{last.removeprefix('.wh.')}"
+            names = {n for n in names if n != gone and not n.startswith(f"{gone}/")}
+        elif _PYTHON.fullmatch(name) or last == "pyvenv.cfg":
+            names.add(name)
+    return names
+
+
+def _names_in_plain(stream: IO[bytes], names: set[str], check: Callable[[], None]) -> set[str] | None:
+    """Return ``_with_names`` of a layer that is not compressed, from its headers alone; None for any other.
+
+    The stream stands at its beginning before and after. To read the names later is to unpack what was packed here.
+    """
+    head = stream.read(len(ZSTD_HEAD))
+    stream.seek(0)
+    if head.startswith((GZIP_HEAD, ZSTD_HEAD)):
+        return None
+    try:
+        with tarfile.open(fileobj=Bounded(stream, check), mode="r:", tarinfo=CarefulInfo) as tar:
+            return _with_names(names, tar)
+    except (tarfile.TarError, EOFError, OverflowError):
+        return None  # who needs the interpreter says what is wrong
+    finally:
+        stream.seek(0)
+
+
+def _interpreters(names: set[str], config: JsonObject) -> list[Python]:
+    """Return the interpreters among the names, those first that PATH finds first; of a virtual environment none."""
     found = [
         Python(match[1], match[2])
         for name in names
         if (match := _PYTHON.fullmatch(name)) and f"{match[1].rpartition('/')[0]}/pyvenv.cfg" not in names
     ]
+    path = _environment(config).get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")
     ranks = {folder: number for number, folder in enumerate(path)}
     return sorted(found, key=lambda one: (ranks.get(one.bin, len(ranks)), one.bin, one.version))
 

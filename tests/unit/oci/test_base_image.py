@@ -59,6 +59,18 @@ def test_layers_however_they_are_compressed(make_base: MakeBase, store: Store, p
         assert {member.name: member.size for member in tar} == {"usr/bin/python3.11": 0, "big": 3 << 20}
 
 
+def test_of_a_plain_layer_the_names_are_known_when_it_was_copied(make_base: MakeBase, store: Store) -> None:
+    below = {"usr/bin/python3.11": b"", "usr/bin/python3.9": b"", "opt/x/bin/python3.11": b"", "opt/x/pyvenv.cfg": b""}
+    path = make_base("plain", python=None, layers=(below, {"usr/bin/.wh.python3.9": b"", "a": b"1" * 5000}))
+    found = read(path, store)
+    for layer in found.layers:
+        store.discard(layer.digest)  # nothing is unpacked to be looked through
+    lost = lambda layer: store.path(layer.digest)  # noqa: E731
+    assert base_image.find_python(found, store, lost, "3.11") == base_image.Python("/usr/bin", "3.11")
+    with pytest.raises(BuildRefused, match=r"has Python 3.11, the packages are for 3.9"):
+        base_image.find_python(found, store, lost, "3.9")
+
+
 def test_no_python_and_another(make_base: MakeBase, store: Store) -> None:
     with pytest.raises(BuildRefused, match="base none.tar has no Python") as caught:
         python_in(make_base("none", python=None), store)
