@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
@@ -21,7 +24,7 @@ from buildr_jupyter.builder.protocol import SeedMethods
 from buildr_jupyter.dependencies import uv as wheels
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import connect as connect_engine
-from buildr_jupyter.errors import BuildError, BuildRefused, ContextError, PublishError, UnknownSpec
+from buildr_jupyter.errors import BuildError, BuildRefused, Cancelled, ContextError, PublishError, UnknownSpec
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, LogLine
 from buildr_jupyter.model.capabilities import BaseRequest, Capabilities, ResolvedBase
@@ -29,14 +32,14 @@ from buildr_jupyter.model.image_ref import ImageRef
 from buildr_jupyter.model.json_object import JsonObject
 from buildr_jupyter.model.plan import HOME, ImagePlan
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineLoad, Output, Unsupported
+from buildr_jupyter.model.request import INTERPRETER_BASE, BuildRequest, EngineLoad, Output, Push, Unsupported
 from buildr_jupyter.model.result import BuildResult
 from buildr_jupyter.oci import base_image as base_images
 from buildr_jupyter.oci import bytecode, python_layers
 from buildr_jupyter.oci.base_image import Base, find_python, is_musl
 from buildr_jupyter.oci.image import BASE_NAME, Image, Published, default_platform, image_config, make_image, make_index
 from buildr_jupyter.oci.layer import Compressor, Entry, Layer, compressor, write_layer
-from buildr_jupyter.oci.push import in_parallel
+from buildr_jupyter.oci.push import Work, in_parallel
 from buildr_jupyter.oci.recorded import image_of
 from buildr_jupyter.oci.store import DamagedBlob, Store, StoreUnwritable
 from buildr_jupyter.registry import keychain
@@ -50,6 +53,8 @@ __all__ = ["OciBuilder"]
 
 logger = masked_logger(logging.getLogger(__name__))
 
+SENDERS = 2
+"""So many layers go to a registry at once while others are made."""
 FORMAT = 2
 """Part of the key of every image and program layer: another number, and all are made anew."""
 
@@ -271,7 +276,7 @@ class OciBuilder(SeedMethods):
             return image, True
         locate = lambda layer: self.bases.locate(base, layer, cancel)  # noqa: E731
         python = find_python(base, self.store, locate, plan.python, cancel.check)
-        own = yield from self._packages(request, plan, platform, cancel, musl=is_musl(base))
+        own = yield from self._packages(request, plan, base, platform, cancel)
         folders = {plan.workdir: 0o775, f"{plan.workdir}/output": 0o775, HOME: 0o775}
         environment, _ = python_layers.environment_layer(self.store, python.bin, plan.python, self._using, folders)
         own.append(environment)
@@ -296,7 +301,7 @@ class OciBuilder(SeedMethods):
             return None
 
     def _packages(
-        self, request: BuildRequest, plan: ImagePlan, platform: str, cancel: CancelToken, *, musl: bool
+        self, request: BuildRequest, plan: ImagePlan, base: Base, platform: str, cancel: CancelToken
     ) -> Generator[Event, None, list[Layer]]:
         """Return the layers of the packages: as they were made before, else from what is installed, else by uv.
 
@@ -304,7 +309,7 @@ class OciBuilder(SeedMethods):
         """
         if not plan.requirements:
             return []
-        pins = [requirement.text for requirement in plan.requirements]
+        pins, musl = [requirement.text for requirement in plan.requirements], is_musl(base)
         key = ["resolved", FORMAT, pins, [w.sha256 for w in plan.wheels], plan.python, platform, self._using.key,
                bytecode.key(plan.python), *(["musl"] if musl else [])]  # fmt: skip
         noted = None if request.no_cache else self.store.record(key)
@@ -323,7 +328,7 @@ class OciBuilder(SeedMethods):
         found = python_layers.installed_here(pins, self._own_sites()) if here else None
         if found is not None:
             try:
-                layers = yield from self._package_layers(found, plan.python, cancel)
+                layers = yield from self._package_layers(found, plan.python, base, request.outputs, cancel)
             except StoreUnwritable:
                 raise
             except BuildError as error:
@@ -345,7 +350,8 @@ class OciBuilder(SeedMethods):
                     raise
                 yield from (LogLine(0, line, step.step) for line in lines)
                 yield replace(step, status="done", finished_at=self._clock())
-                layers = yield from self._package_layers(list(python_layers.iter_found(site)), plan.python, cancel)
+                found = list(python_layers.iter_found(site))
+                layers = yield from self._package_layers(found, plan.python, base, request.outputs, cancel)
         self.store.note(key, [layer.to_json() for layer in layers])
         return layers
 
@@ -355,21 +361,57 @@ class OciBuilder(SeedMethods):
         return [Path(one) for one in sys.path if one.endswith(("site-packages", "dist-packages"))]
 
     def _package_layers(
-        self, found: list[python_layers.Found], python: str, cancel: CancelToken
+        self,
+        found: list[python_layers.Found],
+        python: str,
+        base: Base,
+        outputs: Sequence[Output],
+        cancel: CancelToken,
     ) -> Generator[Event, None, list[Layer]]:
+        """Make the layers, as many at once as there are processors; what is there goes to its registry meanwhile."""
         groups = python_layers.group(found)
         made: dict[int, Layer] = {}
-        check = cancel.check
+        processors = os.cpu_count() or 2
+        making, failed = threading.BoundedSemaphore(processors), threading.Event()
+        waiting: queue.SimpleQueue[Layer] = queue.SimpleQueue()
+        for layer in sorted(base.layers, key=lambda layer: -layer.size_bytes):
+            waiting.put(layer)
+
+        def check() -> None:
+            cancel.check("the push")
+            if failed.is_set():
+                raise Cancelled("another layer failed")
+
+        def send(layer: Layer, say: Callable[[Event], None]) -> None:
+            try:
+                self.outputs.send_ahead(outputs, base, layer, say, cancel, check)
+            except Cancelled:
+                if not failed.is_set():  # else the other error is what is raised
+                    raise
 
         def one(number: int, title: str, members: list[python_layers.Found], say: Callable[[Event], None]) -> None:
-            step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
-            say(step)
-            made[number], had = python_layers.make(self.store, title, members, python, self._using, check)
-            say(replace(step, status="cached" if had else "done", finished_at=self._clock()))
+            with making:
+                step = StepUpdate(f"packages-{title}", f"packages: {title}", started_at=self._clock())
+                say(step)
+                try:
+                    layer, had = python_layers.make(self.store, title, members, python, self._using, cancel.check)
+                except BaseException:
+                    failed.set()
+                    raise
+                made[number] = layer
+                say(replace(step, status="cached" if had else "done", finished_at=self._clock()))
+            send(layer, say)
 
-        works = [partial(one, number, title, members) for number, (title, members) in enumerate(groups)]
+        def base_layers(say: Callable[[Event], None]) -> None:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    send(waiting.get_nowait(), say)
+
         order = sorted(range(len(groups)), key=lambda number: -sum(f.size_bytes for f in groups[number][1]))
-        yield from in_parallel([works[number] for number in order], cancel, workers=os.cpu_count() or 2)
+        works: list[Work] = [partial(one, number, *groups[number]) for number in order]
+        if any(isinstance(output, Push) for output in outputs):
+            works[:0] = [base_layers] * min(SENDERS, len(base.layers))
+        yield from in_parallel(works, cancel, workers=processors + 2 * SENDERS)
         return [made[number] for number in range(len(groups))]
 
     def _program(self, plan: ImagePlan, cancel: CancelToken) -> Generator[Event, None, list[Layer]]:

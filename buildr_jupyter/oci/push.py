@@ -18,7 +18,7 @@ from buildr_jupyter.events.event import Event, TransferUpdate
 if TYPE_CHECKING:
     from buildr_jupyter.registry.client import Registry
 
-__all__ = ["ASK_BYTES", "Blob", "Work", "in_parallel", "push_blobs"]
+__all__ = ["ASK_BYTES", "Blob", "Work", "in_parallel", "push_blob", "push_blobs"]
 
 WORKERS = 4
 ASK_BYTES = 16 * 1024
@@ -51,24 +51,34 @@ def push_blobs(
     sent: list[int] = []
 
     def one(blob: Blob, say: Callable[[Event], None]) -> None:
-        item = blob.digest.removeprefix("sha256:")[:12]
-
-        def progress(done: int) -> None:
-            cancel.check("the push")
-            say(TransferUpdate(item, "push", None, done, blob.size_bytes, "moving"))
-
-        how = registry.upload(
-            repository, blob.digest, blob.size_bytes, lambda: blob.local().open("rb"),
-            mount_from=blob.mount_from, progress=progress, ask_bytes=ASK_BYTES,
-        )  # fmt: skip
-        if how == "done":
+        if push_blob(registry, repository, blob, say, lambda: cancel.check("the push")):
             sent.append(blob.size_bytes)
-        say(TransferUpdate(item, "push", None, blob.size_bytes, blob.size_bytes, how))
 
     unique = list({blob.digest: blob for blob in blobs}.values())
     unique.sort(key=lambda blob: -blob.size_bytes)
     yield from in_parallel([partial(one, blob) for blob in unique], cancel)
     return sum(sent)
+
+
+def push_blob(
+    registry: Registry, repository: str, blob: Blob, say: Callable[[Event], None], check: Callable[[], None]
+) -> bool:
+    """Bring one blob into the repository; tell whether its bytes were sent. ``check`` may raise to stop.
+
+    Raises as ``push_blobs``.
+    """
+    item = blob.digest.removeprefix("sha256:")[:12]
+
+    def progress(done: int) -> None:
+        check()
+        say(TransferUpdate(item, "push", None, done, blob.size_bytes, "moving"))
+
+    how = registry.upload(
+        repository, blob.digest, blob.size_bytes, lambda: blob.local().open("rb"),
+        mount_from=blob.mount_from, progress=progress, ask_bytes=ASK_BYTES,
+    )  # fmt: skip
+    say(TransferUpdate(item, "push", None, blob.size_bytes, blob.size_bytes, how))
+    return how == "done"
 
 
 def in_parallel(works: Sequence[Work], cancel: CancelToken, *, workers: int = WORKERS) -> Generator[Event, None, None]:

@@ -18,7 +18,7 @@ from buildr_jupyter import __version__
 from buildr_jupyter.builder.oci.bases import Bases, layers_in
 from buildr_jupyter.engine.client import EngineClient, OpenEngine
 from buildr_jupyter.engine.connection import translate
-from buildr_jupyter.errors import BuildError, BuildrError, PublishError
+from buildr_jupyter.errors import BuildError, BuildrError, Cancelled, PublishError
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.events.event import Event, TransferUpdate
 from buildr_jupyter.model.image_ref import ImageRef
@@ -31,7 +31,7 @@ from buildr_jupyter.oci.base_image import Base
 from buildr_jupyter.oci.image import INDEX, MANIFEST, Image, Published, digest_of
 from buildr_jupyter.oci.layer import ZSTD, Layer
 from buildr_jupyter.oci.package_list import packages_in
-from buildr_jupyter.oci.push import ASK_BYTES, Blob, in_parallel, push_blobs
+from buildr_jupyter.oci.push import ASK_BYTES, Blob, in_parallel, push_blob, push_blobs
 from buildr_jupyter.oci.sbom import EMPTY, make_artifact, make_sbom
 from buildr_jupyter.oci.store import Store
 from buildr_jupyter.secretscan.redact import masked_logger
@@ -164,6 +164,33 @@ class Outputs:
             except (PublishError, BuildError) as error:
                 yield BuildWarning(f"the image is pushed, its bill of materials (SBOM) is not: {error}", error.hint)
 
+    def send_ahead(
+        self,
+        outputs: Sequence[Output],
+        base: Base,
+        layer: Layer,
+        say: Callable[[Event], None],
+        cancel: CancelToken,
+        check: Callable[[], None],
+    ) -> None:
+        """Bring a layer into the registries of ``outputs`` while others are still made; ``check`` may raise to stop.
+
+        What fails here is done again by the push, which says so. Raises Cancelled, and what ``check`` raises.
+        """
+        for ref in [one.ref.tagged() for one in outputs if isinstance(one, Push)]:
+            now = time.monotonic()
+            try:
+                registry = self._registry(ref.location).until(cancel)
+                place = (registry.host, ref.registry_path, layer.digest)
+                if now - self._there.get(place, -_TRUST_S) >= _TRUST_S:
+                    blob = self._layer_blob(base, layer, registry.host, cancel)
+                    push_blob(registry, ref.registry_path, blob, say, check)
+                    self._there[place] = now
+            except Cancelled:
+                raise
+            except BuildrError as error:
+                logger.debug("%s is not sent ahead: %s", layer.digest, error)
+
     def _send_bill(self, registry: Registry, repository: str, bill: _Bill, _say: Callable[[Event], None]) -> None:
         """Make a bill of materials and bring it into the repository; what fails is noted in it, and fails no push."""
         own = bill.image.layers[len(bill.base.layers) :]
@@ -220,15 +247,16 @@ class Outputs:
         for bill in bills:
             image, base = bill.image, bill.base
             yield Blob(image.image_id, len(image.config), _sound(self._store, image.image_id))
-            for number, layer in enumerate(image.layers):
-                known = self._store.record(["pushed", host, layer.digest])
-                mount = known if isinstance(known, str) else None
-                if number < len(base.layers):
-                    if base.registry and base.registry[0] == host:
-                        mount = base.registry[1]
-                    yield Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer, cancel), mount)
-                else:
-                    yield Blob(layer.digest, layer.size_bytes, _sound(self._store, layer.digest), mount)
+            yield from (self._layer_blob(base, layer, host, cancel) for layer in image.layers)
+
+    def _layer_blob(self, base: Base, layer: Layer, host: str, cancel: CancelToken) -> Blob:
+        known = self._store.record(["pushed", host, layer.digest])
+        mount = known if isinstance(known, str) else None
+        if all(layer.digest != one.digest for one in base.layers):
+            return Blob(layer.digest, layer.size_bytes, _sound(self._store, layer.digest), mount)
+        if base.registry and base.registry[0] == host:
+            mount = base.registry[1]
+        return Blob(layer.digest, layer.size_bytes, _of_base(self._bases, base, layer, cancel), mount)
 
     # -- an engine
 
