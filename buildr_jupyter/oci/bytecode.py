@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from buildr_jupyter.errors import BuildError
 from buildr_jupyter.oci.layer import Entry
@@ -41,38 +44,56 @@ def compile_entries(files: Iterable[tuple[str, Path]], scratch: Path) -> list[En
     """
     tag = sys.implementation.cache_tag
     jobs = []
-    for number, (path, source) in enumerate(sorted(files)):
+    for path, source in sorted(files):
         if path.endswith(".py") and not _TESTS.search(path):
             folder, _, name = path.rpartition("/")
-            jobs.append((str(source), path, f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc", scratch / f"{number}.pyc"))
+            jobs.append((str(source), path, f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"))
     parts = [jobs[start::_WORKERS] for start in range(_WORKERS)] if len(jobs) > 20 else [jobs]
+    parts = list(filter(None, parts))
     children: list[subprocess.Popen[bytes]] = []
+    entries: list[Entry] = []
     try:
-        children += map(_start, filter(None, parts))
-        for child in children:
-            _, said = child.communicate()
+        children += [_start(part, scratch / f"{number}.pycs") for number, part in enumerate(parts)]
+        for number, (part, child) in enumerate(zip(parts, children, strict=True)):
+            sizes, said = child.communicate()
             if child.returncode:
                 text = said.decode("utf-8", "replace")[-500:].strip()
                 if os.strerror(errno.ENOSPC) in text:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 raise BuildError(f"Image build failed: compiling: {text}")
+            entries += _entries(scratch / f"{number}.pycs", [inside for _, _, inside in part], json.loads(sizes))
     finally:
         for child in children:
             if child.returncode is None:
                 child.kill()
                 child.communicate()
-    return [Entry.of_file(inside, target, mode=0o644) for _, _, inside, target in jobs if target.exists()]
+    return entries
 
 
-def _start(part: list[tuple[str, str, str, Path]]) -> subprocess.Popen[bytes]:
-    """Start the compiler on (source, path in the image, path of its pyc there, pyc here)."""
+def _entries(written: Path, names: Sequence[str], sizes: Sequence[int | None]) -> Iterator[Entry]:
+    """Yield the pycs in a file, which has one after another."""
+    start = 0
+    for name, size in zip(names, sizes, strict=True):
+        if size is not None:
+            yield Entry(name, "file", 0o644, size, partial(_part, written, start, size))
+            start += size
+
+
+def _part(path: Path, start: int, size: int) -> IO[bytes]:
+    with path.open("rb", buffering=0) as stream:
+        stream.seek(start)
+        return io.BytesIO(stream.read(size))
+
+
+def _start(part: Sequence[tuple[str, str, str]], target: Path) -> subprocess.Popen[bytes]:
+    """Start the compiler on (source, path in the image, path of its pyc there), to write the pycs to ``target``."""
     child = subprocess.Popen(
-        [sys.executable, "-S", "-s", str(Path(__file__).with_name("_compile_worker.py"))],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [sys.executable, "-S", "-s", str(Path(__file__).with_name("_compile_worker.py")), str(target)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"},
     )  # fmt: skip
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError), child.stdin:  # it ended: what it said is raised where it is waited for
-        child.stdin.write(json.dumps([[s, f"/{path}", str(target)] for s, path, _, target in part]).encode())
+        child.stdin.write(json.dumps([[source, f"/{path}"] for source, path, _ in part]).encode())
     child.stdin = None
     return child

@@ -54,7 +54,7 @@ class Entry:
         """Return a file of this machine; raises OSError where it is not there."""
         status = source.stat()
         chosen = mode if mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
-        return cls(path, "file", chosen, status.st_size, lambda: source.open("rb"), digest=digest)
+        return cls(path, "file", chosen, status.st_size, lambda: source.open("rb", buffering=0), digest=digest)
 
     @classmethod
     def of_plan(cls, path: str, entry: FileEntry) -> Entry:
@@ -166,7 +166,7 @@ def compressor(name: Literal["gzip", "zstd"] = "gzip") -> Compressor:
 
 
 class _Sink:
-    """Takes the tar's bytes, hashes them, compresses them, hashes again, writes."""
+    """Takes the tar's bytes, hashes them, compresses them, hashes again, writes: in blocks of one size."""
 
     def __init__(self, out: IO[bytes], using: Compressor, check: Callable[[], None]) -> None:
         self._out, self._stream, self._check = out, using.start(), check
@@ -174,22 +174,26 @@ class _Sink:
         self.unpacked = self.size = 0
         self._pending = bytearray()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         self._pending += data
-        if len(self._pending) >= _BLOCK:
-            self._drain()
-        return len(data)
+        while len(self._pending) >= _BLOCK:
+            with memoryview(self._pending) as held:
+                block = bytes(held[:_BLOCK])
+            del self._pending[:_BLOCK]
+            self._drain(block)
 
-    def _drain(self) -> None:
-        block = bytes(self._pending)
-        self._pending.clear()
+    def pad(self, unit: int) -> None:
+        """Write zeros until a whole number of units is there."""
+        self.write(bytes(-(self.unpacked + len(self._pending)) % unit))
+
+    def _drain(self, block: bytes) -> None:
         self.diff.update(block)
         self.unpacked += len(block)
         self._put(self._stream.compress(block))
         self._check()
 
     def finish(self) -> None:
-        self._drain()
+        self._drain(bytes(self._pending))
         self._put(self._stream.flush())
 
     def _put(self, data: bytes) -> None:
@@ -213,18 +217,12 @@ def write_layer(
     block and may raise to stop. Raises BuildError for a file that changed, and for two entries of one path.
     """
     sink = _Sink(out, using, check)
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
-        for entry in _complete(entries):
-            info = tarfile.TarInfo(entry.path)
-            info.mode = entry.mode
-            if entry.kind == "dir":
-                info.type = tarfile.DIRTYPE
-                tar.addfile(info)
-            elif entry.kind == "link":
-                info.type, info.linkname = tarfile.SYMTYPE, entry.target
-                tar.addfile(info)
-            else:
-                _add_file(tar, info, entry)
+    for entry in _complete(entries):
+        sink.write(_header(entry))
+        if entry.kind == "file":
+            _write_content(sink, entry)
+    sink.write(bytes(2 * tarfile.BLOCKSIZE))
+    sink.pad(tarfile.RECORDSIZE)
     sink.finish()
     return Layer(
         digest=f"sha256:{sink.blob.hexdigest()}",
@@ -234,6 +232,36 @@ def write_layer(
         media_type=using.media_type,
         title=title,
     )
+
+
+_TYPES = {"file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
+_EMPTY = tarfile.TarInfo().tobuf(tarfile.PAX_FORMAT)
+_SUM, _SUM_END, _NAME, _LARGEST = 148, 156, 100, 8**11
+
+
+def _header(entry: Entry) -> bytes:
+    """Return an entry's header, the same bytes as ``tarfile`` makes, which takes four times as long for a plain one."""
+    name = f"{entry.path}/" if entry.kind == "dir" else entry.path
+    if not (name.isascii() and entry.target.isascii()) or max(len(name), len(entry.target)) > _NAME:
+        return _pax_header(entry)
+    if entry.size_bytes >= _LARGEST or "\0" in name + entry.target:
+        return _pax_header(entry)
+    head = bytearray(_EMPTY)
+    head[: len(name)] = name.encode()
+    head[_NAME : _NAME + 7] = b"%07o" % (entry.mode & 0o7777)
+    head[124:135] = b"%011o" % (entry.size_bytes if entry.kind == "file" else 0)
+    head[_SUM:_SUM_END] = b" " * 8
+    head[156:157] = _TYPES[entry.kind]
+    head[157 : 157 + len(entry.target)] = entry.target.encode()
+    head[_SUM : _SUM_END - 1] = b"%06o\0" % sum(head)
+    return bytes(head)
+
+
+def _pax_header(entry: Entry) -> bytes:
+    info = tarfile.TarInfo(entry.path)
+    info.mode, info.type, info.linkname = entry.mode, _TYPES[entry.kind], entry.target
+    info.size = entry.size_bytes if entry.kind == "file" else 0
+    return info.tobuf(tarfile.PAX_FORMAT)
 
 
 def _complete(entries: Iterable[Entry]) -> list[Entry]:
@@ -253,32 +281,22 @@ def _complete(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: entry.path)
 
 
-class _Checked(io.RawIOBase):
-    """Reads a file to its planned size, hashing it on the way."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-        self.hash = hashlib.sha256()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._source.read(size)
-        self.hash.update(data)
-        return data
-
-
-def _add_file(tar: tarfile.TarFile, info: tarfile.TarInfo, entry: Entry) -> None:
+def _write_content(sink: _Sink, entry: Entry) -> None:
+    """Write a file of the planned size, hashed on the way; raises BuildError where it is another."""
     assert entry.open is not None
-    info.size = entry.size_bytes
+    digest, left = hashlib.sha256(), entry.size_bytes
     with entry.open() as source:
-        reader = _Checked(source) if entry.digest else source
-        try:
-            tar.addfile(info, reader)
-        except OSError as error:
-            if error.errno is not None:  # the disk's, not tarfile's "unexpected end of data"
-                raise
-            raise _changed(entry) from None
-        if source.read(1) or (isinstance(reader, _Checked) and reader.hash.hexdigest() != entry.digest):
+        while left:
+            block = source.read(min(left, _BLOCK))
+            if not block:
+                raise _changed(entry)
+            if entry.digest:
+                digest.update(block)
+            sink.write(block)
+            left -= len(block)
+        if source.read(1) or (entry.digest and digest.hexdigest() != entry.digest):
             raise _changed(entry)
+    sink.pad(tarfile.BLOCKSIZE)
 
 
 def _changed(entry: Entry) -> BuildError:

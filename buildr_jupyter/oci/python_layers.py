@@ -204,7 +204,7 @@ def iter_entries(one: Found, python: str) -> Iterator[tuple[Entry, Path | None]]
             continue
         inside = _inside(target, path)
         try:
-            yield Entry.of_file(inside, source, mode=_mode(source), digest=record_hash(digest) or None), source
+            yield Entry.of_file(inside, source, digest=record_hash(digest) or None), source
         except OSError as error:
             raise BuildError(
                 f"Image build failed: package {one.name} {one.version} lacks {path}, which its RECORD names",
@@ -215,10 +215,6 @@ def iter_entries(one: Found, python: str) -> Iterator[tuple[Entry, Path | None]]
     text = "".join(f"{_quoted(path)},{digest},{'' if size is None else size}\n" for path, digest, size in sorted(lines))
     text += f"{_quoted(one.info + '/RECORD')},,\n"
     yield Entry.of(f"{target}/{one.info}/RECORD", text.encode()), None
-
-
-def _mode(source: Path) -> int:
-    return 0o755 if source.stat().st_mode & 0o100 else 0o644
 
 
 def _inside(target: str, path: str) -> str:
@@ -236,7 +232,7 @@ def _inside(target: str, path: str) -> str:
 
 
 def _is_script(path: str) -> bool:
-    return bool(re.fullmatch(r"(\.\./)+(bin|Scripts)/[^/]+", path.replace("\\", "/")))
+    return path.startswith("..") and bool(re.fullmatch(r"(\.\./)+(bin|Scripts)/[^/]+", path.replace("\\", "/")))
 
 
 def _commands(info: Path) -> dict[str, bytes]:

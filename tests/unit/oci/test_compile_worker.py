@@ -12,21 +12,22 @@ import pytest
 from buildr_jupyter.oci import _compile_worker
 
 
-def test_a_module_is_compiled_under_its_name_in_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_is_compiled_under_its_name_in_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, text in (
         ("good.py", "x = 1\ndef f():\n    return (1, 'a')\n"),
         ("bad.py", "x = = 1\n"),
         ("nul.py", "\0"),
     ):
         (tmp_path / name).write_text(text)
-    jobs = [
-        [str(tmp_path / name), f"/app/{name}", str(tmp_path / f"{name}.pyc")]
-        for name in ("good.py", "bad.py", "nul.py")
-    ]
+    jobs = [[str(tmp_path / name), f"/app/{name}"] for name in ("good.py", "bad.py", "nul.py")]
+    target = tmp_path / "pycs"
+    monkeypatch.setattr(sys, "argv", ["", str(target)])
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(jobs)))
     _compile_worker.main()
-    assert sorted(path.name for path in tmp_path.glob("*.pyc")) == ["good.py.pyc"]
-    content = (tmp_path / "good.py.pyc").read_bytes()
+    content = target.read_bytes()
+    assert json.loads(capsys.readouterr().out) == [len(content), None, None]
     assert content[4:8] == b"\x01\0\0\0", "an unchecked hash: the source is not looked at"
     code = marshal.loads(content[16:])
     assert isinstance(code, types.CodeType)

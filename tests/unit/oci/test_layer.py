@@ -129,3 +129,24 @@ def test_bytecode_is_the_same_in_every_process_and_is_taken(tmp_path: Path) -> N
     bad = tmp_path / "bad.py"
     bad.write_text("def (")
     assert bytecode.compile_entries([("lib/bad.py", bad)], cache) == []
+
+
+def test_the_tar_is_the_one_that_tarfile_makes() -> None:
+    """Names and targets around what a plain header holds, modes, sizes around a block, and what needs an extension."""
+    names = ["a", "\u00e4/\u00f6.txt", "sp ace/new\nline", "sur\udcffrog", "k" * 155 + "/" + "l" * 100]
+    names += ["x" * length for length in (99, 100, 101, 300)]
+    entries = [Entry.of(name, b"z" * (256 * number), mode=0o755) for number, name in enumerate(names)]
+    entries += [Entry.of("large", bytes(range(256)) * 4096), Entry.folder("w", 0o2775)]
+    entries += [Entry.folder("f" * length) for length in (98, 99, 100, 101)]
+    entries += [Entry.link(f"l{length}", "t" * length) for length in (0, 1, 99, 100, 101)] + [Entry.link("l", "\u00fc")]
+    wanted = io.BytesIO()
+    with tarfile.open(fileobj=wanted, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        above = {name.partition("/")[0] for name in names if "/" in name}
+        for entry in sorted([*entries, *map(Entry.folder, above)], key=lambda entry: entry.path):
+            info = tarfile.TarInfo(entry.path)
+            info.mode, info.linkname, info.size = entry.mode, entry.target, entry.size_bytes
+            info.type = {"dir": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "file": tarfile.REGTYPE}[entry.kind]
+            tar.addfile(info, entry.open() if entry.open else None)
+    out = io.BytesIO()
+    write_layer(entries, out, compressor())
+    assert gzip.decompress(out.getvalue()) == wanted.getvalue()
