@@ -97,10 +97,9 @@ class Store:
 
     def path(self, digest: str) -> Path:
         """Return where a blob of this digest is, or would be."""
-        algorithm, _, hexadecimal = digest.partition(":")
-        if algorithm != "sha256" or len(hexadecimal) != 64 or not all(c in "0123456789abcdef" for c in hexadecimal):
+        if not _DIGEST.fullmatch(digest):
             raise BuildError(f"Image build failed: {digest!r} is not a digest")
-        return self.folder / "blobs" / "sha256" / hexadecimal
+        return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def has(self, digest: str, size_bytes: int | None = None) -> bool:
         """Tell whether the blob is there, with that size."""

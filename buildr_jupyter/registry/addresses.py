@@ -9,6 +9,7 @@ Source: RFC 3986 3.2.2, RFC 6890, inet_aton(3) (numbers of IPv4), RFC 6052 and R
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import unicodedata
@@ -47,8 +48,9 @@ class Origin(NamedTuple):
         return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
+@functools.lru_cache(256)
 def origin_of(url: str) -> Origin | None:
-    """Return where a URL leads, None where it names no host.
+    """Return where a URL leads, None where it names no host. One request asks several times, of two or three URLs.
 
     It is parsed as the library parses it that connects: two parsers that disagree would let one host pass for another
     (``https://one\\@two/``).

@@ -22,6 +22,9 @@ from buildr_jupyter.registry.deadlines import Deadline
 
 __all__ = ["Adapter", "InwardPeer", "TooSlow", "socket_of"]
 
+_BLOCK = 1 << 16
+"""So many bytes of a body are read and sent at once. http.client's 16 KiB are four times the calls; and a block must be
+gone within the time between two bytes, also over a slow line."""
 _SLOW = "the answer took too long"
 
 
@@ -83,6 +86,7 @@ class _Watched(HTTPConnection):
     _deadline: Deadline | None = None
 
     def _new_conn(self) -> socket.socket:
+        self.blocksize = _BLOCK
         sock = super()._new_conn()
         try:
             peer = sock.getpeername()[0]

@@ -313,10 +313,13 @@ class Connection:
         """Send one request and return its answer, without following redirects. Raises PublishError's kinds."""
         try:
             with connections_of(self._session, self._open):
-                answer = self._session.request(
-                    method, url, headers=dict(headers), data=data, params=params, timeout=self._timeout_s,
-                    verify=self._verify, stream=True, auth=_NoNetrc(), allow_redirects=False,
-                )  # fmt: skip
+                # as Session.request, without joining the cookies, hooks and parameters that this session has none of
+                prepared = requests.Request(
+                    method, url, {**self._session.headers, **headers}, data=data or {}, params=params or (),
+                    auth=_NoNetrc(),
+                ).prepare()  # fmt: skip
+                settings = self._session.merge_environment_settings(url, {}, True, self._verify, None)
+                answer = self._session.send(prepared, timeout=self._timeout_s, allow_redirects=False, **settings)
         except requests.exceptions.RequestException as error:
             raise self._unreachable(error) from error
         except OSError as error:
