@@ -140,6 +140,7 @@ class ClassInfo:
     """A class: its methods, and its bases as far as the notebook defines them."""
 
     name: str
+    node: ast.ClassDef | None = None
     methods: dict[str, list[Obj]] = field(default_factory=dict)
     bases: list[Obj] = field(default_factory=list)
     foreign: bool = False

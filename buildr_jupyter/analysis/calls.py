@@ -56,6 +56,8 @@ _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
 _IN_PLACE = {"inplace", "out"}
+_ENTERS = ("__enter__", "__exit__", "enter_context", "push", "close")
+"""Methods of managers, and of stacks of managers, that are opened and closed without a ``with``."""
 _HANDLES = ("data", "iter", "param")
 
 
@@ -252,6 +254,10 @@ class Calls(Library):
         if not roots & _PLAIN_CALLABLES:
             self.change((callee,))
         self.give(given_objs)
+        if not roots <= GIVE_VALUES:  # a decorator that a library made keeps what it is given, where it came from, too
+            for obj in below:
+                if obj.kind == "data" and is_foreign(obj):
+                    obj.hold(given_objs)
         self.change_deep(obj for obj in given_objs if moves_on(obj) or is_foreign(obj))
         if not roots or not roots <= GIVE_VALUES:
             self.change_deep(given_objs)
@@ -748,6 +754,8 @@ class Calls(Library):
         if name in ("query", "eval") and args:
             read_query(self, args[0])
         self._parts_called(objs)
+        if name in _ENTERS:  # what sets an option while it is open sets it for all of its package
+            self.change(one for obj in (*objs, *objs_of(given)) for one in obj.life if one.kind == "mod")
         if name not in known.PURE_METHODS and name not in known.SHALLOW_METHODS:
             self._fields_called(objs, args, keywords)
         if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
@@ -770,6 +778,8 @@ class Calls(Library):
         if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
             self.change(args[0].objs)
         self.give(objs_of(given))
+        parts = [*given, *map(self.element, given)]
+        self.change_deep(obj for obj in objs_of(parts) if is_foreign(obj) or _is_drawn_on(obj))
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)
@@ -778,6 +788,7 @@ class Calls(Library):
                 self._store(objs, name, args, given)
         elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):
             self.change_deep(objs)
+            self.change(obj for obj in objs if obj.kind == "mod")  # ``asyncio.get_event_loop().set_debug(True)``
             if re.match(r"add|set|insert|push|append|register|attach|put", name):
                 self._store(objs, name, args, given)
         return self._method_result(receiver, name, given)
@@ -801,7 +812,7 @@ class Calls(Library):
             read_named(self, given)
         read_forward(self, receiver.objs)
         self.change_deep(receiver.objs)
-        self.change(obj for obj in receiver.objs if obj.kind in ("func", "class"))
+        self.change(obj for obj in receiver.objs if obj.kind in ("func", "class", "mod"))
         self.change_deep(held)
         self._held_called(receiver, args)
         for obj in self.keepers(receiver.objs):
@@ -904,6 +915,11 @@ class Calls(Library):
             return ATOM
         made = self.new(edges=objs | objs_of(given), opaque=True, life=lives)
         return AbstractValue(objs | {made}, typ=typ if typ in TABLES else None)
+
+
+def _is_drawn_on(obj: Obj) -> bool:
+    """Tell whether an object is a part of a figure: a method that is given it draws there."""
+    return obj.kind in ("data", "iter") and any(one.kind == "mod" and one.info == "matplotlib" for one in obj.life)
 
 
 def _is_of(objs: Iterable[Obj], package: str) -> bool:

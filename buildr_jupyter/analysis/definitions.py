@@ -321,7 +321,7 @@ class Definitions(Calls):
                     cls.info.methods.setdefault(node.name, []).extend(one for one in value.objs if one.kind == "func")
 
     def _class(self, node: ast.ClassDef) -> None:
-        info = ClassInfo(node.name)
+        info = ClassInfo(node.name, node)
         obj = self.new("class", info=info)
         self._bases(node, obj, info)
         names = frozenset(name for inner in node.body for name in _class_names(inner))

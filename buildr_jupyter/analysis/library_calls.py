@@ -13,17 +13,19 @@ from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
 from buildr_jupyter.analysis.expressions import GIVE_VALUES, Expressions
 from buildr_jupyter.analysis.names_in_text import (
+    BINDERS,
     LOADERS,
     LOOKS_AT_MAIN,
     RUNNERS,
     TEXT_BLIND,
     read_all,
+    read_examples,
     read_forward,
     read_named,
 )
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
-from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw
+from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw, registers
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = [
@@ -212,17 +214,24 @@ class Library(Expressions, World):
             root = args[0].const.partition(".")[0]
             return AbstractValue(frozenset((self.module(root),)), root)
         if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
+            if path in ("exec", "eval") and node is not None and (made := self._in_a_dict(args, node)) is not None:
+                return made
             special = self.reflect(path, args, node)
             if special is not None:
                 return special
         if path in RUNNERS and args:
-            self.reflect("exec", args[:1], node)
             setup = [*args[1:2], *(value for name, value in keywords.items() if name == "setup")]
             if path.startswith("timeit.") and setup:
                 self.reflect("exec", setup[:1], node)
+            self.reflect("exec", args[:1], node)
         if path in LOOKS_AT_MAIN:
-            for obj in read_all(self, ("func", "class")):
+            looked_at = read_all(self, ("func", "class"))
+            for obj in looked_at:
                 self.methods_called(obj)
+            if path.startswith("doctest."):
+                read_examples(self, looked_at)
+        if path in BINDERS:
+            Namespace(self).bind_listed(args, self.fresh(opaque=True, life=base.objs))
         if path in LOADERS:
             read_all(self, ("class",))
         if path == "pandas.eval" or (not builtin and root not in TEXT_BLIND and path not in RUNNERS):
@@ -241,6 +250,10 @@ class Library(Expressions, World):
         source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
         self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
+        self._module_calls(base, args)
+        if registers(name):
+            for module in base.objs if not builtin else ():
+                module.hold(obj for obj in objs_of(given) if obj.kind in ("func", "bound"))
         for position in known.MUTATING_FUNCTIONS.get(path, ()):
             if position < len(args):
                 self.change(args[position].objs)
@@ -273,11 +286,41 @@ class Library(Expressions, World):
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
             new = [obj for obj in made.objs if obj.kind == "data"]
+            if root not in known.QUIET_MODULES and any(self._names_module(value) for value in given):
+                for obj in new:
+                    obj.hold((self.world_object("@always"),))  # who works with it may change the module for all
             for obj in objs_of(args) if not draws else ():
                 if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
                     obj.hold(new)
             return made
         return self._library_result(path, name, base, args, given)
+
+    def _module_calls(self, module: AbstractValue, args: list[AbstractValue]) -> None:
+        """Note that a module may call the notebook's functions that were put into it, or registered with it."""
+        for obj in module.objs:
+            for held in [one for one in obj.edges if one.kind in ("func", "bound")] if obj.kind == "mod" else ():
+                if held.kind == "bound":
+                    self.called_once(held, args)
+                elif self.depth < DEPTH:
+                    self.depth += 1
+                    self.apply(held, args)
+                    self.depth -= 1
+
+    def _names_module(self, value: AbstractValue) -> bool:
+        """Tell whether a value is a module, or a text that names a part of one: ``"time.time"``."""
+        root, dot, _ = (value.const or "").partition(".")
+        return value.path in self.modules or bool(dot and root in self.modules)
+
+    def _in_a_dict(self, args: list[AbstractValue], node: ast.Call) -> AbstractValue | None:
+        """Note a text that runs with the names of dicts that it is given; return None where it has the notebook's."""
+        dicts = [value for value, given in zip(args[1:], node.args[1:], strict=False) if self.namespace(given) is None]
+        held = objs_of(dicts)
+        for obj in held:
+            obj.hold((self.new(edges=held, opaque=True),))
+        self.change_deep(held)
+        self._call_back(dicts)
+        own = len(args) > 1 and args[1] in dicts and args[1].path is None
+        return self.fresh(edges=held, opaque=True) if own else None
 
     def _watch(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> None:
         """Note that a weak reference looks at objects: their end shows in it, and calls what it was given."""

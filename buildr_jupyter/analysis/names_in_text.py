@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import AbstractValue, Obj
+from buildr_jupyter.analysis.abstract_values import AbstractValue, ClassInfo, FunctionInfo, Obj
 from buildr_jupyter.analysis.state import FlowState
 
 __all__ = [
+    "BINDERS",
     "GAP",
     "LOADERS",
     "LOOKS_AT_MAIN",
@@ -21,6 +22,7 @@ __all__ = [
     "join_texts",
     "name_pattern",
     "read_all",
+    "read_examples",
     "read_forward",
     "read_named",
     "read_query",
@@ -40,6 +42,8 @@ LOOKS_AT_MAIN = frozenset((
     "inspect.getmembers", "unittest.TestProgram",
 ))  # fmt: skip
 """Functions that look at the functions and classes of ``__main__``."""
+BINDERS = frozenset(("sympy.var",))
+"""Functions that give names of ``__main__`` values, as a text lists them."""
 LOADERS = frozenset((
     "pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load", "dill.loads", "cloudpickle.load",
     "cloudpickle.loads", "shelve.open", "pandas.read_pickle", "torch.load",
@@ -50,6 +54,7 @@ TEXT_BLIND = (known.LIBRARIES_OF_VALUES | known.QUIET_MODULES) - {"statsmodels",
 _MAX_CHARS = 20_000
 _NAME = re.compile(r"[^\W\d]\w*")
 _CALLED = re.compile(r"([^\W\d]\w*)\s*(?:\.\s*\w+\s*)*\(")
+_EXAMPLE = re.compile(r"\s*(>>>|\.\.\.)")
 _AT_NAME = re.compile(r"@\s*([^\W\d]\w*)")
 
 
@@ -117,6 +122,18 @@ def read_forward(state: FlowState, objs: Iterable[Obj]) -> None:
         info = obj.info.info if isinstance(obj.info, Obj) else obj.info
         if names := getattr(info, "forward", None):
             _read(state, sorted(names))
+
+
+def read_examples(state: FlowState, objs: Iterable[Obj]) -> None:
+    """Note the names that the examples of docstrings work with, as doctest runs them, and what these call."""
+    infos = [obj.info for obj in objs]
+    nodes = [info.node for info in infos if isinstance(info, (FunctionInfo, ClassInfo)) and info.node is not None]
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                text = ast.get_docstring(inner, clean=False) or ""
+                lines = [line for line in text.splitlines() if _EXAMPLE.match(line)]
+                read_named(state, [AbstractValue(const="\n".join(lines))])
 
 
 def read_query(state: FlowState, value: AbstractValue) -> None:

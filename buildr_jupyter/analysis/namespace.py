@@ -32,6 +32,16 @@ class Namespace:
             self._bind(name, value)
         state.star_import("globals()", value.objs)
 
+    def bind_listed(self, texts: Sequence[AbstractValue], value: AbstractValue) -> None:
+        """Note that the names that a text lists, as in ``"x, y z"``, get values; it may be any where one is a range."""
+        for text in texts:
+            names = (text.const or "").replace(",", " ").split()
+            for name in names:
+                if name.isidentifier():
+                    self._bind(name, value)
+            if not names or not all(name.isidentifier() for name in names):
+                self.state.star_import("globals()", value.objs)
+
     def _bind(self, name: str, value: AbstractValue) -> None:
         state = self.state
         if state.building:

@@ -26,6 +26,7 @@ __all__ = [
     "generators_below",
     "leads_to_world",
     "mark_of_draw",
+    "registers",
 ]
 
 _SETTERS = re.compile(
@@ -102,6 +103,11 @@ def leads_to_world(path: str) -> bool:
     if root not in ("scipy", "sklearn") or inner.rpartition(".")[2][:1].isupper():
         return False
     return draw_of(path, (), Draw.NOT) is not Draw.NOT or not inner or inner == "stats"
+
+
+def registers(name: str) -> bool:
+    """Tell whether a function of this name keeps what it is given, as a module's own state."""
+    return not name[:1].isupper() and _SETTERS.match(name) is not None
 
 
 def generators_below(path: str) -> tuple[str, ...]:
@@ -402,7 +408,7 @@ class World:
                 self.touch_file(args[0].const, reads=True, writes=False)  # the folder is made before
             self.facts.mutates.update(base.objs)
             self.facts.mutates.add(self.world_object("@always"))
-        elif ("." in path and base.objs and _SETTERS.match(name) and not name[:1].isupper()) or (
+        elif ("." in path and base.objs and registers(name)) or (
             root not in known.QUIET_MODULES and "." in path and base.objs
         ):
             self.facts.mutates.update(base.objs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable
 
 from buildr_jupyter.analysis import library_tables as known
@@ -10,6 +11,7 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassIn
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
+from buildr_jupyter.analysis.side_effects import registers
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["Flow"]
@@ -166,8 +168,13 @@ class Flow(Definitions):
             self.change((self.world_object("@always"),))  # what goes on beside the cell has that time
         if path is None or "." not in path or path in known.HARMLESS_CALLS:
             return
-        if path.partition(".")[0] not in known.LIBRARIES_WITHOUT_STATE:
+        root, name = path.partition(".")[0], path.rpartition(".")[2]
+        if root not in known.LIBRARIES_WITHOUT_STATE or (root == "sys" and registers(name)):
             self.change((self.world_object("@always"),))
+        elif root in sys.stdlib_module_names and path not in (*known.FILE_READERS, *known.FILE_WRITERS):
+            given = [self.eval(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
+            if given and not any(value.objs for value in given):  # there is nothing else that it may have changed
+                self.change((self.module(root),))
 
     def _assign(self, node: ast.Assign) -> None:
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):

@@ -136,12 +136,27 @@ def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[Imp
             for node in ast.walk(statement.node)
             if isinstance(node, ast.Attribute) and node.attr in _ENGINES
         )
+    made = _made_modules(sliced)
+    found = [replace(use, optional=True) if use.module in made or None in made else use for use in found]
     found.extend(others)
     found.extend(loaded_modules(given, sliced, found))
     found.extend(ImportUse(name, (), "a run of the program", optional=True) for name in given.options.widening.modules)
     written = {name for statement in sliced.kept for name in _written(statement)}
     found = [use for use in found if not _is_written(use.module, written)]
     return tuple(dict.fromkeys(found))
+
+
+def _made_modules(sliced: Slice) -> set[str | None]:
+    """Return the modules that the program itself puts into ``sys.modules``; None for one of which no name is known."""
+    found: set[str | None] = set()
+    for statement in sliced.kept:
+        for node in ast.walk(statement.node):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                owner = node.value
+                if (owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")) == "modules":
+                    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+                    found.add(key if isinstance(key, str) else None)
+    return found
 
 
 def _written(statement: Statement) -> list[str]:

@@ -109,6 +109,8 @@ class Values:
             if taken or name not in namespace or kernel_name_hint(name) is not None or name == "display":
                 continue
             value = namespace[name]
+            if self._is_starred(name, value):
+                continue
             where = self._given.where(need.by)
             if (text := importable(name, value)) is not None:
                 self.known_only_to_kernel[name] = (text[0], ImportUse(text[1], text[2], where))
@@ -176,7 +178,7 @@ class Values:
 
     def _supply(self, name: str, value: object, why: str) -> bool:
         """Have a value come as a literal, else in the snapshot; code stays code, and False tells so."""
-        if isinstance(value, (types.ModuleType, types.FunctionType, type)):
+        if isinstance(value, (types.ModuleType, types.FunctionType, type)) or self._is_starred(name, value):
             return False
         literal = values.as_literal(value)
         if literal is not None:
@@ -184,6 +186,15 @@ class Values:
         else:
             self.supplied.snapshot[name] = why
         return True
+
+    def _is_starred(self, name: str, value: object) -> bool:
+        """Tell whether an ``import *`` gives a name this value: by its code it stays the module's own.
+
+        A method of the generator that a module shares, as ``numpy.random.rand`` is, would have a copy of it in a
+        snapshot.
+        """
+        modules = (sys.modules.get(star.path or "") for star in self._reading.flow.star)
+        return any(module is not None and vars(module).get(name) is value for module in modules)
 
     def _give_up(self, name: str, reason: str) -> None:
         """Leave a name to its code, and say so."""

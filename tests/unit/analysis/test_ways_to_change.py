@@ -129,6 +129,13 @@ LIST_WAYS = [
     "import operator\noperator.getitem(g, 0).append(1)",
     "import contextlib\nwith contextlib.nullcontext(g) as x:\n    x.append(1)",
     "import pprint\npprint.pprint(g.append(1))",
+    "exec('x.append(1)', {'x': g})",
+    "eval('x', {'x': g}).append(1)",
+    "text = 'g.append(1)'\nexec(text, {'g': g})",
+    "import warnings\nwarnings.showwarning = lambda *a, **k: g.append(1)\nwarnings.warn('x')",
+    "import warnings\nwarnings.showwarning = g.append\nwarnings.warn('x')",
+    "import sys\nsys.setprofile(lambda *a: g.append(1))\nsys.getprofile()",
+    "import sqlalchemy\ne = sqlalchemy.create_engine('sqlite://')\n@sqlalchemy.event.listens_for(e, 'x')\ndef f(*a):\n    g.append(1)\ne.connect()",
 ]
 
 DICT = "g = {'a': [1]}", "print(g)"
@@ -329,10 +336,48 @@ INSTANCE_WAYS = [
     "A.add.__defaults__ = (1,)\ng.add()",
 ]
 
+AXES = (
+    "import pandas as pd\nimport matplotlib.pyplot as plt\nd = pd.DataFrame({'x': [1]})\n_, g = plt.subplots()",
+    "print(g)",
+)
+AXES_WAYS = [
+    "d.plot(ax=g)",
+    "d.plot.scatter('x', 'x', ax=g)",
+    "d.hist(ax=[g])",
+    "d.x.plot.bar(ax=g)",
+    "d.boxplot('x', ax=g)",
+    "d.groupby('x').plot(ax=g)",
+]
+
+NAMESPACE = "g = {'a': 1}\ntext = 'a = 2'", "print(g)"
+NAMESPACE_WAYS = ["exec(text, g)", "exec(text, {}, g)", "exec(text, globals(), g)", "exec('b = 1', g)"]
+
+MODULE = "import time", "print(time.time())"
+MODULE_WAYS = [
+    "import sys\nsys.set_int_max_str_digits(700)",
+    "from unittest import mock\np = mock.patch('time.time', return_value=4)\np.start()",
+    "from unittest import mock\np = mock.patch.object(time, 'time')\np.start()",
+    "time.time = lambda: 4",
+    "setattr(time, 'time', lambda: 4)",
+]
+
+OPTIONS = (
+    "import csv, pandas as pd, contextlib, asyncio",
+    "print(csv.reader([]), pd.DataFrame(), asyncio.get_event_loop())",
+)
+OPTIONS_WAYS = [
+    "csv.field_size_limit(5)",
+    "c = pd.option_context('display.precision', 2)\nc.__enter__()",
+    "s = contextlib.ExitStack()\ns.enter_context(pd.option_context('display.precision', 2))",
+    "asyncio.get_event_loop().set_debug(True)",
+    "asyncio.get_event_loop().set_exception_handler(lambda loop, context: print(context))",
+]
+
 WAYS = [
     (owner, way)
     for owner, ways in (
         (LIST, LIST_WAYS), (DICT, DICT_WAYS), (ARRAY, ARRAY_WAYS), (FRAME, FRAME_WAYS), (INSTANCE, INSTANCE_WAYS),
+        (AXES, AXES_WAYS), (NAMESPACE, NAMESPACE_WAYS), (MODULE, MODULE_WAYS), (OPTIONS, OPTIONS_WAYS),
     )
     for way in ways
 ]  # fmt: skip
@@ -393,3 +438,10 @@ def test_a_coroutine_that_looks_at_an_object_changes_nothing() -> None:
 )
 def test_what_moves_on_by_being_read(made: str, way: str, printed: str) -> None:
     assert ast.unparse(ast.parse(way).body[-1]) in kept(made, way, printed)
+
+
+def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
+    call = "import csv\ncsv.field_size_limit(5)"
+    assert kept(call, "import csv\nprint(csv)") == [*call.splitlines(), "import csv", "print(csv)"]
+    assert kept(call, "print(1)") == ["print(1)"]
+    assert kept("import os", "os.listdir('.')", "print(os.sep)") == ["import os", "print(os.sep)"]

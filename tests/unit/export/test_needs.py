@@ -128,3 +128,17 @@ def test_files_that_a_local_module_finds_beside_itself(folder: Path) -> None:
         "app/pack/sub/two.txt": "named in pack/sub/reads.py, line 8",
         "app/pack/three.txt": "named in pack/other.py, line 2",
     }
+
+
+@pytest.mark.parametrize(
+    ("made", "optional"),
+    [
+        ("import sys, json\nsys.modules['fast'] = json", {"sys": False, "json": False, "fast": True}),
+        ("from sys import modules\nimport json\nmodules['fast'] = json", {"sys": False, "json": False, "fast": True}),
+        ("import sys, json\nfor n in ('fast', 'x'):\n    sys.modules[n] = json",
+         {"sys": True, "json": True, "fast": True}),
+        ("import sys, json\nprint(sys.modules['fast'])", {"fast": False}),
+    ],
+)  # fmt: skip
+def test_modules_that_the_program_makes_need_not_be_installed(made: str, optional: dict[str, bool]) -> None:
+    assert dict(imports(made, "import fast\nprint(fast)")) == optional

@@ -99,3 +99,12 @@ def test_a_snapshot_needs_a_kernel() -> None:
     nothing = given_of("x = 1", "x", namespace={})
     reading, sliced = sliced_of(nothing)
     assert Values(nothing, reading).snapshot(sliced) is None
+
+
+def test_what_a_star_gives_is_the_module_s_own_and_no_copy() -> None:
+    random.seed(1)
+    star = "from random import *"
+    given = given_of(star, "x = random()", "print(x, random())", namespace={"random": random.random, "x": 0.1})
+    values = choose(given)[1]
+    assert "random" not in values.supplied
+    assert values.known_only_to_kernel == {}
