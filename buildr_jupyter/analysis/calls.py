@@ -673,6 +673,8 @@ class Calls(Library):
                 others.append(obj)
         if others:
             self.file_method(name, args, keywords=keywords)
+            if receiver.typ is None:
+                self.may_write(name, given)
             if name in known.FILE_WRITER_METHODS:  # a connection, a stream, a writer: it is written to
                 self.change_deep(obj for obj in objs_of(given) if obj.kind in _HANDLES and obj.typ not in TABLES)
             results.append(
@@ -808,6 +810,7 @@ class Calls(Library):
         if roots == {"matplotlib"} and name in known.DRAWING:
             return self._leaves_alone(receiver, args, given[len(args) :], changes=True)
         self.may_draw(roots)
+        self.touch_named(given)
         if not roots or not roots <= TEXT_BLIND:
             read_named(self, given)
         read_forward(self, receiver.objs)

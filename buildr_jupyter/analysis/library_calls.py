@@ -251,6 +251,10 @@ class Library(Expressions, World):
         self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         self._module_calls(base, args)
+        if not builtin and path not in known.FILE_WRITERS:
+            self.touch_named(given)
+            if root not in known.LIBRARIES_OF_VALUES and path not in known.FILE_READERS:
+                self.may_write(name, given)
         if registers(name):
             for module in base.objs if not builtin else ():
                 module.hold(obj for obj in objs_of(given) if obj.kind in ("func", "bound"))

@@ -163,6 +163,9 @@ def import_uses(tree: ast.AST, origin: str, line_offset: int = 0) -> list[Import
                     visit(inner, optional or guarded)
             for inner in (*node.orelse, *node.finalbody):
                 visit(inner, optional)
+        elif isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items):
+            for inner in node.body:
+                visit(inner, True)
         elif isinstance(node, ast.If):
             # Whether a branch runs is known only when it runs: on Colab, on Windows, where the module is.
             for inner in (*node.body, *node.orelse):
@@ -184,6 +187,15 @@ def _catches_import_error(handler: ast.ExceptHandler) -> bool:
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     names = {kind.id for kind in kinds if isinstance(kind, ast.Name)}
     return bool(names & {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+
+
+def _suppresses(manager: ast.expr) -> bool:
+    """Tell whether a ``with`` goes on after an import that fails: ``contextlib.suppress(ImportError)``."""
+    if not isinstance(manager, ast.Call):
+        return False
+    name = manager.func.attr if isinstance(manager.func, ast.Attribute) else getattr(manager.func, "id", "")
+    kinds = ast.ExceptHandler(ast.Tuple(manager.args), None, [])
+    return name == "suppress" and _catches_import_error(kinds)
 
 
 def _imported_by_name(node: ast.Call) -> str | None:

@@ -65,6 +65,12 @@ _SUFFIXES = {"numpy.save": ".npy", "numpy.savez": ".npz", "numpy.savez_compresse
 """Functions that put an ending to a name that lacks it."""
 FILE = "@file:"
 """What the names begin with under which files are tracked."""
+MAYBE = "@maybe:"
+"""What the names begin with under which files are tracked that something of which nothing is known may have written."""
+_PATH = re.compile(r"[^\s\0]{1,400}")
+_HAS_FORM = re.compile(r"/|\.\w{1,8}\Z")
+"""Texts that look like paths, whoever is given them."""
+_WRITES = re.compile(r"save|write|dump|export|to_|store|extract|download|convert|render|copy|mkdir|make", re.IGNORECASE)
 OUTPUT = "@stdout"
 """Token of what the notebook put in the place of standard output."""
 
@@ -286,14 +292,16 @@ class World:
         obj = self.world_object(token)
         parts = path.removeprefix("./").split("/")[:-1] if path is not None else []
         for count in range(1, len(parts) + 1):
-            folder = file_token("/".join(parts[:count]))
-            if folder in self.env:
-                self.touch(folder)  # it was made before
+            place = "/".join(parts[:count])
+            for folder in (file_token(place), f"{MAYBE}{place}"):
+                if folder in self.env:
+                    self.touch(folder)  # it was made before
         if reads:
             # A file that the text does not name may be any that was written, and any may be the named one.
             self.touch(token if path is not None else f"{FILE}any")
-            if f"{FILE}*" in self.env:
-                self.touch(f"{FILE}*")
+            for other in (f"{FILE}*", f"{MAYBE}*", f"{MAYBE}{(path or '').removeprefix('./')}"):
+                if other in self.env:
+                    self.touch(other)
         if writes:
             self.facts.mutates.add(obj)
             self.facts.mutates.add(self.world_object(f"{FILE}any"))
@@ -302,6 +310,28 @@ class World:
                     if other.startswith(FILE):
                         self.facts.mutates.update(value.objs)
         return obj
+
+    def touch_named(self, values: Iterable[AbstractValue]) -> None:
+        """Note that something is given the names of files that the notebook wrote: it may read them."""
+        for value in values if self.file_tokens else ():
+            if value.const and file_token(value.const) in self.env:
+                self.touch_file(value.const, reads=True, writes=False)
+
+    def may_write(self, name: str, values: Iterable[AbstractValue]) -> None:
+        """Note that a function of this name, of which nothing is known, may write the files that it is given."""
+        writes = _WRITES.match(name) is not None
+        for value in values:
+            text = value.const
+            if text is None and value.typ != "str":
+                continue
+            if text is not None and _PATH.fullmatch(text):
+                if not (writes or _HAS_FORM.search(text)):
+                    continue
+                self.facts.mutates.add(self.world_object(f"{MAYBE}{text.removeprefix('./')}"))
+            if writes:
+                self.facts.mutates.add(self.world_object(f"{FILE}any"))
+                if text is None:
+                    self.facts.mutates.add(self.world_object(f"{MAYBE}*"))
 
     def read_source(self, module: str) -> None:
         """Note that a module is read from its files, where the notebook wrote them."""

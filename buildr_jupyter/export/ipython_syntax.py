@@ -8,13 +8,13 @@ import io
 import re
 import shlex
 import tokenize
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
 from buildr_jupyter.notebook.parse_cache import parsed
 
-__all__ = ["Translated", "edited", "kernel_name_hint", "translate"]
+__all__ = ["Translated", "asks_for_lines", "edited", "kernel_name_hint", "kernel_names", "translate"]
 
 _FALL_AWAY = frozenset(
     [
@@ -85,6 +85,28 @@ _LANGUAGES = frozenset(("perl", "ruby", "pypy", "python", "python2", "python3", 
 """Cell magics that run another program, and that every IPython has."""
 _FOREIGN = _SHOWN_ONLY | frozenset(("perl", "ruby", "pypy", "python2", "cython", "cmd", "R", "sql", "writefile"))
 """Cell magics of which other cells need nothing."""
+_BASH = '__import__("shutil").which("bash")'
+_NAMED_KERNEL = re.compile(r"^[ \t]*(\w+)[ \t]*=[ \t]*get_ipython\(\)[ \t]*$", re.MULTILINE)
+_LINES_USE = re.compile(r"\.(?:n|nlstr|s|spstr|l|list|p|paths|get_(?:list|nlstr|spstr|paths)|grep|fields|sort)\b")
+_LINES = " ".join(
+    """\
+type("SList", (list,), {
+"l": property(lambda x: x), "list": property(lambda x: x), "get_list": lambda x: x,
+"n": property("\\n".join), "nlstr": property("\\n".join), "get_nlstr": lambda x: "\\n".join(x),
+"s": property(" ".join), "spstr": property(" ".join), "get_spstr": lambda x: " ".join(x),
+"p": property(lambda x: x.get_paths()), "paths": property(lambda x: x.get_paths()),
+"get_paths": lambda x: [__import__("pathlib").Path(p) for p in x if __import__("os").path.exists(p)],
+"grep": lambda x, pattern, prune=False, field=None: type(x)([t for t in x for f in [t if field is None else
+(t.split()[field:][:1] or [""])[0]] if prune != bool(__import__("re").search(pattern, f, 2)
+if isinstance(pattern, str) else pattern(f))]),
+"fields": lambda x, *n: type(x)([t for p in map(str.split, x)
+for t in [" ".join(p[i] for i in n if -len(p) <= i < len(p))] if t]) if n else [t.split() for t in x],
+"sort": lambda x, field=None, nums=False: type(x)(sorted(x, key=lambda t:
+(lambda k: ((int("".join(c for c in "".join(k) if c.isdigit()) or 0) if nums else k), t))(
+t if field is None else [" ".join(t.split()[field:][:1])])))
+})""".splitlines()
+)
+"""Class of the lines of a shell's output, as IPython has it."""
 _VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
 
 
@@ -106,20 +128,43 @@ class Translated:
     """``%%capture`` keeps the value that the cell would show."""
 
 
-def translate(source: str, transform: Callable[[str], str | None], *, chosen: bool = True) -> Translated:
+def kernel_names(source: str) -> set[str]:
+    """Return the names that a text gives the kernel: ``ip`` of ``ip = get_ipython()``."""
+    return set(_NAMED_KERNEL.findall(source)) if "get_ipython" in source else set()
+
+
+def asks_for_lines(source: str) -> bool:
+    """Tell whether a text may use what the lines of a shell's output have beside a list: ``files.n``, ``files.grep()``.
+
+    They have another ``sort()``, too.
+    """
+    return _LINES_USE.search(source) is not None
+
+
+def translate(
+    source: str,
+    transform: Callable[[str], str | None],
+    *,
+    chosen: bool = True,
+    lines: bool = False,
+    kernels: Collection[str] = (),
+) -> Translated:
     """Return transformed code with IPython's calls written in plain Python.
 
     ``transform`` turns the body of a cell magic into Python, or None; ``chosen`` tells the cell that is exported from
-    those that ran before. What only IPython can do stays a call of ``get_ipython()``.
+    those that ran before; ``lines``: what a shell line gives is more than a list; ``kernels`` are names of the kernel.
+    What only IPython can do stays a call of ``get_ipython()``.
     """
-    if "get_ipython()" not in source:
+    if "get_ipython()" not in source and not any(f"{name}." in source for name in kernels):
         return Translated(source)
     tree = parsed(source)
     if len(tree.body) == 1 and (cell := _cell_magic(tree.body[0])):
         name, arguments, body = cell
         if name in _BODIES:
             inner = transform(body)
-            translated = Translated("") if inner is None else translate("\n" + inner, transform)
+            translated = (
+                Translated("") if inner is None else translate("\n" + inner, transform, lines=lines, kernels=kernels)
+            )
             if name == "capture":
                 options = arguments.split()
                 if not chosen and any(not option.startswith("-") for option in options):
@@ -141,10 +186,10 @@ def translate(source: str, transform: Callable[[str], str | None], *, chosen: bo
     edits: list[tuple[ast.expr, str]] = []
     alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (method := _kernel_method(node)):
+        if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
             words = [_text(argument) for argument in node.args]
             listed = method == "run_line_magic" and id(node) in alone and words[:1] and words[0] in _LISTINGS
-            text = "None" if listed else _expression(method, words, node.lineno, installed)
+            text = "None" if listed else _expression(method, words, node.lineno, installed, lines)
             if text is not None:
                 edits.append((node, text))
     return Translated(
@@ -193,23 +238,23 @@ def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
     return None
 
 
-def _kernel_method(node: ast.Call) -> str | None:
+def _kernel_method(node: ast.Call, kernels: Collection[str] = ()) -> str | None:
     function = node.func
-    if (
-        isinstance(function, ast.Attribute)
-        and isinstance(function.value, ast.Call)
-        and isinstance(function.value.func, ast.Name)
-        and function.value.func.id == "get_ipython"
-    ):
+    if not isinstance(function, ast.Attribute):
+        return None
+    owner = function.value
+    if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "get_ipython":
         return function.attr
-    return None
+    return function.attr if isinstance(owner, ast.Name) and owner.id in kernels else None
 
 
 def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _expression(method: str, args: list[str | None], line: int, installed: list[tuple[PipLine, int]]) -> str | None:
+def _expression(
+    method: str, args: list[str | None], line: int, installed: list[tuple[PipLine, int]], lines: bool
+) -> str | None:
     """Return the plain expression for one call of the kernel; None where there is none."""
     first = args[0] if args else None
     if first is None:
@@ -220,8 +265,9 @@ def _expression(method: str, args: list[str | None], line: int, installed: list[
             return "None"
         command = _formatted(first)
         if method == "system":
-            return f'__import__("subprocess").run({command}, shell=True) and None'
-        return f'__import__("subprocess").getoutput({command}).splitlines()'
+            return _shell_line(command)
+        found = f'__import__("subprocess").getoutput({command}).splitlines()'
+        return f"{_LINES}({found})" if lines else found
     if method == "magic":
         first, _, rest = first.removeprefix("%").partition(" ")
         return _line_magic(first, rest, line, installed)
@@ -242,7 +288,7 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
         return None if "-o" in rest.split() else "None"
     if name in _ALIASES:
         command = _formatted(f"{_COMMANDS.get(name, name)} {rest}".strip())
-        return f'__import__("subprocess").run({command}, shell=True) and None'
+        return _shell_line(command)
     if name == "aimport":
         modules = [word.strip(",") for word in rest.split() if not word.startswith("-")]
         return "; ".join(f"import {module}" for module in modules) or "None"
@@ -260,7 +306,7 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
             return f'__import__("os").environ.update({{{key.strip()!r}: {_formatted(value.strip())}}})'
         return f'__import__("os").environ[{key.strip()!r}]' if key.strip() else 'dict(__import__("os").environ)'
     if name == "cd":
-        return f'__import__("os").chdir({rest.strip()!r})'
+        return _changed_folder(rest)
     if name == "pwd":
         return '__import__("os").getcwd()'
     if name == "run":
@@ -271,8 +317,32 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
                 return None
             ran = f'__import__("runpy").run_path({path!r}, run_name="__main__")'
             # What the file defines is the notebook's from then on.
-            return f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
+            text = f'vars(__import__("__main__")).update({{k: v for k, v in {ran}.items() if k[:2] != "__"}})'
+            if len(words) == 1:
+                return text
+            argv = '__import__("sys").argv'
+            given = f"{argv}[:], {argv}.__setitem__(slice(None), {[path, *words[1:]]!r}), {text}"
+            return f"{argv}.__setitem__(slice(None), [{given}][0])"
     return None
+
+
+def _shell_line(command: str) -> str:
+    """Return the expression that runs a line as IPython does: by the shell that people have, where the image has it."""
+    return f'__import__("subprocess").run({command}, shell=True, executable={_BASH}) and None'
+
+
+def _changed_folder(rest: str) -> str | None:
+    """Return the expression for ``%cd``; None for a folder of the history and a bookmark."""
+    words = rest.split(maxsplit=1)
+    place = (words[1] if len(words) > 1 else "") if words[:1] == ["-q"] else rest
+    place = place.strip()
+    if place.startswith("-"):
+        return None
+    if len(place) > 1 and place[0] == place[-1] and place[0] in "'\"":
+        place = place[1:-1]
+    if place.startswith("~") or not place:
+        return f'__import__("os").chdir(__import__("os").path.expanduser({_formatted(place or "~")}))'
+    return f'__import__("os").chdir({_formatted(place)})'
 
 
 def _measured(name: str, rest: str) -> str | None:
@@ -297,7 +367,8 @@ def _formatted(text: str) -> str:
     for match in _VARIABLE.finditer(text):
         inner = match[1] or match[2]
         try:
-            ast.parse(inner, mode="eval")
+            if isinstance(ast.parse(inner, mode="eval").body, ast.Tuple):
+                inner = f"({inner})"
         except SyntaxError:
             return repr(text)
         parts.extend((repr(text[end : match.start()]), f"str({inner})"))

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.side_effects import FILE
 from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.export.computed_imports import find_computed, may_compute
 from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
@@ -139,6 +140,11 @@ def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[Imp
     made = _made_modules(sliced)
     found = [replace(use, optional=True) if use.module in made or None in made else use for use in found]
     found.extend(others)
+    if given.folder is not None:
+        computes = any(may_compute(source) for source in reading.sources.values())
+        statements = [(one.node, given.title(one.run)) for one in sliced.kept if computes]
+        folders = [given.folder, *(one.path for one in reading.import_folders)]
+        found.extend(find_computed(statements, found, folders))
     found.extend(loaded_modules(given, sliced, found))
     found.extend(ImportUse(name, (), "a run of the program", optional=True) for name in given.options.widening.modules)
     written = {name for statement in sliced.kept for name in _written(statement)}

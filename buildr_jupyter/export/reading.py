@@ -16,7 +16,7 @@ from buildr_jupyter.export.blocks import ends, is_quiet
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder, find_import_folders, may_change_path
 from buildr_jupyter.export.interactivity import interactivity, shown_statements
-from buildr_jupyter.export.ipython_syntax import Translated, edited, translate
+from buildr_jupyter.export.ipython_syntax import Translated, asks_for_lines, edited, kernel_names, translate
 from buildr_jupyter.export.local_modules import read_code, read_module
 from buildr_jupyter.export.observed_use import last_seen, star_names
 from buildr_jupyter.export.project import Tree
@@ -34,6 +34,9 @@ class Reading:
         """Read nothing yet."""
         self._given = given
         self._translations: dict[int, Translated] = {}
+        texts = [run.transformed for run in given.runs if run.transformed is not None]
+        self._kernels = frozenset[str]().union(*map(kernel_names, texts))
+        self._lines = any("getoutput" in text for text in texts) and any(map(asks_for_lines, texts))
         self.flow = Flow()
         """What each name holds, statement by statement."""
         self.flow.absent = frozenset(given.options.absent)
@@ -103,7 +106,10 @@ class Reading:
     def _translated(self, number: int, transformed: str) -> Translated:
         """Return a run's text without IPython's dialect."""
         if number not in self._translations:
-            self._translations[number] = translate(transformed, transform, chosen=number == self._given.last)
+            chosen = number == self._given.last
+            self._translations[number] = translate(
+                transformed, transform, chosen=chosen, lines=self._lines, kernels=self._kernels
+            )
         return self._translations[number]
 
     def _body_of(self, number: int, source: str) -> list[ast.stmt]:

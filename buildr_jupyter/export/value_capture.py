@@ -180,6 +180,8 @@ class Values:
         """Have a value come as a literal, else in the snapshot; code stays code, and False tells so."""
         if isinstance(value, (types.ModuleType, types.FunctionType, type)) or self._is_starred(name, value):
             return False
+        if any(one.__name__ == "InteractiveShell" for one in type(value).__mro__):
+            return False  # the kernel itself: the image has one of its own
         literal = values.as_literal(value)
         if literal is not None:
             self.supplied.literal[name] = (literal, why)

@@ -45,7 +45,7 @@ def install(stdout: int, shell: bool = False) -> Any:
     """Let the value of the last expression be framed and pandas write as in a notebook, and return ``display``.
 
     ``stdout`` is a descriptor of the program's standard output, which others than the chosen cell do not print to.
-    ``shell``: the program imports IPython, whose ``display`` frames, too.
+    ``shell``: the program imports IPython, whose ``display`` shows each object by itself, too.
     """
     wanted = bool(os.environ.get(VARIABLE))
     _write_frames_as_a_kernel_does()
@@ -75,11 +75,11 @@ def install(stdout: int, shell: bool = False) -> Any:
         for one in objects:
             framed(one, lambda one=one: sys.stdout.write(repr(one) + "\n"))
 
+    if shell:
+        _show_each(framed)
     if wanted:
         before = sys.displayhook
         sys.displayhook = lambda value: before(value) if value is None else framed(value, lambda: before(value))
-        if shell:
-            _frame_shell(framed)
     return display
 
 
@@ -123,18 +123,23 @@ def _in_a_kernel(run: Any) -> Any:
     return run_in_a_kernel
 
 
-def _frame_shell(framed: Any) -> None:
-    """Let IPython's own ``display`` frame what it prints; it prints where there is no shell."""
+def _show_each(framed: Any) -> None:
+    """Let IPython's own ``display`` show each object by itself as a kernel does; without a shell it prints a line."""
     try:
         import IPython.core.display_functions as functions
         import IPython.display as names
+        from IPython.core.interactiveshell import InteractiveShell
     except ImportError:  # an old IPython, or none
         return
     before = functions.display
 
     def display(*objects: Any, **options: Any) -> Any:
+        if InteractiveShell.initialized():
+            show = lambda one: before(one, **options)  # noqa: E731
+        else:
+            show = lambda one: sys.stdout.write(repr(one) + "\n")  # noqa: E731
         for one in objects:
-            framed(one, lambda one=one: before(one, **options))
+            framed(one, lambda one=one: show(one))
 
     functions.display = names.display = display
 

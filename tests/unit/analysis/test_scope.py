@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildr_jupyter.analysis.scope import bound_names, local_names
+from buildr_jupyter.analysis.scope import bound_names, import_uses, local_names
 from buildr_jupyter.notebook.cells import transform
 from tests.unit.export.test_exporter import cases
 
@@ -76,3 +76,18 @@ def test_names_of_the_notebook(source: str) -> None:
     bound, declared, _ = bound_names(ast.parse(source).body)
     assert bound | declared >= {name for name in wanted if not name.startswith(".")}
     assert bound <= {symbol.get_name() for symbol in others.get_symbols()}
+
+
+@pytest.mark.parametrize(
+    ("manager", "optional"),
+    [
+        ("contextlib.suppress(ImportError)", True),
+        ("suppress(KeyError, ModuleNotFoundError)", True),
+        ("suppress(KeyError)", False),
+        ("open('x')", False),
+        ("lock", False),
+    ],
+)
+def test_an_import_that_may_fail_in_a_with_is_optional(manager: str, optional: bool) -> None:
+    (use,) = import_uses(ast.parse(f"with {manager}:\n    import fast"), "cell")
+    assert (use.module, use.optional) == ("fast", optional)

@@ -4,8 +4,10 @@ import ast
 
 import pytest
 
-from buildr_jupyter.analysis.side_effects import file_token
+from buildr_jupyter.analysis.side_effects import FILE, file_token
 from buildr_jupyter.analysis.statements import Flow
+from tests.unit.analysis.executed import last_effects
+from tests.unit.analysis.test_slicer import kept
 
 
 def changed(source: str) -> set[str]:
@@ -70,3 +72,25 @@ def test_who_reads_a_file_first_does_not_make_it() -> None:
     facts = flow.statement(ast.parse("rows = open('a.csv').read()").body[0], cell=0)
     assert "@file:a.csv" in facts.reads
     assert facts.binds | facts.maybe == {"rows"}
+
+
+@pytest.mark.parametrize(
+    ("writes", "reads"),
+    [
+        ("from PIL import Image\nim = Image.new('L', (2, 2))\nim.save('a.png')", "Image.open('a.png')"),
+        ("from PIL import Image\nim = Image.new('L', (2, 2))\nim.save(fp='a.png')", "open('a.png', 'rb')"),
+        ("import polars as pl\nd = pl.DataFrame()\np = str(d)\nd.write_csv(f'{p}.csv')", "open('a.csv')"),
+        ("import cv2\nd = cv2.make()\nd.save('out/a.png')", "import os\nprint(os.listdir('out'))"),
+        ("import zipfile\nz = zipfile.ZipFile('a.zip')\nz.extractall('out')", "open('out/a.txt')"),
+        ("open('a.cfg', 'w').write('x')", "import configparser\nc = configparser.ConfigParser()\nc.read('a.cfg')"),
+        ("open('a.txt', 'w').write('x')", "import networkx as nx\nnx.read_edgelist('a.txt')"),
+    ],
+)
+def test_files_that_something_unknown_writes_or_reads(writes: str, reads: str) -> None:
+    assert ast.unparse(ast.parse(writes).body[-1]) in kept(writes, reads)
+    assert ast.unparse(ast.parse(writes).body[-1]) not in kept(writes, "print(1)")
+
+
+def test_a_file_that_something_unknown_is_given_is_none_that_the_program_writes() -> None:
+    _, facts = last_effects("import spacy\nnlp = spacy.load('model/x.bin')")
+    assert not [obj for obj in facts.mutates if str(obj.info).startswith(FILE)]

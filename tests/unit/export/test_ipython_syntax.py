@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import sys
+from pathlib import Path
 
 import pytest
+from IPython.utils.text import SList
 
-from buildr_jupyter.export.ipython_syntax import edited, kernel_name_hint, translate
+from buildr_jupyter.export.ipython_syntax import asks_for_lines, edited, kernel_name_hint, kernel_names, translate
 from buildr_jupyter.notebook.cells import transform
 
 
@@ -22,7 +26,7 @@ def test_plain_python_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("cell", "part"),
     [
-        ("!ls {folder}", "run(('ls ' + str(folder)), shell=True)"),
+        ("!ls {folder}", "run(('ls ' + str(folder)), shell=True, executable="),
         ("x = !ls", "getoutput('ls').splitlines()"),
         ("%cd data", "chdir('data')"),
         ("%pwd", "getcwd()"),
@@ -134,3 +138,71 @@ def test_names_that_only_a_kernel_has_have_a_way_out(name: str) -> None:
 @pytest.mark.parametrize("name", ["x", "display", "_private", "____", "_1a"])
 def test_other_names_have_none(name: str) -> None:
     assert kernel_name_hint(name) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [
+        ("%cd -q data", "chdir('data')"),
+        ("%cd 'my data'", "chdir('my data')"),
+        ("%cd {place}/x", "chdir((str(place) + '/x'))"),
+        ("%cd ~/x", "chdir(__import__(\"os\").path.expanduser('~/x'))"),
+        ("%cd -", "get_ipython()"),
+        ("%cd -b mark", "get_ipython()"),
+    ],
+)
+def test_the_folder_that_cd_goes_into(cell: str, part: str) -> None:
+    assert part in of(cell)
+
+
+def test_a_script_gets_its_own_arguments_and_the_program_has_its_own_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "part.py").write_text("import sys\ngiven = sys.argv[:]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["main.py"])
+    space = sys.modules["__main__"].__dict__
+    exec(of("%run part.py --n 'a b'"), space)
+    assert space.pop("given") == ["part.py", "--n", "a b"]
+    assert sys.argv == ["main.py"]
+
+
+def test_a_shell_line_is_read_by_the_shell_that_people_have(capfd: pytest.CaptureFixture[str]) -> None:
+    exec(of("!echo a{1..2} && [[ ab == a* ]] && echo yes"), {})
+    assert capfd.readouterr().out == ("a1 a2\nyes\n" if shutil.which("bash") else "a{1..2}\n")
+
+
+def test_a_tuple_in_a_shell_line_is_written_as_one(capfd: pytest.CaptureFixture[str]) -> None:
+    exec(of("!echo '{1, 2}'"), {})
+    assert capfd.readouterr().out == "(1, 2)\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "x.n", "x.s", "x.l", "x.p", "x.nlstr", "x.spstr", "x.grep('b')", "x.grep('b', prune=True)", "x.fields()",
+        "x.grep('1', field=1)", "x.grep('b', field=-1)", "x.grep(lambda line: 'a' in line)", "x.fields(0)",
+        "x.fields(1, 0)", "x.fields(-1)", "x.sort()", "x.sort(0)", "x.get_nlstr()", "type(x.grep('a')).__name__",
+    ],
+)  # fmt: skip
+def test_what_a_shell_gives_has_what_the_kernel_s_lines_have(use: str) -> None:
+    lines = ["b 2 x", "a 10", "", "c", " B 3 y z", "."]
+    plain = transform("x = !printf '%s\\n' " + " ".join(map(repr, lines)))
+    assert plain is not None
+    space: dict[str, object] = {}
+    exec(translate(plain, transform, lines=True).source, space)
+    assert space["x"] == lines
+    assert eval(use, space) == eval(use, {"x": SList(lines)})
+    assert asks_for_lines(use)
+
+
+def test_what_a_shell_gives_is_a_list_where_nothing_asks_for_more() -> None:
+    assert not asks_for_lines("x[0].strip()\nlen(x)")
+    assert "SList" not in of("x = !ls")
+
+
+def test_the_kernel_by_another_name_is_the_kernel() -> None:
+    assert kernel_names("ip = get_ipython()\nx = 1\n    shell=get_ipython() ") == {"ip", "shell"}
+    assert kernel_names("x = get_ipython().user_ns") == kernel_names("ip = 1") == set()
+    source = translate("ip.system('ls')\nother.system('ls')", transform, kernels={"ip"}).source
+    assert [".run(" in line for line in source.splitlines()] == [True, False]

@@ -108,3 +108,11 @@ def test_what_a_star_gives_is_the_module_s_own_and_no_copy() -> None:
     values = choose(given)[1]
     assert "random" not in values.supplied
     assert values.known_only_to_kernel == {}
+
+
+def test_the_kernel_itself_is_no_value() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.__new__(InteractiveShell)
+    given = given_of("ip = get_ipython()", "ip is None", namespace={"ip": shell})
+    assert choose(given)[1].supplied.names() == frozenset()

@@ -114,3 +114,12 @@ def test_frames_are_cut_to_no_terminal_but_written_as_in_a_kernel(shell: bool) -
     assert "..." not in ended.stdout
     assert text[-1].endswith(" 20 []")
     assert shown == ("a shell" if shell else "none")
+
+
+def test_ipython_s_display_shows_each_object_by_itself_and_as_a_kernel_writes_it() -> None:
+    code = (
+        f"import os, runpy, sys\nrunpy.run_path({displays.__file__!r})['install'](os.dup(1), True)\n"
+        "from IPython.display import display\ndisplay('text', {'a': 1})"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "'text'\n{'a': 1}\n"
