@@ -69,7 +69,7 @@ MAYBE = "@maybe:"
 """What the names begin with under which files are tracked that something of which nothing is known may have written."""
 _PATH = re.compile(r"[^\s\0]{1,400}")
 _HAS_FORM = re.compile(r"/|\.\w{1,8}\Z")
-"""Texts that look like paths, whoever is given them."""
+"""Texts that look like paths, by themselves."""
 _WRITES = re.compile(r"save|write|dump|export|to_|store|extract|download|convert|render|copy|mkdir|make", re.IGNORECASE)
 OUTPUT = "@stdout"
 """Token of what the notebook put in the place of standard output."""

@@ -17,6 +17,7 @@ from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.needs import find_files, find_imports
 from buildr_jupyter.export.observed_use import observed_warnings
 from buildr_jupyter.export.parameters import own_files
+from buildr_jupyter.export.pickled_modules import find_pickled
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.prologue import render_preamble
 from buildr_jupyter.export.reading import Reading
@@ -79,6 +80,7 @@ def make_program(given: Given) -> Program:
     imports = find_imports(given, reading, sliced, asked)
     folders = reading.import_folders
     files, tree = find_files(given, sliced, inputs, imported=imports, folders=folders, kept=values.files)
+    imports = tuple(dict.fromkeys((*imports, *find_pickled(files))))
     own = chosen_blocks(given, reading)
     load = load_blocks(values, snapshot, tree)
     displays, frames = display_blocks(reading, sliced, imports, tree)

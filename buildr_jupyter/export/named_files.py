@@ -29,6 +29,7 @@ _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
 _SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
+_URL = re.compile(r"(?:[a-z]+[+\w]*:///|file:(?!//))([^/?#\s][^?#\s]*)")
 _LISTING = frozenset(("glob.glob", "glob.iglob", "os.listdir", "os.scandir", "os.walk", "os.fwalk"))
 """Functions that list files, those of ``os`` in the working directory where they are given none."""
 _LISTS_OF_PATHS = frozenset(("glob", "rglob", "iterdir"))
@@ -50,6 +51,8 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
             where = f"{title}, line {node.lineno}"
             for text in filter(None, values[id(node)]):
                 yield text, where
+                if url := _URL.match(text):  # of a database: ``sqlite:///data/shop.db``
+                    yield url[1], where
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
                     yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
 
