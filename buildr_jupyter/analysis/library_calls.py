@@ -290,6 +290,8 @@ class Library(Expressions, World):
             made = self._library_result(path, name, base, args, given)
             # A part that was made of a tree may be in the tree from then on.
             new = [obj for obj in made.objs if obj.kind == "data"]
+            for obj in new:
+                obj.hold(self.may_be_written(given))  # ``logging.FileHandler("run.log")`` writes it when it is used
             if root not in known.QUIET_MODULES and any(self._names_module(value) for value in given):
                 for obj in new:
                     obj.hold((self.world_object("@always"),))  # who works with it may change the module for all

@@ -19,6 +19,7 @@ __all__ = [
     "CACHES",
     "CACHE_METHODS",
     "FILE",
+    "MAYBE",
     "World",
     "acts_on_world",
     "draw_made",
@@ -313,9 +314,20 @@ class World:
 
     def touch_named(self, values: Iterable[AbstractValue]) -> None:
         """Note that something is given the names of files that the notebook wrote: it may read them."""
-        for value in values if self.file_tokens else ():
-            if value.const and file_token(value.const) in self.env:
+        for value in values:
+            if value.const and (
+                file_token(value.const) in self.env or f"{MAYBE}{value.const.removeprefix('./')}" in self.env
+            ):
                 self.touch_file(value.const, reads=True, writes=False)
+
+    def may_be_written(self, values: Iterable[AbstractValue]) -> list[Obj]:
+        """Return what stands for the files that these values name: who is given the names may write them later."""
+        texts = [value.const for value in values if value.const]
+        return [
+            self.world_object(f"{MAYBE}{text.removeprefix('./')}")
+            for text in texts
+            if _PATH.fullmatch(text) and _HAS_FORM.search(text)
+        ]
 
     def may_write(self, name: str, values: Iterable[AbstractValue]) -> None:
         """Note that a function of this name, of which nothing is known, may write the files that it is given."""

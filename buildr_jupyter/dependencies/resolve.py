@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Requirements", "analyze_imports", "resolve", "target_markers"]
 
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)""")
+_UNNAMED = frozenset(
+    ("all", "complete", "dev", "developer", "doc", "docs", "full", "test", "tests", "testing", "types", "example", "ci")
+)
+"""Extras whose names are common words, and none of a feature."""
 OWNERS = {
     "attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "Crypto": "pycryptodome", "cv2": "opencv-python",
     "dateutil": "python-dateutil", "docx": "python-docx", "dotenv": "python-dotenv", "fitz": "PyMuPDF",
@@ -114,18 +120,22 @@ def resolve(
     *,
     markers: Mapping[str, str],
     given: Sequence[tuple[str, str]] = (),
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> Requirements:
     """Return the pins, local modules and wheels that these imports ask for.
 
     ``given`` are (requirement, why) of the user's own: ``--requirement`` and ``%pip install`` lines; a version given
-    there wins over the installed one. Raises RequirementError for a module that nothing supplies and OptionError for
-    a given text that is no requirement (``parse_requirement``).
+    there wins over the installed one. ``named`` are words of the program's texts and methods, with where they stand:
+    what is imported may load a package of that name, if its own metadata lists it among its extras. Raises
+    RequirementError for a module that nothing supplies and OptionError for a given text that is no requirement
+    (``parse_requirement``).
     """
     work = _Work(installed, markers)
     for text, why in given:
         _add_given(work, text, why)
     for use in imports:
         _add_import(work, use)
+    _add_named(work, named)
     _close(work)
     pins = [Requirement(*_pin(work, key, why)) for key, why in work.reasons.items() if key in installed.distributions]
     pins += [Requirement(str(r), why) for key, (r, why) in work.given.items() if key not in installed.distributions]
@@ -217,6 +227,41 @@ def _add_located(work: _Work, located: Located, use: ImportUse) -> None:
             BuildWarning(f"module {use.module} is in several distributions: {chosen.key} is taken, not {others}")
         )
     work.reasons.setdefault(chosen.key, f"{use.module} in {use.origin}")
+
+
+def _add_named(work: _Work, named: Mapping[str, str]) -> None:
+    """Require of the extras of what is imported what a word names, ``to_pandas`` or ``engine="xlsxwriter"``.
+
+    Nothing is required that is not installed here. An extra that is called ``default`` is wanted by most.
+    """
+    for key in list(work.reasons):
+        distribution = work.installed.distributions.get(key)
+        extras = list(_iter_extras(distribution, work.markers)) if distribution is not None else []
+        words = dict(named)
+        for requirement, extra in extras:  # ``polars[pyarrow]`` of its own extra ``pandas``
+            if canonicalize_name(requirement.name) == key and extra in words and extra not in _UNNAMED:
+                words |= dict.fromkeys(map(canonicalize_name, requirement.extras), words[extra])
+        for requirement, extra in extras:
+            name = canonicalize_name(requirement.name)
+            origin = words.get(name) or (words.get(extra) if extra not in _UNNAMED else None)
+            if name in work.installed.distributions and (origin or extra == "default"):
+                why = f"{key} may load it: named in {origin}" if origin else f"{key} may load it by default"
+                work.reasons.setdefault(name, why)
+
+
+def _iter_extras(distribution: Distribution, markers: Mapping[str, str]) -> Iterator[tuple[Pep508, str]]:
+    """Yield the requirements of a distribution's extras, as far as they are for the target, each with its extra."""
+    from packaging.requirements import InvalidRequirement
+    from packaging.requirements import Requirement as Pep508
+
+    for line in distribution.requires:
+        if extra := _EXTRA.search(line):
+            try:
+                requirement = Pep508(line)
+            except InvalidRequirement:
+                continue
+            if requirement.marker is None or requirement.marker.evaluate(dict(markers) | {"extra": extra[1]}):
+                yield requirement, canonicalize_name(extra[1])
 
 
 def _close(work: _Work) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, slice_back
 from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export.blocks import Block, awaits, choose_mark, hide, join
+from buildr_jupyter.export.carried_scripts import script_needs
 from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
-from buildr_jupyter.export.needs import find_files, find_imports
+from buildr_jupyter.export.needs import find_files, find_imports, find_words
 from buildr_jupyter.export.observed_use import observed_warnings
 from buildr_jupyter.export.parameters import own_files
 from buildr_jupyter.export.pickled_modules import find_pickled
@@ -62,6 +63,8 @@ class Program:
     """Where the files lie below ``app/``; None where no folder is known."""
     import_folders: tuple[ImportFolder, ...] = ()
     """Folders of the project where it looks for modules, too."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Words of its texts and of the names of its methods, each with where it stands: they may name an engine."""
 
 
 def make_program(given: Given) -> Program:
@@ -80,7 +83,9 @@ def make_program(given: Given) -> Program:
     imports = find_imports(given, reading, sliced, asked)
     folders = reading.import_folders
     files, tree = find_files(given, sliced, inputs, imported=imports, folders=folders, kept=values.files)
-    imports = tuple(dict.fromkeys((*imports, *find_pickled(files))))
+    beside, asked = script_needs(files, tree) if tree is not None else ([], [])
+    files = sorted([*files, *beside], key=lambda entry: entry.path)
+    imports = tuple(dict.fromkeys((*imports, *asked, *find_pickled(files))))
     own = chosen_blocks(given, reading)
     load = load_blocks(values, snapshot, tree)
     displays, frames = display_blocks(reading, sliced, imports, tree)
@@ -116,6 +121,7 @@ def make_program(given: Given) -> Program:
         before=sum(1 for statement in statements if statement.run != given.last),
         tree=tree,
         import_folders=folders,
+        words=find_words(given, sliced),
     )
 
 

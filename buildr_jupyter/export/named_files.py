@@ -20,7 +20,7 @@ from buildr_jupyter.export.known_texts import Evaluated
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.process.confined import file_entry, iter_files, resolve_beneath
+from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
 __all__ = ["carry_named", "listings_unknown", "readers_unknown", "texts"]
@@ -30,6 +30,14 @@ _MAX_CHARS = 1024
 """A longer text is no path, and no part of one: texts that double from line to line stay small."""
 _SEPARATORS = re.compile(r"[\s'\"`()<>|;,=&]+")
 _URL = re.compile(r"(?:[a-z]+[+\w]*:///|file:(?!//))([^/?#\s][^?#\s]*)")
+_SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".env")
+_MOST_SETTINGS = 1 << 16
+"""Bytes of a file of settings that are looked at."""
+_WORDS_OF_SETTINGS = re.compile(r"[\s'\"`()<>|;,=&\[\]{}]+|:\s")
+_COMMANDS = frozenset(("run", "getoutput", "check_output", "check_call", "call", "Popen", "system", "popen"))
+"""Functions that are given a line of a shell: its words may be folders."""
+_ENDINGS = (".db", ".dat", ".dir", ".bak", ".pag")
+"""What the modules of dbm put to the name that they are given."""
 _LISTING = frozenset(("glob.glob", "glob.iglob", "os.listdir", "os.scandir", "os.walk", "os.fwalk"))
 """Functions that list files, those of ``os`` in the working directory where they are given none."""
 _LISTS_OF_PATHS = frozenset(("glob", "rglob", "iterdir"))
@@ -45,16 +53,32 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
     for tree, title, values in program:
         nodes = list(ast.walk(tree))
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
+        lines = {id(one) for node in nodes if isinstance(node, ast.Call) and _runs_line(node) for one in node.args[:1]}
+        shelves = {
+            id(one) for node in nodes if isinstance(node, ast.Call) and _opens_shelf(node) for one in node.args[:1]
+        }
         for node in nodes:
             if not isinstance(node, ast.expr) or id(node) in columns:
                 continue
             where = f"{title}, line {node.lineno}"
             for text in filter(None, values[id(node)]):
                 yield text, where
+                yield from ((f"{text}{ending}", where) for ending in (_ENDINGS if id(node) in shelves else ()))
                 if url := _URL.match(text):  # of a database: ``sqlite:///data/shop.db``
                     yield url[1], where
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
-                    yield from ((word, where) for word in _SEPARATORS.split(text) if "." in word or "/" in word)
+                    words = _SEPARATORS.split(text)
+                    yield from ((word, where) for word in words if "." in word or "/" in word or id(node) in lines)
+
+
+def _runs_line(node: ast.Call) -> bool:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in _COMMANDS
+
+
+def _opens_shelf(node: ast.Call) -> bool:
+    owner = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr == "open" else None
+    return isinstance(owner, ast.Name) and owner.id in ("shelve", "dbm")
 
 
 def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
@@ -164,7 +188,11 @@ def carry_named(
     warnings: list[BuildWarning] = []
     made, there = set(written), set(known)
     seen: set[str] = set()
-    found_in = itertools.chain(((True, *one) for one in texts(program)), ((False, *one) for one in texts(observed)))
+    found_in = itertools.chain(
+        ((True, *one) for one in texts(program)),
+        ((False, *one) for one in texts(observed)),
+        ((False, *one) for one in _in_settings(place, known, entries)),
+    )
     for whole, text, where in found_in:
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
@@ -185,6 +213,23 @@ def carry_named(
                 continue
             entries[target] = file_entry(target, path, folder, why=f"named in {where}")
     return [entries[target] for target in sorted(entries)], warnings
+
+
+def _in_settings(place: Tree, known: Iterable[str], entries: Mapping[str, FileEntry]) -> Iterator[tuple[str, str]]:
+    """Yield (text, where) for each word of the settings that are carried: they say where data lies."""
+    top = place.below("")
+    for target in sorted({*known, *entries}):
+        if not target.startswith(top) or not target.endswith(_SETTINGS):
+            continue
+        path = target.removeprefix(top)
+        try:
+            with open_beneath(place.folder / path, place.folder) as stream:
+                content = stream.read(_MOST_SETTINGS).decode("utf-8", "replace")
+        except (OSError, FileRefused):
+            continue
+        for word in dict.fromkeys(_WORDS_OF_SETTINGS.split(content)):
+            if "." in word or "/" in word:
+                yield word, path
 
 
 def _is_relative(text: str) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from buildr_jupyter.analysis.scope import import_uses
-from buildr_jupyter.analysis.side_effects import FILE
+from buildr_jupyter.analysis.side_effects import FILE, MAYBE
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.computed_imports import find_computed, may_compute
-from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths
+from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths, open_mode
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
@@ -27,7 +27,7 @@ from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.model.plan import FileEntry, ImportUse
 from buildr_jupyter.notebook.parse_cache import parsed
 
-__all__ = ["find_files", "find_imports"]
+__all__ = ["find_files", "find_imports", "find_words"]
 
 _ENGINES = {
     "read_parquet": "pyarrow", "to_parquet": "pyarrow", "read_feather": "pyarrow", "to_feather": "pyarrow",
@@ -36,6 +36,11 @@ _ENGINES = {
     "to_hdf": "tables", "style": "jinja2", "plot": "matplotlib", "hist": "matplotlib", "boxplot": "matplotlib",
 }  # fmt: skip
 """What a method loads by name when it is called."""
+
+
+_MAX_WORDS = 120
+"""Characters of a text in which an engine may be named."""
+_WORD = re.compile(r"[^\W_]{3,40}")
 
 
 def find_files(
@@ -152,6 +157,26 @@ def find_imports(given: Given, reading: Reading, sliced: Slice, others: list[Imp
     return tuple(dict.fromkeys(found))
 
 
+def find_words(given: Given, sliced: Slice) -> dict[str, str]:
+    """Return the words of the texts and of the names of methods and arguments, each with where it stands first.
+
+    ``to_pandas``, ``engine="xlsxwriter"`` and ``dtype="string[pyarrow]"`` name a package that another one loads.
+    """
+    found: dict[str, str] = {}
+    for statement in sliced.kept:
+        title = given.title(statement.run)
+        for node in ast.walk(statement.node):
+            if isinstance(node, ast.Attribute):
+                text = node.attr
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) <= _MAX_WORDS:
+                text = node.value
+            else:
+                continue
+            for word in _WORD.findall(text):
+                found.setdefault(word.lower(), f"{title}, line {node.lineno}")
+    return found
+
+
 def _made_modules(sliced: Slice) -> set[str | None]:
     """Return the modules that the program itself puts into ``sys.modules``; None for one of which no name is known."""
     found: set[str | None] = set()
@@ -165,12 +190,12 @@ def _made_modules(sliced: Slice) -> set[str | None]:
     return found
 
 
-def _written(statement: Statement) -> list[str]:
+def _written(statement: Statement, prefix: str = FILE) -> list[str]:
     assert statement.facts is not None
     return [
-        obj.info.removeprefix(FILE)
+        obj.info.removeprefix(prefix)
         for obj in statement.facts.mutates
-        if isinstance(obj.info, str) and obj.info.startswith(FILE)
+        if isinstance(obj.info, str) and obj.info.startswith(prefix)
     ]
 
 
@@ -182,12 +207,26 @@ def _read_first(statements: Iterable[Statement]) -> set[str]:
     found: set[str] = set()
     made: set[str] = set()
     for statement in statements:
-        made.update(_written(statement))
+        goes_on = {path.removeprefix("./") for path in _gone_on_with(statement.node)} - made
+        made.update(_written(statement), _written(statement, MAYBE))
+        found |= goes_on
         reads = statement.facts.reads if statement.facts is not None else ()
         read = {name.removeprefix(FILE) for name in reads if name.startswith(FILE)} - made
         if read and not any(getattr(node, "attr", "") in _ASKS for node in ast.walk(statement.node)):
             found |= read
     return found
+
+
+def _gone_on_with(node: ast.AST) -> Iterator[str]:
+    """Yield the files that a statement writes on in: opened to append, or to read and write."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and getattr(inner.func, "id", getattr(inner.func, "attr", "")) == "open":
+            mode = open_mode(inner)
+            first = inner.args[0] if inner.args else None
+            owner = inner.func.value if isinstance(inner.func, ast.Attribute) else None
+            path = first if owner is None or not isinstance(owner, ast.Call) else next(iter(owner.args), None)
+            if (mode[:1] == "a" or mode.startswith("r+")) and isinstance(path, ast.Constant):
+                yield str(path.value)
 
 
 _ASKS = frozenset(("exists", "isfile", "is_file", "isdir", "is_dir", "stat", "getsize", "getmtime"))

@@ -241,7 +241,9 @@ def _program_with_pins(
             program, imports, entries, given = _program_of(source, options, widening, tuple(absent))
             imports, standin = _stand_in(imports)
             given += [(text, "--requirement") for text in options.requirements]
-            found = resolve(imports, _installed(interpreter, source, program), markers=markers, given=given)
+            words = program.words if program is not None else {}
+            installed = _installed(interpreter, source, program)
+            found = resolve(imports, installed, markers=markers, given=given, named=words)
             return program, entries, found, standin
         except ExportError as error:
             module = error.absent if isinstance(error, RequirementError) else None

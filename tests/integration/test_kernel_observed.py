@@ -204,3 +204,12 @@ def test_a_module_that_is_another_one_now(kernel: Kernel, folder: Path, tmp_path
     made = kernel.export("print(a, b, helper.f())", tmp_path / "two")
     assert made.stdout == "old newer newer\n", made.stderr
     assert not any(said in text for text in made.record["warnings"])
+
+
+def test_a_log_that_the_program_makes_itself_is_not_carried(kernel: Kernel, folder: Path, tmp_path: Path) -> None:
+    kernel.run("import logging\nlog = logging.getLogger('f')\nlog.addHandler(logging.FileHandler('run.log'))")
+    kernel.run("log.warning('seen')")
+    body = "print(open('run.log').read())"
+    made = kernel.export(body, tmp_path / "out")
+    assert made.stdout == kernel.run(body) == "seen\n\n", made.stderr
+    assert "app/run.log" not in made.files

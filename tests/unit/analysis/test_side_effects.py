@@ -81,7 +81,12 @@ def test_who_reads_a_file_first_does_not_make_it() -> None:
         ("from PIL import Image\nim = Image.new('L', (2, 2))\nim.save(fp='a.png')", "open('a.png', 'rb')"),
         ("import polars as pl\nd = pl.DataFrame()\np = str(d)\nd.write_csv(f'{p}.csv')", "open('a.csv')"),
         ("import cv2\nd = cv2.make()\nd.save('out/a.png')", "import os\nprint(os.listdir('out'))"),
+        (
+            "import logging\nh = logging.FileHandler('run.log')\nlog = logging.getLogger('f')\nlog.addHandler(h)\nlog.info('x')",
+            "open('run.log')",
+        ),
         ("import zipfile\nz = zipfile.ZipFile('a.zip')\nz.extractall('out')", "open('out/a.txt')"),
+        ("from openpyxl import Workbook, load_workbook\nw = Workbook()\nw.save('t.xlsx')", "load_workbook('t.xlsx')"),
         ("open('a.cfg', 'w').write('x')", "import configparser\nc = configparser.ConfigParser()\nc.read('a.cfg')"),
         ("open('a.txt', 'w').write('x')", "import networkx as nx\nnx.read_edgelist('a.txt')"),
     ],

@@ -360,3 +360,32 @@ def test_the_real_interpreter_answers_the_same_from_outside() -> None:
     assert f"numpy=={np.__version__}" in pins(found)
     with pytest.raises(RequirementError, match="does not answer"):
         Interpreter.ask(["/no/such/python"])
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ({}, ["core==1", "usual==9"]),
+        ({"sheets"}, ["core==1", "sheets==9", "usual==9"]),  # by the name of the package
+        ({"excel"}, ["core==1", "sheets==9", "usual==9"]),  # by the name of the extra
+        ({"frames"}, ["arrows==9", "core==1", "usual==9"]),  # an extra of its own other extra
+        ({"arrow"}, ["arrows==9", "core==1", "usual==9"]),
+        ({"test", "absent", "win", "stranger"}, ["core==1", "usual==9"]),
+    ],
+)
+def test_what_a_word_names_of_the_extras_of_what_is_imported(site: Site, words: set[str], found: list[str]) -> None:
+    extras = ('sheets>=1; extra == "excel"', 'absent; extra == "excel"', 'core[arrow]; extra == "frames"',
+              'arrows; extra == "arrow"', 'checks; extra == "test"', 'usual; extra == "default"',
+              'win; extra == "excel" and sys_platform == "win32"')  # fmt: skip
+    site.add("core", "1", {"core.py": ""}, requires=extras)
+    for name in ("sheets", "arrows", "checks", "usual", "win", "stranger"):
+        site.add(name, "9", {f"{name}.py": ""}, requires=('stranger; extra == "excel"',) if name == "usual" else ())
+    named = dict.fromkeys(words, "nb.ipynb, cell 0, line 1")
+    assert pins(resolve([use("core")], installed(site), markers=MARKERS, named=named)) == found
+
+
+def test_the_word_that_named_a_package_is_said(site: Site) -> None:
+    site.add("core", "1", {"core.py": ""}, requires=('sheets; extra == "excel"',))
+    site.add("sheets", "9", {"sheets.py": ""})
+    found = resolve([use("core")], installed(site), markers=MARKERS, named={"sheets": "nb.ipynb, cell 0, line 1"})
+    assert found.pins[1].why == "core may load it: named in nb.ipynb, cell 0, line 1"

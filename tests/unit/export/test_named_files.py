@@ -279,3 +279,33 @@ def test_a_reader_whose_file_nobody_knows_is_told(code: str, warned: str | None)
     said = list(readers_unknown(program_of(code)))
     assert len(said) == (warned is not None)
     assert warned is None or warned in said[0]
+
+
+def test_the_files_of_a_shelf_and_of_a_database_s_url(tmp_path: Path) -> None:
+    for name in ("shelf.dat", "shelf.dir", "shop.db", "other.dat"):
+        (tmp_path / name).write_text("x")
+    assert carried(tmp_path, "import shelve\nshelve.open('shelf')")[0] == ["app/shelf.dat", "app/shelf.dir"]
+    assert carried(tmp_path, "open('shelf')")[0] == []
+    assert carried(tmp_path, "create_engine('sqlite:///shop.db')")[0] == ["app/shop.db"]
+    assert carried(tmp_path, "create_engine('sqlite+pysqlite:///shop.db?mode=ro')")[0] == ["app/shop.db"]
+    assert carried(tmp_path, "sqlite3.connect('file:shop.db?mode=ro', uri=True)")[0] == ["app/shop.db"]
+    assert carried(tmp_path, "get('https://shop.db')")[0] == []
+
+
+def test_a_folder_that_a_line_of_a_shell_names(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("x")
+    assert carried(tmp_path, "subprocess.run('sh run.sh data', shell=True)")[0] == ["app/data/a.txt"]
+    assert carried(tmp_path, "print('the data here')")[0] == []
+
+
+def test_files_that_carried_settings_name(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / "data" / name).write_text("x")
+    (tmp_path / "cfg.yaml").write_text("input: {train: data/a.csv, test: 'data/b.csv'}\nfolder: data\n")
+    (tmp_path / "cfg.txt").write_text("data/c.csv")
+    expected = ["app/cfg.yaml", "app/data/a.csv", "app/data/b.csv"]
+    assert carried(tmp_path, "load('cfg.yaml')")[0] == expected
+    assert carried(tmp_path, "load('cfg.yaml')", known=["app/cfg.yaml"])[0] == expected[1:]
+    assert carried(tmp_path, "load('cfg.txt')")[0] == ["app/cfg.txt"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from buildr_jupyter.export.input_choice import InputChoice
-from buildr_jupyter.export.needs import find_files, find_imports
+from buildr_jupyter.export.needs import find_files, find_imports, find_words
 from buildr_jupyter.export.options import Widening
 from buildr_jupyter.model.plan import ImportUse
 
@@ -142,3 +142,24 @@ def test_files_that_a_local_module_finds_beside_itself(folder: Path) -> None:
 )  # fmt: skip
 def test_modules_that_the_program_makes_need_not_be_installed(made: str, optional: dict[str, bool]) -> None:
     assert dict(imports(made, "import fast\nprint(fast)")) == optional
+
+
+def test_the_words_by_which_an_engine_may_be_named() -> None:
+    given = given_of(
+        "frame = make('string[pyarrow]')\nunused = 'lxml'",
+        "frame.to_pandas(engine='xlsx_writer', text='" + "a" * 500 + "')",
+    )
+    _, sliced = sliced_of(given)
+    assert find_words(given, sliced) == {
+        "string": "nb.ipynb, cell 0, line 1",
+        "pyarrow": "nb.ipynb, cell 0, line 1",
+        "pandas": "nb.ipynb, cell 1, line 1",
+        "xlsx": "nb.ipynb, cell 1, line 1",
+        "writer": "nb.ipynb, cell 1, line 1",
+    }
+
+
+def test_a_file_that_the_program_writes_on_in_is_carried(folder: Path) -> None:
+    assert files(folder, "open('a.csv', 'a').write('1')\nopen('a.csv')") == ["app/a.csv"]
+    assert files(folder, "open('a.csv', 'r+').write('1')\nopen('a.csv')") == ["app/a.csv"]
+    assert files(folder, "open('made.txt', 'w').write('1')\nopen('made.txt', 'a').write('2')") == []
