@@ -132,16 +132,18 @@ def slice_back(
     supplied: frozenset[str] = frozenset(),
     extra: Sequence[str] = (),
     unchanged: Mapping[int, frozenset[str]] = MappingProxyType({}),
+    constant: frozenset[str] = frozenset(),
 ) -> Slice:
     """Return the statements that those of the run ``target`` (the last one) need; its own are all kept.
 
-    Nothing is carried to make the names that are ``supplied`` as values; ``extra`` names are needed beside those
-    that the cell reads. ``unchanged`` tells, for runs that were observed, of which names they changed nothing: their
-    statements are not kept for what they may have done to these, unless others of the run are kept that touch them.
+    Nothing is carried to make the names that are ``supplied`` as values, of which those that are ``constant`` can only
+    be given another value; ``extra`` names are needed beside those that the cell reads. ``unchanged`` tells, for runs
+    that were observed, of which names they changed nothing: their statements are not kept for what they may have done
+    to these, unless others of the run are kept that touch them.
     """
     left = dict(unchanged)
     while True:
-        sliced, excused = _slice_once(flow, statements, target, supplied, extra, left)
+        sliced, excused = _slice_once(flow, statements, target, supplied, extra, left, constant)
         if not (touched := _touched(flow, sliced.kept, excused)):
             return sliced
         left |= {run: left[run] - names for run, names in touched.items()}
@@ -175,6 +177,7 @@ def _slice_once(
     supplied: frozenset[str],
     extra: Sequence[str],
     unchanged: Mapping[int, frozenset[str]],
+    constant: frozenset[str],
 ) -> tuple[Slice, _Excused]:
     excused: _Excused = {}
     live = _Live(flow, supplied)
@@ -184,7 +187,7 @@ def _slice_once(
         for statement in statements:
             if statement.number in for_effect and statement.facts is not None:
                 statement.facts.mutates.add(always)
-    changed = _last_changes(flow, statements, target, supplied)
+    changed = _last_changes(flow, statements, target, supplied, constant)
     kept: list[Statement] = []
     why: dict[int, list[Need]] = {}
     everything: Statement | None = None
@@ -231,13 +234,13 @@ def _gives_itself(statement: Statement, name: str) -> bool:
 
 
 def _last_changes(
-    flow: Flow, statements: Sequence[Statement], target: int, supplied: frozenset[str]
+    flow: Flow, statements: Sequence[Statement], target: int, supplied: frozenset[str], constant: frozenset[str]
 ) -> dict[str, list[Statement]]:
     """Return, for each supplied name, the statements before the cell that bound or changed it, oldest first."""
     found: dict[str, list[Statement]] = {name: [] for name in supplied}
     for name in supplied:
         value = flow.env.get(name)
-        closure = live_closure(value.objs) if value is not None else set()
+        closure = live_closure(value.objs) if value is not None and name not in constant else set()
         for statement in statements:
             facts = statement.facts
             if statement.run == target or facts is None:

@@ -36,6 +36,10 @@ _DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels
 _ROUNDS = 20
 
 
+_CONSTANT = (str, bytes, int, float, complex, bool)
+"""Types of values that cannot change in place, whatever is done with them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What goes into ``app/``, and why."""
@@ -165,14 +169,15 @@ def _settle(
 def _slice(
     given: Given, reading: Reading, values: Values, statements: Sequence[Statement], classes: Sequence[str] = ()
 ) -> Slice:
-    widening = given.options.widening
+    widening, supplied, namespace = given.options.widening, values.supplied.names(), given.namespace or {}
     return slice_back(
         reading.flow,
         statements,
         given.last,
-        supplied=values.supplied.names() | values.files,
+        supplied=supplied | values.files,
         extra=(*classes, *widening.names),
         unchanged={} if widening.everything else reading.evidence.unchanged,
+        constant=frozenset(name for name in supplied if type(namespace.get(name)) in _CONSTANT),
     )
 
 

@@ -213,3 +213,10 @@ def test_a_log_that_the_program_makes_itself_is_not_carried(kernel: Kernel, fold
     made = kernel.export(body, tmp_path / "out")
     assert made.stdout == kernel.run(body) == "seen\n\n", made.stderr
     assert "app/run.log" not in made.files
+
+
+def test_a_text_that_comes_as_a_value_cannot_have_changed(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("%%sh --out listing\necho one\necho two")
+    kernel.run("items = listing.split()")
+    made = kernel.export("items", tmp_path / "out")
+    assert made.stdout == "['one', 'two']\n", made.stderr
