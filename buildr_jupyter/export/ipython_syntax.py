@@ -7,10 +7,12 @@ import getopt
 import io
 import re
 import shlex
+import string
 import tokenize
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from buildr_jupyter.analysis.scope import BUILTINS
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
 from buildr_jupyter.notebook.parse_cache import parsed
 
@@ -107,7 +109,8 @@ t if field is None else [" ".join(t.split()[field:][:1])])))
 })""".splitlines()
 )
 """Class of the lines of a shell's output, as IPython has it."""
-_VARIABLE = re.compile(r"\{([^{}]+)\}|\$(\w+)")
+_DOLLAR = re.compile(r"(.*?)\$(\$?[\w.]+)(?=([^']*'[^']*')*[^']*$)", re.DOTALL)
+"""A ``$name``, but between single quotes; ``$$name`` is the shell's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +151,13 @@ def translate(
     chosen: bool = True,
     lines: bool = False,
     kernels: Collection[str] = (),
+    names: Collection[str] | None = None,
 ) -> Translated:
     """Return transformed code with IPython's calls written in plain Python.
 
     ``transform`` turns the body of a cell magic into Python, or None; ``chosen`` tells the cell that is exported from
-    those that ran before; ``lines``: what a shell line gives is more than a list; ``kernels`` are names of the kernel.
-    What only IPython can do stays a call of ``get_ipython()``.
+    those that ran before; ``lines``: what a shell line gives is more than a list; ``kernels`` are names of the kernel,
+    ``names`` those that the notebook binds. What only IPython can do stays a call of ``get_ipython()``.
     """
     if "get_ipython()" not in source and not any(f"{name}." in source for name in kernels):
         return Translated(source)
@@ -163,7 +167,9 @@ def translate(
         if name in _BODIES:
             inner = transform(body)
             translated = (
-                Translated("") if inner is None else translate("\n" + inner, transform, lines=lines, kernels=kernels)
+                Translated("")
+                if inner is None
+                else translate("\n" + inner, transform, lines=lines, kernels=kernels, names=names)
             )
             if name == "capture":
                 options = arguments.split()
@@ -178,7 +184,7 @@ def translate(
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
-            return Translated(source) if chosen else Translated(_writes(arguments, body), foreign=name)
+            return Translated(source) if chosen else Translated(_writes(arguments, body, names), foreign=name)
         if chosen and name in _SHOWN_ONLY | _LANGUAGES:
             return Translated(source)  # IPython runs it in the image
         return Translated(source if name not in _FOREIGN else "", foreign=name)
@@ -189,7 +195,7 @@ def translate(
         if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
             words = [_text(argument) for argument in node.args]
             listed = method == "run_line_magic" and id(node) in alone and words[:1] and words[0] in _LISTINGS
-            text = "None" if listed else _expression(method, words, node.lineno, installed, lines)
+            text = "None" if listed else _expression(method, words, node.lineno, installed, lines, names)
             if text is not None:
                 edits.append((node, text))
     return Translated(
@@ -199,11 +205,13 @@ def translate(
     )
 
 
-def _writes(arguments: str, body: str) -> str:
+def _writes(arguments: str, body: str, names: Collection[str] | None) -> str:
     """Return the statement that does what ``%%writefile`` does, on the line of the magic."""
     words = shlex.split(arguments)
     mode = "a" if words[:-1] in (["-a"], ["--append"]) else "w"
-    return f'open({words[-1]!r}, {mode!r}, encoding="utf-8").write({body!r}) and None\n' if words else ""
+    return (
+        f'open({_formatted(words[-1], names)}, {mode!r}, encoding="utf-8").write({body!r}) and None\n' if words else ""
+    )
 
 
 def _shell(shell: str, body: str) -> str:
@@ -253,7 +261,12 @@ def _text(node: ast.expr) -> str | None:
 
 
 def _expression(
-    method: str, args: list[str | None], line: int, installed: list[tuple[PipLine, int]], lines: bool
+    method: str,
+    args: list[str | None],
+    line: int,
+    installed: list[tuple[PipLine, int]],
+    lines: bool,
+    names: Collection[str] | None,
 ) -> str | None:
     """Return the plain expression for one call of the kernel; None where there is none."""
     first = args[0] if args else None
@@ -263,20 +276,22 @@ def _expression(
         if pip := read_shell(first):
             installed.append((pip, line))
             return "None"
-        command = _formatted(first)
+        command = _formatted(first, names)
         if method == "system":
             return _shell_line(command)
         found = f'__import__("subprocess").getoutput({command}).splitlines()'
         return f"{_LINES}({found})" if lines else found
     if method == "magic":
         first, _, rest = first.removeprefix("%").partition(" ")
-        return _line_magic(first, rest, line, installed)
+        return _line_magic(first, rest, line, installed, names)
     if method == "run_line_magic":
-        return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, installed)
+        return _line_magic(first, (args[1] if len(args) > 1 else "") or "", line, installed, names)
     return None
 
 
-def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, int]]) -> str | None:
+def _line_magic(
+    name: str, rest: str, line: int, installed: list[tuple[PipLine, int]], names: Collection[str] | None
+) -> str | None:
     if name in _FALL_AWAY or (name == "load_ext" and rest.split(".")[0].strip() in _OWN_EXTENSIONS):
         return "None"
     if name == "config":
@@ -287,7 +302,7 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
     if name == "timeit":
         return None if "-o" in rest.split() else "None"
     if name in _ALIASES:
-        command = _formatted(f"{_COMMANDS.get(name, name)} {rest}".strip())
+        command = _formatted(f"{_COMMANDS.get(name, name)} {rest}".strip(), names)
         return _shell_line(command)
     if name == "aimport":
         modules = [word.strip(",") for word in rest.split() if not word.startswith("-")]
@@ -303,10 +318,10 @@ def _line_magic(name: str, rest: str, line: int, installed: list[tuple[PipLine, 
     if name in ("env", "set_env"):
         key, sign, value = rest.partition("=") if "=" in rest else rest.partition(" ")
         if sign:
-            return f'__import__("os").environ.update({{{key.strip()!r}: {_formatted(value.strip())}}})'
+            return f'__import__("os").environ.update({{{key.strip()!r}: {_formatted(value.strip(), names)}}})'
         return f'__import__("os").environ[{key.strip()!r}]' if key.strip() else 'dict(__import__("os").environ)'
     if name == "cd":
-        return _changed_folder(rest)
+        return _changed_folder(rest, names)
     if name == "pwd":
         return '__import__("os").getcwd()'
     if name == "run":
@@ -331,7 +346,7 @@ def _shell_line(command: str) -> str:
     return f'__import__("subprocess").run({command}, shell=True, executable={_BASH}) and None'
 
 
-def _changed_folder(rest: str) -> str | None:
+def _changed_folder(rest: str, names: Collection[str] | None) -> str | None:
     """Return the expression for ``%cd``; None for a folder of the history and a bookmark."""
     words = rest.split(maxsplit=1)
     place = (words[1] if len(words) > 1 else "") if words[:1] == ["-q"] else rest
@@ -341,8 +356,8 @@ def _changed_folder(rest: str) -> str | None:
     if len(place) > 1 and place[0] == place[-1] and place[0] in "'\"":
         place = place[1:-1]
     if place.startswith("~") or not place:
-        return f'__import__("os").chdir(__import__("os").path.expanduser({_formatted(place or "~")}))'
-    return f'__import__("os").chdir({_formatted(place)})'
+        return f'__import__("os").chdir(__import__("os").path.expanduser({_formatted(place or "~", names)}))'
+    return f'__import__("os").chdir({_formatted(place, names)})'
 
 
 def _measured(name: str, rest: str) -> str | None:
@@ -358,23 +373,42 @@ def _measured(name: str, rest: str) -> str | None:
     return rest.split(maxsplit=len(options))[-1]
 
 
-def _formatted(text: str) -> str:
-    """Return a literal, or an f-string where the line holds ``{expression}`` or ``$name``."""
-    if not _VARIABLE.search(text):
-        return repr(text)
-    parts: list[str] = []
-    end = 0
-    for match in _VARIABLE.finditer(text):
-        inner = match[1] or match[2]
-        try:
-            if isinstance(ast.parse(inner, mode="eval").body, ast.Tuple):
-                inner = f"({inner})"
-        except SyntaxError:
-            return repr(text)
-        parts.extend((repr(text[end : match.start()]), f"str({inner})"))
-        end = match.end()
-    parts.append(repr(text[end:]))
-    return "(" + " + ".join(part for part in parts if part != "''") + ")"
+def _formatted(text: str, names: Collection[str] | None = None) -> str:
+    """Return a literal, or the expression for a line that holds ``{expression}`` or ``$name``, as IPython reads it.
+
+    A line with a name that nothing binds, and one that is no format, stays as it is, all of it: ``for f in *; do echo
+    $f; done``. ``names`` are those that the notebook binds; None where they are not known.
+    """
+    parts = _parts_of(text, names)
+    if parts is None or not any(isinstance(part, ast.expr) for part in parts):
+        return repr(text if parts is None else "".join(map(str, parts)))
+    written = [repr(part) if isinstance(part, str) else f"str({ast.unparse(part)})" for part in parts if part != ""]
+    return "(" + " + ".join(written) + ")"
+
+
+def _parts_of(text: str, names: Collection[str] | None) -> list[str | ast.expr] | None:
+    """Return the texts and expressions of a line; None for a line that IPython leaves as it is."""
+    parts: list[str | ast.expr] = []
+    try:
+        for literal, field, spec, conversion in string.Formatter().parse(text):
+            end, before = 0, ""
+            for match in _DOLLAR.finditer(literal):
+                if match[2].startswith("$"):
+                    before += match[1] + match[2]
+                else:
+                    parts += [before + match[1], ast.parse(match[2], mode="eval").body]
+                    before = ""
+                end = match.end()
+            parts.append(before + literal[end:])
+            if field is not None:
+                shown = ast.parse((f"{field}:{spec}" if spec else field).strip(), mode="eval").body
+                parts.append(ast.Call(ast.Name("repr"), [shown], []) if conversion == "r" else shown)
+    except (ValueError, SyntaxError):
+        return None
+    read = {node.id for part in parts if isinstance(part, ast.expr) for node in ast.walk(part)
+            if isinstance(node, ast.Name)}  # fmt: skip
+    known = names is None or read <= {*names, *BUILTINS}
+    return parts if known else None
 
 
 def edited(source: str, edits: Sequence[tuple[ast.expr | ast.stmt, str]]) -> str:

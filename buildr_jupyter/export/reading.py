@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import takewhile
 
@@ -27,6 +27,20 @@ from buildr_jupyter.notebook.parse_cache import parsed
 __all__ = ["Reading"]
 
 
+def _all_bound(texts: Iterable[str]) -> Iterator[str]:
+    """Yield every name that texts bind, at top level and in functions."""
+    for text in texts:
+        for node in ast.walk(parsed(text)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, ast.arg):
+                yield node.arg
+            elif isinstance(node, ast.alias):
+                yield node.asname or node.name.partition(".")[0]
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                yield node.name
+
+
 class Reading:
     """The cells of an export, read from the first to the chosen one."""
 
@@ -36,6 +50,9 @@ class Reading:
         self._translations: dict[int, Translated] = {}
         texts = [run.transformed for run in given.runs if run.transformed is not None]
         self._kernels = frozenset[str]().union(*map(kernel_names, texts))
+        expands = any("get_ipython" in text and ("$" in text or "{" in text) for text in texts)
+        self._names = frozenset(_all_bound(texts) if expands else ()) | frozenset(given.namespace or ())
+        """Names that any cell binds, anywhere, where a shell line may hold one."""
         self._lines = any("getoutput" in text for text in texts) and any(map(asks_for_lines, texts))
         self.flow = Flow()
         """What each name holds, statement by statement."""
@@ -106,9 +123,13 @@ class Reading:
     def _translated(self, number: int, transformed: str) -> Translated:
         """Return a run's text without IPython's dialect."""
         if number not in self._translations:
-            chosen = number == self._given.last
             self._translations[number] = translate(
-                transformed, transform, chosen=chosen, lines=self._lines, kernels=self._kernels
+                transformed,
+                transform,
+                chosen=number == self._given.last,
+                lines=self._lines,
+                kernels=self._kernels,
+                names=self._names,
             )
         return self._translations[number]
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import SList
 
 from buildr_jupyter.export.ipython_syntax import asks_for_lines, edited, kernel_name_hint, kernel_names, translate
@@ -206,3 +207,32 @@ def test_the_kernel_by_another_name_is_the_kernel() -> None:
     assert kernel_names("x = get_ipython().user_ns") == kernel_names("ip = 1") == set()
     source = translate("ip.system('ls')\nother.system('ls')", transform, kernels={"ip"}).source
     assert [".run(" in line for line in source.splitlines()] == [True, False]
+
+
+def expanded(line: str, names: dict[str, object]) -> str:
+    """Return what IPython makes of a line."""
+    shell = InteractiveShell.instance()
+    shell.user_ns = dict(names)
+    return shell.var_expand(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo $d", "echo {d}", "echo ${d}", "echo $d.x", "echo {d[0]} {d[1:3]} {d!r}", "echo $HOME", "echo {d} $HOME",
+        "for f in *; do echo $f; done", "awk '{print $1}' x", "awk '{{print $1}}' {d}", "echo '$d' {d}", "echo $$d {d}",
+        "echo $$", "echo {1, 2}", "echo a{1..3}", "echo {d:>5}", "echo { d }", "echo }", "echo {len(d)}", "echo $d$d",
+        "echo '{{\"a\": 1}}' > {d}", "sed 's/a$/b/' {d}", "echo {undefined(d)}",
+    ],
+)  # fmt: skip
+def test_a_shell_line_is_expanded_as_ipython_does(line: str) -> None:
+    names: dict[str, object] = {"d": "data", "other": 1}
+    plain = transform(f"x = !{line}")
+    assert plain is not None
+    source = translate(plain, transform, names=names).source
+    command = source.removeprefix('x = __import__("subprocess").getoutput(').rstrip().removesuffix(").splitlines()")
+    try:
+        found = eval(command, dict(names))
+    except AttributeError:
+        found = line  # ``$d.x``: what fails when it runs fails there, too
+    assert found == expanded(line, names)
