@@ -11,7 +11,7 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassIn
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
-from buildr_jupyter.analysis.side_effects import registers
+from buildr_jupyter.analysis.side_effects import acts_on_world, registers
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = ["Flow"]
@@ -171,7 +171,7 @@ class Flow(Definitions):
         root, name = path.partition(".")[0], path.rpartition(".")[2]
         if root not in known.LIBRARIES_WITHOUT_STATE or (root == "sys" and registers(name)):
             self.change((self.world_object("@always"),))
-        elif root in sys.stdlib_module_names and path not in (*known.FILE_READERS, *known.FILE_WRITERS):
+        elif root in sys.stdlib_module_names and root != "random" and not acts_on_world(path):
             given = [self.eval(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
             if given and not any(value.objs for value in given):  # there is nothing else that it may have changed
                 self.change((self.module(root),))

@@ -444,4 +444,7 @@ def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
     call = "import csv\ncsv.field_size_limit(5)"
     assert kept(call, "import csv\nprint(csv)") == [*call.splitlines(), "import csv", "print(csv)"]
     assert kept(call, "print(1)") == ["print(1)"]
+    assert kept("import random", "random.seed(1)", "random.seed(2)", "random.random()") == [
+        "import random", "random.seed(2)", "random.random()",
+    ]  # fmt: skip
     assert kept("import os", "os.listdir('.')", "print(os.sep)") == ["import os", "print(os.sep)"]
