@@ -244,11 +244,13 @@ class Calls(Library):
         for obj in below if callee.kind != "param" else ():
             if obj.kind == "param":  # what came out of a parameter may be anything that is held there
                 self.call_later(obj, None, given)
+        roots = {owner.info for owner in callee.life}
+        if roots and not roots <= GIVE_VALUES:  # what a library made of a function keeps what it was given: a cache
+            self.change(obj for obj in below if obj.kind == "data")
         called = ("func", "bound", "class", "inst")
         inside = [obj for obj in below if obj.kind in called and obj is not callee]
         if inside and self.depth < DEPTH:
             return self._calls_within(callee, inside, frozenset(below), args, keywords)
-        roots = {owner.info for owner in callee.life}
         if "functools" in roots:  # a partial of a library's method
             self.change_deep(obj for obj in below if _may_have_methods(obj))
         if not roots & _PLAIN_CALLABLES:
@@ -317,17 +319,18 @@ class Calls(Library):
             for method in meta.info.find("__call__") if isinstance(meta.info, ClassInfo) else ():
                 self.apply(method, args, AbstractValue(frozenset((cls,))), keywords)
         makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
+        if info.shares:
+            obj.edges.add(cls)
+        first = [self.apply(maker, args, AbstractValue(frozenset((cls,))), keywords) for maker in info.find("__new__")]
         for method in makers:
             self.apply(method, args, value, keywords)
         if not makers or info.foreign:
             obj.edges.update(objs_of([*args, *keywords.values()]))
-        if info.shares:
-            obj.edges.add(cls)
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
         if info.find("__del__"):
             self.let_go(value)  # nobody may hold it
-        return value
+        return self.join([value, *first]) if first else value  # ``__new__`` may give one that is there
 
     # -- functions of the notebook
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
+from functools import partial
 from keyword import iskeyword
 from typing import Any
 
@@ -37,6 +39,9 @@ SETTERS = "@setters"
 """Token of the methods that run where an attribute is given a value: it is there once the notebook has one."""
 STORED = "stored:"
 """Stands before the name of an attribute of a parameter that is given a value."""
+_OPERATORS = re.compile(
+    r"__[ri]?(add|sub|mul|matmul|truediv|floordiv|mod|divmod|pow|lshift|rshift|and|xor|or)__|__(eq|ne|lt|le|gt|ge)__"
+)
 _MODULES_OF_NAMES = ("__main__", "builtins")
 GIVE_VALUES = known.LIBRARIES_OF_VALUES | known.QUIET_MODULES
 _ATOMIC_ATTRIBUTES = frozenset((
@@ -300,6 +305,8 @@ class Expressions(FlowState):
         """Return what an operator may give for these operands."""
         self.use(left)
         self.use(right)
+        self._given_operand(left, right)
+        self._given_operand(right, left)
         if formats and left.typ == "str":
             return AbstractValue(typ="str", text=left.const or left.text)
         objs = left.objs | right.objs
@@ -309,6 +316,22 @@ class Expressions(FlowState):
         edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else set()
         edges.update(obj for obj in objs if obj.kind in ("inst", "param"))
         return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
+
+    def _given_operand(self, own: AbstractValue, other: AbstractValue) -> None:
+        """Note that operators of the notebook's classes get the other operand: they may keep it, call it, change it."""
+        if not self.user_code or not other.objs or self.gives_up():
+            return
+        for obj in own.objs:
+            if obj.kind == "inst" and self.class_of(obj) is not None:
+                roots = (obj, *other.objs)
+                self.once(("operand", obj, other.objs), roots, partial(self._operator_called, obj, other))
+
+    def _operator_called(self, obj: Obj, other: AbstractValue) -> None:
+        for kind in self.kinds_of(obj):
+            for method in kind.all_methods():
+                info = method.info
+                if isinstance(info, FunctionInfo) and _OPERATORS.fullmatch(getattr(info.node, "name", "")):
+                    self.apply(method, [other], AbstractValue(frozenset((obj,))))
 
     def _boolop(self, node: ast.BoolOp) -> AbstractValue:
         first = self.eval(node.values[0])

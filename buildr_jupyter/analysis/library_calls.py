@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -84,6 +85,10 @@ class Library(Expressions, World):
 
     @abstractmethod
     def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+        """Supplied by a subclass."""
+
+    @abstractmethod
+    def keepers(self, objs: Iterable[Obj]) -> set[Obj]:
         """Supplied by a subclass."""
 
     def attribute(self, base: AbstractValue, name: str) -> AbstractValue:
@@ -262,7 +267,7 @@ class Library(Expressions, World):
             if position < len(args):
                 self.change(args[position].objs)
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
-                    for obj in args[position].objs:
+                    for obj in self.keepers(args[position].objs):
                         obj.hold(objs_of(args[position + 1 :]))
         if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
             self.change_deep(objs_of(args[out:]))
@@ -315,7 +320,7 @@ class Library(Expressions, World):
     def _names_module(self, value: AbstractValue) -> bool:
         """Tell whether a value is a module, or a text that names a part of one: ``"time.time"``."""
         root, dot, _ = (value.const or "").partition(".")
-        return value.path in self.modules or bool(dot and root in self.modules)
+        return value.path in self.modules or bool(dot and (root in self.modules or root in sys.stdlib_module_names))
 
     def _in_a_dict(self, args: list[AbstractValue], node: ast.Call) -> AbstractValue | None:
         """Note a text that runs with the names of dicts that it is given; return None where it has the notebook's."""

@@ -108,7 +108,7 @@ class Flow(Definitions):
             names.bind(self.eval(target.slice), value)
             return
         base = self.eval(target.value)
-        if base.path == "builtins" and isinstance(target, ast.Attribute):
+        if base.path in ("builtins", "__main__") and isinstance(target, ast.Attribute):
             Namespace(self).bind(AbstractValue(const=target.attr), value)
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module

@@ -448,3 +448,58 @@ def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
         "import random", "random.seed(2)", "random.random()",
     ]  # fmt: skip
     assert kept("import os", "os.listdir('.')", "print(os.sep)") == ["import os", "print(os.sep)"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (
+            (
+                "class Config:\n    one = None\n    def __new__(cls):\n        if cls.one is None:\n"
+                "            cls.one = super().__new__(cls)\n            cls.one.vals = {}\n        return cls.one"
+            ),
+            "Config().vals['b'] = 2",
+            "print(Config().vals)",
+        ),
+        (
+            "from toolz import memoize\ncache = {}\n@memoize(cache=cache)\ndef f(x):\n    return x",
+            "f(3)",
+            "print(cache)",
+        ),
+        (
+            (
+                "import heapq\nclass Sim:\n    def __init__(self):\n        self.q = []\n    def at(self, f):\n"
+                "        heapq.heappush(self.q, (0, f))\n    def run(self):\n        _, f = heapq.heappop(self.q)\n        f(self)\n"
+                "def ping(s):\n    s.at(pong)\ndef pong(s):\n    pass\nsim = Sim()"
+            ),
+            "sim.at(ping)\nsim.run()",
+            "print(sim)",
+        ),
+        (
+            (
+                "class P:\n    def __init__(self):\n        self.steps = []\n    def __or__(self, f):\n"
+                "        self.steps.append(f)\n        return self\n    def go(self, x):\n        for s in self.steps:\n            s(x)\n"
+                "p = P()"
+            ),
+            "def add(x):\n    return x + offset\noffset = 3",
+            "p | add",
+            "p.go(1)",
+        ),
+        (
+            (
+                "class N:\n    named = {}\n    def __init__(self, k):\n        self.named[k] = self\n    def __getattr__(self, k):\n"
+                "        return self.named[k]\nroot = N('root')"
+            ),
+            "leaf = N('leaf')",
+            "print(root.leaf)",
+        ),
+        ("import __main__", "__main__.limit = 5", "print(limit)"),
+        (
+            "from unittest.mock import patch\np = patch('random.random', lambda: 0.5)",
+            "p.start()",
+            "import random\nrandom.random()",
+        ),
+    ],
+)
+def test_each_of_these_statements_is_needed(cells: tuple[str, ...]) -> None:
+    assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
