@@ -470,7 +470,9 @@ class Calls(Library):
             edges = put(facts.returns)
             for objs in places.values():
                 edges |= objs
-            return AbstractValue(frozenset((self.new("iter", edges=edges, life=(function,)),)))
+            made = self.new("iter", edges=edges, life=(function,))
+            made.places = {function: frozenset(put(facts.mutates))} if facts.mutates else made.places
+            return AbstractValue(frozenset((made,)))
         given = frozenset(obj for obj in put(facts.returns) if not self._is_no_method(obj))
         return AbstractValue(given, typ=facts.return_typ)
 
@@ -510,6 +512,10 @@ class Calls(Library):
         value = AbstractValue(frozenset((target,)), typ=target.typ)
         if method is None:
             self.invoke(value, given)
+            info = self.class_of(target) if target.kind == "inst" else None
+            if info is not None and not info.find("__call__"):  # a method, by a name that was put together
+                for method_of_it in info.all_methods():
+                    self.apply(method_of_it, given, value)
         elif method.startswith("@"):
             self.attribute(value, method[1:])
             self._hand_over(target, method[1:])  # a method that the function took from it may be called there

@@ -291,7 +291,10 @@ class Definitions(Calls):
                 self.invoke(callee, [value])
                 value = AbstractValue(value.objs | callee.objs)
                 continue
-            result = self.invoke(callee, [value])
+            if isinstance(decorator, ast.Attribute):  # ``@signal.connect``: a method of an object
+                result = self.method(self.base(decorator.value), decorator.attr, [value], {})
+            else:
+                result = self.invoke(callee, [value])
             if maker is not callee:
                 self._register(maker, value)
             value = AbstractValue(value.objs | result.objs)

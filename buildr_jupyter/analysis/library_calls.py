@@ -19,6 +19,7 @@ from buildr_jupyter.analysis.names_in_text import (
     LOOKS_AT_MAIN,
     RUNNERS,
     TEXT_BLIND,
+    name_pattern,
     read_all,
     read_examples,
     read_forward,
@@ -72,6 +73,7 @@ _GETTERS = re.compile(r"get(?!size|doc|source|users|pass)")
 _WITH_STATE = frozenset(("decimal", "locale", "warnings", "asyncio", "contextvars", "logging", "gettext", "signal"))
 """Packages whose functions without arguments give the state that all share."""
 _ASIDE = ("mod", "func", "class")
+_LISTED = ("list", "tuple", "dict", "set")
 _ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasattr", "callable", "help", "str"))
 """Builtins that iterate over nothing that they are given."""
 _PLAIN = (known.ATOMIC_BUILTINS | _ONLY_LOOKED_AT) - {"type", "object", "frozenset", "dir"}
@@ -175,6 +177,9 @@ class Library(Expressions, World):
                     self.called_once(obj, element)
                 elif obj.kind in ("class", "inst") and plain is False:
                     self.methods_called(obj)
+                elif value.typ in _LISTED and plain is False and self.depth < DEPTH:
+                    for one in [one for one in reach((obj,)) if one.kind == "func"]:  # ``agg({"v": [spread]})``
+                        self.once(("listed", one, element[0].objs), (one,), partial(self.apply, one, element * 3))
                 if obj.kind in ("class", "func", "inst"):
                     read_forward(self, (obj,))
                 elif obj.kind == "param":
@@ -317,6 +322,17 @@ class Library(Expressions, World):
                     self.apply(held, args)
                     self.depth -= 1
 
+    def _methods_named(self, owner: AbstractValue, name: AbstractValue) -> frozenset[Obj]:
+        """Return the methods that an attribute may be of which no more is known than a part of its name."""
+        pattern = name_pattern(name)
+        found: set[Obj] = set()
+        for obj in owner.objs:
+            info = self.class_of(obj) if obj.kind in ("inst", "class") else None
+            named = {getattr(one.info.node, "name", "") for one in (info.all_methods() if info is not None else ())
+                     if isinstance(one.info, FunctionInfo)}  # fmt: skip
+            found |= {self.new("bound", info=one, edges=(obj,)) for one in named if pattern.fullmatch(one)}
+        return frozenset(found)
+
     def _names_module(self, value: AbstractValue) -> bool:
         """Tell whether a value is a module, or a text that names a part of one: ``"time.time"``."""
         root, dot, _ = (value.const or "").partition(".")
@@ -413,6 +429,9 @@ class Library(Expressions, World):
         if path in ("min", "max", "next", "sum", "getattr"):
             if path == "getattr" and args and len(args) > 1 and args[1].const:
                 return self.callable_anywhere(self.attribute(args[0], args[1].const))
+            if path == "getattr" and len(args) > 1 and (methods := self._methods_named(args[0], args[1])):
+                reached = objs_of(args) | methods
+                return AbstractValue(reached | {self.new(edges=reached)})
             if path == "getattr" and args and args[0].path in ("random", "numpy.random"):
                 return self.callable_anywhere(self.attribute(args[0], "any"))  # any of its functions draws
             inner = {obj for value in args for obj in self.element(value).objs} | objs_of(args if path != "sum" else ())

@@ -353,7 +353,10 @@ class FlowState:
     def change(self, objs: Iterable[Obj]) -> None:
         """Note that these objects change."""
         self.effects += 1
-        self.facts.mutates.update(objs)
+        for obj in objs:
+            self.facts.mutates.add(obj)
+            if obj.kind == "iter" and obj.places:  # a generator of the notebook goes on with its work
+                self.facts.mutates.update(*obj.places.values())
 
     def merge(self, facts: Effects, *, certain: bool) -> None:
         """Take what another statement or a function does into the current facts."""

@@ -493,6 +493,39 @@ def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
             "leaf = N('leaf')",
             "print(root.leaf)",
         ),
+        (
+            "import pandas as pd\nspec = {'v': ['sum', lambda s: s.max() - off]}\noff = 1\ndf = pd.DataFrame({'g': [1], 'v': [1]})",
+            "print(df.groupby('g').agg(spec))",
+        ),
+        (
+            (
+                "class Shape:\n    def draw(self):\n        return getattr(self, 'draw_' + self.kind)()\n"
+                "    def draw_round(self):\n        return pi\n    kind = 'round'\npi = 3\ns = Shape()"
+            ),
+            "print(s.draw())",
+        ),
+        (
+            (
+                "class V:\n    def visit(self, n):\n        getattr(self, 'visit_' + n.kind)(n)\n    def visit_x(self, n):\n"
+                "        n.seen = 1\nclass N:\n    kind = 'x'\nn = N()\nv = V()"
+            ),
+            "v.visit(n)",
+            "print(n.seen)",
+        ),
+        (
+            "def gen():\n    while True:\n        state[0] += yield 1\nstate = [0]\ng = gen()\nnext(g)",
+            "g.send(5)",
+            "print(state)",
+        ),
+        (
+            (
+                "class Cell:\n    def __init__(self):\n        self.seen = []\n    def watch(self, f):\n        self.seen.append(f)\n"
+                "        return f\n    def set(self, v):\n        for one in self.seen:\n            one(v)\ncell = Cell()\nlog = []"
+            ),
+            "@cell.watch\ndef note(v):\n    log.append(v)",
+            "cell.set(4)",
+            "print(log)",
+        ),
         ("import __main__", "__main__.limit = 5", "print(limit)"),
         (
             "from unittest.mock import patch\np = patch('random.random', lambda: 0.5)",
