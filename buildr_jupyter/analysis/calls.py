@@ -826,7 +826,7 @@ class Calls(Library):
         self.change_deep(receiver.objs)
         self.change(obj for obj in receiver.objs if obj.kind in ("func", "class", "mod"))
         self.change_deep(held)
-        self._held_called(receiver, args)
+        self.held_called(receiver, args)
         for obj in self.keepers(receiver.objs):
             obj.hold(held)
             if isinstance(obj.info, FunctionInfo):
@@ -834,7 +834,7 @@ class Calls(Library):
         made = self.new(edges=receiver.objs | held, opaque=True, life=self.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
 
-    def _held_called(self, receiver: AbstractValue, args: list[AbstractValue]) -> None:
+    def held_called(self, receiver: AbstractValue, args: list[AbstractValue]) -> None:
         """Note that a library's object may call the notebook's functions and objects that it holds."""
         below = reach(receiver.objs)
         self.work += len(below)
@@ -853,7 +853,7 @@ class Calls(Library):
             self.consume(value)
         self.give(objs_of(data))
         self.change_deep(changed | receiver.objs if changes else changed)
-        self._held_called(receiver, data)
+        self.held_called(receiver, data)
         for obj in self.keepers(receiver.objs):
             obj.hold(changed)
         made = self.new(edges=receiver.objs | changed | objs_of(data), opaque=True, life=self.lives(receiver))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects, Obj
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
@@ -136,6 +137,7 @@ class Flow(Definitions):
                          for inner in obj.edges)  # fmt: skip
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
+        self._told_of_store(objs)
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
         for obj in () if typ_changes else self.keepers(objs):
             obj.hold(value.objs)
@@ -148,6 +150,16 @@ class Flow(Definitions):
                     obj.info.methods[target.attr] = functions
                 elif value.objs:
                     obj.info.mutable = True
+
+    def _told_of_store(self, objs: Iterable[Obj]) -> None:
+        """Note that who watches an object of a library is told that it was given a value: a widget, a trait."""
+        if not self.user_code and not any(obj.edges for obj in objs):
+            return
+        for obj in objs:
+            if obj.kind == "data" and obj.opaque and obj.typ not in TABLES and obj.life:
+                self.held_called(AbstractValue(frozenset((obj,))), [])
+            elif obj.kind == "inst" and (info := self.class_of(obj)) is not None and info.foreign:
+                self.once(("stored", obj), (obj,), partial(self.methods_called, obj))
 
     # -- simple statements
 

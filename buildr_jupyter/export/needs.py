@@ -208,13 +208,20 @@ def _read_first(statements: Iterable[Statement]) -> set[str]:
     made: set[str] = set()
     for statement in statements:
         goes_on = {path.removeprefix("./") for path in _gone_on_with(statement.node)} - made
+        before = set(made)
         made.update(_written(statement), _written(statement, MAYBE))
         found |= goes_on
         reads = statement.facts.reads if statement.facts is not None else ()
         read = {name.removeprefix(FILE) for name in reads if name.startswith(FILE)} - made
-        if read and not any(getattr(node, "attr", "") in _ASKS for node in ast.walk(statement.node)):
+        if read and not _asks_for_files(statement.node):
             found |= read
+        if isinstance(statement.node, ast.If) and _asks_for_files(statement.node.test):  # fetched where it is not there
+            found |= {name for name in set(_written(statement)) - before if "." in name}
     return found
+
+
+def _asks_for_files(node: ast.AST) -> bool:
+    return any(getattr(inner, "attr", "") in _ASKS for inner in ast.walk(node))
 
 
 def _gone_on_with(node: ast.AST) -> Iterator[str]:

@@ -91,3 +91,17 @@ def test_names_of_the_notebook(source: str) -> None:
 def test_an_import_that_may_fail_in_a_with_is_optional(manager: str, optional: bool) -> None:
     (use,) = import_uses(ast.parse(f"with {manager}:\n    import fast"), "cell")
     assert (use.module, use.optional) == ("fast", optional)
+
+
+@pytest.mark.parametrize(
+    ("source", "optional"),
+    [
+        ("match platform:\n    case 'win32':\n        import fast", True),
+        ("x = found and __import__('fast')", True),
+        ("x = __import__('fast') if found else None", True),
+        ("x = __import__('fast') and found", False),
+    ],
+)
+def test_an_import_in_what_may_not_run_is_optional(source: str, optional: bool) -> None:
+    (use,) = import_uses(ast.parse(source), "cell")
+    assert (use.module, use.optional) == ("fast", optional)

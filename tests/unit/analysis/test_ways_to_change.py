@@ -526,6 +526,17 @@ def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
             "cell.set(4)",
             "print(log)",
         ),
+        (
+            "import ipywidgets as w\ns = w.IntSlider()\nout = []",
+            "s.observe(lambda ch: out.append(ch), 'value')",
+            "s.value = 7",
+            "print(out)",
+        ),
+        (
+            "import param\nclass P(param.Parameterized):\n    seen = []\n    def note(self):\n        self.seen.append(self.x)\np = P()",
+            "p.x = 5",
+            "print(P.seen)",
+        ),
         ("import __main__", "__main__.limit = 5", "print(limit)"),
         (
             "from unittest.mock import patch\np = patch('random.random', lambda: 0.5)",

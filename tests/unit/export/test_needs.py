@@ -163,3 +163,11 @@ def test_a_file_that_the_program_writes_on_in_is_carried(folder: Path) -> None:
     assert files(folder, "open('a.csv', 'a').write('1')\nopen('a.csv')") == ["app/a.csv"]
     assert files(folder, "open('a.csv', 'r+').write('1')\nopen('a.csv')") == ["app/a.csv"]
     assert files(folder, "open('made.txt', 'w').write('1')\nopen('made.txt', 'a').write('2')") == []
+
+
+def test_a_file_that_is_fetched_where_it_is_not_there_is_carried(folder: Path) -> None:
+    fetch = "urllib.request.urlretrieve('http://x.invalid/a', name)"
+    guarded = f"import os, urllib.request\nname = 'a.csv'\nif not os.path.exists(name):\n    {fetch}\nopen(name)"
+    assert files(folder, guarded) == ["app/a.csv"]
+    assert files(folder, f"import urllib.request\nname = 'a.csv'\n{fetch}\nopen(name)") == []
+    assert files(folder, "import os\nif not os.path.exists('data'):\n    os.makedirs('data')\nos.listdir('data')") == []
