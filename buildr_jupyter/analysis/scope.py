@@ -174,8 +174,8 @@ def import_uses(tree: ast.AST, origin: str, line_offset: int = 0) -> list[Import
         elif isinstance(node, (ast.BoolOp, ast.IfExp)):
             first, *others = node.values if isinstance(node, ast.BoolOp) else (node.test, node.body, node.orelse)
             visit(first, optional)
-            for inner in others:
-                visit(inner, True)
+            for other in others:
+                visit(other, True)
         elif isinstance(node, ast.If):
             # Whether a branch runs is known only when it runs: on Colab, on Windows, where the module is.
             for inner in (*node.body, *node.orelse):
