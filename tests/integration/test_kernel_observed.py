@@ -159,7 +159,7 @@ def test_a_file_outside_of_the_project_is_told(kernel: Kernel, tmp_path: Path) -
 def test_packages_that_a_library_loaded_by_name(kernel: Kernel, folder: Path, tmp_path: Path) -> None:
     (folder / "plugins.py").write_text(
         "import importlib\ndef version(text):\n"
-        "    return importlib.import_module('pack' + 'aging.version').Version(text)\n"
+        "    return importlib.import_module('noisrev.gnigakcap'[::-1]).Version(text)\n"
     )
     kernel.run("import plugins")
     kernel.run("import sys\nsys.modules.pop('packaging', None)\nsys.modules.pop('packaging.version', None)")
