@@ -2,10 +2,11 @@
 
 ``python -m tests.corpus.notebooks FOLDER_OR_FILE…`` runs each notebook twice in a kernel, keeps the cells whose text is
 the same in both runs, exports each of them, runs the program, and compares. It prints a line for each cell that is
-not the same, and at the end a table and the share of earlier statements that programs carry: ``same``, ``told`` (the
-program printed something else or failed, and the export had warned), ``silent`` (it printed something else, and nobody
-was told), ``failed`` (it ended with a traceback, and nobody was told before) and ``refused``. Notebooks of others are
-not kept in this repository: get them with their data files, and name their folder.
+not the same, and at the end a table with a row for each place that was named: ``same``, ``told`` (the program printed something
+else or failed, and the export had warned), ``silent`` (it printed something else, and nobody was told), ``failed`` (it
+ended with a traceback, and nobody was told before), ``refused`` and ``crashed`` (the exporter itself), exports of over
+10 s, and the median share of the earlier statements that programs carry. Notebooks of others are not kept in this
+repository: get them with their data files, and name their folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib
 import io
 import json
 import multiprocessing
@@ -25,8 +27,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -38,8 +42,29 @@ from buildr_jupyter.export.program import export
 from buildr_jupyter.notebook.cells import read_notebook
 
 TIMEOUT_S = 120
-_FORKS = multiprocessing.get_context("forkserver")
+SLOW_S = 10.0
+KINDS = ("same", "told", "silent", "failed", "refused", "crashed")
+_FORKS = multiprocessing.get_context("fork")
+"""Not a fork server: each of its children would load this module first, which takes longer than most programs."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Group:
+    """What was found of the cells of one place."""
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    shares: list[float] = field(default_factory=list)
+    exports: list[float] = field(default_factory=list)
+
+    def row(self) -> str:
+        """Return the group's row of the table."""
+        total = sum(self.counts.values())
+        shares = " ".join(f"{self.counts[kind] / max(total, 1):8.1%}" for kind in KINDS)
+        carried = f"{statistics.median(self.shares):8.0%}" if self.shares else "       -"
+        slow = sum(seconds > SLOW_S for seconds in self.exports)
+        return f"{self.name[:20]:20} {total:6} {shares} {slow:5} {max(self.exports, default=0.0):8.1f} {carried}"
 
 
 def normal(text: str) -> str:
@@ -104,6 +129,7 @@ def run_program(app: Path, *, warm: bool) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "main.py"], cwd=app, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
+    sys.__stdout__.flush()
     process = _FORKS.Process(target=_run_here, args=(app,))
     process.start()
     process.join(TIMEOUT_S)
@@ -118,19 +144,27 @@ def run_program(app: Path, *, warm: bool) -> subprocess.CompletedProcess[str]:
 def _run_here(app: Path) -> None:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(app.parent / name, os.O_CREAT | os.O_WRONLY), descriptor)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     os.chdir(app)
     sys.argv, sys.path[0] = ["main.py"], str(app)
     runpy.run_path("main.py", run_name="__main__")
 
 
-def check_cell(path: Path, index: int, expected: str, work: Path, *, warm: bool) -> tuple[str, str]:
+def check_cell(path: Path, index: int, expected: str, work: Path, *, warm: bool, group: Group) -> tuple[str, str]:
     """Export one cell and run it; return how that ended, and what was wrong."""
     told = io.StringIO()
     out = work / f"out{index}"
-    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
-        status = cli.main(["export", str(path), "--cell", str(index), "--out", str(out)])
+    began = time.perf_counter()
+    try:
+        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+            status = cli.main(["export", str(path), "--cell", str(index), "--out", str(out)])
+    except Exception:  # noqa: BLE001 - a crash is what is looked for
+        return "crashed", traceback.format_exc()[-600:]
+    finally:
+        group.exports.append(time.perf_counter() - began)
     if status:
-        return "refused", told.getvalue().strip()[:300]
+        kind = "crashed" if "Traceback (most recent" in told.getvalue() else "refused"
+        return kind, told.getvalue().strip()[-600:]
     warned = "warning:" in told.getvalue()
     try:
         ran = run_program(out / "app", warm=warm)
@@ -172,6 +206,34 @@ def share_carried(path: Path, index: int) -> float | None:
     return program.carried / program.before if program.before else None
 
 
+def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> None:
+    """Run a notebook twice, and check the cells that print the same both times."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for name in ("one", "two", "clean"):
+            shutil.copytree(path.parent, work / name)
+        try:
+            first, second = texts_of_two_runs(path, work, arguments.timeout, arguments.cache)
+        except Exception as error:  # noqa: BLE001 - a notebook that no kernel runs has nothing to compare
+            print(f"{path.name}: does not run: {type(error).__name__}", flush=True)
+            return
+        clean = work / "clean" / path.name
+        stripped(clean)
+        same = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a and a == b]
+        for index in sampled(same, arguments.cells):
+            expected = first[index] or ""
+            kind, detail = check_cell(clean, index, expected, work, warm=bool(arguments.warm), group=group)
+            group.counts[kind] += 1
+            share = None
+            with contextlib.suppress(Exception):
+                share = share_carried(clean, index)
+            if share is not None:
+                group.shares.append(share)
+            if kind != "same" or arguments.all:
+                print(f"{path.name} cell {index} {kind}: {detail}" + (f"{share or 0:.0%}" if arguments.all else ""))
+            sys.stdout.flush()
+
+
 def main() -> int:
     """Print the table; the status is 1 if more than one cell in a hundred was wrong in silence."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,44 +241,24 @@ def main() -> int:
     parser.add_argument("--cells", type=int, default=0, metavar="N", help="look at N printing cells of each notebook")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one cell in the kernel")
     parser.add_argument("--cache", type=Path, help="folder that keeps what the kernels printed, for the next time")
+    parser.add_argument("--all", action="store_true", help="print a line for the cells that are the same, too")
     parser.add_argument("--warm", default="", metavar="MODULES", help="load these once, and run programs as children")
     arguments = parser.parse_args()
-    _FORKS.set_forkserver_preload(["tests.corpus.warm", *arguments.warm.split(",")])
-    counts: Counter[str] = Counter()
-    shares: list[float] = []
-    slowest = 0.0
-    for path in iter_notebooks(arguments.places):
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            for name in ("one", "two", "clean"):
-                shutil.copytree(path.parent, work / name)
-            try:
-                first, second = texts_of_two_runs(path, work, arguments.timeout, arguments.cache)
-            except Exception as error:  # noqa: BLE001 - a notebook that no kernel runs has nothing to compare
-                print(f"{path.name}: does not run: {type(error).__name__}", flush=True)
-                continue
-            clean = work / "clean" / path.name
-            stripped(clean)
-            same = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a and a == b]
-            for index in sampled(same, arguments.cells):
-                began = time.perf_counter()
-                kind, detail = check_cell(clean, index, first[index] or "", work, warm=bool(arguments.warm))
-                slowest = max(slowest, time.perf_counter() - began)
-                counts[kind] += 1
-                if kind != "same":
-                    print(f"{path.name} cell {index} {kind}: {detail}", flush=True)
-                with contextlib.suppress(Exception):
-                    share = share_carried(clean, index)
-                    if share is not None:
-                        shares.append(share)
-    total = sum(counts.values())
-    for kind in ("same", "told", "silent", "failed", "refused"):
-        print(f"{kind:8} {counts[kind]:5} {counts[kind] / max(total, 1):6.1%}")
-    if shares:
-        print(
-            f"carried at the median: {statistics.median(shares):.0%} of the earlier statements, slowest {slowest:.1f} s"
-        )
-    return 1 if counts["silent"] * 100 > total else 0
+    for name in ["tests.corpus.warm", *arguments.warm.split(",")] if arguments.warm else ():
+        importlib.import_module(name)
+    groups = [Group(place.name) for place in arguments.places]
+    for group, place in zip(groups, arguments.places, strict=True):
+        for path in iter_notebooks([place]):
+            check_notebook(path, group, arguments)
+    print(f"{'':20} {'cells':>6} {' '.join(f'{kind:>8}' for kind in KINDS)} {'slow':>5} {'longest':>8}  carried")
+    together = Group("together")
+    for group in groups:
+        together.counts.update(group.counts)
+        together.shares += group.shares
+        together.exports += group.exports
+    for group in [*groups, together] if len(groups) > 1 else groups:
+        print(group.row())
+    return 1 if together.counts["silent"] * 100 > sum(together.counts.values()) else 0
 
 
 if __name__ == "__main__":
