@@ -171,7 +171,8 @@ class Calls(Library):
         if path is not None:
             if len(callee.objs) > 1:  # it was taken as a value: what stands for the function itself is left out
                 callee = callee._replace(objs=frozenset(obj for obj in callee.objs if obj.kind != "func"))
-            return self.library(path, callee, args, keywords, node)
+            made = self.library(path, callee, args, keywords, node)
+            return self.files_of_library(path, callee, [*args, *keywords.values()], made)
         results: list[AbstractValue] = []
         for obj in callee.objs:
             if obj.kind == "func":
@@ -684,6 +685,8 @@ class Calls(Library):
             self.file_method(name, args, keywords=keywords)
             if receiver.typ is None:
                 self.may_write(name, given)
+            if receiver.typ not in _TABLED_TYPES:
+                self.named_files(given, writes=name not in known.PURE_METHODS and name not in known.DRAWING)
             if name in known.FILE_WRITER_METHODS:  # a connection, a stream, a writer: it is written to
                 self.change_deep(obj for obj in objs_of(given) if obj.kind in _HANDLES and obj.typ not in TABLES)
             results.append(
@@ -794,7 +797,8 @@ class Calls(Library):
         iterator = any(obj.kind == "iter" for obj in objs)
         if name in known.SHALLOW_METHODS and typ not in TABLES:
             self.change(objs)
-            self.change_deep(obj for obj in objs if obj.opaque)  # one that stands for what it holds
+            # One that stands for what it holds, and an archive, which is its file.
+            self.change_deep(obj for obj in objs if obj.opaque or obj.info == "file")
             if name in known.STORING_METHODS:
                 self._store(objs, name, args, given)
         elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):

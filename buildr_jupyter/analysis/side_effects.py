@@ -35,7 +35,7 @@ _SETTERS = re.compile(
     r"theme|style|option|putenv|unsetenv|chdir|update\Z|append\Z|insert\Z|extend\Z|load_ext|login|download|clear|remove|"
     r"addLevelName|add_|seterr|setlocale|monkey"
 )
-_ALWAYS = ("os.chdir", "os.putenv", "sys.setrecursionlimit", "locale.setlocale", "sys.path", "os.environ", "os.umask")
+_ALWAYS = ("os.chdir", "os.putenv", "sys.set", "locale.setlocale", "sys.path", "os.environ", "os.umask")
 _GLOBAL_DRAWS = re.compile(r"(?:random|numpy\.random)\.[a-z]")
 _FAMILY = {
     "pandas": ("numpy",),
@@ -74,6 +74,16 @@ _HAS_FORM = re.compile(r"/|\.\w{1,8}\Z")
 _WRITES = re.compile(r"save|write|dump|export|to_|store|extract|download|convert|render|copy|mkdir|make", re.IGNORECASE)
 OUTPUT = "@stdout"
 """Token of what the notebook put in the place of standard output."""
+
+
+_FILE_NAME = re.compile(r"[^\s:*?<>|\"]*[^\s:*?<>|\"/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
+"""What a text looks like that names a file: by its ending."""
+_WRITING_MODE = re.compile(r"(?=.*[wax+])[rwaxbt+]{1,3}")
+_FILES_ARE_LISTED = known.LIBRARIES_OF_VALUES & sys.stdlib_module_names
+"""Packages whose functions that read or write files are in the tables, all of them."""
+_LOOKS = frozenset(("exists", "glob", "is_dir", "is_file", "iterdir", "read_bytes", "read_text", "rglob", "stat"))
+"""Methods of a path that read a file, or what is in a folder."""
+_LOOKS_BELOW = frozenset(("glob", "iterdir", "rglob"))
 
 
 def file_token(path: str | None) -> str:
@@ -345,6 +355,36 @@ class World:
                 if text is None:
                     self.facts.mutates.add(self.world_object(f"{MAYBE}*"))
 
+    def named_files(self, values: Iterable[AbstractValue], *, writes: bool) -> list[Obj]:
+        """Note files that a call is given the names of, and of which no table says what the call does with them.
+
+        It reads them, as what a cell before wrote may be there, and where it ``writes`` it may write them. Return the
+        objects of these.
+        """
+        names = [value.const for value in values if value.const is not None and _FILE_NAME.fullmatch(value.const)]
+        return [self.touch_file(name, reads=True, writes=writes) for name in names]
+
+    def files_of_library(
+        self, path: str, base: AbstractValue, given: Sequence[AbstractValue], made: AbstractValue
+    ) -> AbstractValue:
+        """Return what a library's function gave: it holds the files that it may write by what it was given."""
+        root = path.partition(".")[0]
+        listed = path in known.FILE_READERS or path in known.FILE_WRITERS
+        if "." not in path or (root in _FILES_ARE_LISTED and not listed):
+            return made
+        files = self.named_files(given, writes=not listed)
+        if listed or not files:
+            return made
+        by_mode = any(_WRITING_MODE.fullmatch(value.const or "") for value in given)
+        foreign = root not in known.QUIET_MODULES
+        for file in files if foreign else ():
+            file.life.update(base.objs)  # a log: what the library does later may be written there
+        for obj in made.objs if by_mode or foreign else ():
+            if obj.kind in ("data", "iter"):
+                obj.hold(files)
+                obj.info = "file" if by_mode else obj.info
+        return made
+
     def read_source(self, module: str) -> None:
         """Note that a module is read from its files, where the notebook wrote them."""
         for written in [
@@ -369,8 +409,8 @@ class World:
                 self.facts.mutates.update(obj for obj in place.objs if obj.kind in ("data", "iter", "param"))
         elif receiver.const is not None and name == "open":
             self.touch_file(receiver.const, reads=True, writes=_may_write(_mode_of(args, keywords)))
-        elif receiver.const is not None and name in ("read_text", "read_bytes", "exists", "stat", "is_file"):
-            self.touch_file(receiver.const, reads=True, writes=False)
+        elif name in _LOOKS and (receiver.const is not None or name in _LOOKS_BELOW):
+            self.touch_file(None if name in _LOOKS_BELOW else receiver.const, reads=True, writes=False)
 
     def open_file(self, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> AbstractValue:
         """Return a file's handle: a change of it is a change of the file, where it is open for writing."""

@@ -28,13 +28,28 @@ def test_a_file_is_tracked_under_its_path() -> None:
         ("from pathlib import Path\nPath('a.txt').write_text('x')", "@file:a.txt"),
         ("import os\nos.remove('./a.txt')", "@file:a.txt"),
         ("open(name, 'w')", "@file:*"),
+        ("import scipy.sparse as sp\nsp.save_npz('a.npz', m)", "@file:a.npz"),
+        ("import xml.etree.ElementTree as ET\nt = ET.ElementTree(r)\nt.write('./a.xml')", "@file:a.xml"),
+        ("import logging\nh = logging.FileHandler('a.log')\nh.emit(x)", "@file:a.log"),
+        ("import numpy as np\na = np.memmap('a.dat', mode='r+')\na[0] = 1", "@file:a.dat"),
+        ("import tarfile\nt = tarfile.open('a.tar', 'w')\nt.add('x')", "@file:a.tar"),
     ],
 )
 def test_writing_a_file_changes_it(source: str, token: str) -> None:
     assert token in changed(source)
 
 
-@pytest.mark.parametrize("source", ["open('a.txt')", "import os\nos.getcwd()", "import json\njson.loads('1')"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "open('a.txt')",
+        "import os\nos.getcwd()",
+        "import json\njson.loads('1')",
+        "import re\nre.match('a.txt', t)",
+        "import pandas as pd\npd.read_csv('a.csv')",
+        "x = []\nx.append('a.txt')",
+    ],
+)
 def test_reading_changes_no_file(source: str) -> None:
     assert not any(token.startswith("@file:") for token in changed(source))
 
