@@ -69,6 +69,8 @@ _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
 """Functions that give back what a container holds."""
+_GIVE_ITERATORS = ("itertools.tee", "itertools.groupby")
+"""Functions whose result holds iterators: they share what they go through."""
 _GETTERS = re.compile(r"get(?!size|doc|source|users|pass)")
 _WITH_STATE = frozenset(("decimal", "locale", "warnings", "asyncio", "contextvars", "logging", "gettext", "signal"))
 """Packages whose functions without arguments give the state that all share."""
@@ -268,7 +270,8 @@ class Library(Expressions, World):
         if registers(name):
             for module in base.objs if not builtin else ():
                 module.hold(obj for obj in objs_of(given) if obj.kind in ("func", "bound"))
-        for position in known.MUTATING_FUNCTIONS.get(path, ()):
+        of_arrays = path.replace("numpy.ma.", "numpy.")  # those of masked arrays are named as those of arrays
+        for position in known.MUTATING_FUNCTIONS.get(of_arrays, ()):
             if position < len(args):
                 self.change(args[position].objs)
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
@@ -366,7 +369,10 @@ class Library(Expressions, World):
         if path in known.RNG_CONSTRUCTORS:
             return self.fresh(typ="rng", opaque=True, life=life)
         if path in known.ITERATOR_FUNCTIONS:
-            return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=life),)))
+            iterator = self.new("iter", edges=objs_of(given), life=life)
+            if path in _GIVE_ITERATORS:  # what is taken from one of them is gone from the other
+                iterator.hold((self.new("iter", edges={*objs_of(given), iterator}, life=life),))
+            return AbstractValue(frozenset((iterator,)))
         if path == "copy.copy":
             inside = {inner for obj in objs_of(args) for inner in obj.edges}
             return self.fresh(edges=inside, opaque=opaque(objs_of(args)), life=life)
@@ -382,7 +388,7 @@ class Library(Expressions, World):
         if path in ("pathlib.Path", "pathlib.PurePath") and args and args[0].const is not None:
             return AbstractValue(const=args[0].const, typ="str")
         typ = _result_type(path, name)
-        if path in known.VIEW_FUNCTIONS:
+        if path in known.VIEW_FUNCTIONS or path.startswith("numpy.ma."):
             # An object that says where its array lies gives a view of what it holds.
             given_away = reach(obj for obj in objs_of(args) if obj.kind == "inst")
             seen = objs_of(args) | {obj for obj in given_away if obj.kind not in _ASIDE}

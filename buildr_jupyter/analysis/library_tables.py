@@ -81,9 +81,16 @@ VIEW_FUNCTIONS = words(
     "numpy.lib.stride_tricks.as_strided numpy.lib.stride_tricks.sliding_window_view numpy.matrix "
     "numpy.asmatrix "
     "numpy.broadcast_arrays numpy.rollaxis numpy.dsplit numpy.nan_to_num numpy.array numpy.copy numpy.ix_ "
-    "numpy.meshgrid"
+    "numpy.meshgrid numpy.asarray_chkfinite numpy.asfortranarray numpy.diag numpy.einsum numpy.from_dlpack "
+    "numpy.matrix_transpose numpy.permute_dims numpy.real_if_close numpy.trim_zeros numpy.unstack "
+    "numpy.linalg.diagonal numpy.linalg.matrix_transpose "
+    "numpy.complex64 numpy.complex128 numpy.cdouble numpy.double numpy.single numpy.float16 numpy.float32 "
+    "numpy.float64 numpy.int8 numpy.int16 numpy.int32 numpy.int64 numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64 "
+    "numpy.int_ numpy.uint numpy.long numpy.ulong numpy.longlong numpy.ulonglong numpy.intp numpy.uintp numpy.intc "
+    "numpy.uintc numpy.short numpy.ushort numpy.byte numpy.ubyte numpy.half numpy.longdouble numpy.clongdouble "
+    "numpy.csingle numpy.bool numpy.bool_"
 )
-"""Functions whose result may be a view of an argument."""
+"""Functions whose result may be a view of an argument; so may that of any of ``numpy.ma``."""
 
 MUTATING_FUNCTIONS = {
     "random.shuffle": (0,),

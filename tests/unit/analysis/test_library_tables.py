@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import copy
 import gc
 import importlib
+import io
 import pickle
 import random
 import types
@@ -49,6 +51,31 @@ def test_functions_of_the_standard_library_exist() -> None:
 
 def test_no_function_both_iterates_and_gives_a_view() -> None:
     assert tables.ITERATOR_FUNCTIONS.isdisjoint(tables.VIEW_FUNCTIONS)
+
+
+LEFT_OUT = ("diff", "matrix_power", "polyder", "polyint", "test")
+"""Functions that give back what they are given if asked to do something no times; and numpy's own tests."""
+WAYS_TO_CALL: tuple[tuple[Any, ...], ...] = ((), (0,), (1,), (0, 1), ((2, 2),), ((4,),), ([1],))
+"""Arguments after the array."""
+
+
+@pytest.mark.parametrize("module", [np, np.linalg, np.lib.stride_tricks, np.emath])
+def test_what_shares_memory_with_its_argument_is_called_a_view(module: types.ModuleType) -> None:
+    shared: set[str] = set()
+    called = 0
+    for name, function in dict(vars(module)).items():
+        if name.startswith("_") or not callable(function) or isinstance(function, np.ufunc) or name in LEFT_OUT:
+            continue
+        for rest in WAYS_TO_CALL:
+            for given in (np.arange(4.0).reshape(2, 2), np.arange(4, dtype=np.int64), np.zeros(4, np.complex128)):
+                with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+                    made = np.einsum("ii->i", given) if name == "einsum" else function(given, *rest)
+                    called += 1
+                    parts = made if isinstance(made, (list, tuple)) else [made]
+                    if any(isinstance(part, np.ndarray) and np.shares_memory(part, given) for part in parts):
+                        shared.add(f"{module.__name__}.{name}")
+    assert called > 5
+    assert sorted(shared - tables.VIEW_FUNCTIONS) == []
 
 
 def held_by(root: object) -> list[Any]:
