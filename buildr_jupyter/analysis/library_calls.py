@@ -259,7 +259,8 @@ class Library(Expressions, World):
         if path not in _ONLY_LOOKED_AT:
             for value in given:
                 self.consume(value)
-        source = next((value for value in args if any(o.kind != "func" for o in value.objs)), ATOM)
+        data = [value for value in args if not any(o.kind == "func" for o in value.objs)]
+        source = data[0] if data else ATOM  # the others are given as they are, as the first value of ``reduce``
         self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         self._module_calls(base, args)
@@ -279,7 +280,7 @@ class Library(Expressions, World):
                         obj.hold(objs_of(args[position + 1 :]))
         if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
             self.change_deep(objs_of(args[out:]))
-        for keyword in ("out", "file", "ax"):
+        for keyword in ("out", "file", "ax", "random_state", "rng"):
             if keyword in keywords:
                 self.change_deep(keywords[keyword].objs)
         if args and any(one in ("inplace", "copy") or one.startswith("overwrite_") for one in keywords):
@@ -367,7 +368,8 @@ class Library(Expressions, World):
             return self._builtin_result(path, args, given)
         life = base.objs if path not in ("copy.copy", "copy.deepcopy") else frozenset(self.lives(*args))
         if path in known.RNG_CONSTRUCTORS:
-            return self.fresh(typ="rng", opaque=True, life=life)
+            # Generators that are made of one source of bits share it.
+            return self.fresh(typ="rng", opaque=True, life=life, edges=[o for o in objs_of(given) if o.kind != "mod"])
         if path in known.ITERATOR_FUNCTIONS:
             iterator = self.new("iter", edges=objs_of(given), life=life)
             if path in _GIVE_ITERATORS:  # what is taken from one of them is gone from the other
