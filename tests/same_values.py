@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import struct
 import types
@@ -65,7 +66,8 @@ def _of_parts(one: Any, other: Any, where: str, met: dict[tuple[int, int], Any])
 
 def _kept(one: Any) -> Any:
     """Return what pickle keeps of an object, as plain containers."""
-    made = one.__reduce_ex__(5)
+    registered = copyreg.dispatch_table.get(type(one))
+    made = registered(one) if registered is not None else one.__reduce_ex__(5)
     if isinstance(made, str):
         return made
     return [list(part) if place in (3, 4) and part is not None else part for place, part in enumerate(made[:5])]

@@ -29,6 +29,7 @@ from buildr_jupyter.analysis.expressions import (
     part_of_module,
 )
 from buildr_jupyter.analysis.library_calls import (
+    ALL_WORK,
     ASKED,
     BOUND_CALLS,
     CALLS,
@@ -36,6 +37,7 @@ from buildr_jupyter.analysis.library_calls import (
     DEPTH,
     GIVEN,
     HANDED,
+    SHARE,
     WORK,
     Library,
     is_foreign,
@@ -370,7 +372,8 @@ class Calls(Library):
 
     def gives_up(self) -> bool:
         """Tell whether the statement's calls are too much to follow; then it may have changed whatever there is."""
-        if self.work <= WORK and self.calls <= CALLS:
+        share = 1 if self.spent <= ALL_WORK else SHARE
+        if self.work <= WORK // share and self.calls <= CALLS // share:
             return False
         if self.given_up is not self.facts:
             self.given_up = self.facts
@@ -823,7 +826,7 @@ class Calls(Library):
         if roots == {"matplotlib"} and name in known.DRAWING:
             return self._leaves_alone(receiver, args, given[len(args) :], changes=True)
         self.may_draw(roots)
-        self.touch_named(given)
+        self.named_files(given, writes=False)
         if not roots or not roots <= TEXT_BLIND:
             read_named(self, given)
         read_forward(self, receiver.objs)

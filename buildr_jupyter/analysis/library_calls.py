@@ -31,6 +31,7 @@ from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_
 from buildr_jupyter.analysis.state import TABLES
 
 __all__ = [
+    "ALL_WORK",
     "ASKED",
     "BOUND_CALLS",
     "CALLS",
@@ -38,6 +39,7 @@ __all__ = [
     "DEPTH",
     "GIVEN",
     "HANDED",
+    "SHARE",
     "WORK",
     "Library",
     "is_foreign",
@@ -51,6 +53,8 @@ DEPTH = 12
 """How many calls are looked into one inside the other."""
 WORK = 200_000
 """How many objects the calls of one statement may make or look at before all that came earlier is kept."""
+ALL_WORK, SHARE = 3 * WORK, 20
+"""Once the statements of a notebook have made or looked at so many, each has that part of what one may."""
 CALLS = 8_000
 """How many calls of one statement are followed before all that came earlier is kept."""
 ASKED = "@asked"
@@ -264,10 +268,12 @@ class Library(Expressions, World):
         self._call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         self._module_calls(base, args)
-        if not builtin and path not in known.FILE_WRITERS:
-            self.touch_named(given)
-            if root not in known.LIBRARIES_OF_VALUES and path not in known.FILE_READERS:
-                self.may_write(name, given)
+        if (
+            not builtin
+            and root not in known.LIBRARIES_OF_VALUES
+            and not (path in known.FILE_READERS or path in known.FILE_WRITERS)
+        ):
+            self.may_write(name, given)
         if registers(name):
             for module in base.objs if not builtin else ():
                 module.hold(obj for obj in objs_of(given) if obj.kind in ("func", "bound"))

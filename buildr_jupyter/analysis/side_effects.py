@@ -322,14 +322,6 @@ class World:
                         self.facts.mutates.update(value.objs)
         return obj
 
-    def touch_named(self, values: Iterable[AbstractValue]) -> None:
-        """Note that something is given the names of files that the notebook wrote: it may read them."""
-        for value in values:
-            if value.const and (
-                file_token(value.const) in self.env or f"{MAYBE}{value.const.removeprefix('./')}" in self.env
-            ):
-                self.touch_file(value.const, reads=True, writes=False)
-
     def may_be_written(self, values: Iterable[AbstractValue]) -> list[Obj]:
         """Return what stands for the files that these values name: who is given the names may write them later."""
         texts = [value.const for value in values if value.const]
@@ -361,8 +353,17 @@ class World:
         It reads them, as what a cell before wrote may be there, and where it ``writes`` it may write them. Return the
         objects of these.
         """
-        names = [value.const for value in values if value.const is not None and _FILE_NAME.fullmatch(value.const)]
-        return [self.touch_file(name, reads=True, writes=writes) for name in names]
+        names = [value.const for value in values if value.const and self._is_file(value.const)]
+        files = [self.touch_file(name, reads=True, writes=False) for name in names]
+        if writes and names:
+            files = [self.world_object(f"{MAYBE}{name.removeprefix('./')}") for name in names]
+            self.facts.mutates.update((*files, self.world_object(f"{FILE}any")))
+        return files
+
+    def _is_file(self, text: str) -> bool:
+        """Tell whether a text looks like the name of a file, or is that of one that the notebook wrote."""
+        known_as = file_token(text), f"{MAYBE}{text.removeprefix('./')}"
+        return _FILE_NAME.fullmatch(text) is not None or any(token in self.env for token in known_as)
 
     def files_of_library(
         self, path: str, base: AbstractValue, given: Sequence[AbstractValue], made: AbstractValue

@@ -84,6 +84,8 @@ class FlowState:
         self.building: list[FunctionInfo] = []
         self.work = 0
         """How many objects the calls of the current statement have made or looked at."""
+        self.spent = 0
+        """The same of all statements before."""
         self.calls = 0
         """How many calls were followed for the current statement."""
         self.given_up: Effects | None = None

@@ -62,6 +62,7 @@ class Flow(Definitions):
         self.facts = Effects()
         self.bound = set()
         self.cell = cell
+        self.spent += self.work
         self.work = self.calls = 0
         self.followed.clear()
         self.made_by.clear()

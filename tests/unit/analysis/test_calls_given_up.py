@@ -99,3 +99,23 @@ def test_little_is_looked_at_once_a_statement_is_given_up(monkeypatch: pytest.Mo
     flow, most = work_of(8)
     assert flow.facts.everything
     assert most < 8_000, "the look that goes over the budget is finished, and no other is begun"
+
+
+def test_statements_of_much_work_share_what_a_notebook_may_take() -> None:
+    """Each handler that a callable router is given may be called by it, with all others: each takes its whole budget."""
+    router = (
+        "class Router:\n    def __init__(self):\n        self.known = []\n"
+        "    def route(self, path):\n"
+        "        def keep(function):\n            self.known.append((path, function))\n            return function\n"
+        "        return keep\n"
+        "    def __call__(self, path):\n        return next(f() for p, f in self.known if p == path)\n"
+    )
+    pages = "def page(text):\n    return TEMPLATE + text\nTEMPLATE = '<>'\n"
+    handlers = "".join(f"@app.route('/{n}')\ndef handler{n}():\n    return page('{n}')\n" for n in range(24))
+    flow = Flow()
+    for statement in ast.parse(f"{router}app = Router()\n{pages}{handlers}app('/1')").body:
+        flow.statement(statement, cell=0)
+    limit = calls.ALL_WORK + 2 * calls.WORK + 24 * 2 * calls.WORK // calls.SHARE
+    assert calls.ALL_WORK < flow.spent < limit
+    _, kept = sliced([router, "app = Router()", pages, handlers, "app('/1')"])
+    assert sum("def handler" in one for one in kept) == 24

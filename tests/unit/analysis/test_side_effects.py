@@ -28,9 +28,9 @@ def test_a_file_is_tracked_under_its_path() -> None:
         ("from pathlib import Path\nPath('a.txt').write_text('x')", "@file:a.txt"),
         ("import os\nos.remove('./a.txt')", "@file:a.txt"),
         ("open(name, 'w')", "@file:*"),
-        ("import scipy.sparse as sp\nsp.save_npz('a.npz', m)", "@file:a.npz"),
-        ("import xml.etree.ElementTree as ET\nt = ET.ElementTree(r)\nt.write('./a.xml')", "@file:a.xml"),
-        ("import logging\nh = logging.FileHandler('a.log')\nh.emit(x)", "@file:a.log"),
+        ("import scipy.sparse as sp\nsp.save_npz('a.npz', m)", "@maybe:a.npz"),
+        ("import xml.etree.ElementTree as ET\nt = ET.ElementTree(r)\nt.write('./a.xml')", "@maybe:a.xml"),
+        ("import logging\nh = logging.FileHandler('a.log')\nh.emit(x)", "@maybe:a.log"),
         ("import numpy as np\na = np.memmap('a.dat', mode='r+')\na[0] = 1", "@file:a.dat"),
         ("import tarfile\nt = tarfile.open('a.tar', 'w')\nt.add('x')", "@file:a.tar"),
     ],
@@ -113,4 +113,4 @@ def test_files_that_something_unknown_writes_or_reads(writes: str, reads: str) -
 
 def test_a_file_that_something_unknown_is_given_is_none_that_the_program_writes() -> None:
     _, facts = last_effects("import spacy\nnlp = spacy.load('model/x.bin')")
-    assert not [obj for obj in facts.mutates if str(obj.info).startswith(FILE)]
+    assert {obj.info for obj in facts.mutates if str(obj.info).startswith(FILE)} <= {f"{FILE}any"}
