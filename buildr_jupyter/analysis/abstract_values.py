@@ -203,6 +203,8 @@ class Effects:
     """
     assigned: dict[str, AbstractValue] = field(default_factory=dict)
     """What a function gives to the names that it declares ``global``."""
+    stored: list[tuple[Obj, tuple[Obj, ...]]] | None = None
+    """Of a function: what others hold that was there before it, of its parameters and of what it makes."""
     origins: set[str] = field(default_factory=set)
     """Where values come from that a program does not give twice, see ``value_origins``."""
     everything: int = 0

@@ -37,6 +37,7 @@ from buildr_jupyter.analysis.library_calls import (
     DEPTH,
     GIVEN,
     HANDED,
+    HELD,
     SHARE,
     WORK,
     Library,
@@ -468,6 +469,8 @@ class Calls(Library):
                 stored = put(obj for obj in extra if obj is not param)
                 for target in targets:
                     target.hold(stored)
+        for holder, held in self._stored(info, facts):
+            holder.hold(put(held))
         if facts.calls:
             self._follow(call, facts, places, put)
         if info.generator:
@@ -479,6 +482,22 @@ class Calls(Library):
             return AbstractValue(frozenset((made,)))
         given = frozenset(obj for obj in put(facts.returns) if not self._is_no_method(obj))
         return AbstractValue(given, typ=facts.return_typ)
+
+    def _stored(self, info: FunctionInfo, facts: Effects) -> list[tuple[Obj, tuple[Obj, ...]]]:
+        """Return what a function stores into what was there before it: a registry that each call adds an entry to."""
+        if facts.stored is not None:
+            return facts.stored
+        end = self.serial if info.busy else info.end
+
+        def is_own(obj: Obj) -> bool:
+            return info.start < obj.serial <= end
+
+        outside = [obj for obj in facts.mutates if obj.edges and not is_own(obj)]
+        found = [(obj, tuple(filter(is_own, obj.edges))) for obj in outside]
+        stored = [(obj, held) for obj, held in found if held]
+        if not info.busy:
+            facts.stored = stored
+        return stored
 
     def _is_no_method(self, obj: Obj) -> bool:
         """Tell whether what was taken for a method is certainly none: the classes of its owners have none so named."""
@@ -528,6 +547,12 @@ class Calls(Library):
         elif method.startswith(STORED):
             for one in given:
                 self.attribute_stored(target, method.removeprefix(STORED), one)
+        elif method == HELD:
+            if target.kind not in ("func", "bound", "mod"):
+                for keeper in self.keepers((target,)):
+                    keeper.hold(objs_of(given))
+            if target.kind == "param":
+                self.call_later(target, method, given)
         elif method == GIVEN:
             self.give((target,))
         elif method == "__iter__":

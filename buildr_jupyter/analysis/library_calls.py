@@ -39,6 +39,7 @@ __all__ = [
     "DEPTH",
     "GIVEN",
     "HANDED",
+    "HELD",
     "SHARE",
     "WORK",
     "Library",
@@ -63,6 +64,8 @@ BOUND_CALLS = 3
 """How many methods that were taken from their objects are followed one inside the other."""
 COPIES = 32
 """How many objects that one call makes are told apart."""
+HELD = "held!"
+"""Stands for a method where something is stored into a part of a parameter."""
 GIVEN = "given!"
 """Stands for a method where a parameter is given to a library."""
 HANDED = "handed:"

@@ -10,6 +10,7 @@ from functools import partial
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects, Obj
 from buildr_jupyter.analysis.definitions import Definitions
+from buildr_jupyter.analysis.library_calls import HELD
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
 from buildr_jupyter.analysis.side_effects import acts_on_world, registers
@@ -142,6 +143,8 @@ class Flow(Definitions):
         typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
         for obj in () if typ_changes else self.keepers(objs):
             obj.hold(value.objs)
+            if obj.kind == "param" and value.objs:
+                self.call_later(obj, HELD, [value])
         for obj in objs:
             if isinstance(target, ast.Attribute):
                 self.attribute_stored(obj, target.attr, value)

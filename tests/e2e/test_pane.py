@@ -125,7 +125,7 @@ def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: R
         pane.get_by_text(f"RUN echo {token}").click()
         assert token in pane.locator("pre:visible").inner_text()
         pane.get_by_role("button", name="Run").click()
-        pane.get_by_text("exit code 0").wait_for(timeout=20_000)
+        pane.get_by_text("exit code 0").wait_for(timeout=60_000)
         assert "from the image" in pane.get_by_role("log", name="Build log").text_content()
         pane.get_by_role("button", name="Publish").click()
         pane.get_by_text(f"pushed: {image}").wait_for(timeout=60_000)
@@ -142,7 +142,7 @@ def test_success_failure_and_publish(lab: Lab, base_image: str, registry_http: R
         pane.screenshot(path=shots("failure"))
         assert not pane.get_by_role("log").is_visible(), "its lines stand under the failing step, and once"
         pane.get_by_text("The whole log").click()
-        pane.get_by_role("log", name="Build log").get_by_text(f"before {token}").wait_for(timeout=10_000)
+        pane.get_by_role("log", name="Build log").get_by_text(f"before {token}").wait_for(timeout=60_000)
 
         cell = start_cell(page, 3)
         pane = pane_of(cell)
@@ -180,7 +180,7 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         run_cell(page, 0)
         cell = start_cell(page, 1)
         pane = pane_of(cell)
-        pane.get_by_role("log").get_by_text(f"button 5 {token}").wait_for(timeout=30_000)
+        pane.get_by_role("log").get_by_text(f"button 5 {token}").wait_for(timeout=60_000)
         assert pane.get_by_role("status").inner_text() == "building"
         check_geometry(pane)
         pane.screenshot(path=shots("running"))
@@ -189,7 +189,7 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         assert pane.get_by_role("button", name="Follow").get_attribute("aria-pressed") == "true"
         began = time.monotonic()
         pane.get_by_role("button", name="Cancel").click()
-        wait_cell(page, cell, timeout_s=15)
+        wait_cell(page, cell, timeout_s=40)
         assert time.monotonic() - began < 10
         assert pane.get_by_role("status").inner_text() == "cancelled"
         assert not pane.get_by_role("button", name="Follow").is_visible()
@@ -199,9 +199,9 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
 
         cell = start_cell(page, 2)
         pane = pane_of(cell)
-        pane.get_by_role("log").get_by_text(f"stopped 3 {token}").wait_for(timeout=30_000)
+        pane.get_by_role("log").get_by_text(f"stopped 3 {token}").wait_for(timeout=60_000)
         page.evaluate("window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
-        wait_cell(page, cell, timeout_s=15)
+        wait_cell(page, cell, timeout_s=40)
         assert pane.get_by_role("status").inner_text() == "cancelled"
         assert "KeyboardInterrupt: the build was cancelled" in cell.locator(".jp-OutputArea").inner_text()
         assert "Traceback" not in cell.locator(".jp-OutputArea").inner_text()
@@ -226,11 +226,11 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         page.reload()
         wait_idle(page)
         pane = pane_of(page.locator(".jp-Notebook .jp-CodeCell").nth(3))
-        pane.wait_for(timeout=20_000)
-        pane.get_by_role("status").get_by_text("done").wait_for(timeout=30_000)
+        pane.wait_for(timeout=60_000)
+        pane.get_by_role("status").get_by_text("done").wait_for(timeout=60_000)
         pane.locator("details.body > summary").click()
         log = pane.get_by_role("log", name="Build log")
-        log.get_by_text(f"away 60 {token}").wait_for(timeout=5_000)  # a page that came late: the state comes first
+        log.get_by_text(f"away 60 {token}").wait_for(timeout=60_000)  # a page that came late: the state comes first
         assert log.text_content().splitlines() == [f"away {i} {token}" for i in range(1, 61)]
         again = pane_of(page.locator(".jp-Notebook .jp-CodeCell").nth(5))
         assert again.get_by_role("status").inner_text() == "done"
@@ -240,9 +240,9 @@ def test_cancel_interrupt_detach_and_reload(lab: Lab, base_image: str, shots: Sh
         check_geometry(pane)
         pane.screenshot(path=shots("narrow"))
         cell = start_cell(page, 6)
-        pane_of(cell).get_by_role("log").get_by_text(f"lost 3 {token}").wait_for(timeout=30_000)
+        pane_of(cell).get_by_role("log").get_by_text(f"lost 3 {token}").wait_for(timeout=60_000)
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        cell.get_by_text("when this was saved").first.wait_for(timeout=10_000)  # the record stands there again
+        cell.get_by_text("when this was saved").first.wait_for(timeout=60_000)  # the record stands there again
         page.screenshot(path=shots("restarted"))
         save(page)
     _, page_html = record_of(lab, name)
@@ -307,7 +307,7 @@ def test_a_flood_is_folded_and_downloaded_whole(lab: Lab, base_image: str, shots
         pane = pane_of(run_cell(page, 1))
         pane.get_by_text("run it:").wait_for()
         pane.locator("details.body > summary").click()
-        pane.get_by_text("80,000 lines above are folded").wait_for(timeout=10_000)
+        pane.get_by_text("80,000 lines above are folded").wait_for(timeout=60_000)
         page.wait_for_function(
             "node => node.textContent.split('\\n').length === 20001",
             arg=pane.get_by_role("log", name="Build log").element_handle(),
@@ -339,7 +339,7 @@ def test_opened_again_the_next_day_the_record_is_there_once(lab: Lab, base_image
             pane_of(cell).get_by_text("exit code 0").wait_for(timeout=60_000)
             said = cell.get_by_text("drawn in the container", exact=True).locator("visible=true")
             said.first.wait_for(timeout=60_000)  # under the cell, or in the log of a pane that no cell waits for
-            cell.locator("img").wait_for(timeout=10_000)
+            cell.locator("img").wait_for(timeout=60_000)
             assert cell.locator("img").evaluate("node => node.naturalWidth") == 1
         save(page)
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

@@ -56,7 +56,7 @@ def test_two_builds_at_once_in_the_dark_and_one_pane_twice(lab: Lab, base_image:
         panes = [pane_of(run_cell(page, index)) for index in (1, 2)]
         again = pane_of(run_cell(page, 3))
         for pane, each in zip(panes, names, strict=True):
-            pane.get_by_role("log").get_by_text(f"{each} 5 {token}").wait_for(timeout=30_000)
+            pane.get_by_role("log").get_by_text(f"{each} 5 {token}").wait_for(timeout=60_000)
             assert pane.get_by_role("status").inner_text() == "building"
         assert page.get_by_role("region", name="Build of two:1").count() == 2
         assert again.get_by_role("status").inner_text() == "building"

@@ -24,7 +24,7 @@ def slow(base: str, name: str, token: str, tenths: int) -> str:
 def wait_log(page: Any, pane: Any, first: str) -> None:
     log = pane.get_by_role("log", name="Build log").element_handle()
     page.wait_for_function(
-        "([log, first]) => log.textContent.startsWith(first + '\\n')", arg=[log, first], timeout=15_000
+        "([log, first]) => log.textContent.startsWith(first + '\\n')", arg=[log, first], timeout=60_000
     )
 
 
@@ -34,7 +34,7 @@ def test_a_reload_in_mid_build_shows_the_present_and_then_the_end(lab: Lab, base
     with lab.open(name, height=1000) as page:
         run_cell(page, 0)
         cell = start_cell(page, 1)
-        pane_of(cell).get_by_role("log").get_by_text(f"reload 20 {token}").wait_for(timeout=30_000)
+        pane_of(cell).get_by_role("log").get_by_text(f"reload 20 {token}").wait_for(timeout=60_000)
         save(page)
         page.reload()
         cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
@@ -69,7 +69,7 @@ def test_a_browser_that_was_closed_and_comes_back_in_mid_build(lab: Lab, base_im
         run_cell(page, 0)
         save(page)
         cell = start_cell(page, 1)
-        pane_of(cell).get_by_role("log").get_by_text(f"back 3 {token}").wait_for(timeout=30_000)
+        pane_of(cell).get_by_role("log").get_by_text(f"back 3 {token}").wait_for(timeout=60_000)
     with lab.open(name, idle=False) as page:  # its output was never saved
         cell = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
         pane = pane_of(cell)
@@ -78,7 +78,7 @@ def test_a_browser_that_was_closed_and_comes_back_in_mid_build(lab: Lab, base_im
         assert pane.get_by_role("status").inner_text() == "building"
         page.screenshot(path=shots("back"))
         pane.get_by_role("button", name="Cancel").click()
-        pane.get_by_role("status").get_by_text("cancelled").wait_for(timeout=10_000)
+        pane.get_by_role("status").get_by_text("cancelled").wait_for(timeout=60_000)
         wait_idle(page)
         page.wait_for_timeout(1000)
         save(page)

@@ -239,10 +239,10 @@ class TestBuild:
         base = f"{registry_http.host}/nothing:1"
         with pytest.raises(BuildError, match=r"^Image build failed") as caught:
             build(subject, folder(base=base), name)
-        assert f"base image {base} does not exist" in str(caught.value.hint)
+        assert f"check the name of base image {base}" in str(caught.value.hint)
         with pytest.raises(BuildError) as caught:
             collect(subject.resolve_base(BaseRequest(base, None, False), CancelToken()))
-        assert f"base image {base} does not exist" in str(caught.value.hint)
+        assert f"check the name of base image {base}" in str(caught.value.hint)
 
 
 class TestCancel:

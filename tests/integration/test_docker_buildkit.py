@@ -356,7 +356,7 @@ class TestOutput:
         base = f"{registry_http.host}/nothing:1"
         with pytest.raises(BuildError) as caught:
             build(subject, request_for(base=base))
-        assert f"base image {base} does not exist" in str(caught.value.hint)
+        assert f"check the name of base image {base}" in str(caught.value.hint)
 
 
 def test_arguments_and_labels(subject: DockerBuilder, request_for: Make, client: APIClient) -> None:

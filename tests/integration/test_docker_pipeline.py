@@ -244,7 +244,7 @@ def test_the_image_itself_is_checked_before_it_is_pushed(
     status, record, _ = build(where, "/home/me 1000\n")
     assert status == 1
     assert "differs: line 1 is '/app 1000' and was '/home/me 1000'" in record["error"]["message"]
-    assert "without --check it is built" in record["error"]["hint"]
+    assert "leave --check out" in record["error"]["hint"]
     status, record, _ = build("import socket; socket.create_connection(('203.0.113.7', 80), 5)", "ok\n")
     assert status == 1
     assert "is not proven: it reached outside: the network (Network is unreachable)" in record["error"]["message"]
@@ -369,7 +369,7 @@ def test_a_secret_for_a_dockerfile(
         ]
     )
     assert status == 2
-    assert "builders that can: buildkit" in json.loads(out)["error"]["hint"]
+    assert "take a builder that can: buildkit" in json.loads(out)["error"]["hint"]
     plain = notebook(tmp_path, "%%containerize plain\nprint(1)", name="plain.ipynb")
     status, out, _ = cli_run(["build", str(plain), "--secret", "id=held,env=HELD", "--json"])
     assert "only steps of a Dockerfile of your own" in json.loads(out)["error"]["message"]

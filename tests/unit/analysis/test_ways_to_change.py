@@ -547,3 +547,56 @@ def test_a_call_that_is_thrown_away_is_kept_for_its_own_module_only() -> None:
 )
 def test_each_of_these_statements_is_needed(cells: tuple[str, ...]) -> None:
     assert kept(*cells) == [ast.unparse(node) for cell in cells for node in ast.parse(cell).body]
+
+
+KEEPS = "class Keeper:\n    items = {}\n    def add(self, k, x):\n        self.items[k] = x\n"
+REGISTERED = "class Node:\n    known = {{}}\n    def __init__(self, k):\n        self.tag = []\n        {}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "use"),
+    [
+        ("kept = {}\ndef add(k, x):\n    kept[k] = x", "add('a', leaf)", "print(kept)"),
+        ("kept = {}\ndef add(k, x):\n    kept[k] = {'v': (x, 1)}", "add('a', leaf)", "print(kept)"),
+        ("kept = {'a': []}\ndef add(k, x):\n    kept[k].append(x)", "add('a', leaf)", "print(kept)"),
+        ("kept = []\ndef add(x):\n    kept.append(x)\ndef add2(x):\n    add([x])", "add2(leaf)", "print(kept)"),
+        ("class Box: pass\nbox = Box()\ndef add(x):\n    box.x = x", "add(leaf)", "print(box.x)"),
+        ("def add(x):\n    global last\n    last = x", "add(leaf)", "print(last)"),
+        ("kept = []\ndef outer(x):\n    def inner():\n        kept.append(x)\n    inner()", "outer(leaf)", "print(kept)"),
+        ("kept = {}\ndef add(k, x, n=3):\n    kept[k] = x\n    n and add(k, x, n - 1)", "add('a', leaf)", "print(kept)"),
+        ("import collections\nkept = collections.defaultdict(list)\ndef add(x):\n    kept['a'].append(x)", "add(leaf)", "print(kept)"),
+        (f"{KEEPS}keeper = Keeper()", "keeper.add('a', leaf)", "print(Keeper.items)"),
+        (f"{KEEPS}keeper, other = Keeper(), Keeper()", "keeper.add('a', leaf)", "print(other.items)"),
+        ("import weakref\nkept = weakref.WeakValueDictionary()\ndef add(x):\n    kept[1] = x", "add(leaf)", "print(dict(kept))"),
+    ],
+)  # fmt: skip
+def test_what_was_given_to_a_function_is_held_by_what_it_stored_it_in(before: str, given: str, use: str) -> None:
+    """A registry holds the object itself: what changes that later by its own name changes what the registry shows."""
+    assert "leaf.append(1)" in kept(before, "leaf = []", given, "leaf.append(1)", use)
+
+
+@pytest.mark.parametrize(
+    "use", ["Node.known['leaf'].tag", "root.known['leaf'].tag", "[n.tag for n in Node.known.values()]"]
+)
+@pytest.mark.parametrize(
+    "store",
+    [
+        "self.known[k] = self", "Node.known[k] = self", "type(self).known[k] = self", "self.__class__.known[k] = self",
+        "self.known.update({k: self})", "self.known.setdefault(k, self)",
+    ],
+)  # fmt: skip
+def test_an_instance_that_registers_itself_is_what_the_registry_has(store: str, use: str) -> None:
+    cells = (
+        REGISTERED.format(store),
+        "root = Node('root')",
+        "leaf = Node('leaf')",
+        "leaf.tag.append(1)",
+        f"print({use})",
+    )
+    assert "leaf.tag.append(1)" in kept(*cells)
+
+
+def test_what_a_function_does_not_store_is_not_held() -> None:
+    assert kept("kept = []\ndef add(x):\n    kept.append(len(x))", "leaf = []", "add(leaf)", "leaf.append(1)", "print(kept)") == [
+        "kept = []", "def add(x):\n    kept.append(len(x))", "leaf = []", "add(leaf)", "print(kept)",
+    ]  # fmt: skip
