@@ -363,6 +363,12 @@ class Calls(Library):
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         call = facts, function, *(value.objs for value in (*given, *(keywords or {}).values()))
+        made = self.made_by.setdefault((self.facts, call), {})
+        for param in _stars(info):
+            if rest := places[param]:  # a tuple or a dict of what was given
+                made[param] = made.get(param) or self.new()
+                made[param].hold(rest)
+                places[param] = rest | {made[param]}
         self.depth += 1
         self.calls += 1
         try:
@@ -470,7 +476,8 @@ class Calls(Library):
                 for target in targets:
                     target.hold(stored)
         for holder, held in self._stored(info, facts):
-            holder.hold(put(held))
+            for target in places.get(holder, (holder,)):  # a closure stands for the function that is called
+                target.hold(put(held))
         if facts.calls:
             self._follow(call, facts, places, put)
         if info.generator:
@@ -1053,6 +1060,13 @@ def _decorators(function: Obj) -> set[str]:
     node = function.info.node if isinstance(function.info, FunctionInfo) else None
     listed = getattr(node, "decorator_list", ())
     return {decorator.id for decorator in listed if isinstance(decorator, ast.Name)}
+
+
+def _stars(info: FunctionInfo) -> list[Obj]:
+    """Return the parameters that take all that is left: ``*args`` and ``**kwargs``."""
+    arguments = info.node.args if not isinstance(info.node, ast.GeneratorExp) else None
+    stars = {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None} if arguments else set()
+    return [param for param, name in zip(info.params, info.names, strict=True) if name in stars] if stars else []
 
 
 def _places(

@@ -380,7 +380,7 @@ class Library(Expressions, World):
             # Generators that are made of one source of bits share it.
             return self.fresh(typ="rng", opaque=True, life=life, edges=[o for o in objs_of(given) if o.kind != "mod"])
         if path in known.ITERATOR_FUNCTIONS:
-            iterator = self.new("iter", edges=objs_of(given), life=life)
+            iterator = self.new("iter", edges=self._iterated(given), life=life)
             if path in _GIVE_ITERATORS:  # what is taken from one of them is gone from the other
                 iterator.hold((self.new("iter", edges={*objs_of(given), iterator}, life=life),))
             return AbstractValue(frozenset((iterator,)))
@@ -418,6 +418,10 @@ class Library(Expressions, World):
         info = CONTAINER if path in known.CONTAINERS else None
         return self.fresh(opaque=True, typ=typ, edges=edges, life=life, info=info)
 
+    def _iterated(self, values: Iterable[AbstractValue]) -> frozenset[Obj]:
+        """Return what an iterator over these holds: them, and what they give."""
+        return objs_of([one for value in values for one in (value, self.element(value))])
+
     def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
         if path == "type" and len(args) > 1:  # it makes a class
             return self.fresh(edges=objs_of(given), opaque=True)
@@ -435,8 +439,10 @@ class Library(Expressions, World):
             funcs = [obj for value in args for obj in value.objs if obj.kind in ("func", "bound")]
             if path in ("map", "filter"):  # it gives what the function gives, or what it was given, and no function
                 results = self.called(funcs, [self.element(value) for value in args[1:]]) if path == "map" else NOTHING
-                return AbstractValue(frozenset((self.new("iter", edges=objs_of(args[1:]) | results, life=funcs),)))
-            return AbstractValue(frozenset((self.new("iter", edges=objs_of(given), life=funcs),)))
+                return AbstractValue(
+                    frozenset((self.new("iter", edges=self._iterated(args[1:]) | results, life=funcs),))
+                )
+            return AbstractValue(frozenset((self.new("iter", edges=self._iterated(given), life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs}
             if path == "dict":  # of pairs, or of another dict: the values are what the pairs hold

@@ -66,10 +66,11 @@ def test_another_value_by_the_same_image(lab: Lab, base_image: str, shots: Shots
 
 def test_an_open_port_is_a_link_that_leads_to_the_program(lab: Lab, base_image: str) -> None:
     served = (
-        f"%%containerize served:1 --base {base_image} --run --port 8080\nimport http.server\n"
+        f"%%containerize served:1 --base {base_image} --run --port 8080\nimport http.server\nanswered = []\n"
         "class Once(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        self.send_response(200)\n"
-        "        self.end_headers()\n        self.wfile.write(b'from the cell')\n"
-        "http.server.HTTPServer(('', 8080), Once).handle_request()"
+        "        self.end_headers()\n        self.wfile.write(b'from the cell')\n        answered.append(1)\n"
+        "server = http.server.HTTPServer(('', 8080), Once)\n"
+        "while not answered:\n    server.handle_request()"  # a question that came too early may have left already
     )
     with lab.open(lab.write("served.ipynb", [served]), height=1200) as page:
         run_cell(page, 0)
@@ -81,8 +82,8 @@ def test_an_open_port_is_a_link_that_leads_to_the_program(lab: Lab, base_image: 
         address = link.get_attribute("href")
         assert address
         answer = None
-        for _ in range(100):  # the port is open before the program listens
-            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as opened:
+        for _ in range(300):  # the port is open before the program listens
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=60) as opened:
                 answer = opened.read()
                 break
             time.sleep(0.1)

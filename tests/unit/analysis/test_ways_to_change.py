@@ -567,6 +567,13 @@ REGISTERED = "class Node:\n    known = {{}}\n    def __init__(self, k):\n       
         ("import collections\nkept = collections.defaultdict(list)\ndef add(x):\n    kept['a'].append(x)", "add(leaf)", "print(kept)"),
         (f"{KEEPS}keeper = Keeper()", "keeper.add('a', leaf)", "print(Keeper.items)"),
         (f"{KEEPS}keeper, other = Keeper(), Keeper()", "keeper.add('a', leaf)", "print(other.items)"),
+        (
+            (
+                "def make():\n    kept = None\n    def put(x):\n        nonlocal kept\n        kept = x\n"
+                "    def get():\n        return kept\n    return put, get\nput, get = make()"
+            ),
+            "put(leaf)", "print(get())",
+        ),
         ("import weakref\nkept = weakref.WeakValueDictionary()\ndef add(x):\n    kept[1] = x", "add(leaf)", "print(dict(kept))"),
     ],
 )  # fmt: skip
@@ -594,6 +601,25 @@ def test_an_instance_that_registers_itself_is_what_the_registry_has(store: str, 
         f"print({use})",
     )
     assert "leaf.tag.append(1)" in kept(*cells)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("def f(*a):\n    return a", "h = f(leaf, 1)", "h[0].append(1)"),
+        ("def f(*a):\n    return [a]", "h = f(leaf)", "h[0][0].append(1)"),
+        ("def f(**a):\n    return a", "h = f(x=leaf)", "h['x'].append(1)"),
+        ("def g(*a):\n    return a\ndef f(*a):\n    return g(*a)", "h = f(leaf)", "h[0].append(1)"),
+        ("import itertools", "h = list(itertools.chain([leaf], []))", "h[0].append(1)"),
+        ("import itertools", "h = [*itertools.islice([leaf, 2], 1)]", "h[0].append(1)"),
+        ("pass", "h = tuple(reversed([leaf]))", "h[0].append(1)"),
+        ("pass", "h = list(filter(len, [leaf]))", "h[0].append(1)"),
+        ("pass", "h = list(zip([leaf], 'a'))", "h[0][0].append(1)"),
+    ],
+)
+def test_what_is_taken_out_of_what_was_made_of_an_object_is_the_object(cells: tuple[str, str, str]) -> None:
+    before, made, change = cells
+    assert change in kept(before, "leaf = [0]", made, change, "print(leaf)")
 
 
 def test_what_a_function_does_not_store_is_not_held() -> None:
