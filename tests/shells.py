@@ -12,10 +12,15 @@ from IPython.testing.globalipapp import start_ipython
 import buildr_jupyter
 
 
+def the_shell() -> Any:
+    """Return the one shell of this process, made where there is none: a second kind of it cannot be."""
+    return InteractiveShell.instance() if InteractiveShell.initialized() else start_ipython()
+
+
 @contextmanager
 def loaded_shell() -> Iterator[Any]:
     """Yield the shell, empty and with the extension, which is taken off at the end."""
-    shell = start_ipython() or InteractiveShell.instance()
+    shell = the_shell()
     shell.reset(new_session=True)
     shell.history_manager.reset(new_session=True)
     buildr_jupyter.load_ipython_extension(shell)

@@ -309,10 +309,8 @@ def try_45(world: World) -> None:
 
 @trial("config.options", "set --repository HOST/PATH")
 def try_10(world: World) -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.testing.globalipapp import start_ipython
-
     import buildr_jupyter
+    from tests.shells import the_shell
 
     hint = world.hint(lambda: world.options("--publish").check_publish())
     world.options("--publish", *option(hint.replace("HOST/PATH", "r.example/me"), "--repository")).check_publish()
@@ -320,7 +318,7 @@ def try_10(world: World) -> None:
     assert variable
     found = settings.gather(line={"publish": True}, environ={variable[0]: "r.example/me"})
     make_options({name: one.value for name, one in found.items()}, base_folder=world.folder).check_publish()
-    shell = start_ipython() or InteractiveShell.instance()
+    shell = the_shell()
     buildr_jupyter.load_ipython_extension(shell)
     try:
         shell.run_line_magic("config", hint.partition("%config ")[2].replace("HOST/PATH", "r.example/me"))

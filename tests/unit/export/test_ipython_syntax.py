@@ -211,9 +211,13 @@ def test_the_kernel_by_another_name_is_the_kernel() -> None:
 
 def expanded(line: str, names: dict[str, object]) -> str:
     """Return what IPython makes of a line."""
-    shell = InteractiveShell.instance()
+    shell = InteractiveShell()
+    shell.history_manager.enabled = False
     shell.user_ns = dict(names)
-    return shell.var_expand(line)
+    try:
+        return shell.var_expand(line)
+    finally:
+        shell.history_manager.end_session()
 
 
 @pytest.mark.parametrize(
