@@ -525,8 +525,10 @@ class FakeCluster:
             return None
         folder = self.place / f"{pod}-inputs"
         folder.mkdir(parents=True, exist_ok=True)
-        for key, value in data.items():
-            (folder / key).write_bytes(base64.b64decode(value))
+        for key, value in data.items():  # whole: the pod's other container may read it already
+            made = self.place / f"{folder.name}-{threading.get_ident()}"
+            made.write_bytes(base64.b64decode(value))
+            made.replace(folder / key)
         return folder
 
     def _container(self, pod: str, kind: str, one: JsonObject) -> int | None:
