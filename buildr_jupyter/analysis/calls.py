@@ -363,9 +363,10 @@ class Calls(Library):
         if info.owner is not None:
             places[info.owner] = frozenset((function,))
         call = facts, function, *(value.objs for value in (*given, *(keywords or {}).values()))
-        made = self.made_by.setdefault((self.facts, call), {})
-        for param in _stars(info):
+        for name in _stars(info):
+            param = info.params[info.names.index(name)]
             if rest := places[param]:  # a tuple or a dict of what was given
+                made = self.made_by.setdefault((self.facts, call), {})
                 made[param] = made.get(param) or self.new()
                 made[param].hold(rest)
                 places[param] = rest | {made[param]}
@@ -1062,11 +1063,10 @@ def _decorators(function: Obj) -> set[str]:
     return {decorator.id for decorator in listed if isinstance(decorator, ast.Name)}
 
 
-def _stars(info: FunctionInfo) -> list[Obj]:
-    """Return the parameters that take all that is left: ``*args`` and ``**kwargs``."""
+def _stars(info: FunctionInfo) -> list[str]:
+    """Return the names of the parameters that take all that is left: ``*args`` and ``**kwargs``."""
     arguments = info.node.args if not isinstance(info.node, ast.GeneratorExp) else None
-    stars = {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None} if arguments else set()
-    return [param for param, name in zip(info.params, info.names, strict=True) if name in stars] if stars else []
+    return [star.arg for star in (arguments.vararg, arguments.kwarg) if star is not None] if arguments else []
 
 
 def _places(
@@ -1087,12 +1087,8 @@ def _places(
             rest.update(value.objs)
         if name.startswith("**"):  # any of the names may be in it
             spread.update(inner for obj in value.objs for inner in (*obj.edges, *((obj,) if obj.opaque else ())))
-    stars = set()
-    if arguments is not None:
-        for star in (arguments.vararg, arguments.kwarg):
-            if star is not None:
-                named[star.arg] = frozenset(rest)
-                stars.add(star.arg)
+    stars = _stars(info)
+    named |= dict.fromkeys(stars, frozenset(rest))
     places: dict[Obj, frozenset[Obj]] = {}
     held: dict[frozenset[Obj], set[Obj]] = {}
     for param, name in zip(info.params, info.names, strict=True):

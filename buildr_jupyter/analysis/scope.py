@@ -13,6 +13,7 @@ __all__ = [
     "KERNEL_NAMES",
     "SHADOWED_BY_STARS",
     "bound_names",
+    "called_name",
     "import_uses",
     "local_names",
     "parameters",
@@ -216,3 +217,8 @@ def _imported_by_name(node: ast.Call) -> str | None:
         if isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith("."):
             return first.value
     return None
+
+
+def called_name(node: ast.Call) -> str:
+    """Return the last part of the name of what is called, ``read`` of ``a.b.read()``; empty where it has none."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -88,7 +88,16 @@ _LOOKS_BELOW = frozenset(("glob", "iterdir", "rglob"))
 
 def file_token(path: str | None) -> str:
     """Return the name under which a file is tracked; ``@file:*`` where the path is not known."""
-    return f"{FILE}*" if path is None else f"{FILE}{path.removeprefix('./')}"
+    return _token(FILE, path)
+
+
+def _maybe_token(path: str | None) -> str:
+    """Return the name under which a file is tracked that may have been written; ``@maybe:*`` for any."""
+    return _token(MAYBE, path)
+
+
+def _token(prefix: str, path: str | None) -> str:
+    return f"{prefix}*" if path is None else f"{prefix}{path.removeprefix('./')}"
 
 
 @lru_cache(maxsize=4096)
@@ -304,13 +313,13 @@ class World:
         parts = path.removeprefix("./").split("/")[:-1] if path is not None else []
         for count in range(1, len(parts) + 1):
             place = "/".join(parts[:count])
-            for folder in (file_token(place), f"{MAYBE}{place}"):
+            for folder in (file_token(place), _maybe_token(place)):
                 if folder in self.env:
                     self.touch(folder)  # it was made before
         if reads:
             # A file that the text does not name may be any that was written, and any may be the named one.
             self.touch(token if path is not None else f"{FILE}any")
-            for other in (f"{FILE}*", f"{MAYBE}*", f"{MAYBE}{(path or '').removeprefix('./')}"):
+            for other in (file_token(None), _maybe_token(None), _maybe_token(path or "")):
                 if other in self.env:
                     self.touch(other)
         if writes:
@@ -326,9 +335,7 @@ class World:
         """Return what stands for the files that these values name: who is given the names may write them later."""
         texts = [value.const for value in values if value.const]
         return [
-            self.world_object(f"{MAYBE}{text.removeprefix('./')}")
-            for text in texts
-            if _PATH.fullmatch(text) and _HAS_FORM.search(text)
+            self.world_object(_maybe_token(text)) for text in texts if _PATH.fullmatch(text) and _HAS_FORM.search(text)
         ]
 
     def may_write(self, name: str, values: Iterable[AbstractValue]) -> None:
@@ -341,11 +348,11 @@ class World:
             if text is not None and _PATH.fullmatch(text):
                 if not (writes or _HAS_FORM.search(text)):
                     continue
-                self.facts.mutates.add(self.world_object(f"{MAYBE}{text.removeprefix('./')}"))
+                self.facts.mutates.add(self.world_object(_maybe_token(text)))
             if writes:
                 self.facts.mutates.add(self.world_object(f"{FILE}any"))
                 if text is None:
-                    self.facts.mutates.add(self.world_object(f"{MAYBE}*"))
+                    self.facts.mutates.add(self.world_object(_maybe_token(None)))
 
     def named_files(self, values: Iterable[AbstractValue], *, writes: bool) -> list[Obj]:
         """Note files that a call is given the names of, and of which no table says what the call does with them.
@@ -356,14 +363,14 @@ class World:
         names = [value.const for value in values if value.const and self._is_file(value.const)]
         files = [self.touch_file(name, reads=True, writes=False) for name in names]
         if writes and names:
-            files = [self.world_object(f"{MAYBE}{name.removeprefix('./')}") for name in names]
+            files = [self.world_object(_maybe_token(name)) for name in names]
             self.facts.mutates.update((*files, self.world_object(f"{FILE}any")))
         return files
 
     def _is_file(self, text: str) -> bool:
         """Tell whether a text looks like the name of a file, or is that of one that the notebook wrote."""
-        known_as = file_token(text), f"{MAYBE}{text.removeprefix('./')}"
-        return _FILE_NAME.fullmatch(text) is not None or any(token in self.env for token in known_as)
+        tracked = file_token(text) in self.env or _maybe_token(text) in self.env
+        return tracked or _FILE_NAME.fullmatch(text) is not None
 
     def files_of_library(
         self, path: str, base: AbstractValue, given: Sequence[AbstractValue], made: AbstractValue

@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.dependencies.resolve import OWNERS
 from buildr_jupyter.export.known_texts import Evaluated, Texts, evaluate
 from buildr_jupyter.export.local_modules import local_sources
@@ -87,7 +88,7 @@ def _in_statements(program: Iterable[Evaluated], folders: Sequence[Path], packag
 def _called(
     node: ast.Call, values: Mapping[int, Texts], names: Mapping[str, str], folders: Sequence[Path], package: str
 ) -> Iterator[str]:
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    function = called_name(node)
     path = _dotted(node.func, names)
     if not node.args or not (function in _IMPORTS | _ASKS or path.startswith("importlib.metadata.")):
         return

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 
 from buildr_jupyter.analysis.library_tables import FILE_READERS
+from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.known_texts import Texts
 from buildr_jupyter.export.project import Tree
@@ -41,7 +42,7 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = called_name(node)
         first = node.args[0]
         if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or not first.value:
             continue

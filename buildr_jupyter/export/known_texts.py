@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
+from buildr_jupyter.analysis.scope import called_name
+
 __all__ = ["Evaluated", "Texts", "evaluate"]
 
 Texts = tuple[str, ...]
@@ -100,7 +102,7 @@ def _note_arguments(
     arguments: dict[tuple[str, str], Texts],
 ) -> None:
     """Note what a call gives to the functions of its name; a method's own object is left out of the count."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = called_name(node)
     for one in functions.get(name, ()):
         named = [argument.arg for argument in (*one.args.posonlyargs, *one.args.args)]
         named = named[1:] if named[:1] in (["self"], ["cls"]) else named

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.data_files import open_mode
 from buildr_jupyter.export.known_texts import Evaluated
@@ -53,7 +54,12 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
     for tree, title, values in program:
         nodes = list(ast.walk(tree))
         columns = {id(part) for node in nodes if isinstance(node, ast.Subscript) for part in _keys(node.slice)}
-        lines = {id(one) for node in nodes if isinstance(node, ast.Call) and _runs_line(node) for one in node.args[:1]}
+        lines = {
+            id(one)
+            for node in nodes
+            if isinstance(node, ast.Call) and called_name(node) in _COMMANDS
+            for one in node.args[:1]
+        }
         shelves = {
             id(one) for node in nodes if isinstance(node, ast.Call) and _opens_shelf(node) for one in node.args[:1]
         }
@@ -69,11 +75,6 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
                 if _SEPARATORS.search(text):  # a shell line, an SQL statement, a magic: its words may be paths
                     words = _SEPARATORS.split(text)
                     yield from ((word, where) for word in words if "." in word or "/" in word or id(node) in lines)
-
-
-def _runs_line(node: ast.Call) -> bool:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name in _COMMANDS
 
 
 def _opens_shelf(node: ast.Call) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from buildr_jupyter.analysis.scope import import_uses
+from buildr_jupyter.analysis.scope import called_name, import_uses
 from buildr_jupyter.analysis.side_effects import FILE, MAYBE
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.computed_imports import find_computed, may_compute
@@ -227,7 +227,7 @@ def _asks_for_files(node: ast.AST) -> bool:
 def _gone_on_with(node: ast.AST) -> Iterator[str]:
     """Yield the files that a statement writes on in: opened to append, or to read and write."""
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Call) and getattr(inner.func, "id", getattr(inner.func, "attr", "")) == "open":
+        if isinstance(inner, ast.Call) and called_name(inner) == "open":
             mode = open_mode(inner)
             first = inner.args[0] if inner.args else None
             owner = inner.func.value if isinstance(inner.func, ast.Attribute) else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildr_jupyter.analysis.scope import bound_names, import_uses, local_names
+from buildr_jupyter.analysis.scope import bound_names, called_name, import_uses, local_names
 from buildr_jupyter.notebook.cells import transform
 from tests.unit.export.test_exporter import cases
 
@@ -105,3 +105,12 @@ def test_an_import_that_may_fail_in_a_with_is_optional(manager: str, optional: b
 def test_an_import_in_what_may_not_run_is_optional(source: str, optional: bool) -> None:
     (use,) = import_uses(ast.parse(source), "cell")
     assert (use.module, use.optional) == ("fast", optional)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"), [("f(1)", "f"), ("a.b.read(1)", "read"), ("f()()", ""), ("a[0]()", ""), ("f().g()", "g")]
+)
+def test_the_name_of_what_is_called(call: str, name: str) -> None:
+    node = ast.parse(call, mode="eval").body
+    assert isinstance(node, ast.Call)
+    assert called_name(node) == name
