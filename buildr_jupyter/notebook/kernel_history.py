@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 from buildr_jupyter.notebook import outputs
@@ -49,12 +53,17 @@ class KernelHistory:
     _current: _Record | None = None
 
     def install(self) -> None:
-        """Listen from now on; a second call does nothing."""
+        """Listen from now on, and to the cell that is running if this is the first that it does."""
         self.uninstall()
         if self.observer is not None:
             self.observer.start()
         self.shell.events.register("pre_run_cell", self._before)
         self.shell.events.register("post_run_cell", self._after)
+        history = self.shell.history_manager
+        text, line = _running(self.shell.user_ns)
+        if line and text.strip() == history.input_hist_parsed[-1].strip() and _is_first(text, line):
+            place = len(history.input_hist_raw) - 1
+            self._begin(_Record(history.input_hist_raw[place], place, self._cell_id(self._metadata())))
 
     def uninstall(self) -> None:
         """Listen no longer."""
@@ -69,27 +78,28 @@ class KernelHistory:
         deleted = metadata.get("deletedCells")
         if isinstance(deleted, Iterable):
             self.deleted.update(cell for cell in deleted if isinstance(cell, str))
-        cell_id = metadata.get("cellId") or getattr(info, "cell_id", None)
-        cell_id = cell_id if isinstance(cell_id, str) else None
+        cell_id = self._cell_id(metadata) or getattr(info, "cell_id", None)
         if cell_id:
             self.ran_at[cell_id] = time.time()
             self.deleted.discard(cell_id)
         # The place that this input will have in the history; execution_count is raised before this event in some
         # versions of IPython and after the run in others.
         count = len(self.shell.history_manager.input_hist_raw) if info.store_history else None
-        self._current = _Record(info.raw_cell, count, cell_id, started=time.perf_counter())
-        if count is not None:
-            self._current.outputs_before = outputs.how_many(self.shell, count)
-        self._order.append(self._current)
-        if count is not None:
-            self._records[count] = self._current
+        self._begin(_Record(info.raw_cell, count, cell_id if isinstance(cell_id, str) else None))
+
+    def _begin(self, record: _Record) -> None:
+        self._current = record
+        self._order.append(record)
+        if record.count is not None:
+            record.outputs_before = outputs.how_many(self.shell, record.count)
+            self._records[record.count] = record
         if self.observer is not None:
-            self.observer.begin(info.raw_cell)
-            self._current.started = time.perf_counter()
+            self.observer.begin(record.source)
+        record.started = time.perf_counter()
 
     def _after(self, result: Any) -> None:
         record, self._current = self._current, None
-        if record is None:  # installed by the very cell that now ends
+        if record is None:  # installed by the very cell that now ends, after other statements of it
             return
         error = result.error_before_exec or result.error_in_exec
         record.status = "error" if error else "ok"
@@ -114,6 +124,11 @@ class KernelHistory:
         if header_and_body(record.source)[0] is None:
             record.source = f"{header}\n{body}"
         record.magic = header, body
+
+    @staticmethod
+    def _cell_id(metadata: Mapping[str, object]) -> str | None:
+        found = metadata.get("cellId")
+        return found if isinstance(found, str) else None
 
     def _metadata(self) -> Mapping[str, object]:
         kernel = getattr(self.shell, "kernel", None)
@@ -185,6 +200,20 @@ class KernelHistory:
                 if printed is not None:
                     return [*runs[:-1], replace(runs[-1], stdout=printed)]
         return runs
+
+
+def _running(namespace: Mapping[str, object]) -> tuple[str, int]:
+    """Return the text that the namespace is running and the line, 1-based, that called this; ``""`` and 0 for none."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals is not namespace:
+        frame = frame.f_back
+    return ("".join(linecache.getlines(frame.f_code.co_filename)), frame.f_lineno) if frame is not None else ("", 0)
+
+
+def _is_first(text: str, line: int) -> bool:
+    """Tell whether nothing but constants stands above a line, 1-based."""
+    above = [one for one in ast.parse(text).body if one.lineno < line]
+    return all(isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in above)
 
 
 def _failed_line(error: BaseException) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.kernels import Kernel, kernel_in
+from tests.integration.kernels import Kernel, client_in, kernel_in
 
 
 @pytest.fixture
@@ -35,6 +35,17 @@ def test_random_values_come_as_they_are(kernel: Kernel, tmp_path: Path) -> None:
     assert made.names["x"] == made.names["rng"] == made.names["ident"] == "snapshot"
     assert made.names["text"] == "code"
     assert "it came from randomness that nothing seeds" in {note["why"] for note in made.record["names"]}
+
+
+def test_the_cell_that_loads_the_extension_is_observed(folder: Path, tmp_path: Path) -> None:
+    with client_in(folder) as client:
+        kernel = Kernel(client, folder)
+        kernel.run("%load_ext buildr_jupyter\nimport random\nx = [random.random()]\nprices = [3, 5]")
+        kernel.run("other = 1")
+        made = kernel.export("print(x, prices)", tmp_path / "out")
+        assert made.stdout == kernel.run("print(x, prices)"), made.stderr
+        assert made.names == {"x": "snapshot", "prices": "code"}
+        assert made.record["warnings"] == []
 
 
 def test_seeded_values_stay_code(kernel: Kernel, tmp_path: Path) -> None:

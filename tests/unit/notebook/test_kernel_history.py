@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from buildr_jupyter.notebook.cells import CellRun
 from buildr_jupyter.notebook.kernel_history import KernelHistory
+from buildr_jupyter.notebook.observer import Observer
 
 
 @pytest.fixture
@@ -33,6 +34,39 @@ def test_what_did_not_change_is_shared(shell: InteractiveShell) -> None:
     assert all(one is other for one, other in zip(first[:2], second[:2], strict=True))
     history.deleted.add("x")
     assert history.runs()[0] is first[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("history.install()\nx = [1]", "ok"),
+        ("# about\n'words'\n\ndef_ = history.install(); x = [1]", "ok"),
+        ("history.install()\nx = [1]\n1 / 0", "error"),
+        ("x = [1]\nhistory.install()", None),
+    ],
+)
+def test_the_cell_that_installs_it_is_observed_where_it_does_so_first(
+    shell: InteractiveShell, cell: str, told: str | None
+) -> None:
+    shell.user_ns["history"] = history = KernelHistory(shell)
+    history.observer = Observer(shell.user_ns, shell.user_ns_hidden)
+    shell.run_cell("before = 1", store_history=True)
+    shell.run_cell(cell, store_history=True)
+    shell.run_cell("y = x", store_history=True)
+    before, installed, after = history.runs()
+    history.uninstall()
+    assert (before.status, installed.status, after.status) == (None, told, "ok")
+    assert (installed.source, installed.count) == (cell, 2)
+    assert (installed.observed is not None) is (told is not None)
+    assert installed.observed is None or "x" in installed.observed.bound
+    assert after.observed is not None
+
+
+def test_a_cell_outside_of_the_history_installs_it_for_the_next(shell: InteractiveShell) -> None:
+    shell.user_ns["history"] = history = KernelHistory(shell)
+    shell.run_cell("before = 1", store_history=True)
+    shell.run_cell("history.install()", store_history=False)
+    assert [(run.source, run.status) for run in history.runs()] == [("before = 1", None)]
 
 
 class _Containerize:
