@@ -134,11 +134,13 @@ class _Steps:
 
 
 def first_panes(browser: Any, address: str, work: Path, figures: Figures, kernels: int = 5) -> None:
-    """Say how long after Shift-Enter the first pane of a kernel is painted, beside a cell that is only ``1``."""
+    """Say how long after Shift-Enter the first pane of a kernel is painted, beside a text and beside any HTML."""
     first: list[float] = []
     one: list[float] = []
+    html: list[float] = []
     for number in range(kernels):
-        cells = ["%load_ext buildr_jupyter", "1", "1", f"%%containerize first:1 --dockerfile -\nFROM {BASE}"]
+        load = "%load_ext buildr_jupyter\nfrom IPython.display import HTML"
+        cells = [load, "1", "1", "HTML('<b>1</b>')", f"%%containerize first:1 --dockerfile -\nFROM {BASE}"]
         notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, work / f"first-{number}.ipynb")
@@ -147,10 +149,11 @@ def first_panes(browser: Any, address: str, work: Path, figures: Figures, kernel
                 run_cell(page, index)
             page.evaluate(_WATCH)
             page.wait_for_timeout(2000)
-            for index, times in ((2, one), (3, first)):
+            for index, times in ((2, one), (3, html), (4, first)):
                 wait_cell(page, _press(page, index))
                 times.append(page.evaluate("painted - pressed"))
-    print(f"for comparison, a cell that is only `1`: first paint {statistics.median(one):.0f} ms")
+    print(f"for comparison, a cell that is only `1`: first paint {statistics.median(one):.0f} ms", end="; ")
+    print(f"one that is only `HTML('<b>1</b>')`: {statistics.median(html):.0f} ms")
     figures.say(f"first paint of the first pane, median of {kernels} kernels", statistics.median(first), FIRST_MS, "ms")
 
 
