@@ -95,10 +95,6 @@ class Library(Expressions, World):
     depth = 0
 
     @abstractmethod
-    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
-        """Supplied by a subclass."""
-
-    @abstractmethod
     def keepers(self, objs: Iterable[Obj]) -> set[Obj]:
         """Supplied by a subclass."""
 
@@ -167,7 +163,7 @@ class Library(Expressions, World):
             for method in info.all_methods():
                 self.apply(method, [], own)
 
-    def _call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False) -> None:
+    def call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False) -> None:
         """Note that a library may call the functions, and the methods of the objects, that it is given.
 
         A ``plain`` builtin calls no other methods of an object than those that have no name in a call.
@@ -268,7 +264,7 @@ class Library(Expressions, World):
                 self.consume(value)
         data = [value for value in args if not any(o.kind == "func" for o in value.objs)]
         source = data[0] if data else ATOM  # the others are given as they are, as the first value of ``reduce``
-        self._call_back(given, source, plain=builtin)
+        self.call_back(given, source, plain=builtin)
         self.world_call(path, base, args, keywords)
         self._module_calls(base, args)
         if (
@@ -358,7 +354,7 @@ class Library(Expressions, World):
         for obj in held:
             obj.hold((self.new(edges=held, opaque=True),))
         self.change_deep(held)
-        self._call_back(dicts)
+        self.call_back(dicts)
         own = len(args) > 1 and args[1] in dicts and args[1].path is None
         return self.fresh(edges=held, opaque=True) if own else None
 

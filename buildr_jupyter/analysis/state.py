@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import (
@@ -120,7 +121,13 @@ class FlowState:
         """Supplied by a subclass."""
 
     @abstractmethod
-    def apply(self, function: Obj, args: list[AbstractValue], self_val: AbstractValue | None = None) -> AbstractValue:
+    def apply(
+        self,
+        function: Obj,
+        args: list[AbstractValue],
+        self_val: AbstractValue | None = None,
+        keywords: Mapping[str, AbstractValue] | None = None,
+    ) -> AbstractValue:
         """Supplied by a subclass."""
 
     @abstractmethod
@@ -132,11 +139,25 @@ class FlowState:
         """Supplied by a subclass."""
 
     @abstractmethod
-    def call_bound(self, method: Obj, args: list[AbstractValue]) -> AbstractValue:
+    def call_bound(
+        self, method: Obj, args: list[AbstractValue], keywords: Mapping[str, AbstractValue] = MappingProxyType({})
+    ) -> AbstractValue:
         """Supplied by a subclass."""
 
     @abstractmethod
-    def invoke(self, callee: AbstractValue, args: list[AbstractValue]) -> AbstractValue:
+    def invoke(
+        self,
+        callee: AbstractValue,
+        args: list[AbstractValue],
+        keywords: Mapping[str, AbstractValue] | None = None,
+        node: ast.Call | None = None,
+    ) -> AbstractValue:
+        """Supplied by a subclass."""
+
+    @abstractmethod
+    def method(
+        self, receiver: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
+    ) -> AbstractValue:
         """Supplied by a subclass."""
 
     @abstractmethod

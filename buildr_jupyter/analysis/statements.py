@@ -11,10 +11,13 @@ from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, Effects, Obj
 from buildr_jupyter.analysis.definitions import Definitions
 from buildr_jupyter.analysis.library_calls import HELD
+from buildr_jupyter.analysis.library_methods import held_called
+from buildr_jupyter.analysis.methods import entered
 from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import stored_names
 from buildr_jupyter.analysis.side_effects import acts_on_world, registers
 from buildr_jupyter.analysis.state import TABLES
+from buildr_jupyter.analysis.summaries import methods_of_parameters
 
 __all__ = ["Flow"]
 
@@ -161,7 +164,7 @@ class Flow(Definitions):
             return
         for obj in objs:
             if obj.kind == "data" and obj.opaque and obj.typ not in TABLES and obj.life:
-                self.held_called(AbstractValue(frozenset((obj,))), [])
+                held_called(self, AbstractValue(frozenset((obj,))), [])
             elif obj.kind == "inst" and (info := self.class_of(obj)) is not None and info.foreign:
                 self.once(("stored", obj), (obj,), partial(self.methods_called, obj))
 
@@ -237,7 +240,7 @@ class Flow(Definitions):
     def _return(self, node: ast.Return) -> None:
         if node.value is not None:
             value = self.eval(node.value)
-            self.facts.returns.update(value.objs, self.methods_of_parameters(node.value))
+            self.facts.returns.update(value.objs, methods_of_parameters(self, node.value))
             self.facts.return_typ = (
                 value.typ if value.typ == self.facts.return_typ or not self.facts.return_typ else None
             )
@@ -358,7 +361,7 @@ class Flow(Definitions):
             self.change_deep(value.objs)
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
-                self.assign(item.optional_vars, self.entered(value))
+                self.assign(item.optional_vars, entered(self, value))
                 self.bound.update(stored_names(item.optional_vars) if not self.frames else ())
         if suppresses:
             self.guarded += 1

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from tests.unit.analysis.executed import check_changes
 from tests.unit.analysis.test_slicer import kept
 
 OWNERS = {
@@ -108,3 +109,52 @@ def test_a_method_that_an_object_was_given_to_call_later(owner: str, keep: str, 
     made, name = OWNERS[owner]
     text = _BUS.replace("M", f"g.{name}").replace("KEEP", keep).replace("CALL", call)
     assert "bus.emit('x', 1)" in kept(made, f"{text}bus.emit('x', 1)", "print(g)")
+
+
+DATA = "a = [3, 1]\nb = [2]\nlog = []\n"
+CLASSES = (
+    DATA
+    + """
+class Base:
+    kept = []
+    def put(self, x): x.append(1)
+    def hold(self, x): self.x = x
+    def kept_apart(self): self.kept.append(1)
+class C(Base):
+    def put(self, x):
+        super().put(x)
+    def __enter__(self): return a
+    def __exit__(self, *e): pass
+    def __call__(self, x): x.append(1)
+    @classmethod
+    def note(cls): cls.kept.append(1)
+    @staticmethod
+    def apart(x): x.append(1)
+    @property
+    def first(self): return a
+c = C()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "changed"),
+    [
+        ("c.put(b)", "b"),
+        ("(lambda x: [x.kept_apart][0]())(c)", "Base C c"),
+        ("C.put(c, b)", "b"),
+        ("c(b)", "b"),
+        ("c.apart(b)", "b"),
+        ("C.apart(b)", "b"),
+        ("C.note()", "Base C c"),
+        ("C.kept.append(1)", "Base C c"),
+        ("c.kept.append(1)", "Base C c"),
+        ("c.hold(b)", "c"),
+        ("c.first.append(1)", "Base C a c"),
+        ("with c as x:\n    x.append(1)", "Base C a c"),
+        ("C()", ""),
+        ("c.__class__.put(c, b)", "Base C b c"),
+    ],
+)
+def test_a_call_of_a_method_changes_what_it_really_changes(call: str, changed: str) -> None:
+    check_changes(CLASSES, call, changed)
