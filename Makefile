@@ -58,8 +58,10 @@ engines: $(VENV)/.installed  ## Install the engines and the base image of the te
 lab: $(VENV)/.installed  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
+# All of them, or those that are named: make bench ONLY="oci sweep".
+ONLY ?=
 bench: $(VENV)/.installed  ## Print the benchmarks: ratios that were measured in one run
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ONLY)
 
 e2e: $(VENV)/.installed  ## Run the browser tests
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
