@@ -59,6 +59,8 @@ GROUP_LABEL = "io.buildr.group"
 """Label of a container that stays when its process leaves; its value is the group's name."""
 _TAIL_LINES = 20
 _WAIT_S = 1.0
+_GONE_S = 10.0
+"""So long may an engine take to note that a process ended which is gone: what notes it may wait for a processor."""
 _SIGKILLED = 128 + 9
 _NO_STATUS = -1
 """What podman says where it does not know how a program ended."""
@@ -417,7 +419,7 @@ class DockerRunner:
         Raises RunLost for one that never started, as its maker was killed before, and for one of which nobody knows
         how it ended: its status is that of no program.
         """
-        turn = 0
+        turn, gone_since = 0, None
         while True:
             turn += 1
             state = state_within(client, container, _WAIT_S)
@@ -427,7 +429,9 @@ class DockerRunner:
                 if state.get("ExitCode") == _NO_STATUS:
                     raise RunLost(f"container {container[:12]} was ended with what watched it, and has no exit status")
                 return state
-            if not turn & (turn - 1) and self._is_dead(client, container, state):
+            if gone_since is not None or not turn & (turn - 1):
+                gone_since = (gone_since or time.monotonic()) if self._is_dead(client, container, state) else None
+            if gone_since is not None and time.monotonic() - gone_since >= _GONE_S:
                 raise RunLost(f"the process of container {container[:12]} is gone, and nothing tells how it ended")
             cancel.check("the run")
 
@@ -435,7 +439,7 @@ class DockerRunner:
         """Tell whether a container that is said to run has no process: podman's is watched by one that may be killed.
 
         podman 4.3 takes such a container for running for ever, and says that /proc has no such process when asked
-        for a file of it.
+        for a file of it. It says so for a moment, too, of one that just ended.
         """
         from docker.errors import APIError
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError
+from requests import Response
 
 from buildr_jupyter.errors import Cancelled, EngineUnavailable, OptionError, RunError, RunLost
 from buildr_jupyter.events.cancel import CancelToken
@@ -16,6 +18,7 @@ from buildr_jupyter.model.progress import BuildWarning, StepUpdate
 from buildr_jupyter.model.request import ClaimMount, Collection, Mount, PortBinding, RunSpec
 from buildr_jupyter.model.sweep import RunGroup
 from buildr_jupyter.process.locks import OWNER_LABEL
+from buildr_jupyter.runner import docker_runner
 from buildr_jupyter.runner.docker_runner import COLLECT_LABEL, GROUP_LABEL, DockerRunner
 from tests.fakes.containers import Containers, Reply
 from tests.fakes.engine import FakeEngine
@@ -268,6 +271,31 @@ def test_a_run_that_is_gone_or_never_began_is_lost(start: Start) -> None:
     made = containers.add("trial", {}, "created")
     with pytest.raises(RunLost, match="was made, and never started"):
         collected(subject.follow(RunGroup("trial", (made.id,)), CancelToken()))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_process_that_is_gone_may_have_ended_just_now(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """podman learns a moment later that a process ended; of one that was killed with what watches it, never."""
+    _, subject = start(output=[("stdout", b"one\n")], exit_code=3)
+    _, group = collected(subject.start(spec(), CancelToken()))
+    began = {"Running": True, "Pid": 77, "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "0001-01-01T00:00:00Z"}
+    ended = {**began, "Running": False, "ExitCode": 3, "FinishedAt": "2026-01-01T00:00:01Z"}
+    states = iter([began] * 4 + [ended])
+
+    def no_process(*_: object) -> None:
+        raise APIError("500 Server Error", Response(), "open /proc/77/root: no such file or directory")
+
+    monkeypatch.setattr(docker_runner, "state_within", lambda *_: next(states))
+    monkeypatch.setattr(docker_runner, "_GONE_S", 10.0 if ends else 0.0)
+    monkeypatch.setattr(subject.docker_client, "get_archive", no_process)
+    if ends:
+        _, (result,) = collected(subject.follow(group, CancelToken()))
+        assert result.exit_code == 3
+    else:
+        with pytest.raises(RunLost, match="the process of container"):
+            collected(subject.follow(group, CancelToken()))
 
 
 def test_a_follower_that_is_cancelled_leaves_the_run_as_it_is(start: Start) -> None:
