@@ -9,6 +9,7 @@ import base64
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import requests
@@ -19,7 +20,7 @@ from buildr_jupyter.registry.answers import NO_DOCUMENT, is_web_page, read_body,
 from buildr_jupyter.registry.challenges import Challenge, parse_challenges
 from buildr_jupyter.registry.keychain import Login
 
-__all__ = ["Authorization"]
+__all__ = ["Authorization", "Refusals"]
 
 _MAX_TOKEN_BYTES = 1 << 20
 
@@ -55,6 +56,16 @@ class Asker(Protocol):
         ...
 
 
+@dataclass
+class Refusals:
+    """What one request was refused with, so that nothing is sent twice."""
+
+    fields: set[str] = field(default_factory=set)
+    """Values of Authorization, ``""`` for none."""
+    answers: int = 0
+    """How often something new was got for this request itself; a token that another request got is not counted."""
+
+
 class Authorization:
     """What is sent as Authorization to one registry; several threads may ask at once."""
 
@@ -71,26 +82,26 @@ class Authorization:
             return f"Bearer {token}"
         return _basic(self.login) if self._basic and self.login else None
 
-    def answer(self, asker: Asker, answer: requests.Response, scope: str, tried: set[str]) -> bool:
+    def answer(self, asker: Asker, answer: requests.Response, scope: str, refused: Refusals) -> bool:
         """Do what a 401 of this registry asks for; tell whether ``field`` has something new for it.
 
-        ``tried`` is what was refused for this request, ``""`` for nothing. A token is preferred to the login itself;
-        after one that was refused the login comes first, where the registry takes it.
+        A token is preferred to the login itself; after one that was refused the login comes first, where the registry
+        takes it.
         """
         challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
         order = ["bearer", "basic"]
-        if len(tried) > 1:
+        if len(refused.fields) > 1:
             order.reverse()
         failed: PublishError | None = None
         for challenge in sorted(
             (one for one in challenges if one.scheme in order), key=lambda c: order.index(c.scheme)
         ):
             if challenge.scheme == "basic":
-                if self._use_basic(scope, tried):
+                if self._use_basic(scope, refused):
                     return True
             elif challenge.parameters.get("realm"):
                 try:
-                    self._have_token(asker, challenge, scope, tried)
+                    self._have_token(asker, challenge, scope, refused)
                 except PublishError as error:
                     failed = failed or error
                 else:
@@ -99,24 +110,26 @@ class Authorization:
             raise failed
         return False
 
-    def _use_basic(self, scope: str, tried: set[str]) -> bool:
-        if not self.login or not self.login.password or _basic(self.login) in tried:
+    def _use_basic(self, scope: str, refused: Refusals) -> bool:
+        if not self.login or not self.login.password or _basic(self.login) in refused.fields:
             return False
+        refused.answers += 1
         with self._lock:
             self._tokens.pop(scope, None)
             self._basic = True
         return True
 
-    def _have_token(self, asker: Asker, challenge: Challenge, scope: str, tried: set[str]) -> None:
+    def _have_token(self, asker: Asker, challenge: Challenge, scope: str, refused: Refusals) -> None:
         """Have a token that was not refused yet: one that another thread has just got, or a new one.
 
         The scope that the registry itself names is asked for where ours was not enough.
         """
         with self._lock:
             known = self._tokens.get(scope)
-            if known is None or f"Bearer {known}" in tried:
+            if known is None or f"Bearer {known}" in refused.fields:
+                refused.answers += 1
                 named = challenge.parameters.get("scope", "")
-                wanted = named if len(tried) > 1 and named else scope or named
+                wanted = named if len(refused.fields) > 1 and named else scope or named
                 self._tokens[scope] = self._token(asker, challenge.parameters, wanted)
 
     def _token(self, asker: Asker, asked: Mapping[str, str], scope: str) -> str:

@@ -39,7 +39,7 @@ from buildr_jupyter.errors import (
 from buildr_jupyter.events.cancel import CancelToken
 from buildr_jupyter.registry.addresses import Origin, is_inward, is_local, origin_of, same_host
 from buildr_jupyter.registry.answers import NO_DOCUMENT, is_web_page, read_body, refusal, retry_after_s, web_page
-from buildr_jupyter.registry.authentication import Authorization
+from buildr_jupyter.registry.authentication import Authorization, Refusals
 from buildr_jupyter.registry.connections import Adapter, InwardPeer, TooSlow
 from buildr_jupyter.registry.keychain import Login
 
@@ -210,16 +210,16 @@ class Connection:
         data: Callable[[], Body] | None,
     ) -> requests.Response:
         url = urljoin(self.base, path)
-        tried: set[str] = set()
-        """What was sent as Authorization and refused."""
-        for _ in range(_CHALLENGES):
+        refused = Refusals()
+        # It ends: of n requests each gets 2 tokens at most, and none is tried twice by one of them.
+        while refused.answers < _CHALLENGES:
             sent = self._authorized(url, headers, scope)
             answer, ours = self._follow(method, url, sent, headers, data)
             if answer.status_code != 401 or not ours:
                 return answer
-            tried.add(sent.get("Authorization", ""))
+            refused.fields.add(sent.get("Authorization", ""))
             try:
-                again = self._shared.authorization.answer(self, answer, scope, tried)
+                again = self._shared.authorization.answer(self, answer, scope, refused)
             except BaseException:
                 answer.close()
                 raise

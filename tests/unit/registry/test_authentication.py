@@ -121,6 +121,27 @@ def test_a_token_that_is_over_is_renewed() -> None:
             assert [registry.digest("x", "1") for _ in range(4)] == [known] * 4
 
 
+def test_tokens_that_other_requests_got_and_used_up_are_no_tries_of_its_own() -> None:
+    with FakeRegistry(auth="bearer", password=SECRET) as fake, asked(fake, login_for(fake)) as registry:
+        fake.token_uses = 1
+        known = fake.put("x", "1", MANIFEST)
+        others = 0
+
+        def use_up(handler: _Handler) -> bool:
+            nonlocal others
+            if handler.path.startswith("/v2/x/manifests/1") and others < 4:
+                others += 1
+                fake.rule = None
+                assert registry.digest("x", known) == known
+                fake.rule = use_up
+            return False
+
+        fake.rule = use_up
+        assert registry.digest("x", "1") == known
+        assert others == 4
+        assert len([path for _, path, _ in fake.requests if path.startswith("/token")]) == 5
+
+
 # -- redirects
 
 
