@@ -108,6 +108,8 @@ class FunctionInfo:
     """Names of the functions around it: they live in its closure."""
     params: list[Obj] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    classes: dict[Obj, Obj] = field(default_factory=dict)
+    """Parameters to what stands for their classes: ``type(self)`` is known only once the function is called."""
     generator: bool = False
     """A call of it gives an object that does the work later: a generator or a coroutine."""
     implicit: bool = False
@@ -152,6 +154,8 @@ class ClassInfo:
     family: str = ""
     """Token of the list of its subclasses."""
     metaclasses: list[Obj] = field(default_factory=list)
+    fields: list[Obj] = field(default_factory=list)
+    """What libraries made in its body of functions: a field that makes its values by one."""
 
     @property
     def shares(self) -> bool:
@@ -195,6 +199,8 @@ class Effects:
     deletes: set[str] = field(default_factory=set)
     mutates: set[Obj] = field(default_factory=set)
     returns: set[Obj] = field(default_factory=set)
+    raised: set[Obj] = field(default_factory=set)
+    """Exceptions that it may raise, caught or not."""
     return_typ: str | None = None
     calls: dict[tuple[Obj, str | None, tuple[str | None, ...]], list[AbstractValue]] = field(default_factory=dict)
     """Calls of a parameter, known only once the function is called: (parameter, method or None, texts) to arguments.

@@ -77,9 +77,9 @@ class Calls(Library):
             spread = self.join(args[first:])
             args[first:] = [spread] * (len(args) - first)
             keywords["**"] = self.fresh(edges=spread.objs)
-        for number, keyword in enumerate(node.keywords):
-            value = self.eval(keyword.value)
-            self._may_be_called(keyword.value, value, args, called=keyword.arg in known.CALLED_KEYWORDS)
+        named = [self.eval(keyword.value) for keyword in node.keywords]
+        for number, (keyword, value) in enumerate(zip(node.keywords, named, strict=True)):
+            self._may_be_called(keyword.value, value, [*args, *named], called=keyword.arg in known.CALLED_KEYWORDS)
             if _says_nothing(keyword):
                 continue
             keywords[keyword.arg or f"**{number}"] = value
@@ -95,8 +95,9 @@ class Calls(Library):
         if called and value.path is not None and "." in value.path and not gives_values(value.path):
             self.invoke(value, [self.element(one) for one in beside if one is not value and one.objs])
         elif isinstance(node, ast.Attribute) and value.path is None and value.objs:
+            given = self.join([ATOM, *(self.element(one) for one in beside if one is not value and one.objs)])
             for obj in self.base(node.value).objs:
-                hand_over(self, obj, node.attr, called=called)
+                hand_over(self, obj, node.attr, given if called else ATOM, called=called)
 
     def _super_call(self, name: str, args: list[AbstractValue], keywords: dict[str, AbstractValue]) -> AbstractValue:
         for frame in reversed(self.frames):
@@ -196,22 +197,39 @@ class Calls(Library):
         read_forward(self, (cls,))
         obj = self.new("inst", info=cls, life=(cls,))
         value = AbstractValue(frozenset((obj,)))
+        kept: set[Obj] = set()
         for meta in info.metaclasses:
             for method in meta.info.find("__call__") if isinstance(meta.info, ClassInfo) else ():
-                self.apply(method, args, AbstractValue(frozenset((cls,))), keywords)
+                given = self.apply(method, args, AbstractValue(frozenset((cls,))), keywords)
+                kept |= {one for one in given.objs if one is not cls}
+        if not info.find("__init__") or info.foreign:
+            obj.edges.update(objs_of([*args, *keywords.values()]))
+        obj.edges.update(self._from_factories(info))
         makers = [method for name in ("__new__", "__init__", "__post_init__") for method in info.find(name)]
         if info.shares:
             obj.edges.add(cls)
         first = [self.apply(maker, args, AbstractValue(frozenset((cls,))), keywords) for maker in info.find("__new__")]
         for method in makers:
             self.apply(method, args, value, keywords)
-        if not makers or info.foreign:
-            obj.edges.update(objs_of([*args, *keywords.values()]))
         obj.edges.add(self.new(opaque=True))  # what no method shows: fields of a dataclass, attributes set later
         self.facts.mutates.discard(obj)
+        if kept:  # what a metaclass makes it may keep, and give again: what it holds and the instance are one
+            for one in kept:
+                one.hold((obj,))
+            obj.hold(kept)
+            cls.hold(kept)
+            for meta in info.metaclasses:
+                meta.hold((obj, *kept))
+            value = value._replace(objs=value.objs | kept)
+            self.change((cls, *info.metaclasses))
         if info.find("__del__"):
             self.let_go(value)  # nobody may hold it
         return self.join([value, *first]) if first else value  # ``__new__`` may give one that is there
+
+    def _from_factories(self, info: ClassInfo) -> set[Obj]:
+        """Return what the functions give that the fields of a class make their values with."""
+        fields = [one for value in info.fields for one in value.edges if one.kind in ("func", "bound")]
+        return set(self.called(fields, [])) if fields else set()
 
     # -- functions of the notebook
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from buildr_jupyter.analysis.abstract_values import (
@@ -15,6 +15,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Fails,
     FunctionInfo,
     Obj,
+    reach,
 )
 from buildr_jupyter.analysis.calls import Calls
 from buildr_jupyter.analysis.expressions import SETTERS, part_of_module
@@ -110,9 +111,11 @@ class Definitions(Calls):
                 facts.assigned[name] = value if old is None else self.join([old, value])
                 return
             if name not in frame.names:
-                if frame.owner is not None:  # nonlocal: the closure changes
-                    self.change((frame.owner,))
-                    frame.owner.hold(value.objs)
+                if frame.owner is not None:  # nonlocal: the closure changes, and that of the functions beside it
+                    cells = [one for one in frame.owner.edges if one.info == "closure"]
+                    self.change((frame.owner, *cells))
+                    for holder in (frame.owner, *cells):
+                        holder.hold(value.objs)
                 return
             old = frame.vals.get(name)
             frame.vals[name] = value if old is None or old == value else self.join([old, value])
@@ -326,7 +329,7 @@ class Definitions(Calls):
     def _class(self, node: ast.ClassDef) -> None:
         info = ClassInfo(node.name, node)
         obj = self.new("class", info=info)
-        self._bases(node, obj, info)
+        keywords = self._bases(node, obj, info)
         names = frozenset(name for inner in node.body for name in _class_names(inner))
         values = self._class_body(node, obj, info, names)
         self._members(values, obj, info)
@@ -334,13 +337,17 @@ class Definitions(Calls):
         info.forward = frozenset(annotation_names(texts, all_are_texts=self.annotations_are_texts))
         self.user_code = True
         for meta in info.metaclasses:
-            self._call_hook((meta,), "__new__", meta)
-            self._call_hook((meta,), "__init__", obj)
+            space = [ATOM, ATOM, self.fresh(edges=obj.edges, typ="dict")]
+            for made in self._call_hook((meta,), "__new__", meta, space, keywords):
+                obj.edges.update(one for one in reach(made.objs) if one.kind != "mod")
+                obj.edges.discard(obj)
+            self._call_hook((meta,), "__init__", obj, space, keywords)
+        self._call_hook(info.bases, "__init_subclass__", obj, (), keywords)
         value = self._decorated(node, AbstractValue(frozenset((obj,))))
         self.bind(node.name, value)
 
-    def _bases(self, node: ast.ClassDef, obj: Obj, info: ClassInfo) -> None:
-        """Note what a class has from its bases and its keywords, and what its definition calls of them."""
+    def _bases(self, node: ast.ClassDef, obj: Obj, info: ClassInfo) -> dict[str, AbstractValue]:
+        """Note what a class has from its bases; return what its keywords give, to those and to its metaclass."""
         for base in node.bases:
             value = self.eval(base)
             self.use(value)  # ``__mro_entries__``
@@ -352,9 +359,11 @@ class Definitions(Calls):
                 info.foreign = True
             if value.path is not None and re_enum(value.path):
                 info.foreign = False
-            self._call_hook(users, "__init_subclass__", obj)
+        keywords: dict[str, AbstractValue] = {}
         for keyword in node.keywords:
             value = self.eval(keyword.value)
+            if keyword.arg != "metaclass":
+                keywords[keyword.arg or "**"] = value
             obj.life.update(value.objs)
             info.foreign = info.foreign or not value.path
             if keyword.arg == "metaclass":
@@ -364,6 +373,7 @@ class Definitions(Calls):
                 info.metaclasses.extend(one for one in cls.info.metaclasses if one not in info.metaclasses)
         if info.bases:
             self._note_subclass(info)
+        return keywords
 
     def _class_body(
         self, node: ast.ClassDef, obj: Obj, info: ClassInfo, names: frozenset[str]
@@ -399,6 +409,7 @@ class Definitions(Calls):
                 if one.kind == "inst" and (kind := self.class_of(one)) is not None:
                     for method in kind.find("__set_name__"):
                         self.apply(method, [AbstractValue(frozenset((obj,))), ATOM], AbstractValue(frozenset((one,))))
+            info.fields.extend(one for one in value.objs if one.kind == "data" and one.life)
             obj.hold(value.objs)
 
     def _note_subclass(self, info: ClassInfo) -> None:
@@ -410,11 +421,17 @@ class Definitions(Calls):
                 self.facts.mutates.add(self.world_object(base.info.family))
                 above.extend(one for one in base.info.bases if one not in above)
 
-    def _call_hook(self, classes: Iterable[Obj], name: str, obj: Obj) -> None:
-        for cls in classes:
-            if isinstance(cls.info, ClassInfo):
-                for method in cls.info.find(name):
-                    self.apply(method, [], AbstractValue(frozenset((obj,))))
+    def _call_hook(
+        self,
+        classes: Iterable[Obj],
+        name: str,
+        obj: Obj,
+        given: Iterable[AbstractValue],
+        keywords: Mapping[str, AbstractValue],
+    ) -> list[AbstractValue]:
+        infos = [cls.info for cls in classes if isinstance(cls.info, ClassInfo)]
+        own = AbstractValue(frozenset((obj,)))
+        return [self.apply(method, list(given), own, keywords) for info in infos for method in info.find(name)]
 
     def _method_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, info: ClassInfo) -> None:
         marks = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}

@@ -206,8 +206,13 @@ class Expressions(FlowState):
             elif obj.kind == "param":
                 self.call_later(obj, f"@{name}", [])
             found.update(obj.edges)
+            for one in obj.edges:
+                if one.info == "vars":  # the object's own dict: what it holds, the object has as attributes
+                    found.update(one.edges)
+        if name == "attrs" and base.typ in TABLES:  # a dict of Python's own
+            return AbstractValue(frozenset(found))
         if name == "__class__":
-            found.update(obj.info for obj in base.objs if isinstance(obj.info, Obj))
+            found.update(self.classes_of(base.objs))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
 
     def _hooks(self, obj: Obj, *names: str) -> list[Obj]:
@@ -250,7 +255,7 @@ class Expressions(FlowState):
         self.use(key)
         if base.path == "sys.modules" and (key.const == "__main__" or getattr(node.slice, "id", "") == "__name__"):
             return AbstractValue(path="__main__")
-        self.use_item(base)
+        made = self.use_item(base, key)
         if not base.objs:
             return AbstractValue(typ="str") if base.typ == "str" else ATOM
         if base.path == "sys.modules":
@@ -261,13 +266,19 @@ class Expressions(FlowState):
             isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
             or (isinstance(node.slice, ast.BinOp) and isinstance(node.slice.op, (ast.BitAnd, ast.BitOr)))
         ):
-            return self.fresh(opaque=True, typ=base.typ, life=self.lives(base))
+            return self.fresh(opaque=True, typ=base.typ, life=self.lives(base), edges=self._cells(base))
         if isinstance(node.slice, ast.Slice) and base.typ in ("list", "tuple"):
             return self.fresh(edges=self.element(base).objs, typ=base.typ)
         for obj in base.objs:
             if obj.kind == "param":
                 self.call_later(obj, "__getitem__", [key])
-        return self.element(base)
+        found = self.element(base)
+        return found._replace(objs=found.objs | made) if made else found
+
+    @staticmethod
+    def _cells(*values: AbstractValue) -> set[Obj]:
+        """Return what the tables among these values hold: what is made of them may hold it, too."""
+        return {inner for value in values for obj in value.objs if obj.typ in TABLES for inner in obj.edges}
 
     @abstractmethod
     def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
@@ -313,7 +324,7 @@ class Expressions(FlowState):
         if not objs:
             return AbstractValue(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
         typ = next((v.typ for v in (left, right) if v.typ in TABLES), None) or left.typ or right.typ
-        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else set()
+        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else self._cells(left, right)
         edges.update(obj for obj in objs if obj.kind in ("inst", "param"))
         return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
 
@@ -484,6 +495,10 @@ class Expressions(FlowState):
                 for name, value in frame.function.captured.items():
                     info.captured.setdefault(name, value)
         obj.hold(inner for value in info.captured.values() for inner in value.objs)
+        for frame in self.frames:
+            if frame.function is not None:
+                frame.closure = frame.closure or self.new(info="closure")
+                obj.hold((frame.closure,))
 
     def _lambda(self, node: ast.Lambda) -> AbstractValue:
         return AbstractValue(frozenset((self.function(node),)))

@@ -44,6 +44,8 @@ def call_function(
         return flow.fresh(opaque=True, edges=objs_of(args)) if objs_of(args) else ATOM
     given = list(args) if self_val is None or info.static else [self_val, *args]
     places = {**function.places, **places_of(info, given, keywords or {})}
+    for param, cls in info.classes.items():
+        places[cls] = flow.classes_of(places[param])
     flow.work += sum(map(len, places.values()))
     if info.owner is not None:
         places[info.owner] = frozenset((function,))
@@ -138,8 +140,11 @@ def _take(
             flow.seed(token[1:], weak=True)
     if facts.mutates:
         flow.change(put(facts.mutates))
+        if info.owner in facts.mutates:  # what it captured is shared with the functions beside it
+            flow.change(obj for obj in function.edges if obj.kind in ("data", "iter", "inst"))
     # What is stored into a parameter, its own or one of the call that made it, is held by what was given.
     own = {param.info for param in info.params}
+    flow.facts.raised.update(put(facts.raised))
     for param, targets in places.items():
         if param.kind != "param" or not targets or param in own:
             continue
@@ -150,6 +155,9 @@ def _take(
     for holder, held in _stored(flow, info, facts):
         for target in places.get(holder, (holder,)):  # a closure stands for the function that is called
             target.hold(put(held))
+            for beside in target.edges if target is function else ():
+                if beside.info == "closure" or (beside.kind == "data" and beside.typ in ("list", "dict", "set")):
+                    beside.hold(put(held))
     if facts.calls:
         _follow(flow, call, facts, places, put)
     if info.generator:
@@ -170,7 +178,7 @@ def _stored(flow: Library, info: FunctionInfo, facts: Effects) -> list[tuple[Obj
     end = flow.serial if info.busy else info.end
 
     def is_own(obj: Obj) -> bool:
-        return info.start < obj.serial <= end
+        return info.start < obj.serial <= end or obj.kind == "param"  # those of functions around it, too
 
     outside = [obj for obj in facts.mutates if obj.edges and not is_own(obj)]
     found = [(obj, tuple(filter(is_own, obj.edges))) for obj in outside]
@@ -241,7 +249,7 @@ def _deferred(flow: Library, target: Obj, method: str | None, given: list[Abstra
     elif method == "__iter__":
         flow.consume(value)
     elif method == "__getitem__":
-        flow.use_item(value)
+        flow.use_item(value, *given[:1])
     elif method.startswith("super:"):
         info = flow.class_of(target)
         for base in info.bases if info else ():

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
@@ -29,6 +30,7 @@ from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw, registers
 from buildr_jupyter.analysis.state import TABLES
+from buildr_jupyter.analysis.table_cells import cells_of, columns_of, may_hold_objects
 
 __all__ = [
     "ALL_WORK",
@@ -76,6 +78,8 @@ _CHOOSERS = frozenset(
     ["functools.reduce", "random.choice", "random.choices", "random.sample", "operator.itemgetter", "heapq.heappop"]
 )
 """Functions that give back what a container holds."""
+_CALL_LATER = ("threading", "multiprocessing", "sched", "asyncio", "concurrent", "atexit", "signal")
+"""Packages that are given a function and, in a list or a dict, what to call it with."""
 _GIVE_ITERATORS = ("itertools.tee", "itertools.groupby")
 """Functions whose result holds iterators: they share what they go through."""
 _GETTERS = re.compile(r"get(?!size|doc|source|users|pass)")
@@ -87,6 +91,17 @@ _ONLY_LOOKED_AT = frozenset(("print", "type", "isinstance", "id", "repr", "hasat
 """Builtins that iterate over nothing that they are given."""
 _PLAIN = (known.ATOMIC_BUILTINS | _ONLY_LOOKED_AT) - {"type", "object", "frozenset", "dir"}
 """Builtins that give a plain value, and do nothing but to what they are given."""
+
+
+class _Call(NamedTuple):
+    """What one call of a library's function is given."""
+
+    args: list[AbstractValue]
+    given: list[AbstractValue]
+    """Those and the keywords' values."""
+    dtype: AbstractValue | None = None
+    made: frozenset[Obj] = NOTHING
+    """What the functions among them may give."""
 
 
 class Library(Expressions, World):
@@ -163,10 +178,13 @@ class Library(Expressions, World):
             for method in info.all_methods():
                 self.apply(method, [], own)
 
-    def call_back(self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False) -> None:
+    def call_back(
+        self, given: Iterable[AbstractValue], source: AbstractValue = ATOM, *, plain: bool = False
+    ) -> set[Obj]:
         """Note that a library may call the functions, and the methods of the objects, that it is given.
 
-        A ``plain`` builtin calls no other methods of an object than those that have no name in a call.
+        Return what the functions may give. A ``plain`` builtin calls no other methods of an object than those that
+        have no name in a call.
         """
         element = [self.element(source)] if source.objs else [ATOM]
         beside = frozenset(
@@ -174,10 +192,11 @@ class Library(Expressions, World):
         )
         if beside:  # ``reduce`` has a first value, ``apply`` more arguments
             element = [element[0]._replace(objs=element[0].objs | beside)]
+        made: set[Obj] = set()
         for value in given:
             for obj in value.objs:
                 if obj.kind == "func" and self.depth < DEPTH:
-                    self.apply(obj, element * 3)
+                    made |= self.apply(obj, element * 3).objs
                 elif obj.kind == "bound" and self.depth < DEPTH:
                     self.called_once(obj, element)
                 elif obj.kind in ("class", "inst") and plain is False:
@@ -190,6 +209,7 @@ class Library(Expressions, World):
                 elif obj.kind == "param":
                     self.call_later(obj, "__getitem__", [])
             self.use(value)
+        return made
 
     def library(
         self,
@@ -204,7 +224,7 @@ class Library(Expressions, World):
         if path == "print" and "file" not in keywords:
             self.print_to()
         if path in _PLAIN and not any(value.objs for value in given):
-            return self._builtin_result(path, args, given)
+            return self._builtin_result(path, _Call(args, given))
         root, _, _ = path.partition(".")
         name = path.rpartition(".")[2]
         builtin = "." not in path and path not in self.modules
@@ -264,7 +284,12 @@ class Library(Expressions, World):
                 self.consume(value)
         data = [value for value in args if not any(o.kind == "func" for o in value.objs)]
         source = data[0] if data else ATOM  # the others are given as they are, as the first value of ``reduce``
-        self.call_back(given, source, plain=builtin)
+        threads = root in _CALL_LATER and any(o.kind == "func" for value in given for o in value.objs)
+        beside = [self.element(value) for value in given if value.objs] if threads else []
+        if beside:
+            source = self.fresh(edges=source.objs | objs_of(beside))
+        made_by_functions = self.call_back(given, source, plain=builtin)
+        call = _Call(args, given, keywords.get("dtype"), frozenset(made_by_functions))
         self.world_call(path, base, args, keywords)
         self._module_calls(base, args)
         if (
@@ -302,11 +327,11 @@ class Library(Expressions, World):
             # What is registered somewhere behaves in another way from then on.
             self.change(obj for value in given for obj in value.objs if obj.kind in ("class", "inst"))
         if root in ("sklearn", "copy") and (draw := draw_made(path, args, keywords)):
-            made = self._library_result(path, name, base, args, given)
+            made = self._library_result(path, name, base, call)
             mark = self.new(info=draw, edges=made.objs, life=self.lives(made), typ=mark_of_draw(path))
             return made._replace(objs=made.objs | {mark})
         if not builtin and root not in known.LIBRARIES_OF_VALUES:
-            made = self._library_result(path, name, base, args, given)
+            made = self._library_result(path, name, base, call)
             # A part that was made of a tree may be in the tree from then on.
             new = [obj for obj in made.objs if obj.kind == "data"]
             for obj in new:
@@ -318,7 +343,7 @@ class Library(Expressions, World):
                 if obj.kind in ("data", "inst", "param") and obj.typ not in TABLES:
                     obj.hold(new)
             return made
-        return self._library_result(path, name, base, args, given)
+        return self._library_result(path, name, base, call)
 
     def _module_calls(self, module: AbstractValue, args: list[AbstractValue]) -> None:
         """Note that a module may call the notebook's functions that were put into it, or registered with it."""
@@ -366,17 +391,16 @@ class Library(Expressions, World):
             for obj in (*value.objs, *self.element(value).objs):
                 self.watched.setdefault(obj, []).append((called, [*args[2:], ATOM]))
 
-    def _library_result(
-        self, path: str, name: str, base: AbstractValue, args: list[AbstractValue], given: list[AbstractValue]
-    ) -> AbstractValue:
+    def _library_result(self, path: str, name: str, base: AbstractValue, call: _Call) -> AbstractValue:
         if "." not in path:
-            return self._builtin_result(path, args, given)
+            return self._builtin_result(path, call)
+        args, given = call.args, call.given
         life = base.objs if path not in ("copy.copy", "copy.deepcopy") else frozenset(self.lives(*args))
         if path in known.RNG_CONSTRUCTORS:
             # Generators that are made of one source of bits share it.
             return self.fresh(typ="rng", opaque=True, life=life, edges=[o for o in objs_of(given) if o.kind != "mod"])
         if path in known.ITERATOR_FUNCTIONS:
-            iterator = self.new("iter", edges=self._iterated(given), life=life)
+            iterator = self.new("iter", edges=self._iterated([*given, AbstractValue(call.made)]), life=life)
             if path in _GIVE_ITERATORS:  # what is taken from one of them is gone from the other
                 iterator.hold((self.new("iter", edges={*objs_of(given), iterator}, life=life),))
             return AbstractValue(frozenset((iterator,)))
@@ -395,11 +419,13 @@ class Library(Expressions, World):
         if path in ("pathlib.Path", "pathlib.PurePath") and args and args[0].const is not None:
             return AbstractValue(const=args[0].const, typ="str")
         typ = _result_type(path, name)
+        cells = self._cells_of_call(path, name, call) if root_of(path) in ("numpy", "pandas") else NOTHING
         if path in known.VIEW_FUNCTIONS or path.startswith("numpy.ma."):
             # An object that says where its array lies gives a view of what it holds.
             given_away = reach(obj for obj in objs_of(args) if obj.kind == "inst")
             seen = objs_of(args) | {obj for obj in given_away if obj.kind not in _ASIDE}
-            return AbstractValue(seen | {self.new(opaque=True, typ="ndarray", life=life)}, typ="ndarray")
+            made = self.new(opaque=True, typ="ndarray", life=life, edges=cells)
+            return AbstractValue(seen | {made}, typ="ndarray")
         if path.startswith("numpy.") and not name[:1].isupper():
             edges: frozenset[Obj] = frozenset(o for o in reach(objs_of(given)) if o.kind in ("func", "inst"))
         elif path.startswith("pandas.") and name[:1].isupper():
@@ -411,25 +437,45 @@ class Library(Expressions, World):
             edges = NOTHING
         else:
             edges = objs_of(given)
+        edges |= cells
+        if not any(
+            obj.kind in ("func", "bound") for obj in edges
+        ):  # what holds a function gives more once it is called
+            edges |= call.made - objs_of(args)
         info = CONTAINER if path in known.CONTAINERS else None
         return self.fresh(opaque=True, typ=typ, edges=edges, life=life, info=info)
+
+    def _cells_of_call(self, path: str, name: str, call: _Call) -> frozenset[Obj]:
+        """Return what a table has in its cells that a function of pandas or numpy makes of these."""
+        if path.startswith("pandas."):
+            return cells_of(call.given, levels=columns_of(name))
+        if call.dtype is not None and may_hold_objects(call.dtype):
+            marked = self.new(info="cell")  # it may hold objects: what is stored into it, it holds
+            return cells_of(call.given) | {marked}
+        if name == "full" and len(call.args) > 1:
+            return call.args[1].objs | ({self.new(info="cell")} if not call.args[1].const else NOTHING)
+        return cells_of(call.given, levels=2)
 
     def _iterated(self, values: Iterable[AbstractValue]) -> frozenset[Obj]:
         """Return what an iterator over these holds: them, and what they give."""
         return objs_of([one for value in values for one in (value, self.element(value))])
 
-    def _builtin_result(self, path: str, args: list[AbstractValue], given: list[AbstractValue]) -> AbstractValue:
+    def _builtin_result(self, path: str, call: _Call) -> AbstractValue:
+        args, given = call.args, call.given
         if path == "type" and len(args) > 1:  # it makes a class
             return self.fresh(edges=objs_of(given), opaque=True)
         if path == "vars":
-            made = self.new(edges=objs_of(args), typ="dict")
+            made = self.new(edges=objs_of(args), typ="dict", info="vars")
             for obj in objs_of(args):
                 obj.edges.add(made)  # it is the object's own: who changes it changes the object
             return AbstractValue(frozenset((made,)), typ="dict")
         if path in known.ATOMIC_BUILTINS or path in ("delattr", "setattr"):
-            if path in ("type", "frozenset", "object"):
-                classes = {obj.info for value in args for obj in value.objs if isinstance(obj.info, Obj)}
-                return AbstractValue(frozenset(classes)) if classes else ATOM
+            if path == "type":
+                return AbstractValue(self.classes_of(objs_of(args)))
+            if path == "frozenset":
+                return self.fresh(edges=objs_of(map(self.element, args)), typ=path)
+            if path == "object":
+                return ATOM
             return AbstractValue(typ="str" if path in ("str", "repr", "format", "ascii") else path)
         if path in known.ITERATOR_FUNCTIONS:
             funcs = [obj for value in args for obj in value.objs if obj.kind in ("func", "bound")]
@@ -438,7 +484,8 @@ class Library(Expressions, World):
                 return AbstractValue(
                     frozenset((self.new("iter", edges=self._iterated(args[1:]) | results, life=funcs),))
                 )
-            return AbstractValue(frozenset((self.new("iter", edges=self._iterated(given), life=funcs),)))
+            inside = self._iterated(given) | call.made
+            return AbstractValue(frozenset((self.new("iter", edges=inside, life=funcs),)))
         if path in ("list", "tuple", "set", "dict", "sorted"):
             edges = {obj for value in args for obj in self.element(value).objs}
             if path == "dict":  # of pairs, or of another dict: the values are what the pairs hold
@@ -456,7 +503,7 @@ class Library(Expressions, World):
             inner = {obj for value in args for obj in self.element(value).objs} | objs_of(args if path != "sum" else ())
             return AbstractValue(frozenset(inner | {self.new(edges=inner)})) if inner else ATOM
         if path[:1].isupper():  # exceptions
-            return self.fresh(edges=objs_of(given))
+            return self.fresh(edges=objs_of(given), opaque=bool(objs_of(given)))
         if path == "property":
             return self.fresh(edges=objs_of(given))._replace(objs=frozenset(implicit(objs_of(given))))
         if path in ("memoryview", "super", "staticmethod", "classmethod"):

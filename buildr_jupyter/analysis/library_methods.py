@@ -11,6 +11,7 @@ from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Functio
 from buildr_jupyter.analysis.library_calls import ASKED, DEPTH, Library, is_foreign, not_plain, objs_of, opaque
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.state import TABLES
+from buildr_jupyter.analysis.table_cells import cells_of
 
 __all__ = ["TABLED_TYPES", "call_library_method", "held_called", "may_have_methods"]
 
@@ -18,6 +19,7 @@ TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "by
 _TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "collections", "datetime", "re", "decimal"}
 _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
+_CONTAINERS = {"list", "dict", "set", "tuple", "frozenset"}
 _IN_PLACE = {"inplace", "out"}
 _ENTERS = ("__enter__", "__exit__", "enter_context", "push", "close")
 """Methods of managers, and of stacks of managers, that are opened and closed without a ``with``."""
@@ -27,7 +29,12 @@ def call_library_method(
     flow: Library, receiver: AbstractValue, name: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]
 ) -> AbstractValue:
     given = [*args, *keywords.values()]
-    flow.call_back(given, receiver)
+    cells = frozenset(obj for obj in receiver.objs if obj.kind == "data" and obj.typ in _CONTAINERS)
+    if cells and receiver.typ in TABLES:  # what lies in a cell has methods of its own
+        own = receiver._replace(objs=receiver.objs - cells)
+        made = [call_library_method(flow, AbstractValue(cells), name, args, keywords)]
+        return flow.join([*made, call_library_method(flow, own, name, args, keywords)] if own.objs else made)
+    made_by_functions = flow.call_back(given, receiver)
     typ = receiver.typ
     objs = receiver.objs
     if name in ("query", "eval") and args:
@@ -60,6 +67,8 @@ def call_library_method(
     parts = [*given, *map(flow.element, given)]
     flow.change_deep(obj for obj in objs_of(parts) if is_foreign(obj) or _is_drawn_on(obj))
     iterator = any(obj.kind == "iter" for obj in objs)
+    for obj in objs if iterator and given else ():
+        obj.hold(objs_of(given))  # ``send`` of a generator
     if name in known.SHALLOW_METHODS and typ not in TABLES:
         flow.change(objs)
         # One that stands for what it holds, and an archive, which is its file.
@@ -71,7 +80,12 @@ def call_library_method(
         flow.change(obj for obj in objs if obj.kind == "mod")  # ``asyncio.get_event_loop().set_debug(True)``
         if re.match(r"add|set|insert|push|append|register|attach|put", name):
             _store(flow, objs, name, args, given)
-    return _method_result(flow, receiver, name, given)
+    result = _method_result(flow, receiver, name, given)
+    if new := frozenset(obj for obj in made_by_functions - receiver.objs if obj.kind != "mod"):
+        for obj in result.objs if typ in TABLES else ():
+            if obj.kind == "data":
+                obj.hold(new)
+    return result
 
 
 def _unknown_method(
@@ -96,24 +110,26 @@ def _unknown_method(
     flow.change_deep(receiver.objs)
     flow.change(obj for obj in receiver.objs if obj.kind in ("func", "class", "mod"))
     flow.change_deep(held)
-    held_called(flow, receiver, args)
+    given_by = held_called(flow, receiver, args)
     for obj in flow.keepers(receiver.objs):
         obj.hold(held)
         if isinstance(obj.info, FunctionInfo):
             obj.info.registered.extend(one for one in held if one.kind == "func" and one is not obj)
-    made = flow.new(edges=receiver.objs | held, opaque=True, life=flow.lives(receiver))
+    made = flow.new(edges=receiver.objs | held | given_by, opaque=True, life=flow.lives(receiver))
     return AbstractValue(receiver.objs | held | {made})
 
 
-def held_called(flow: Library, receiver: AbstractValue, args: list[AbstractValue]) -> None:
-    """Note that a library's object may call the notebook's functions and objects that it holds."""
+def held_called(flow: Library, receiver: AbstractValue, args: list[AbstractValue]) -> set[Obj]:
+    """Note that a library's object may call the notebook's functions and objects that it holds, and may give more."""
+    made: set[Obj] = set()
     below = reach(receiver.objs)
     flow.work += len(below)
     for inside in [o for o in below if o.kind in ("func", "bound", "inst")]:
         if flow.depth < DEPTH and inside not in receiver.objs and not flow.gives_up():
             flow.depth += 1
-            flow.invoke(AbstractValue(frozenset((inside,))), args)
+            made |= flow.invoke(AbstractValue(frozenset((inside,))), args).objs
             flow.depth -= 1
+    return made
 
 
 def _leaves_alone(
@@ -180,15 +196,18 @@ def _method_result(flow: Library, receiver: AbstractValue, name: str, given: lis
         kept = typ if typ in TABLES else None
         if name in ("to_list", "tolist", "to_dict"):
             kept = "list"
-        edges = {obj for obj in objs if obj.kind == "iter"} if typ not in TABLES else set()
+        kinds = ("iter",) if typ not in TABLES else ()
+        edges = {obj for obj in objs if obj.kind in kinds}
+        if any(obj.typ in TABLES for obj in objs):
+            edges |= {inner for obj in objs for inner in obj.edges if obj.typ in TABLES} | cells_of(given)
         return flow.fresh(opaque=True, typ=kept, life=lives, edges=edges)
     if name in ("keys", "values", "items") and typ not in TABLES:
         # A view shows what its dict becomes.
         inside = flow.element(receiver).objs
         if name == "items":
             pair = flow.new(edges=inside, typ="tuple")
-            return AbstractValue(frozenset((flow.new(edges=(pair,), life=objs),)))
-        return AbstractValue(inside | {flow.new(edges=inside, life=objs)})
+            return AbstractValue(frozenset((flow.new(edges=(pair,), life=objs, info="items"),)))
+        return AbstractValue(inside | {flow.new(edges=inside, life=objs, info="view")})
     if name in ("get", "pop", "popleft", "popitem", "setdefault", "most_common"):
         element = flow.element(receiver)
         inner = element.objs | objs_of(given)

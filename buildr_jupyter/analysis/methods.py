@@ -70,19 +70,23 @@ def entered(flow: Library, manager: AbstractValue) -> AbstractValue:
     return flow.join(results)
 
 
-def hand_over(flow: Library, obj: Obj, name: str, *, called: bool = False) -> None:
-    """Note that a method of an object may be called, where it is not seen that it is one until a call is."""
+def hand_over(flow: Library, obj: Obj, name: str, given: AbstractValue = ATOM, *, called: bool = False) -> None:
+    """Note that a method of an object may be called, where it is not seen that it is one until a call is.
+
+    A call gives it the objects ``given``, or none of which anything is known.
+    """
+    args = [given] if given.objs else []
     value = AbstractValue(frozenset((obj,)), typ=obj.typ)
     if called and may_have_methods(obj):
-        flow.method(value, name, [], {})
+        flow.method(value, name, args, {})
         return
     if obj.kind == "param":
         flow.call_later(obj, f"{HANDED}{name}", [])
     elif obj.kind in ("inst", "class") and (info := flow.class_of(obj)) is not None:
         for method in info.find(name):
-            flow.apply(method, [], value)
+            flow.apply(method, args, value)
     elif obj.kind in ("data", "iter") and (changes_its_owner(obj, name) or obj.typ == "rng"):
-        flow.method(value, name, [], {})
+        flow.method(value, name, args, {})
 
 
 def _method_of_part(
@@ -117,6 +121,9 @@ def _own_method(
         results = [flow.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
         if all(inner.kind in ("func", "class") for inner in held):
             return results
+    if obj.kind == "inst" and name in known.STORING_METHODS:  # of the dict of its attributes
+        flow.change((obj,))
+        obj.hold(objs_of([*args, *keywords.values(), *map(flow.element, args)]))
     if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
         others.append(obj)
     elif name == "__subclasses__" and info.family:

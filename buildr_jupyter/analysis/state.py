@@ -30,7 +30,7 @@ TABLES = ("DataFrame", "Series", "ndarray")
 class Frame:
     """A function or class body that is being looked into."""
 
-    __slots__ = ("function", "globals", "is_class", "names", "owner", "vals")
+    __slots__ = ("closure", "function", "globals", "is_class", "names", "owner", "vals")
 
     def __init__(self, names: frozenset[str], owner: Obj | None, *, is_class: bool = False) -> None:
         self.names = names
@@ -39,6 +39,8 @@ class Frame:
         self.is_class = is_class
         self.globals: set[str] = set()
         self.function: FunctionInfo | None = None
+        self.closure: Obj | None = None
+        """Stands for the variables that functions inside share: each holds it."""
 
 
 ROUNDS = 5
@@ -245,6 +247,21 @@ class FlowState:
             return [info] if info else []
         return [one.info for one in info.metaclasses if isinstance(one.info, ClassInfo)]
 
+    def classes_of(self, objs: Iterable[Obj]) -> frozenset[Obj]:
+        """Return the classes that objects are known to have; one stands for that of a parameter."""
+        found: set[Obj] = set()
+        for obj in objs:
+            if obj.kind != "param":
+                found.update((obj.info,) if isinstance(obj.info, Obj) else ())
+                continue
+            for info in self.building:
+                if obj in info.params:
+                    cls = info.classes.get(obj)
+                    if cls is None:
+                        cls = info.classes[obj] = self.new("param", opaque=True)
+                    found.add(cls)
+        return frozenset(found)
+
     def element(self, value: AbstractValue) -> AbstractValue:
         """Return what an element of ``value`` may be."""
         if not value.objs:
@@ -254,6 +271,11 @@ class FlowState:
             found |= obj.edges
             if obj.opaque:
                 found.add(obj)
+            elif obj.info in ("view", "items"):  # it shows what its dict holds by now
+                held = {inner for one in obj.life for inner in one.edges}
+                for pair in obj.edges if obj.info == "items" else ():
+                    pair.hold(held)
+                found |= held if obj.info == "view" else set()
         return AbstractValue(frozenset(found), typ=value.typ if value.typ in TABLES else None)
 
     @staticmethod
@@ -287,17 +309,23 @@ class FlowState:
             if obj.kind == "class" and (info := self.class_of(obj)) is not None and info.metaclasses:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
 
-    def use_item(self, value: AbstractValue) -> None:
-        """Note that an item of a value is read: what makes an item that is missing is changed by that."""
+    def use_item(self, value: AbstractValue, key: AbstractValue = ATOM) -> frozenset[Obj]:
+        """Note that an item of a value is read: what makes an item that is missing is changed by that.
+
+        Return what functions of the notebook may have given.
+        """
+        given: set[Obj] = set()
         for obj in value.objs:
-            if obj.kind == "class" and (info := self.class_of(obj)) is not None:
-                for method in info.find("__class_getitem__"):
-                    self.apply(method, [], AbstractValue(frozenset((obj,))))
+            if (obj.kind in ("class", "inst")) and (info := self.class_of(obj)) is not None:
+                methods = info.find("__class_getitem__") if obj.kind == "class" else ()
+                for method in (*methods, *(one for kind in self.kinds_of(obj) for one in kind.find("__getitem__"))):
+                    given |= self.apply(method, [key], AbstractValue(frozenset((obj,)))).objs
             if obj.kind == "data" and any(one.kind == "mod" and one.info == "collections" for one in obj.life):
                 self.change((obj,))
                 for function in [one for one in obj.edges if one.kind == "func"]:
-                    self.apply(function, [])
+                    given |= self.apply(function, []).objs
         self.use(value)
+        return frozenset(given)
 
     def _implicit_called(self, obj: Obj) -> None:
         for kind in self.kinds_of(obj):
@@ -391,6 +419,7 @@ class FlowState:
         for (callee, method, _), given in facts.calls.items():
             mine.call_later(callee, method, given)
         mine.origins.update(facts.origins)
+        mine.raised.update(facts.raised)
         mine.everything = mine.everything or facts.everything
         for name in facts.reads | facts.maybe:
             for info in self.building:

@@ -18,6 +18,7 @@ from buildr_jupyter.analysis.scope import stored_names
 from buildr_jupyter.analysis.side_effects import acts_on_world, registers
 from buildr_jupyter.analysis.state import TABLES
 from buildr_jupyter.analysis.summaries import methods_of_parameters
+from buildr_jupyter.analysis.table_cells import stored_in_table
 
 __all__ = ["Flow"]
 
@@ -121,8 +122,11 @@ class Flow(Definitions):
         if base.path == "sys" and isinstance(target, ast.Attribute) and target.attr == "stdout":
             self.replace_output(value)
         if isinstance(target, ast.Subscript):
-            self.use(self.eval(target.slice))
+            key = self.eval(target.slice)
+            self.use(key)
             self.use(base)
+            if key.objs and base.typ not in TABLES:
+                value = value._replace(objs=value.objs | key.objs)
             if isinstance(target.slice, ast.Slice):
                 self.consume(value)
                 value = value._replace(objs=value.objs | self.element(value).objs)
@@ -143,9 +147,12 @@ class Flow(Definitions):
         if base.path is not None and base.path.partition(".")[0] in _PROCESS:
             self.change((self.world_object("@always"),))
         self._told_of_store(objs)
-        typ_changes = base.typ in ("DataFrame", "Series", "ndarray")
-        for obj in () if typ_changes else self.keepers(objs):
-            obj.hold(value.objs)
+        held = value.objs
+        if base.typ in TABLES and isinstance(target, ast.Subscript):
+            whole = base.typ == "DataFrame" and not isinstance(target.value, ast.Attribute)
+            held = stored_in_table(base, value, whole_column=whole)
+        for obj in self.keepers(objs) if held else ():
+            obj.hold(held)
             if obj.kind == "param" and value.objs:
                 self.call_later(obj, HELD, [value])
         for obj in objs:
@@ -248,7 +255,11 @@ class Flow(Definitions):
     def _raise(self, node: ast.Raise) -> None:
         for part in (node.exc, node.cause):
             if part is not None:
-                self._made(self.eval(part))
+                raised = self.eval(part)
+                made = self._made(raised)
+                self.facts.raised.update(
+                    obj for obj in (*raised.objs, *made.objs) if obj.kind in ("data", "inst", "param")
+                )
         self.fail()
 
     def _made(self, value: AbstractValue) -> AbstractValue:
@@ -383,7 +394,8 @@ class Flow(Definitions):
             def run() -> None:
                 kinds = self.eval(handler.type) if handler.type is not None else ATOM
                 if handler.name:
-                    self.bind(handler.name, self._made(self.join([kinds, self.element(kinds)])))
+                    made = self._made(self.join([kinds, self.element(kinds)]))
+                    self.bind(handler.name, made._replace(objs=made.objs | self.facts.raised))
                     if not self.frames:
                         self.bound.add(handler.name)
                 self._tracked(handler.body)

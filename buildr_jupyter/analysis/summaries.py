@@ -111,6 +111,7 @@ def methods_of_parameters(flow: Library, node: ast.expr) -> list[Obj]:
 
 def _make_params(flow: Library, info: FunctionInfo) -> None:
     info.params = []
+    info.classes = {}
     for name in info.names:
         inner = flow.new("param", opaque=True)
         param = flow.new("param", info=inner, edges=(inner,), typ=None)
@@ -128,7 +129,7 @@ def _same(info: FunctionInfo, found: Effects, before: Effects | None) -> bool:
         return False
 
     def outer(objs: Iterable[Obj]) -> set[Obj]:
-        params = {*info.params, *(param.info for param in info.params)}
+        params = {*info.params, *(param.info for param in info.params), *info.classes.values()}
         return {obj for obj in objs if obj.serial <= info.start or obj in params}
 
     return (
