@@ -27,13 +27,14 @@ def _buildr_run(scope, own, name, failed):
 c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
 c|    os.chdir(folder); sys.path[0] = os.getcwd()
 m|    sys.path.insert(1, "")  # a kernel imports from the folder that it is in
-f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), drawn=itertools.count(1), **__):
-f|        for number in pyplot.get_fignums() if (pyplot := sys.modules.get("matplotlib.pyplot")) else ():
+f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), count=itertools.count(1), **__):
+f|        for one in gcf.Gcf.get_all_fig_managers() if (gcf := sys.modules.get("matplotlib._pylab_helpers")) else ():
 f|            try:
-f|                file = os.makedirs(to, exist_ok=True) or f"{{to}}/figure-{{next(drawn)}}.png" if own else io.BytesIO()
-f|                pyplot.figure(number).savefig(file, bbox_inches="tight")
+f|                png = own and ((figure := one.canvas.figure).axes or figure.lines or print(repr(figure)))  # a text
+f|                file = os.makedirs(to, exist_ok=True) or f"{{to}}/figure-{{next(count)}}.png" if png else io.BytesIO()
+f|                one.canvas.figure.savefig(file, bbox_inches="tight")
 f|            except Exception as error: print("buildr: a figure is not kept:", error, file=sys.stderr)
-f|            pyplot.close(number)  # as a notebook does at show() and at the end of each cell
+f|            gcf.Gcf.destroy(one.num)  # as a notebook does at show() and at the end of each cell
 f|    agg = property(lambda _: vars(__import__("matplotlib.backends.backend_agg", fromlist="*")) | {{"show": show}})
 f|    backend = type("Backend", (type(sys),), {{"__dict__": agg, "__getattr__": lambda one, name: vars(one).get(name)}})
 f|    sys.modules["buildr_backend"], os.environ["MPLBACKEND"] = backend("buildr_backend"), "module://buildr_backend"
@@ -88,7 +89,7 @@ def render_preamble(
     folder: str = "",
     returns: tuple[str, ...] = (),
 ) -> str:
-    """Return the head of main.py, at most 47 lines, and one more for a program that reads ``__doc__``.
+    """Return the head of main.py, at most 48 lines, and one more for a program that reads ``__doc__``.
 
     ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
     standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty

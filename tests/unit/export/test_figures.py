@@ -26,11 +26,30 @@ def test_axes_of_an_earlier_cell(tmp_path: Path) -> None:
     assert pngs(tmp_path) == []  # the other cell's figure is not of the chosen cell
 
 
-@pytest.mark.parametrize("draw", ["plt.plot([1, 2])", "plt.imshow(np.eye(3))", "plt.figure()", "plt.subplots(2)"])
+@pytest.mark.parametrize("draw", ["plt.plot([1, 2])", "plt.imshow(np.eye(3))", "plt.subplots(2)"])
 def test_figures_of_the_cell_are_kept(tmp_path: Path, draw: str) -> None:
     done = run(make([IMPORT, f"{draw};\nprint(plt.get_fignums())\n{draw};"]), tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\n", "")
     assert pngs(tmp_path)[0] == "figure-1.png"
+
+
+@pytest.mark.parametrize("end", ["", ";"])
+def test_a_figure_without_axes_is_its_text(tmp_path: Path, end: str) -> None:
+    """A kernel makes no picture of one, and shows the text that stands for it behind the value of the cell."""
+    done = run(make([IMPORT, "plt.figure()", f"plt.figure(figsize=(2, 1)){end}"]), tmp_path)
+    assert (done.stdout, done.stderr) == ("<Figure size 200x100 with 0 Axes>\n" * (1 if end else 2), "")
+    assert pngs(tmp_path) == []
+
+
+def test_figures_are_shown_in_the_order_of_their_use(tmp_path: Path) -> None:
+    cell = "plt.figure()\nplt.figure(figsize=(1, 1))\nplt.figure(1)\nprint('before')\nplt.show()\nprint('behind')"
+    done = run(make([IMPORT, cell]), tmp_path)
+    sizes = ["<Figure size 100x100 with 0 Axes>", "<Figure size 640x480 with 0 Axes>"]
+    assert done.stdout.splitlines() == ["before", *sizes, "behind"]
+
+
+def test_an_empty_figure_of_a_captured_cell_is_not_printed(tmp_path: Path) -> None:
+    assert run(make([IMPORT, "%%capture\nplt.figure();"]), tmp_path).stdout == ""
 
 
 def test_show_closes_and_each_figure_is_kept_once(tmp_path: Path) -> None:
@@ -74,7 +93,7 @@ def test_a_captured_cell_prints_nothing(tmp_path: Path) -> None:
     assert run(make(["%%capture\nprint(1)\nx = 4", "print(2)\nx"]), tmp_path).stdout == "2\n4\n"
 
 
-def test_the_preamble_has_at_most_40_lines() -> None:
+def test_the_preamble_has_at_most_41_lines() -> None:
     for flags in itertools.product((False, True), repeat=6):
         names = ("shown", "tolerant", "awaits", "figures", "hidden", "captured")
-        assert render_preamble(title="nb.ipynb, cell 3", **dict(zip(names, flags, strict=True))).count("\n") <= 40
+        assert render_preamble(title="nb.ipynb, cell 3", **dict(zip(names, flags, strict=True))).count("\n") <= 41
