@@ -13,12 +13,11 @@ own, ``ESC ] buildr ; ~ BASE64 BEL``, and the last as above: a cluster keeps lin
 from __future__ import annotations
 
 import base64
-import builtins
 import importlib.machinery
+import io
 import json
 import os
 import sys
-import types
 from typing import Any
 
 BEGIN, END = "\x1b]buildr;", "\x07"
@@ -29,7 +28,6 @@ _PIECE = 12000
 """Characters of a piece: below the 16 KiB at which a node cuts lines."""
 _LIMIT = 16 << 20
 """Bytes of a bundle; of a larger one the text is shown alone."""
-_OPTIONS_OF_PANDAS = "pandas.core.config_init"
 _METHODS = {
     "text/html": "_repr_html_",
     "text/markdown": "_repr_markdown_",
@@ -48,7 +46,7 @@ def install(stdout: int, shell: bool = False) -> Any:
     ``shell``: the program imports IPython, whose ``display`` shows each object by itself, too.
     """
     wanted = bool(os.environ.get(VARIABLE))
-    _write_frames_as_a_kernel_does()
+    _write_as_in_a_kernel()
 
     def framed(value: Any, print_text: Any) -> None:
         found = bundle(value) if wanted and sys.stdout is sys.__stdout__ and os.path.sameopenfile(1, stdout) else {}
@@ -83,22 +81,29 @@ def install(stdout: int, shell: bool = False) -> Any:
     return display
 
 
-def _write_frames_as_a_kernel_does() -> None:
+def _write_as_in_a_kernel() -> None:
     """Let pandas, once it is imported, take itself to be in a notebook and cut no columns to a terminal's width.
 
-    It asks ``get_ipython()`` while it registers its options, so that is there for as long as that takes.
+    Its modules ask ``get_ipython()``, which a kernel has among the builtins, so each gets one of its own. One asks
+    while it registers its options, the other whenever something is written.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding == "utf-8":
+        sys.stdout.reconfigure(encoding="UTF-8", errors=sys.stdout.errors)  # as a kernel names it
     if any(getattr(finder, "buildr", False) for finder in sys.meta_path):
         return
+
+    wanted = {"pandas.core.config_init", "pandas.io.formats.console"}
 
     class Finder:
         buildr = True
 
         @classmethod
         def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
-            if name != _OPTIONS_OF_PANDAS:
+            if name not in wanted:
                 return None
-            sys.meta_path.remove(cls)
+            wanted.discard(name)
+            if not wanted:
+                sys.meta_path.remove(cls)
             spec = importlib.machinery.PathFinder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
                 spec.loader.exec_module = _in_a_kernel(spec.loader.exec_module)  # type: ignore[method-assign]
@@ -108,17 +113,12 @@ def _write_frames_as_a_kernel_does() -> None:
 
 
 def _in_a_kernel(run: Any) -> Any:
-    """Return a function that runs with a ``get_ipython`` as a kernel has one."""
+    """Return a function that runs a module with a ``get_ipython`` as a kernel has one."""
+    shell = type("ZMQInteractiveShell", (), {"kernel": None})()
 
     def run_in_a_kernel(module: Any) -> None:
-        before = vars(builtins).get("get_ipython")
-        vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=None)
-        try:
-            run(module)
-        finally:
-            del vars(builtins)["get_ipython"]
-            if before is not None:
-                vars(builtins)["get_ipython"] = before
+        vars(module)["get_ipython"] = lambda: shell
+        run(module)
 
     return run_in_a_kernel
 

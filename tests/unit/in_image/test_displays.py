@@ -116,6 +116,29 @@ def test_frames_are_cut_to_no_terminal_but_written_as_in_a_kernel(shell: bool) -
     assert shown == ("a shell" if shell else "none")
 
 
+def test_a_categorical_is_written_as_in_a_kernel() -> None:
+    """In a terminal pandas cuts the line of the categories to its width, whenever it writes one."""
+    pytest.importorskip("pandas")
+    code = (
+        f"import runpy; runpy.run_path({displays.__file__!r})['install'](1)\n"
+        "import pandas, sys; values = [f'a long name of a category {n}' for n in range(5)]\n"
+        "print(repr(pandas.Categorical(values)), [one for one in sys.meta_path if hasattr(one, 'buildr')])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *_, line = ended.stdout.splitlines()
+    assert line.startswith("Categories (5, ")
+    assert line.endswith(f"{', '.join(repr(f'a long name of a category {n}') for n in range(5))}] []")
+
+
+def test_the_encoding_of_standard_output_is_named_as_in_a_kernel() -> None:
+    """Pandas has that name as the default of an option, which its description shows."""
+    code = f"import runpy, sys; runpy.run_path({displays.__file__!r})['install'](1)\nprint(sys.stdout.encoding, 'ä')"
+    for given, named in (("utf-8", "UTF-8"), ("iso8859-1", "iso8859-1")):
+        environment = {**os.environ, "PYTHONIOENCODING": given}
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
+        assert ended.stdout.decode(given).split() == [named, "ä"]
+
+
 def test_ipython_s_display_shows_each_object_by_itself_and_as_a_kernel_writes_it() -> None:
     code = (
         f"import os, runpy, sys\nrunpy.run_path({displays.__file__!r})['install'](os.dup(1), True)\n"
