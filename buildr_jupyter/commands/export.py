@@ -55,5 +55,6 @@ def iter_lines(job: ExportRequest, exported: Exported) -> Iterator[str]:
 
         yield from map(clean_text, verify.iter_said(verify.Settled(exported.assembly, exported.proof)))
     for warning in (*exported.assembly.warnings, *preparation.findings(job, exported.assembly)):
-        yield f"warning: {clean_text(warning.text)}"
+        hint = f" ({clean_text(warning.hint)})" if warning.hint else ""
+        yield f"warning: {clean_text(warning.text)}{hint}"
     yield f"exported to {exported.folder}"

@@ -7,7 +7,7 @@ import fnmatch
 import os
 import posixpath
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
@@ -20,7 +20,17 @@ from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
 from buildr_jupyter.process.confined import file_entry
 
-__all__ = ["Carriage", "PathUse", "carry_files", "changed_folder", "literal_paths", "open_mode"]
+__all__ = [
+    "Carriage",
+    "PathUse",
+    "carry_files",
+    "changed_folder",
+    "is_mounted",
+    "is_named",
+    "literal_paths",
+    "mount_words",
+    "open_mode",
+]
 
 _READ_METHODS = frozenset(("read_text", "read_bytes", "open", "exists", "iterdir", "glob", "stat", "is_file"))
 _READER_NAMES = frozenset(path.rpartition(".")[2] for path in FILE_READERS) - {"Path", "PurePath", "exists", "walk"}
@@ -206,20 +216,34 @@ class _Carrier:
 
     def _named(self, path: Path) -> Path | None:
         """Return the name or pattern of ``--include`` that brings a path."""
-        for name in self.named:
-            if path.is_relative_to(name) or _matches(path, name):
-                return name
-        return None
-
-    def _in_container(self, use: PathUse) -> str:
-        return posixpath.normpath(posixpath.join(_WORKDIR, self.tree.inside, use.path))
+        return next((name for name in self.named if is_named(path, name)), None)
 
     def _is_mounted(self, use: PathUse) -> bool:
-        place = PurePosixPath(self._in_container(use))
-        return any(place.is_relative_to(posixpath.normpath(mount)) for mount in self.mounts)
+        return is_mounted(use.path, self.tree, self.mounts)
 
     def _mount(self, use: PathUse) -> str:
-        return f"--mount {shlex.quote(f'{use.path}:{self._in_container(use)}')}"
+        return mount_words(use.path, self.tree)
+
+
+def _in_container(path: str, tree: Tree) -> str:
+    """Return where a path of the program leads in the container."""
+    return posixpath.normpath(posixpath.join(_WORKDIR, tree.inside, path))
+
+
+def is_mounted(path: str, tree: Tree, mounts: Iterable[str]) -> bool:
+    """Tell whether a path of the program leads into one of the folders that are given at run time."""
+    place = PurePosixPath(_in_container(path, tree))
+    return any(place.is_relative_to(posixpath.normpath(mount)) for mount in mounts)
+
+
+def mount_words(path: str, tree: Tree) -> str:
+    """Return the option that gives what a path of the program names at run time."""
+    return f"--mount {shlex.quote(f'{path}:{_in_container(path, tree)}')}"
+
+
+def is_named(path: Path, name: Path) -> bool:
+    """Tell whether a normalized path is in what a normalized name or pattern of ``--include`` brings."""
+    return path.is_relative_to(name) or _matches(path, name)
 
 
 def _is_device(path: Path) -> bool:

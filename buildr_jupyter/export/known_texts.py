@@ -34,6 +34,8 @@ _JOINS = frozenset(("join", "joinpath", "Path", "PurePath", "PosixPath"))
 _SAME = frozenset(("str", "fspath", "resolve", "absolute", "as_posix", "abspath", "realpath"))
 """Functions and methods that give the same path, seen from the folder that the program runs in."""
 _OF_OS_PATH = frozenset(("dirname", "basename", "normpath"))
+_OS_WORDS = {"pardir": ("..",), "curdir": (".",), "sep": ("/",)}
+"""What the attributes of ``os`` and ``os.path`` are."""
 _OF_TEXTS = frozenset((
     "capitalize", "casefold", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip",
     "swapcase", "title", "upper", "zfill",
@@ -208,13 +210,35 @@ def _value(node: ast.expr, values: Mapping[int, Texts], known: _Known) -> Iterab
         return _joined("", [_part(one, values) for one in node.values])
     if isinstance(node, ast.Attribute):
         owner = values[id(node.value)]
-        return _of_paths(owner, node.attr) if owner else known.attributes.get(node.attr, ())
+        return _of_paths(owner, node.attr) if owner else known.attributes.get(node.attr, _OS_WORDS.get(node.attr, ()))
     if isinstance(node, ast.Subscript):
-        return _ancestor(node, values)
+        return _half(node, values) or _ancestor(node, values)
     if isinstance(node, (ast.IfExp, ast.BoolOp)):
         parts = (node.body, node.orelse) if isinstance(node, ast.IfExp) else node.values
         return [text for part in parts for text in values[id(part)]]
     return _called(node, values) if isinstance(node, ast.Call) else ()
+
+
+def _half(node: ast.Subscript, values: Mapping[int, Texts]) -> Texts:
+    """Return what ``os.path.split(path)[0]`` gives, or its other half."""
+    call, place = node.value, node.slice.value if isinstance(node.slice, ast.Constant) else None
+    names: dict[object, str] = {0: "dirname", 1: "basename", -1: "basename"}
+    if not (isinstance(call, ast.Call) and called_name(call) == "split" and len(call.args) == 1 and place in names):
+        return ()
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if (owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")) != "path":
+        return ()
+    return tuple(_of_os_path(names[place], values[id(call.args[0])]))
+
+
+def _of_os_path(name: str, texts: Texts) -> Iterator[str]:
+    """Yield what a function of ``os.path`` gives; the folder of a mere name is the one where the program is."""
+    for text in texts:
+        found = getattr(posixpath, name)(text)
+        if name == "dirname":
+            yield from (f"{text}/..",) if _is_no_name(text) else ()
+            yield from () if found else (".",)
+        yield found
 
 
 def _ancestor(node: ast.Subscript, values: Mapping[int, Texts]) -> Iterable[str]:
@@ -252,7 +276,7 @@ def _combined(node: ast.BinOp, values: Mapping[int, Texts]) -> Iterable[str]:
     if not isinstance(node.op, (ast.Add, ast.Div)):
         return ()
     between = "/" if isinstance(node.op, ast.Div) else ""
-    return [f"{one}{between}{other}" for one, other in _pairs([left, values[id(node.right)]])]
+    return [f"{one}{one and between}{other}" for one, other in _pairs([left, values[id(node.right)]])]
 
 
 def _pairs(parts: list[Texts]) -> Iterator[tuple[str, ...]]:
@@ -285,16 +309,15 @@ def _called(node: ast.Call, values: Mapping[int, Texts]) -> Iterable[str]:
     if name == "join" and receivers and len(node.args) == 1:
         return _text_join(receivers, node.args[0], values)
     if name in _JOINS and name != "joinpath":
-        return _joined("/", given) if given else (".",)
+        return [text or "." for text in _joined("/", given)] if given else (".",)
     if name in ("cwd", "getcwd"):
         return (".",)
     if not all(given):
         return ()
     if name in _SAME and len(given) == 1:
-        return given[0]
+        return [text or "." for text in given[0]] if name in ("abspath", "realpath") else given[0]
     if name in _OF_OS_PATH and len(given) == 1:
-        above = [f"{text}/.." for text in given[0] if name == "dirname" and _is_no_name(text)]
-        return [*above, *(getattr(posixpath, name)(text) for text in given[0])]
+        return _of_os_path(name, given[0])
     if name in _SAME and not given:
         return receivers
     if name in ("glob", "rglob") and given:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import glob
 import itertools
+import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,7 @@ from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.data_files import open_mode
 from buildr_jupyter.export.known_texts import Evaluated
+from buildr_jupyter.export.outside_paths import OutsidePaths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
 from buildr_jupyter.model.progress import BuildWarning
@@ -94,11 +97,16 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
             if not isinstance(node, ast.Call) or not (place := _listed(node, imported)):
                 continue
             known = [values.get(id(one), ()) for one in place]
-            if not all(known) or {".", "./", "*"} & set(known[0]):
+            if not all(known) or any(_is_above(text) for text in known[0]):
                 text = ast.unparse(node)
                 shown = text if len(text) <= 60 else f"{text[:57]}..."
                 where = f"{title}, line {node.lineno}"
                 yield f"{where}: files that {shown} lists are not carried unless --include names them"
+
+
+def _is_above(text: str) -> bool:
+    """Tell whether a path is that of the notebook's folder, or of one that it is in."""
+    return {*posixpath.normpath(text).split("/")} <= {".", "..", "*"} and not text.startswith("/")
 
 
 def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
@@ -177,12 +185,14 @@ def carry_named(
     written: Iterable[str],
     limit_bytes: int,
     observed: Iterable[Evaluated] = (),
+    outside: OutsidePaths | None = None,
 ) -> tuple[list[FileEntry], list[BuildWarning]]:
     """Return the entries for files and folders that a text of the program names, and what was left out as too large.
 
     ``place`` says where a file of the notebook's folder goes; ``known`` are paths of the context that are carried
     already, ``written`` paths that the program makes itself or gets when it is run. ``observed`` are parts of the
     program of which a kernel saw what they opened: of their texts only those count that are a file's whole path.
+    ``outside`` is told the paths that lead out of the folder.
     """
     entries: dict[str, FileEntry] = {}
     folder = place.folder
@@ -198,7 +208,12 @@ def carry_named(
         if text in seen or len(seen) > _MAX_TEXTS or not _is_relative(text) or text.removeprefix("./") in made:
             continue
         seen.add(text)
-        places = _meant(text, folder) if whole else (one for one in (folder / text,) if not one.is_dir())
+        places = [*_meant(text, folder)] if whole else [one for one in (folder / text,) if not one.is_dir()]
+        if _leads_out(text):
+            if outside is not None:
+                outside.note(text, where, places)
+            if not Path(os.path.normpath(folder / text)).is_relative_to(folder):
+                continue
         for path in (one for found in places for one in _files_of(found, folder)):
             target = place.below(path.relative_to(folder).as_posix())
             if target in there or target in entries:
@@ -240,7 +255,17 @@ def _is_relative(text: str) -> bool:
         and "\0" not in text
         and all(len(part.encode(errors="replace")) < 256 for part in parts)
     )
-    return fits and bool(parts) and not text.startswith(("/", "~")) and ".." not in parts and text not in (".", "./")
+    return fits and bool(parts) and not text.startswith(("/", "~"))
+
+
+def _leads_out(text: str) -> bool:
+    """Tell whether a relative path leaves the folder at any part of it."""
+    depth = 0
+    for part in PurePosixPath(text).parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def _meant(text: str, folder: Path) -> Iterator[Path]:
@@ -261,6 +286,9 @@ def _meant(text: str, folder: Path) -> Iterator[Path]:
 
 def _files_of(path: Path, folder: Path) -> list[Path]:
     """Return the files that a path means, all those in a folder; a link out of it and a login are left out."""
+    path = Path(os.path.normpath(path))
+    if path == folder:
+        return []
     try:
         if path.is_dir():
             resolve_beneath(path, folder)

@@ -22,6 +22,7 @@ from buildr_jupyter.export.known_texts import Evaluated, evaluate
 from buildr_jupyter.export.local_modules import local_sources
 from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
+from buildr_jupyter.export.outside_paths import OutsidePaths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.export.reading import Reading
 from buildr_jupyter.model.plan import FileEntry, ImportUse
@@ -98,6 +99,7 @@ def find_files(
         for text in readers_unknown(program) if given.namespace is None else ():  # in a kernel it was seen
             given.warn(text)
     modules = list(_module_texts(imported, [given.folder, *(one.path for one in folders)], beside))
+    outside = OutsidePaths(carried.tree, options.include, options.mounts, {one.path for one in folders})
     named, warnings = carry_named(
         [*program, *(modules if given.namespace is None else ())],
         carried.tree,
@@ -105,9 +107,11 @@ def find_files(
         known=[entry.path for entry in carried.entries],
         written={*written, *options.mounts},
         limit_bytes=options.file_limit_bytes,
+        outside=outside,
     )
-    given.warnings += warnings
-    return sorted([*carried.entries, *named], key=lambda entry: entry.path), carried.tree
+    files = sorted([*carried.entries, *named], key=lambda entry: entry.path)
+    given.warnings += [*warnings, *outside.warnings([entry.path for entry in files])]
+    return files, carried.tree
 
 
 def _module_texts(imported: Sequence[ImportUse], folders: Sequence[Path], tree: Tree) -> Iterator[Evaluated]:

@@ -24,7 +24,7 @@ def render_explanation(assembly: Assembly) -> str:
     if assembly.program and assembly.program.candidates:
         parts += ["values that could be inputs (--param auto takes them all)"]
         parts += [*(f"  {one}" for one in assembly.program.candidates), ""]
-    parts += [f"warning: {warning.text}" for warning in assembly.warnings]
+    parts += [f"warning: {one.text}" + (f" ({one.hint})" if one.hint else "") for one in assembly.warnings]
     return clean_text("\n".join(parts).rstrip() + "\n")
 
 

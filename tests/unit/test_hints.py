@@ -237,6 +237,17 @@ def try_2(world: World) -> None:
     assert len(world.plan(code, words=option(hint, "--mount")).plan.files) == 1
 
 
+@trial("export.outside_paths", "carry it with --root {} {}")
+def try_outside(world: World) -> None:
+    (world.folder.parent / "my data.csv").write_text("1")
+    nb = world.notebook("%%containerize x\nname = '../my data.csv'\nprint(open(name).read())")
+    (warning,) = world.plan("name = '../my data.csv'\nprint(open(name).read())").warnings
+    hint = warning.hint or ""
+    world.hinted.append(hint)
+    world.works("export", nb, "--out", "made", *option(hint, "--root"), *option(hint, "--include"))
+    assert Path("made/app/my data.csv").read_text() == "1"
+
+
 @trial("cli", "name what to build: buildr build NOTEBOOK, or --from-context DIR")
 def try_3(world: World) -> None:
     nb = world.notebook("%%containerize x\nprint(1)")
