@@ -57,6 +57,8 @@ class Values:
         """Names that should come as values and cannot."""
         self._automatic: set[str] = set()
         """Names that come as values because their code would give others."""
+        self._slow: set[str] = set()
+        """Names that come as values because their code is slow, and by code where that cannot be."""
         self._stale: set[str] = set()
         """Those of them that were made from a file which is another one now."""
 
@@ -80,10 +82,10 @@ class Values:
             if statement.run == self._given.last or facts is None:
                 continue
             duration = self._given.runs[statement.run].duration_s
-            why = ""
+            too_slow = why = ""
             slow = duration is not None and duration > self._given.options.slow_s
             if slow and not _is_given_by_its_text(statement.node):
-                why = f"its cell took {duration:.1f} s, more than {self._given.options.slow_s:g} s"
+                too_slow = why = f"its cell took {duration:.1f} s, more than {self._given.options.slow_s:g} s"
             if "input" in facts.direct or asks_kernel(statement.node):
                 why = "it came from something that the image does not have"
             if self._given.runs[statement.run].returned:
@@ -91,11 +93,15 @@ class Values:
             if not why:
                 continue
             for name in sorted(facts.binds | facts.maybe):
-                if name in self._by_code or name in self.supplied or name not in namespace:
+                taken = name in self._by_code or name in self.uncarried or name in self.supplied
+                if taken or name not in namespace:
                     continue
                 if not any(need.name == name for need in sliced.why.get(statement.number, ())):
                     continue
-                found |= self._supply(name, namespace[name], why)
+                if self._supply(name, namespace[name], why):
+                    found = True
+                    if why == too_slow:
+                        self._slow.add(name)
         return found
 
     def _ask_namespace(self, sliced: Slice, namespace: Mapping[str, object]) -> bool:
@@ -152,7 +158,7 @@ class Values:
                 if self._take(need.name, f"{stale.path} changed after its cell ran"):
                     self._stale.add(need.name)
         for need in sliced.conflicts:
-            if need.name not in self._automatic:
+            if need.name not in self._automatic | self._slow:
                 continue
             made = [one.name for one in sliced.why.get(need.by.number, ()) if one.name != need.name]
             taken = [self._take(name, f"it was made from {need.name} before that changed") for name in made]
@@ -203,6 +209,12 @@ class Values:
         self.uncarried.add(name)
         self._automatic.discard(name)
         why = self.supplied.snapshot.pop(name, None) or self.supplied.literal.pop(name, ("", ""))[1]
+        if name in self._slow:
+            self._given.warn(
+                f"{name}: {why}, and its value cannot be carried ({reason}): the program makes it at each start",
+                hint=f"add --recompute {name} if that is as it should be",
+            )
+            return
         way = "run its cell again" if name in self._stale else "seed it in its cell"
         self._given.warn(
             f"{name}: {why}, and its value cannot be carried ({reason}): the program makes another",
@@ -213,7 +225,7 @@ class Values:
         """Leave those names to their code that were taken by themselves and cannot be carried; tell whether any was."""
         namespace = self._given.namespace or {}
         found = False
-        for name in sorted(self._automatic & set(self.supplied.snapshot)):
+        for name in sorted((self._automatic | self._slow) & set(self.supplied.snapshot)):
             if (reason := values.why_not_carried(namespace[name])) is not None:
                 self._give_up(name, reason)
                 found = True

@@ -867,6 +867,10 @@ ELSEWHERE: dict[tuple[str, str], str] = {
         "pipeline.image_check",
         "leave --check out",
     ): "needs an engine: tests/integration/test_docker_pipeline.py",
+    (
+        "export.value_capture",
+        "add --recompute {} if that is as it should be",
+    ): "needs a kernel's values: tests/unit/export/test_value_capture.py",
     ("config.parse", "write sha256: and its 64 digits"): "needs an image: tests/unit/commands/test_images.py",
     (
         "notebook.text_form",

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 
 import pytest
 
 from buildr_jupyter.errors import ValueRefused
+from buildr_jupyter.export.exporter import make_program
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.value_capture import Values
 
@@ -34,6 +36,32 @@ def test_a_slow_statement_gives_its_value_a_literal_or_a_snapshot() -> None:
     assert values.supplied.literal == {"small": ("3", why)}
     assert values.supplied.snapshot == {"large": why}
     assert values.supplied.names() == {"small", "large"}
+
+
+def test_what_a_slow_cell_makes_is_left_to_its_code_where_its_value_cannot_come() -> None:
+    slow = cell("steps = (n for n in range(3))", 0, duration_s=7.25)
+    given = given_of(slow, "print(next(steps))", namespace={"steps": (n for n in range(3))})
+    program = make_program(given)
+    assert "steps = (n for n in range(3))" in program.text
+    (warning,) = program.warnings
+    assert warning.text.startswith("steps: its cell took 7.2 s, more than 5 s, and its value cannot be carried (")
+    assert warning.text.endswith("): the program makes it at each start")
+    assert warning.hint == "add --recompute steps if that is as it should be"
+    again = given_of(slow, "print(next(steps))", namespace=given.namespace, recompute=("steps",))
+    assert make_program(again).warnings == ()
+
+
+def test_a_slow_value_that_something_reads_before_it_changed_is_left_to_its_code() -> None:
+    slow = cell("rows = list(range(1, 2))\nos.environ['ROWS'] = str(len(rows))", 1, duration_s=7.25)
+    runs = ("import os", slow, "rows.append(2)", "print(rows, os.environ['ROWS'])")
+    given = given_of(*runs, namespace={"rows": [1, 2], "os": os})
+    program = make_program(given)
+    assert "rows = list(range(1, 2))" in program.text
+    (warning,) = program.warnings
+    assert warning.text == (
+        "rows: its cell took 7.2 s, more than 5 s, and its value cannot be carried "
+        "(what nb.ipynb, cell 1 makes from it cannot be carried either): the program makes it at each start"
+    )
 
 
 def test_without_a_kernel_there_are_no_values_to_take() -> None:
