@@ -234,22 +234,24 @@ def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> N
             sys.stdout.flush()
 
 
-def main() -> int:
-    """Print the table; the status is 1 if more than one cell in a hundred was wrong in silence."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which notebooks and cells are looked at, and how."""
     parser.add_argument("places", nargs="+", type=Path)
     parser.add_argument("--cells", type=int, default=0, metavar="N", help="look at N printing cells of each notebook")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one cell in the kernel")
     parser.add_argument("--cache", type=Path, help="folder that keeps what the kernels printed, for the next time")
     parser.add_argument("--all", action="store_true", help="print a line for the cells that are the same, too")
     parser.add_argument("--warm", default="", metavar="MODULES", help="load these once, and run programs as children")
-    arguments = parser.parse_args()
-    for name in ["tests.corpus.warm", *arguments.warm.split(",")] if arguments.warm else ():
+
+
+def load_warm(modules: str) -> None:
+    """Load the modules that programs are to find loaded, ``""`` for none."""
+    for name in ["tests.corpus.warm", *modules.split(",")] if modules else ():
         importlib.import_module(name)
-    groups = [Group(place.name) for place in arguments.places]
-    for group, place in zip(groups, arguments.places, strict=True):
-        for path in iter_notebooks([place]):
-            check_notebook(path, group, arguments)
+
+
+def print_table(groups: list[Group]) -> Group:
+    """Print a row for each group, and one for all; return all."""
     print(f"{'':20} {'cells':>6} {' '.join(f'{kind:>8}' for kind in KINDS)} {'slow':>5} {'longest':>8}  carried")
     together = Group("together")
     for group in groups:
@@ -258,6 +260,20 @@ def main() -> int:
         together.exports += group.exports
     for group in [*groups, together] if len(groups) > 1 else groups:
         print(group.row())
+    return together
+
+
+def main() -> int:
+    """Print the table; the status is 1 if more than one cell in a hundred was wrong in silence."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    arguments = parser.parse_args()
+    load_warm(arguments.warm)
+    groups = [Group(place.name) for place in arguments.places]
+    for group, place in zip(groups, arguments.places, strict=True):
+        for path in iter_notebooks([place]):
+            check_notebook(path, group, arguments)
+    together = print_table(groups)
     return 1 if together.counts["silent"] * 100 > sum(together.counts.values()) else 0
 
 
