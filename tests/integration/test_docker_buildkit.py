@@ -110,7 +110,7 @@ class TestSession:
             build(subject, request_for("LABEL a=2", base=base, no_cache=True))
         assert f"buildr login {registry.host}" in str(caught.value.hint)
 
-    def test_without_grpcio_the_base_is_pulled_first(
+    def test_without_a_session_the_base_is_pulled_first(
         self, subject: DockerBuilder, request_for: Make, monkeypatch: pytest.MonkeyPatch, engines: Engines
     ) -> None:
         monkeypatch.setattr(buildkit, "can_serve", lambda: False)

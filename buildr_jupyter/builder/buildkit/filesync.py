@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import queue
 import stat
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,8 @@ __all__ = ["SharedFolder", "field"]
 _STAT, _REQUEST, _DATA, _FINISH, _ERROR = range(5)
 _DIRECTORY, _LINK, _SETUID, _SETGID, _STICKY = 1 << 31, 1 << 27, 1 << 23, 1 << 22, 1 << 20
 _PIECE = 256 * 1024
+_TOGETHER = 250
+"""So many names are sent at once."""
 _WILD = set("*?[\\")
 
 
@@ -86,8 +86,11 @@ class SharedFolder:
         self.key = hashlib.sha256(identity.encode()).hexdigest()
         """Folders with one key are taken for states of the same."""
 
-    def serve(self, requests: Iterable[bytes], metadata: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-        """Yield the packets that answer one DiffCopy call."""
+    def serve(self, requests: Iterable[bytes], metadata: Iterable[tuple[str, str]]) -> Iterator[list[bytes]]:
+        """Yield the packets that answer one DiffCopy call, those together that are there together.
+
+        The requests come while the names go: who gives them may not wait for us.
+        """
         asked: dict[str, list[str]] = {}
         for key, value in metadata:
             asked.setdefault(key, []).append(value)
@@ -97,38 +100,33 @@ class SharedFolder:
             yield from self._answer(requests, asked)
         except BuildrError as error:
             self.error = error
-            yield field(1, _ERROR) + field(4, str(error).encode())
+            yield [field(1, _ERROR) + field(4, str(error).encode())]
 
-    def _answer(self, requests: Iterable[bytes], asked: dict[str, list[str]]) -> Iterator[bytes]:
-        waiting: queue.Queue[bytes | None] = queue.Queue()
-
-        def read() -> None:  # apart from the sending: a receiver that waits to ask would wait forever
-            try:
-                for packet in requests:
-                    waiting.put(packet)
-            except Exception:  # noqa: BLE001 - the call has ended, which is no error here
-                return
-            finally:
-                waiting.put(None)
-
-        threading.Thread(target=read, name="buildr-session", daemon=True).start()
-        entries = []
+    def _answer(self, requests: Iterable[bytes], asked: dict[str, list[str]]) -> Iterator[list[bytes]]:
+        entries: list[_Entry] = []
+        names: list[bytes] = []
         wanted = _wanted(self._request.context, asked.get("include-patterns", []), asked.get("followpaths", []))
         for entry in self._entries(asked.get("exclude-patterns", []), wanted):
             entries.append(entry)
-            yield entry.packet()
-        yield b""  # a stat of nothing: that was the last
-        while (packet := waiting.get()) is not None:
+            names.append(entry.packet())
+            if len(names) == _TOGETHER:  # the engine begins with these
+                yield names
+                names = []
+        yield [*names, b""]  # a stat of nothing: that was the last
+        for packet in requests:
             values = dict(fields_of(packet))
             kind, number = values.get(1, 0), values.get(3, 0)
             if kind == _FINISH:
-                yield field(1, _FINISH)
+                yield [field(1, _FINISH)]
                 return
             if kind == _REQUEST and isinstance(number, int) and number < len(entries):
                 identity = field(1, _DATA) + field(3, number)
+                last: list[bytes] = []
                 for piece in self._pieces(entries[number]):
-                    yield identity + field(4, piece)
-                yield identity
+                    if last:
+                        yield last
+                    last = [identity + field(4, piece)]
+                yield [*last, identity]
 
     def _entries(self, excludes: Sequence[str], wanted: Sequence[str] | None) -> Iterator[_Entry]:
         from docker.utils.build import PatternMatcher

@@ -1,8 +1,6 @@
 """A session with the BuildKit of a Docker Engine: logins, secrets and ssh agents, asked for while it builds.
 
-The connection is upgraded (``POST /session``) and turned round: the engine is then the gRPC client, and we serve.
-grpcio cannot serve on a socket that is open already, so it listens on a socket file in a folder that only this user
-may enter, and bytes are passed on between the two.
+The connection is upgraded (``POST /session``) and turned round: the engine is then the gRPC client, and we serve on it.
 
 Source: moby/buildkit ``session/grpc.go``, ``session/auth/auth.proto``, ``session/secrets/secrets.proto``,
 ``session/sshforward/ssh.proto``; each message has at most two fields, so they are written by hand.
@@ -18,18 +16,16 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from buildr_jupyter.builder.buildkit.filesync import SharedFolder
 from buildr_jupyter.builder.buildkit.filesync import field as wire
+from buildr_jupyter.builder.buildkit.grpc_server import NOT_FOUND, GrpcServer, Method, RefusedCall
 from buildr_jupyter.builder.buildkit.proto import fields_of
 from buildr_jupyter.engine.connection import Address
 from buildr_jupyter.errors import CredentialError
 from buildr_jupyter.model.progress import BuildWarning
-from buildr_jupyter.process.tempfiles import Scratch
 from buildr_jupyter.registry import keychain
 
 __all__ = ["SessionServices", "can_serve", "open_session"]
@@ -61,42 +57,23 @@ class SessionServices:
 
 def can_serve() -> bool:
     """Tell whether sessions can be opened here: the extra ``[buildkit]`` is installed, and there are unix sockets."""
-    return hasattr(socket, "AF_UNIX") and os.name == "posix" and importlib.util.find_spec("grpc") is not None
+    return hasattr(socket, "AF_UNIX") and os.name == "posix" and importlib.util.find_spec("h2") is not None
 
 
 @contextlib.contextmanager
 def open_session(address: Address, offer: SessionServices) -> Iterator[str | None]:
     """Serve a session while the block runs; gives its id, None where the engine offers none."""
     identity = secrets.token_hex(16)
-    with contextlib.ExitStack() as stack:
-        engine = _upgrade(address, identity, offer)
-        if engine is None:
-            yield None
-            return
-        stack.callback(engine.close)
-        path = str(stack.enter_context(Scratch()) / "s")
-        server = _serve(offer, path)
-        stack.callback(lambda: server.stop(0).wait(5))
-        local = socket.socket(socket.AF_UNIX)
-        stack.callback(local.close)
-        local.connect(path)
-        threads = [
-            threading.Thread(target=_pump, args=pair, name="buildr-session", daemon=True)
-            for pair in ((engine, local), (local, engine))
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield identity
-        finally:
-            for side in (engine, local):
-                with contextlib.suppress(OSError):
-                    side.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
-                thread.join(5)
+    engine = _upgrade(address, identity, offer)
+    if engine is None:
+        yield None
+        return
+    with engine, contextlib.closing(GrpcServer(engine, _served(offer), "buildr-session")):
+        yield identity
 
 
 def _methods(offer: SessionServices) -> list[str]:
+    """Return the methods that are announced; the others of ``_served`` refuse what was not offered."""
     methods = [_HEALTH, _LOGIN, _GET_SECRET, *([_DIFF_COPY] if offer.folder else [])]
     return [*methods, _SSH_CHECK, _SSH_FORWARD] if offer.agents else methods
 
@@ -167,15 +144,6 @@ def _connect(address: Address) -> socket.socket | None:
         raise
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while block := source.recv(_BLOCK):
-            target.sendall(block)
-    for side in (source, target):
-        with contextlib.suppress(OSError):
-            side.shutdown(socket.SHUT_RDWR)
-
-
 # -- what is served
 
 
@@ -188,36 +156,10 @@ def _first(data: bytes) -> bytes:
     return next((value for number, value in fields_of(data) if number == 1 and isinstance(value, bytes)), b"")
 
 
-class _Context(Protocol):
-    """What a method of grpc's is told about its call."""
+def _served(offer: SessionServices) -> dict[str, Method]:
+    """Return the methods, by their paths."""
 
-    def abort(self, code: object, details: str) -> NoReturn: ...
-
-    def invocation_metadata(self) -> Iterable[tuple[str, str]]: ...
-
-
-class _Call(Protocol):
-    method: str
-
-
-class _Stopped(Protocol):
-    def wait(self, timeout: float) -> object: ...
-
-
-class _Server(Protocol):
-    """A server of grpc's."""
-
-    def add_insecure_port(self, address: str) -> int: ...
-
-    def start(self) -> None: ...
-
-    def stop(self, grace: float) -> _Stopped: ...
-
-
-def _serve(offer: SessionServices, path: str) -> _Server:
-    import grpc
-
-    def login(request: bytes, _context: object) -> bytes:
+    def login(request: bytes) -> bytes:
         host = _first(request).decode("utf-8", "replace")
         try:
             found = offer.find_login("docker.io" if host in _HUB else host)
@@ -230,43 +172,38 @@ def _serve(offer: SessionServices, path: str) -> _Server:
             return _message(b"", found.identity_token.encode())
         return _message(found.user.encode(), found.password.encode())
 
-    def secret(request: bytes, context: _Context) -> bytes:
+    def secret(request: bytes) -> bytes:
         name = _first(request).decode("utf-8", "replace")
         if name not in offer.secrets:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"secret {name}: not found")
+            raise RefusedCall(NOT_FOUND, f"secret {name}: not found")
         return _message(offer.secrets[name])
 
-    def check(request: bytes, context: _Context) -> bytes:
-        name = _first(request).decode("utf-8", "replace") or "default"
+    def agent(name: str) -> str:
         if name not in offer.agents:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"unset ssh forward key {name}")
+            raise RefusedCall(NOT_FOUND, f"unset ssh forward key {name}")
+        return offer.agents[name]
+
+    def check(request: bytes) -> bytes:
+        agent(_first(request).decode("utf-8", "replace") or "default")
         return b""
 
-    def forward(requests: Iterable[bytes], context: _Context) -> Iterator[bytes]:
-        metadata = dict(context.invocation_metadata())
-        yield from _forward(offer.agents[str(metadata.get(_SSH_ID) or "default")], requests)
+    def forward(requests: Iterable[bytes], metadata: Iterable[tuple[str, str]]) -> Iterator[list[bytes]]:
+        for message in _forward(agent(dict(metadata).get(_SSH_ID) or "default"), requests):
+            yield [message]
 
-    def copy(requests: Iterable[bytes], context: _Context) -> Iterator[bytes]:
-        assert offer.folder is not None
-        return offer.folder.serve(requests, context.invocation_metadata())
-
-    handlers = {
-        _HEALTH: grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01"),
-        _LOGIN: grpc.unary_unary_rpc_method_handler(login),
-        _GET_SECRET: grpc.unary_unary_rpc_method_handler(secret),
-        _SSH_CHECK: grpc.unary_unary_rpc_method_handler(check),
-        _DIFF_COPY: grpc.stream_stream_rpc_method_handler(copy),
-        _SSH_FORWARD: grpc.stream_stream_rpc_method_handler(forward),
+    methods = {
+        _HEALTH: _unary(lambda _request: b"\x08\x01"),
+        _LOGIN: _unary(login),
+        _GET_SECRET: _unary(secret),
+        _SSH_CHECK: _unary(check),
+        _SSH_FORWARD: forward,
     }
+    return {**methods, _DIFF_COPY: offer.folder.serve} if offer.folder else methods
 
-    class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, call: _Call) -> object:
-            return handlers.get(call.method)
 
-    server: _Server = grpc.server(ThreadPoolExecutor(8, "buildr-session"), handlers=(Handlers(),))
-    server.add_insecure_port(f"unix:{path}")
-    server.start()
-    return server
+def _unary(answer: Callable[[bytes], bytes]) -> Method:
+    """Return the method that takes one message and gives one."""
+    return lambda requests, _metadata: ([answer(next(requests, b""))],)
 
 
 def _forward(agent: str, requests: Iterable[bytes]) -> Iterator[bytes]:
@@ -275,11 +212,14 @@ def _forward(agent: str, requests: Iterable[bytes]) -> Iterator[bytes]:
         connection.connect(agent)
 
         def send() -> None:
-            with contextlib.suppress(Exception):
+            end = socket.SHUT_WR
+            try:
                 for message in requests:
                     connection.sendall(_first(message))
+            except Exception:  # noqa: BLE001 - the call has ended, or the agent: no answer is waited for
+                end = socket.SHUT_RDWR
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_WR)
+                connection.shutdown(end)
 
         sender = threading.Thread(target=send, name="buildr-ssh", daemon=True)
         sender.start()

@@ -66,7 +66,7 @@ def served(
     find_login: Callable[[str], keychain.Login | None],
     folder: SharedFolder,
 ) -> Iterator[str | None]:
-    """Serve a session while the block runs and give its id; None without grpcio or where the engine has none.
+    """Serve a session while the block runs and give its id; None without h2 or where the engine has none.
 
     Raises BuildRefused where secrets or agents are asked for and nobody can serve them, OptionError for a secret that
     is not there.

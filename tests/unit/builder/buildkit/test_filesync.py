@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Receiver:
         self._asked: queue.Queue[bytes | None] = queue.Queue()
         OPEN.append(self._asked)
         metadata = [(name.replace("_", "-"), value) for name, values in asked.items() for value in values]
-        self._packets = folder.serve(iter(self._asked.get, None), metadata)
+        self._packets = itertools.chain.from_iterable(folder.serve(iter(self._asked.get, None), metadata))
         self.stats: list[dict[int, Any]] = []
         for packet in self._packets:
             told = dict(fields_of(packet))
