@@ -30,6 +30,7 @@ from buildr_jupyter.notebook.text_form import read_text_form
 __all__ = [
     "CellRun",
     "Notebook",
+    "captured_body",
     "header_and_body",
     "mark_stale",
     "parse_notebook",
@@ -44,6 +45,7 @@ __all__ = [
 Status = Literal["ok", "error"]
 
 _HEADER = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%containerize(?![\w])[^\n]*(?:\n|\Z)")
+_CAPTURE = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%capture(?![\w])[^\n]*(?:\n|\Z)")
 _LATER_HEADER = re.compile(r"^%%containerize(?!\w)", re.MULTILINE)
 _RAISED_AT = re.compile(r"(?:^|\n)(?:-+>|→)\s*(\d+)\s")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -136,6 +138,15 @@ def header_and_body(source: str) -> tuple[str | None, str]:
     if found is None:
         return None, source
     return found.group().strip(), source[found.end() :]
+
+
+def captured_body(source: str) -> tuple[str, int] | None:
+    """Return what ``%%capture`` runs as a cell of its own, without space around it, and how many lines stand before it.
+
+    None for a cell without it.
+    """
+    found = _CAPTURE.match(source)
+    return None if found is None else (source[found.end() :].strip(), found.group().count("\n"))
 
 
 @functools.lru_cache(maxsize=2048)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from buildr_jupyter.notebook import outputs
-from buildr_jupyter.notebook.cells import CellRun, Status, header_and_body, transform
+from buildr_jupyter.notebook.cells import CellRun, Status, captured_body, header_and_body, transform
 from buildr_jupyter.notebook.observed import Observed
 from buildr_jupyter.notebook.observer import Observer
 
@@ -51,6 +51,9 @@ class KernelHistory:
     _records: dict[int, _Record] = field(default_factory=dict)
     _order: list[_Record] = field(default_factory=list)
     _current: _Record | None = None
+    _bodies: list[tuple[str, int]] = field(default_factory=list)
+    """Bodies of ``%%capture`` that are running now, as cells of their own within ``_current``, the inner ones last, each
+    with how many lines stand before it in what it is the body of."""
 
     def install(self) -> None:
         """Listen from now on, and to the cell that is running if this is the first that it does."""
@@ -74,6 +77,11 @@ class KernelHistory:
                 self.shell.events.unregister(event, callback)
 
     def _before(self, info: Any) -> None:
+        around = self._bodies[-1][0] if self._bodies else self._current.source if self._current is not None else ""
+        if (body := captured_body(around)) is not None and body[0] == info.raw_cell.strip():
+            self._bodies.append(body)
+            return
+        self._bodies.clear()
         metadata = self._metadata()
         deleted = metadata.get("deletedCells")
         if isinstance(deleted, Iterable):
@@ -98,11 +106,19 @@ class KernelHistory:
         record.started = time.perf_counter()
 
     def _after(self, result: Any) -> None:
+        error = result.error_before_exec or result.error_in_exec
+        if self._bodies and self._bodies[-1][0] == result.info.raw_cell.strip():
+            if error is not None and self._current is not None:  # the magic itself ends well then
+                line, before = _failed_line(error), sum(lines for _, lines in self._bodies)
+                self._current.status, self._current.failed_line = "error", line and line + before
+            self._bodies.pop()
+            return
+        self._bodies.clear()
         record, self._current = self._current, None
         if record is None:  # installed by the very cell that now ends, after other statements of it
             return
-        error = result.error_before_exec or result.error_in_exec
-        record.status = "error" if error else "ok"
+        if record.status is None or error is not None:
+            record.status = "error" if error else "ok"
         record.duration_s = time.perf_counter() - record.started
         if self.observer is not None:
             record.observed = self.observer.end(record.duration_s)

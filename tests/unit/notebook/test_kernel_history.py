@@ -108,3 +108,29 @@ def test_a_call_of_the_magic_from_code_leaves_the_cell_as_it_is(shell: Interacti
     text = "x = 1\nget_ipython().run_cell_magic('containerize', '', 'print(x)')"
     shell.run_cell(text, store_history=True)
     assert [(run.source, run.header, run.body) for run in magic.runs] == [(text, None, text)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "status", "line"),
+    [
+        ("%%capture cap\nrows.append(1)\nprint(2)", "ok", None),
+        ("%%capture\n%%capture inner\nrows.append(1)\n", "ok", None),
+        ("%%capture\nrows.append(1)\n\n1 / 0\nrows.append(2)", "error", 4),
+        ("\n%%capture\nrows.append(1); 1 / 0", "error", 3),
+        ("%%capture\nrows.append(1", "error", 1),
+    ],
+)
+def test_the_body_of_a_capture_is_a_part_of_its_cell(
+    shell: InteractiveShell, cell: str, status: str, line: int | None
+) -> None:
+    history = KernelHistory(shell)
+    history.observer = Observer(shell.user_ns, shell.user_ns_hidden)
+    history.install()
+    shell.run_cell("rows = []", store_history=True)
+    shell.run_cell(cell, store_history=True)
+    shell.run_cell("len(rows)", store_history=True)
+    made, captured, after = history.runs()
+    history.uninstall()
+    assert [run.source for run in (made, captured, after)] == ["rows = []", cell, "len(rows)"]
+    assert (captured.status, captured.failed_line, after.status) == (status, line, "ok")
+    assert captured.observed is not None
