@@ -38,7 +38,11 @@ class Evidence:
     whole: dict[int, frozenset[str]] = field(default_factory=dict)
     """Run to what it changed though no statement of it was read to: it is needed as a whole by who needs that."""
     given_unseen: dict[str, int] = field(default_factory=dict)
-    """Name to the run that last bound it, where no statement of that run was read to bind it."""
+    """Name to the run that last bound or changed it, where no statement that a program may have was read to do so."""
+    drawn_unmade: dict[str, int] = field(default_factory=dict)
+    """Generator that was seeded to the run of a statement that was left out, and that drew from it since."""
+    draws_after: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Statement number to those of them that it draws from."""
     _unseeded: set[Obj] = field(default_factory=set)
     """States of generators that are not known to come again."""
 
@@ -51,6 +55,10 @@ class Evidence:
         for generator in GENERATORS:
             state = self._state(generator)
             none = f"@rng:{generator}" in facts.binds and _seeds_with_none(statement.node)
+            if f"@rng:{generator}" in facts.binds:
+                self.drawn_unmade.pop(generator, None)
+            elif generator in facts.origins and generator in self.drawn_unmade:
+                self.draws_after.setdefault(statement.number, {})[generator] = self.drawn_unmade[generator]
             if none or f"{UNSEEDED}{generator}" in facts.origins:
                 self._unseeded |= state
             if generator in facts.origins and (not state or state & self._unseeded):
@@ -66,11 +74,13 @@ class Evidence:
         *,
         failed: bool = False,
         stars: Collection[str] = (),
+        unmade: bool = False,
     ) -> None:
         """Hold what a run was read to do against what it was seen to do; None: nobody looked.
 
         The part of a run that ``failed`` is not among the statements, so that nothing is made of what they leave
-        unexplained. ``stars`` are names that an ``import *`` of the run gave.
+        unexplained. ``stars`` are names that an ``import *`` of the run gave. Of an ``unmade`` run a statement was left
+        out: what is not explained was its doing, and no program does it again.
         """
         bound = set().union(*(_names(_facts(statement)) for statement in statements)) if statements else set()
         for name in bound:
@@ -86,6 +96,14 @@ class Evidence:
         for name in observed.bound - bound - set(stars):
             self.given_unseen[name] = run
         unread = {name for name in observed.changed - bound if self._is_unread(name, statements)}
+        if unmade:
+            self.given_unseen |= dict.fromkeys(unread, run)
+            for generator in observed.generators:
+                state = self._state(generator)
+                if state - self._unseeded and not _says_draw(generator, statements):
+                    self.drawn_unmade[generator] = run
+                    self._unseeded |= state
+            return
         for name in unread:
             value = self.flow.env.get(name)
             for statement in statements:
@@ -112,12 +130,9 @@ class Evidence:
 
     def _weigh_draws(self, generator: str, statements: Sequence[Statement]) -> bool:
         """Note draws, or a seed, of a generator that changed; tell whether no statement was read to do either."""
+        if _says_draw(generator, statements):
+            return False
         token = f"@rng:{generator}"
-        said = {generator, f"{UNSEEDED}{generator}"}
-        for statement in statements:
-            facts = _facts(statement)
-            if not said.isdisjoint(facts.origins) or token in facts.binds or token in facts.maybe:
-                return False
         state = self._state(generator)
         seeded = bool(state) and not state & self._unseeded
         if not state and statements:
@@ -141,6 +156,15 @@ class Evidence:
     def _state(self, generator: str) -> frozenset[Obj]:
         value = self.flow.env.get(f"@rng:{generator}")
         return value.objs if value is not None else frozenset()
+
+
+def _says_draw(generator: str, statements: Iterable[Statement]) -> bool:
+    """Tell whether a statement was read to draw from a generator, or to seed it."""
+    token, said = f"@rng:{generator}", {generator, f"{UNSEEDED}{generator}"}
+    return any(
+        not said.isdisjoint(facts.origins) or token in facts.binds or token in facts.maybe
+        for facts in map(_facts, statements)
+    )
 
 
 def _facts(statement: Statement) -> Effects:

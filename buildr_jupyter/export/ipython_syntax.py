@@ -125,6 +125,8 @@ class Translated:
     """(what such a line names in another way, 1-based line)."""
     foreign: str | None = None
     """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
+    unmade: bool = False
+    """A statement that ``timeit`` measured, nobody knows how often, was left out."""
     captured: bool = False
     """``%%capture`` keeps what the cell prints."""
     display_captured: bool = False
@@ -180,7 +182,7 @@ def translate(
                 )
             return translated
         if name == "timeit" and "-o" not in arguments.split():
-            return Translated("")
+            return Translated("", unmade=True)
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
@@ -190,6 +192,7 @@ def translate(
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []
+    unmade = False
     alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
@@ -198,8 +201,10 @@ def translate(
             text = "None" if listed else _expression(method, words, node.lineno, installed, lines, names)
             if text is not None:
                 edits.append((node, text))
+                unmade |= method == "run_line_magic" and words[:1] == ["timeit"]
     return Translated(
         edited(source, edits),
+        unmade=unmade,
         requirements=tuple((text, line) for found, line in installed for text in found.requirements),
         passed_over=tuple((text, line) for found, line in installed for text in found.passed_over),
     )

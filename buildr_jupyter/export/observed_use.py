@@ -186,6 +186,7 @@ def observed_warnings(
     found.extend(_unrepeatable(given, evidence, sliced, others, uncarried))
     if given.namespace is not None:
         found.extend(_kept_whole(given, evidence, sliced, others))
+        found.extend(_drawn_after(given, evidence, sliced))
         for number, observed, statements in _seen_runs(given, sliced):
             title = given.title(number)
             found.extend(
@@ -218,6 +219,20 @@ def _unrepeatable(
             yield BuildWarning(f"{where} came from {source}, which the program asks again", hint=hint)
         elif random:
             yield BuildWarning(f"{where} may come from randomness that nothing seeds: the program draws again", hint)
+
+
+def _drawn_after(given: Given, evidence: Evidence, sliced: Slice) -> Iterator[BuildWarning]:
+    """Say where the chosen cell goes on with numbers of which a measurement took nobody knows how many."""
+    told: set[str] = set()
+    for statement in sliced.kept:
+        for generator, run in sorted(evidence.draws_after.get(statement.number, {}).items()):
+            if statement.run == given.last and generator not in told:
+                told.add(generator)
+                yield BuildWarning(
+                    f"{given.title(run)} measured a statement that draws from {generator}, and the program does not: "
+                    f"{given.title(statement.run)}, line {statement.line} draws other numbers",
+                    hint="set its seed in the chosen cell",
+                )
 
 
 def _kept_whole(given: Given, evidence: Evidence, sliced: Slice, others: Iterable[Statement]) -> Iterator[BuildWarning]:

@@ -116,7 +116,9 @@ class Reading:
                 self.evidence.weigh_chosen(statements[first:], last_seen(given))
             else:
                 failed, stars = run.status == "error", star_names(body) if run.observed else ()
-                self.evidence.weigh(statements[first:], number, run.observed, failed=failed, stars=stars)
+                self.evidence.weigh(
+                    statements[first:], number, run.observed, failed=failed, stars=stars, unmade=translated.unmade
+                )
         statements.extend(self._reading_returns())
         return statements
 

@@ -52,8 +52,8 @@ class KernelHistory:
     _order: list[_Record] = field(default_factory=list)
     _current: _Record | None = None
     _bodies: list[tuple[str, int]] = field(default_factory=list)
-    """Bodies of ``%%capture`` that are running now, as cells of their own within ``_current``, the inner ones last, each
-    with how many lines stand before it in what it is the body of."""
+    """Bodies of ``%%capture`` that are running now, as cells of their own within ``_current``, the inner ones last, and
+    how many lines stand before each in what it is the body of."""
 
     def install(self) -> None:
         """Listen from now on, and to the cell that is running if this is the first that it does."""

@@ -76,6 +76,32 @@ def test_a_random_value_that_cannot_be_carried_is_code_with_a_warning(kernel: Ke
     assert any("its value cannot be carried" in text for text in made.record["warnings"])
 
 
+def test_what_a_capture_runs_comes_once(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("rows = []")
+    kernel.run("%%capture cap\nrows.append(1)\nprint('x')")
+    made = kernel.export("print(rows, cap.stdout)", tmp_path / "out")
+    assert made.stdout == "[1] x\n\n", made.stderr
+    assert made.record["warnings"] == []
+
+
+def test_what_a_measurement_changed_comes_as_a_value(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("import random\nrandom.seed(1)\nrows = []")
+    kernel.run("%%timeit -n2 -r1\nrows.append(1)")
+    kernel.run("%timeit -n2 -r1 random.random()")
+    kernel.run("rows.append(5)\nx = random.random()")
+    made = kernel.export("print(rows, x)", tmp_path / "out")
+    assert made.stdout == kernel.run("print(rows, x)"), made.stderr
+    assert made.names["x"] == "literal"
+    assert made.record["warnings"] == []
+    told = kernel.export("print(random.random())", tmp_path / "second").record["warnings"]
+    (text,) = [text for text in told if "measured a statement that draws from random" in text]
+    assert text.endswith("this cell, line 1 draws other numbers")
+    kernel.run("random.seed(2)")
+    again = kernel.export("print(random.random())", tmp_path / "third")
+    assert again.stdout == kernel.run("print(random.random())")
+    assert again.record["warnings"] == []
+
+
 def test_the_clock_is_code_with_a_warning(kernel: Kernel, tmp_path: Path) -> None:
     kernel.run("import time\nstart = time.time()")
     made = kernel.export("start > 0", tmp_path / "out")

@@ -13,7 +13,9 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.notebook.observed import Observed
 
 
-def look(cells: Sequence[tuple[str, Observed | None]], *, failed: bool = False) -> tuple[Evidence, list[str]]:
+def look(
+    cells: Sequence[tuple[str, Observed | None]], *, failed: bool = False, unmade: bool = False
+) -> tuple[Evidence, list[str]]:
     """Return the evidence of the cells and the statements that the last one needs, as text."""
     flow = Flow()
     evidence = Evidence(flow)
@@ -24,7 +26,7 @@ def look(cells: Sequence[tuple[str, Observed | None]], *, failed: bool = False) 
             statements.append(statement)
             evidence.note(statement)
         if run < len(cells) - 1:
-            evidence.weigh(statements[first:], run, observed, failed=failed)
+            evidence.weigh(statements[first:], run, observed, failed=failed, unmade=unmade)
     sliced: Slice = slice_back(flow, statements, len(cells) - 1, unchanged=evidence.unchanged)
     return evidence, [ast.unparse(one.node) for one in sliced.kept if one.run != len(cells) - 1]
 
@@ -128,3 +130,22 @@ def test_draws_that_no_text_tells_of() -> None:
     evidence, kept = look([RANDOM, ("tools.prepare(3)", seen(generators="random")), ("print(random.random())", None)])
     assert kept == ["import random, tools", "tools.prepare(3)"]
     assert evidence.whole == {1: frozenset({"the state of random"})}
+
+
+def test_what_a_statement_that_was_left_out_did_is_no_other_statement_s_doing() -> None:
+    cells = [START, ("z = 3", seen(bound="z", changed="x")), ("print(x, z)", None)]
+    evidence, kept = look(cells)
+    assert (evidence.whole, evidence.given_unseen) == ({1: frozenset({"x"})}, {})
+    assert "z = 3" in kept
+    evidence, kept = look(cells, unmade=True)
+    assert (evidence.whole, evidence.given_unseen) == ({}, {"x": 1})
+
+
+def test_draws_of_a_statement_that_was_left_out() -> None:
+    seeded = ("import random\nrandom.seed(1)", seen(bound="random", generators="random"))
+    drawn = ("None", seen(generators="random"))
+    evidence = look([seeded, drawn, ("random.random()", None)], unmade=True)[0]
+    assert evidence.draws_after == {3: {"random": 1}}
+    assert evidence.unrepeatable == {3: {"random"}}
+    again = ("random.seed(2)", seen(generators="random"))
+    assert look([seeded, drawn, again, ("random.random()", None)], unmade=True)[0].draws_after == {}
