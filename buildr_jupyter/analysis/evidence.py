@@ -78,9 +78,9 @@ class Evidence:
     ) -> None:
         """Hold what a run was read to do against what it was seen to do; None: nobody looked.
 
-        The part of a run that ``failed`` is not among the statements, so that nothing is made of what they leave
-        unexplained. ``stars`` are names that an ``import *`` of the run gave. Of an ``unmade`` run a statement was left
-        out: what is not explained was its doing, and no program does it again.
+        The statement of a run that ``failed``, and those after it, are not among the statements: what it had changed
+        until then is its doing, and comes as a value. ``stars`` are names that an ``import *`` of the run gave. Of an
+        ``unmade`` run a statement was left out: what is not explained was its doing, and no program does it again.
         """
         bound = set().union(*(_names(_facts(statement)) for statement in statements)) if statements else set()
         for name in bound:
@@ -91,11 +91,12 @@ class Evidence:
         for statement in statements:
             if (origins := self.unrepeatable.get(statement.number)) is not None:
                 origins -= set(GENERATORS) - observed.generators  # it may draw, and did not
+        unread = {name for name in observed.changed - bound if self._is_unread(name, statements)}
         if failed:
+            self.given_unseen |= dict.fromkeys(unread, run)
             return
         for name in observed.bound - bound - set(stars):
             self.given_unseen[name] = run
-        unread = {name for name in observed.changed - bound if self._is_unread(name, statements)}
         if unmade:
             self.given_unseen |= dict.fromkeys(unread, run)
             for generator in observed.generators:

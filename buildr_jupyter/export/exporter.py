@@ -36,6 +36,7 @@ _DRAWING = frozenset(("matplotlib", "seaborn", "pandas", "sklearn", "statsmodels
 _ROUNDS = 20
 
 
+_DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CONSTANT = (str, bytes, int, float, complex, bool)
 """Types of values that cannot change in place, whatever is done with them."""
 
@@ -104,6 +105,7 @@ def make_program(given: Given) -> Program:
     text, origins = _render(given, reading, sliced, imports, blocks, own=len(own), tree=tree)
     _warn_of_stale(given, others)
     _warn_of_absent(given, reading)
+    _warn_of_half_done(given, reading, sliced)
     given.warnings += given.options.function.warnings if given.options.function else ()
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
     given.warnings += values.changed.warnings(sliced, imports, files)
@@ -238,6 +240,24 @@ def _warn_of_absent(given: Given, reading: Reading) -> None:
             "failed, and the rest of the cell not to have run",
             "install it, or save the notebook with its outputs",
         )
+
+
+def _warn_of_half_done(given: Given, reading: Reading, sliced: Slice) -> None:
+    """Say which names a statement may have changed before it failed, where nobody saw what it did."""
+    for number, half in sorted(reading.half_done.items()):
+        if given.runs[number].observed is not None:
+            continue
+        needed, anew = set[str](), set[str]()
+        for statement in sliced.kept:
+            needed |= {need.name for need in sliced.why.get(statement.number, ())}
+            if statement.facts is not None and (statement.run > number or isinstance(statement.node, _DEFINITIONS)):
+                anew |= statement.facts.binds
+        if names := sorted((half.names & needed) - anew):
+            given.warn(
+                f"{given.title(number)} failed within the statement of line {half.line}: what that had done to "
+                f"{', '.join(names)} until then is left out",
+                "correct the cell, and run it again",
+            )
 
 
 def _notes(given: Given, sliced: Slice, values: Values, inputs: InputChoice) -> tuple[NameNote, ...]:

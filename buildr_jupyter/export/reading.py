@@ -6,7 +6,6 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import takewhile
 
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Statement, analyze
@@ -14,6 +13,7 @@ from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.errors import CellSyntaxError, DialectError, OptionError
 from buildr_jupyter.export.blocks import ends, is_quiet
 from buildr_jupyter.export.given import Given
+from buildr_jupyter.export.half_done import HalfDone, find_half_done
 from buildr_jupyter.export.import_folders import ImportFolder, find_import_folders, may_change_path
 from buildr_jupyter.export.interactivity import interactivity, shown_statements
 from buildr_jupyter.export.ipython_syntax import Translated, asks_for_lines, edited, kernel_names, translate
@@ -72,6 +72,8 @@ class Reading:
         """(requirement as written after ``%pip install``, origin)."""
         self.captured = self.display_captured = False
         """Whether ``%%capture`` keeps what the chosen cell prints, and its value."""
+        self.half_done: dict[int, HalfDone] = {}
+        """Number of a run that failed to the statement that did a part of its work, if one did."""
         self._edits: dict[int, list[tuple[ast.expr, str]]] = {}
 
     def statements(self) -> list[Statement]:
@@ -105,8 +107,10 @@ class Reading:
             source = self.sources[number] = rewritten.get(number, translated.source)
             body = self.bodies[number] = self._body_of(number, source)
             if not chosen and run.status == "error" and run.failed_line:
-                failed_line = run.failed_line
-                body = list(takewhile(lambda node, line=failed_line: ends(node) < line, body))  # type: ignore[misc]
+                done = [node for node in body if ends(node) < run.failed_line]
+                if len(done) < len(body) and (half := find_half_done(body[len(done)], run.failed_line)):
+                    self.half_done[number] = half
+                body = done
             first = len(statements)
             for statement in analyze(self.flow, body, number, may_fail=not chosen and run.status != "ok"):
                 statements.append(statement)
