@@ -13,6 +13,7 @@ import itertools
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -47,6 +48,8 @@ _LISTING = frozenset(("glob.glob", "glob.iglob", "os.listdir", "os.scandir", "os
 _LISTS_OF_PATHS = frozenset(("glob", "rglob", "iterdir"))
 """Methods by which a path lists files."""
 _LISTING_NAMES = _LISTS_OF_PATHS | {path.rpartition(".")[2] for path in _LISTING}
+_LIST_BY_COMMAND = frozenset(("ls", "dir", "find", "tree", "du"))
+"""Commands that list the working directory where they are given no folder."""
 _WILDCARDS = re.compile(r"[*?\[]")
 _MAX_FOUND = 10_000
 """So many files are looked at that fit a pattern."""
@@ -86,7 +89,7 @@ def _opens_shelf(node: ast.Call) -> bool:
 
 
 def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
-    """Yield a warning for each call that lists files of which the text does not say where they are.
+    """Yield a warning for each call or line of a shell that lists files of which the text does not say where they are.
 
     What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
     """
@@ -94,12 +97,17 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
     imported = _imported(tree for tree, _, _ in statements)
     for tree, title, values in statements:
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not (place := _listed(node, imported)):
+            if not isinstance(node, ast.Call):
                 continue
-            known = [values.get(id(one), ()) for one in place]
-            if not all(known) or any(_is_above(text) for text in known[0]):
-                text = ast.unparse(node)
-                shown = text if len(text) <= 60 else f"{text[:57]}..."
+            if (place := _listed(node, imported)) is not None:
+                known = [values.get(id(one), ()) for one in place]
+                unknown = not all(known) or any(_is_above(text) for text in known[0])
+                listing = ast.unparse(node) if unknown else ""
+            else:
+                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in _COMMANDS else ()
+                listing = next(filter(_lists_here, filter(None, lines)), "")
+            if listing:
+                shown = listing if len(listing) <= 60 else f"{listing[:57]}..."
                 where = f"{title}, line {node.lineno}"
                 yield f"{where}: files that {shown} lists are not carried unless --include names them"
 
@@ -107,6 +115,28 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
 def _is_above(text: str) -> bool:
     """Tell whether a path is that of the notebook's folder, or of one that it is in."""
     return {*posixpath.normpath(text).split("/")} <= {".", "..", "*"} and not text.startswith("/")
+
+
+def _lists_here(line: str) -> bool:
+    """Tell whether a command of a shell's line lists the working directory, or is given all that is there."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    words.commenters = ""
+    try:
+        found = list(words)
+    except ValueError:  # a quotation without its end
+        return False
+    groups = itertools.groupby(found, lambda word: set(word) <= set("();|&"))
+    return any(_is_given_here(list(command)) for ends, command in groups if not ends)
+
+
+def _is_given_here(command: list[str]) -> bool:
+    places = [word for word in command[1:] if not word.startswith("-")]
+    if command[0] == "find":  # its expression has words, too
+        places = list(itertools.takewhile(lambda word: not word.startswith(("-", "(", "!")), command[1:]))
+    if command[0] in _LIST_BY_COMMAND and (not places or places[0] in ("<", ">", ">>", "2>")):
+        return True
+    return command[0] not in ("cd", "echo") and any(word and (word == "$PWD" or _is_above(word)) for word in places)
 
 
 def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
