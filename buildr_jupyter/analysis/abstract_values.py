@@ -13,6 +13,7 @@ from buildr_jupyter.analysis.random_tables import Draw
 __all__ = [
     "ATOM",
     "CONTAINER",
+    "MADE_CLASS",
     "NOTHING",
     "AbstractValue",
     "ClassInfo",
@@ -30,6 +31,10 @@ Kind = Literal["data", "iter", "func", "bound", "class", "inst", "mod", "param",
 
 CONTAINER = "container"
 """``info`` of a container that a library made: it has no attributes but methods."""
+
+
+MADE_CLASS = "class"
+"""``info`` of a class that ``type`` made: what it gives when called has what it has."""
 
 
 class Fails(Exception):

@@ -20,6 +20,7 @@ from buildr_jupyter.analysis.abstract_values import (
 from buildr_jupyter.analysis.calls import Calls
 from buildr_jupyter.analysis.expressions import SETTERS, part_of_module
 from buildr_jupyter.analysis.import_effects import KNOWN_ROOTS, iter_effects
+from buildr_jupyter.analysis.library_calls import DECORATED, root_of
 from buildr_jupyter.analysis.library_tables import IMPORTS_THAT_CHANGE
 from buildr_jupyter.analysis.names_in_text import annotation_names, read_named
 from buildr_jupyter.analysis.scope import bound_names
@@ -284,6 +285,8 @@ class Definitions(Calls):
             if maker.path in CACHES:
                 value = self.cached(value)
                 continue
+            if maker.path is not None and "." in maker.path and not self.building:  # its module may list them
+                self.facts.mutates.add(self.world_object(f"{DECORATED}{root_of(maker.path)}"))
             if maker.path is not None and maker.path.partition(".")[0] in _PLAIN_DECORATORS:
                 if callee.path is None:
                     value = AbstractValue(value.objs | self.invoke(callee, [value]).objs)

@@ -211,6 +211,8 @@ class Expressions(FlowState):
                     found.update(one.edges)
         if name == "attrs" and base.typ in TABLES:  # a dict of Python's own
             return AbstractValue(frozenset(found))
+        if name == "__dict__":  # what it holds, the object has as attributes
+            found.update(base.objs)
         if name == "__class__":
             found.update(self.classes_of(base.objs))
         return AbstractValue(frozenset(found), typ=base.typ if base.typ in TABLES else None)
@@ -263,7 +265,8 @@ class Expressions(FlowState):
         if base.path is not None:
             return AbstractValue(base.objs, None)
         if base.typ in TABLES and (
-            isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.UnaryOp, ast.ListComp))
+            isinstance(node.slice, (ast.Compare, ast.List, ast.BoolOp, ast.ListComp))
+            or (isinstance(node.slice, ast.UnaryOp) and not isinstance(node.slice.operand, ast.Constant))
             or (isinstance(node.slice, ast.BinOp) and isinstance(node.slice.op, (ast.BitAnd, ast.BitOr)))
         ):
             return self.fresh(opaque=True, typ=base.typ, life=self.lives(base), edges=self._cells(base))

@@ -12,7 +12,16 @@ from functools import partial
 from typing import NamedTuple
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, CONTAINER, NOTHING, AbstractValue, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.abstract_values import (
+    ATOM,
+    CONTAINER,
+    MADE_CLASS,
+    NOTHING,
+    AbstractValue,
+    FunctionInfo,
+    Obj,
+    reach,
+)
 from buildr_jupyter.analysis.expressions import GIVE_VALUES, Expressions
 from buildr_jupyter.analysis.names_in_text import (
     BINDERS,
@@ -38,6 +47,7 @@ __all__ = [
     "BOUND_CALLS",
     "CALLS",
     "COPIES",
+    "DECORATED",
     "DEPTH",
     "GIVEN",
     "HANDED",
@@ -50,6 +60,7 @@ __all__ = [
     "not_plain",
     "objs_of",
     "opaque",
+    "root_of",
 ]
 
 DEPTH = 12
@@ -72,6 +83,8 @@ GIVEN = "given!"
 """Stands for a method where a parameter is given to a library."""
 HANDED = "handed:"
 """Stands before the name of a method of a parameter that is given to another call."""
+DECORATED = "@decorated:"
+"""What the names begin with of what a package was given by its decorators: its questions may show it."""
 _STREAM_MODULES = frozenset(["io", "tempfile", "urllib", "gzip", "bz2", "lzma", "codecs", "zipfile", "tarfile", "mmap"])
 _MODE = re.compile(r"(?=.*[wax+])[rwaxbtU+]{1,3}(:\w*)?")
 _CHOOSERS = frozenset(
@@ -119,7 +132,11 @@ class Library(Expressions, World):
             self.touch(token)
         if base.path is None and name in known.LEFT_BY_QUESTIONS:
             self.touch(ASKED)
-        return super().attribute(base, name)
+        found = super().attribute(base, name)
+        if name == "style" and base.typ == "DataFrame":  # no table: its methods change it, whatever their names
+            life = {self.module(f"pandas.{name}"), *base.objs, *self.lives(base)}
+            return self.fresh(opaque=True, edges=found.objs - base.objs, life=life)
+        return found
 
     def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
         """Return what an item of ``sys.modules`` is: a module, or anything where it is not known which."""
@@ -291,6 +308,8 @@ class Library(Expressions, World):
         made_by_functions = self.call_back(given, source, plain=builtin)
         call = _Call(args, given, keywords.get("dtype"), frozenset(made_by_functions))
         self.world_call(path, base, args, keywords)
+        if name.startswith("get_") and any(o.kind in ("func", "class") for value in args for o in value.objs):
+            self.touch(f"{DECORATED}{root}")
         self._module_calls(base, args)
         if (
             not builtin
@@ -463,7 +482,8 @@ class Library(Expressions, World):
     def _builtin_result(self, path: str, call: _Call) -> AbstractValue:
         args, given = call.args, call.given
         if path == "type" and len(args) > 1:  # it makes a class
-            return self.fresh(edges=objs_of(given), opaque=True)
+            members = objs_of(self.element(value) for value in given)
+            return self.fresh(edges=objs_of(given) | members, opaque=True, info=MADE_CLASS)
         if path == "vars":
             made = self.new(edges=objs_of(args), typ="dict", info="vars")
             for obj in objs_of(args):
@@ -574,5 +594,7 @@ def not_plain(values: Iterable[AbstractValue]) -> frozenset[Obj]:
 
 def _writes_by_mode(path: str, args: list[AbstractValue], keywords: Mapping[str, AbstractValue]) -> bool:
     """Tell whether a function that is given a path is told to write there, as ``open`` is."""
-    mode = keywords.get("mode") or (args[1] if path in known.FILE_READERS and len(args) > 1 else ATOM)
-    return mode.const is not None and _MODE.fullmatch(mode.const) is not None
+    modes = [value for name, value in keywords.items() if name == "mode" or name.endswith("_mode")]
+    if "mode" not in keywords and path in known.FILE_READERS and len(args) > 1:
+        modes.append(args[1])
+    return any(mode.const is not None and _MODE.fullmatch(mode.const) is not None for mode in modes)

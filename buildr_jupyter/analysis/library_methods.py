@@ -52,7 +52,7 @@ def call_library_method(
         if _only_asks(receiver, name) and not _IN_PLACE & keywords.keys():
             flow.change((flow.world_object(ASKED),))
             return _leaves_alone(flow, receiver, given, (), changes=False)
-        return _unknown_method(flow, receiver, name, args, given)
+        return _unknown_method(flow, receiver, name, args, given, made_by_functions)
     changes = (
         "inplace" in keywords
         or "out" in keywords
@@ -89,7 +89,12 @@ def call_library_method(
 
 
 def _unknown_method(
-    flow: Library, receiver: AbstractValue, name: str, args: list[AbstractValue], given: list[AbstractValue]
+    flow: Library,
+    receiver: AbstractValue,
+    name: str,
+    args: list[AbstractValue],
+    given: list[AbstractValue],
+    made_by_functions: set[Obj],
 ) -> AbstractValue:
     """Note a method of an object that no table speaks of: it may change all that it can reach, and keep it.
 
@@ -110,7 +115,7 @@ def _unknown_method(
     flow.change_deep(receiver.objs)
     flow.change(obj for obj in receiver.objs if obj.kind in ("func", "class", "mod"))
     flow.change_deep(held)
-    given_by = held_called(flow, receiver, args)
+    given_by = held_called(flow, receiver, args) | {obj for obj in made_by_functions if obj.kind != "mod"}
     for obj in flow.keepers(receiver.objs):
         obj.hold(held)
         if isinstance(obj.info, FunctionInfo):
@@ -198,9 +203,11 @@ def _method_result(flow: Library, receiver: AbstractValue, name: str, given: lis
             kept = "list"
         kinds = ("iter",) if typ not in TABLES else ()
         edges = {obj for obj in objs if obj.kind in kinds}
+        in_cells = frozenset(inner for obj in objs if obj.typ in TABLES for inner in obj.edges)
         if any(obj.typ in TABLES for obj in objs):
-            edges |= {inner for obj in objs for inner in obj.edges if obj.typ in TABLES} | cells_of(given)
-        return flow.fresh(opaque=True, typ=kept, life=lives, edges=edges)
+            edges |= in_cells | cells_of(given)
+        fresh = flow.fresh(opaque=True, typ=kept, life=lives, edges=edges)
+        return fresh._replace(objs=fresh.objs | in_cells)  # ``item`` and ``max`` give what lies in a cell
     if name in ("keys", "values", "items") and typ not in TABLES:
         # A view shows what its dict becomes.
         inside = flow.element(receiver).objs

@@ -246,7 +246,7 @@ _FRAMES = (
     "to_clipboard"
 )
 _ESTIMATORS = (
-    "predict predict_proba predict_log_proba decision_function score transform inverse_transform get_params "
+    "predict predict_proba predict_log_proba decision_function score transform inverse_transform "
     "get_feature_names_out get_feature_names kneighbors kneighbors_graph get_n_splits score_samples apply "
     "decision_path "
     "staged_predict staged_score staged_predict_proba bic aic get_support get_depth get_n_leaves sparsify "

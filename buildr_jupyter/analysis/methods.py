@@ -116,14 +116,14 @@ def _own_method(
             bound_to_class = unbound and "classmethod" in _decorators(method)
             results.append(flow.apply(method, args, None if unbound and not bound_to_class else value, keywords))
         return results
+    if obj.kind == "inst" and name in known.STORING_METHODS:  # of the dict of its attributes
+        flow.change((obj,))
+        obj.hold(objs_of([*args, *keywords.values(), *map(flow.element, args)]))
     held = [inner for inner in obj.edges | held_by_classes(obj) if _is_called(inner)]
     if held and name not in known.PURE_METHODS:
         results = [flow.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
         if all(inner.kind in ("func", "class") for inner in held):
             return results
-    if obj.kind == "inst" and name in known.STORING_METHODS:  # of the dict of its attributes
-        flow.change((obj,))
-        obj.hold(objs_of([*args, *keywords.values(), *map(flow.element, args)]))
     if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
         others.append(obj)
     elif name == "__subclasses__" and info.family:

@@ -305,6 +305,10 @@ class FlowState:
         for obj in below:
             if obj.kind == "inst" and self.class_of(obj) is not None:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
+            elif obj.kind == "data" and obj.opaque and obj.life:  # a library was given a class: it may be one of it
+                for cls in obj.edges:
+                    if cls.kind == "class" and (info := self.class_of(cls)) is not None and info.foreign:
+                        self.once(("made", obj, cls), (obj, cls), partial(self._implicit_called_of, info, obj))
         for obj in value.objs:
             if obj.kind == "class" and (info := self.class_of(obj)) is not None and info.metaclasses:
                 self.once(("used", obj), (obj,), partial(self._implicit_called, obj))
@@ -329,9 +333,12 @@ class FlowState:
 
     def _implicit_called(self, obj: Obj) -> None:
         for kind in self.kinds_of(obj):
-            for method in kind.all_methods():
-                if isinstance(method.info, FunctionInfo) and method.info.implicit:
-                    self.apply(method, [], AbstractValue(frozenset((obj,))))
+            self._implicit_called_of(kind, obj)
+
+    def _implicit_called_of(self, kind: ClassInfo, obj: Obj) -> None:
+        for method in kind.all_methods():
+            if isinstance(method.info, FunctionInfo) and method.info.implicit:
+                self.apply(method, [], AbstractValue(frozenset((obj,))))
 
     def let_go(self, value: AbstractValue) -> None:
         """Note that a value is no longer held in one place: that may be the end of it, and of what it holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from buildr_jupyter.analysis.abstract_values import AbstractValue, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.abstract_values import MADE_CLASS, AbstractValue, FunctionInfo, Obj, reach
 from buildr_jupyter.analysis.expressions import GIVE_VALUES
 from buildr_jupyter.analysis.library_calls import DEPTH, Library, is_foreign, moves_on, objs_of
 from buildr_jupyter.analysis.library_methods import may_have_methods
@@ -12,6 +12,8 @@ from buildr_jupyter.analysis.library_methods import may_have_methods
 __all__ = ["call_unknown"]
 
 _PLAIN_CALLABLES = {"numpy", "scipy", "functools", "operator", "pandas", "sympy", "collections", "string"}
+_GIVE_AS_IT_IS = frozenset(("functools", "operator", "contextlib", "typing"))
+"""Packages whose callables give what the function gives that they hold."""
 
 
 def call_unknown(
@@ -37,7 +39,12 @@ def call_unknown(
     called = ("func", "bound", "class", "inst")
     inside = [obj for obj in below if obj.kind in called and obj is not callee]
     if inside and flow.depth < DEPTH:
-        return _calls_within(flow, callee, inside, frozenset(below), args, keywords)
+        results = _calls_within(flow, callee, inside, frozenset(below), args, keywords)
+        if callee.info == MADE_CLASS:
+            return [*results, flow.fresh(opaque=True, edges=given_objs | callee.edges | {callee})]
+        if not roots <= _GIVE_AS_IT_IS and (found := objs_of(results)):  # it may put that into something: an array
+            results.append(flow.fresh(opaque=True, edges=found, life=callee.life))
+        return results
     if "functools" in roots:  # a partial of a library's method
         flow.change_deep(obj for obj in below if may_have_methods(obj))
     if not roots & _PLAIN_CALLABLES:
@@ -50,7 +57,8 @@ def call_unknown(
     flow.change_deep(obj for obj in given_objs if moves_on(obj) or is_foreign(obj))
     if not roots or not roots <= GIVE_VALUES:
         flow.change_deep(given_objs)
-    return [flow.fresh(opaque=True, edges=given_objs | {callee}, life=callee.life)]
+    inherited = callee.edges if callee.info == MADE_CLASS else frozenset[Obj]()
+    return [flow.fresh(opaque=True, edges=given_objs | {callee} | inherited, life=callee.life)]
 
 
 def _calls_within(

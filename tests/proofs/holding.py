@@ -703,7 +703,7 @@ HOLDS = [
         ),
         (
             "import asyncio\nasync def {h}_f(v):\n    return [v]",
-            "{h} = asyncio.new_event_loop().run_until_complete({h}_f({x}))",
+            "{h} = asyncio.run({h}_f({x}))",
             "{h}[0]",
         ),
         ("import argparse", "{h} = argparse.Namespace(a={x})", "{h}.a"),

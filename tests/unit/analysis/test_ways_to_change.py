@@ -626,3 +626,31 @@ def test_what_a_function_does_not_store_is_not_held() -> None:
     assert kept("kept = []\ndef add(x):\n    kept.append(len(x))", "leaf = []", "add(leaf)", "leaf.append(1)", "print(kept)") == [
         "kept = []", "def add(x):\n    kept.append(len(x))", "leaf = []", "add(leaf)", "print(kept)",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "use"),
+    [
+        ("import pandas as pd\ndf = pd.DataFrame({'v': [1.5]})\nst = df.style", "st.format('{:.1f}')", "print(st.to_html())"),
+        ("import pandas as pd\ndf = pd.DataFrame({'v': [1.5]})\nst = df.style.hide()", "st.apply(lambda s: s)", "print(st.to_html())"),
+        ("import pandas as pd\ndf = pd.DataFrame({'v': [1.5]})\nst = df.style", "df.loc[0, 'v'] = 2", "print(st.to_html())"),
+        ("import numpy as np\nnp.save('x', [1, 2])", "m = np.load('x.npy', mmap_mode='r+')\nm[0] = 9", "print(np.load('x.npy'))"),
+        (
+            (
+                "import numpy as np\nclass Unit(np.ndarray):\n    log = []\n"
+                "    def __array_ufunc__(self, ufunc, method, *a, **k):\n        Unit.log.append(ufunc)\n        return a\n"
+                "u = np.arange(3).view(Unit)"
+            ),
+            "y = np.sqrt(u)", "print(Unit.log)",
+        ),
+        ("import typing", "@typing.overload\ndef f(x: int):\n    ...\n\ndef f(x):\n    return x", "print(typing.get_overloads(f))"),
+    ],
+)  # fmt: skip
+def test_what_a_library_made_is_changed_in_its_own_way(before: str, change: str, use: str) -> None:
+    found = "\n".join(kept(before, change, use))
+    assert change in found.replace("\n\n", "\n").replace("...\n", "...\n\n")
+
+
+def test_a_style_that_nobody_keeps_changes_no_table() -> None:
+    made = "import pandas as pd\ndf = pd.DataFrame({'v': [1.5]})"
+    assert kept(made, "df.style.format('{:.1f}').hide()", "print(df)") == [*made.splitlines(), "print(df)"]
