@@ -69,7 +69,8 @@ def name_values(runs: Sequence[Shown], gave: Collection[int] | None = None) -> d
             named.update(found)
             edits.setdefault(place, []).append((node, _reading([f"_{runs[one].count}" for one in found], wanted)))
         own |= bound_names(body)[0]
-        if run.ended and (gave is None or run.count in gave) and _last_value(run) is not None:
+        shown = _last_value(run) if run.ended and (gave is None or run.count in gave) else None
+        if shown is not None and not _is_none(shown, own):
             shows.append(place)
     written = {place: edited(runs[place].source, found) for place, found in edits.items()}
     for place in named:  # what asks in a cell that is asked for itself has its name by now
@@ -140,6 +141,13 @@ def _reading(names: list[str], wanted: str | int) -> str:
     if len(names) == 1:
         return names[0]
     return f"[one for one in ({', '.join(names)}) if one is not None][{len(str(wanted)) - 1}]"
+
+
+def _is_none(value: ast.expr, own: set[str]) -> bool:
+    """Tell whether an expression gives None for certain, as ``print`` does where it is no name of the notebook's."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id == "print" and value.func.id not in own
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _last_value(run: Shown) -> ast.expr | None:

@@ -99,7 +99,9 @@ def text_of(cell: nbformat.NotebookNode) -> str | None:
             return None
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text)
-        elif output.output_type in ("execute_result", "display_data") and "image/png" not in output.data:
+        elif output.output_type == "execute_result" or (
+            output.output_type == "display_data" and "image/png" not in output.data
+        ):  # a figure is a file of the program; one that is the cell's value is its text, too
             parts.append(output.data.get("text/plain", "") + "\n")
     return normal("".join(parts))
 

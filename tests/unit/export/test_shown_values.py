@@ -20,6 +20,11 @@ def named(*sources: str, gave: set[int] | None = None) -> dict[int, str]:
         (("3", "_1 + 1", "_2 * 2"), {0: "_1 = (3)", 1: "_2 = (_1 + 1)"}),
         (("3", "(_ +\n 1)", "_"), {0: "_1 = (3)", 1: "_2 = ((_1 +\n 1))\n", 2: "_2"}),
         (("3", "_oh[1]"), {0: "_1 = (3)", 1: "_1"}),
+        (("f()", "print(_)", "__"), {0: "_1 = (f())", 1: "print(_1)"}),
+        (
+            ("f()", "g()", "print(In[1])", "None", "__"),
+            {0: "_1 = (f())", 1: "_2 = (g())", 4: "[one for one in (_2, _1) if one is not None][1]"},
+        ),
         (("3;", "_"), {}),
         (("3", "_, x = 1, 2", "_"), {}),
         (("3", "[_ for _ in x]"), {}),
@@ -30,6 +35,12 @@ def named(*sources: str, gave: set[int] | None = None) -> dict[int, str]:
 def test_who_asks_reads_a_name(sources: tuple[str, ...], expected: dict[int, str]) -> None:
     made = named(*sources)
     assert {place: text for place, text in made.items() if text != sources[place]} == expected
+
+
+def test_a_print_of_the_notebook_s_own_may_give_a_value() -> None:
+    made = named("def print(x): return x", "f()", "print(1)", "_")
+    assert made[3] == "[one for one in (_3, _2) if one is not None][0]"
+    assert "_3 = (print(1))" in made[2]
 
 
 def test_a_kernel_knows_what_gave_a_value() -> None:
