@@ -13,6 +13,8 @@ own, ``ESC ] buildr ; ~ BASE64 BEL``, and the last as above: a cluster keeps lin
 from __future__ import annotations
 
 import base64
+import collections
+import contextlib
 import importlib.machinery
 import io
 import json
@@ -71,13 +73,21 @@ def install(stdout: int, shell: bool = False) -> Any:
     def display(*objects: Any, **_: Any) -> None:
         """Print the text form of each object."""
         for one in objects:
-            framed(one, lambda one=one: sys.stdout.write(repr(one) + "\n"))
+            framed(one, lambda one=one: sys.stdout.write(text_of(one) + "\n"))
+
+    before = sys.displayhook
+
+    def shown(value: Any) -> None:
+        if hasattr(type(value), "_repr_pretty_"):
+            sys.stdout.write(text_of(value) + "\n")
+        else:
+            before(value)
 
     if shell:
         _show_each(framed)
+    sys.displayhook = shown
     if wanted:
-        before = sys.displayhook
-        sys.displayhook = lambda value: before(value) if value is None else framed(value, lambda: before(value))
+        sys.displayhook = lambda value: shown(value) if value is None else framed(value, lambda: shown(value))
     return display
 
 
@@ -137,11 +147,244 @@ def _show_each(framed: Any) -> None:
         if InteractiveShell.initialized():
             show = lambda one: before(one, **options)  # noqa: E731
         else:
-            show = lambda one: sys.stdout.write(repr(one) + "\n")  # noqa: E731
+            show = lambda one: sys.stdout.write(text_of(one) + "\n")  # noqa: E731
         for one in objects:
             framed(one, lambda one=one: show(one))
 
     functions.display = names.display = display
+
+
+def text_of(value: Any) -> str:
+    """Return an object's text form: what its ``_repr_pretty_`` writes, else its ``repr``."""
+    if isinstance(value, type) or not hasattr(type(value), "_repr_pretty_"):
+        return repr(value)
+    printer = _Printer()
+    try:
+        printer.pretty(value)
+    except Exception as error:  # noqa: BLE001 - the notebook's own code
+        sys.stderr.write("buildr: _repr_pretty_ of {} failed: {}\n".format(type(value).__name__, error))
+        return repr(value)
+    printer.flush()
+    return "".join(printer.written)
+
+
+class _Group:
+    """What is broken into lines together, or not at all."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth, self.breaks, self.want_break = depth, 0, False
+        """``breaks``: places of it that are not written yet."""
+
+
+class _Printer:
+    """The printer that ``_repr_pretty_`` is given: it breaks lines as that of IPython does (``IPython.lib.pretty``)."""
+
+    max_width, newline, max_seq_length, verbose = 79, "\n", 1000, False
+
+    def __init__(self) -> None:
+        self.written: Any = []
+        self.indentation = 0
+        self._width = self._waiting = 0
+        self._buffer: Any = collections.deque()
+        """Texts, as lists, and places where a line may break: (text, indentation, group)."""
+        self._groups = [_Group(0)]
+        self._queue = [[self._groups[0]]]
+        self._stack: Any = []
+
+    def text(self, text: str) -> None:
+        """Write a text."""
+        if not self._buffer:
+            self.written.append(text)
+            self._width += len(text)
+            return
+        if not isinstance(self._buffer[-1], list):
+            self._buffer.append([])
+        self._buffer[-1].append(text)
+        self._waiting += len(text)
+        self._break_outer_groups()
+
+    def breakable(self, sep: str = " ") -> None:
+        """Write ``sep``, or a line's end where the group does not fit in one."""
+        group = self._groups[-1]
+        if group.want_break:
+            self._end_line()
+        else:
+            self._buffer.append((sep, self.indentation, group))
+            group.breaks += 1
+            self._waiting += len(sep)
+            self._break_outer_groups()
+
+    def break_(self) -> None:
+        """End the line."""
+        group = self._next_group()
+        if group:
+            self._break_group(group)
+        self._end_line()
+
+    def begin_group(self, indent: int = 0, open: str = "") -> None:  # noqa: A002 - as it is called
+        """Begin a group."""
+        if open:
+            self.text(open)
+        group = _Group(self._groups[-1].depth + 1)
+        self._groups.append(group)
+        while group.depth >= len(self._queue):
+            self._queue.append([])
+        self._queue[group.depth].append(group)
+        self.indentation += indent
+
+    def end_group(self, dedent: int = 0, close: str = "") -> None:
+        """End a group."""
+        self.indentation -= dedent
+        group = self._groups.pop()
+        if not group.breaks:
+            self._forget(group)
+        if close:
+            self.text(close)
+
+    @contextlib.contextmanager
+    def group(self, indent: int = 0, open: str = "", close: str = "") -> Any:  # noqa: A002 - as it is called
+        """Begin a group, and end it."""
+        self.begin_group(indent, open)
+        try:
+            yield
+        finally:
+            self.end_group(indent, close)
+
+    @contextlib.contextmanager
+    def indent(self, indent: int) -> Any:
+        """Indent the lines that begin meanwhile."""
+        self.indentation += indent
+        try:
+            yield
+        finally:
+            self.indentation -= indent
+
+    def flush(self) -> None:
+        """Write what waits."""
+        while self._buffer:
+            self._write_first()
+        self._waiting = 0
+
+    def pretty(self, value: Any) -> None:
+        """Write an object: by its ``_repr_pretty_``, the elements of Python's own containers, else its ``repr``."""
+        cycle = id(value) in self._stack
+        self._stack.append(id(value))
+        self.begin_group()
+        try:
+            for kind in type(value).__mro__:
+                if kind in _BRACKETS:
+                    self._container(value, kind, cycle)
+                elif callable(kind.__dict__.get("_repr_pretty_")):
+                    kind._repr_pretty_(value, self, cycle)  # type: ignore[attr-defined]
+                elif kind is not object and "__repr__" in kind.__dict__:
+                    self._lines(repr(value))
+                else:
+                    continue
+                return
+            kind = type(value)
+            self.text("<{}.{} at 0x{:x}>".format(kind.__module__, kind.__qualname__, id(value)))
+        finally:
+            self.end_group()
+            self._stack.pop()
+
+    def _lines(self, text: str) -> None:
+        with self.group():
+            for number, line in enumerate(text.splitlines()):
+                if number:
+                    self.break_()
+                self.text(line)
+
+    def _container(self, value: Any, kind: type, cycle: bool) -> None:
+        before, behind = _BRACKETS[kind]
+        if cycle:
+            self.text(before + "..." + behind)
+            return
+        if not value and kind in (set, frozenset):
+            self.text(kind.__name__ + "()")
+            return
+        self.begin_group(len(before), before)
+        for number, one in enumerate(_sorted(value) if kind in (set, frozenset) else value):
+            if number:
+                self.text(",")
+                self.breakable()
+            if number == self.max_seq_length:
+                self.text("...")
+                break
+            self.pretty(one)
+            if kind is dict:
+                self.text(": ")
+                self.pretty(value[one])
+        if kind is tuple and len(value) == 1:
+            self.text(",")
+        self.end_group(len(before), behind)
+
+    def _end_line(self) -> None:
+        self.flush()
+        self.written.append(self.newline + " " * self.indentation)
+        self._width = self.indentation
+
+    def _write_first(self) -> None:
+        """Write the first that waits: a text, or the place of a break."""
+        first = self._buffer.popleft()
+        if isinstance(first, list):
+            text = "".join(first)
+            self.written.append(text)
+            self._width += len(text)
+            self._waiting -= len(text)
+            return
+        sep, indentation, group = first
+        group.breaks -= 1
+        self._waiting -= len(sep)
+        if group.want_break:
+            self.written.append(self.newline + " " * indentation)
+            self._width = indentation
+            return
+        if not group.breaks:
+            self._forget(group)
+        self.written.append(sep)
+        self._width += len(sep)
+
+    def _break_group(self, group: _Group) -> None:
+        while group.breaks:
+            self._write_first()
+        while self._buffer and isinstance(self._buffer[0], list):
+            self._write_first()
+
+    def _break_outer_groups(self) -> None:
+        while self.max_width < self._width + self._waiting:
+            group = self._next_group()
+            if not group:
+                return
+            self._break_group(group)
+
+    def _next_group(self) -> Any:
+        """Return the outermost group that can be broken, and take it out of the queue."""
+        for groups in self._queue:
+            for number, group in enumerate(reversed(groups)):
+                if group.breaks:
+                    del groups[number]
+                    group.want_break = True
+                    return group
+            for group in groups:
+                group.want_break = True
+            del groups[:]
+        return None
+
+    def _forget(self, group: _Group) -> None:
+        if group in self._queue[group.depth]:
+            self._queue[group.depth].remove(group)
+
+
+_BRACKETS: Any = {list: "[]", tuple: "()", dict: "{}", set: "{}", frozenset: ("frozenset({", "})")}
+
+
+def _sorted(values: Any) -> Any:
+    for key in (None, str):
+        try:
+            return sorted(values, key=key)
+        except Exception:  # noqa: BLE001, S112 - what the objects compare by
+            continue
+    return values
 
 
 def bundle(value: Any) -> Any:

@@ -7,8 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from buildr_jupyter.in_image import displays
 from buildr_jupyter.runner.frames import Frames
@@ -130,13 +134,76 @@ def test_a_categorical_is_written_as_in_a_kernel() -> None:
     assert line.endswith(f"{', '.join(repr(f'a long name of a category {n}') for n in range(5))}] []")
 
 
+class Written:
+    """An object that is written by a printer, with groups and breaks, and with what it holds."""
+
+    def __init__(self, held: object, name: str) -> None:
+        self.held, self.name = held, name
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        if cycle:
+            printer.text(f"{self.name}(...)")
+            return
+        with printer.group(len(self.name) + 1, f"{self.name}(", ")"):
+            printer.text("held=")
+            printer.pretty(self.held)
+            printer.text(",")
+            printer.breakable()
+            printer.text(repr(self.name))
+            if len(self.name) > 3:
+                with printer.indent(2):
+                    printer.break_()
+                    printer.text("last")
+
+
+HELD = st.recursive(
+    st.one_of(st.integers(), st.none(), st.text("ab\n ", max_size=30), st.floats(allow_nan=False)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=6),
+        st.tuples(inner),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text("abc", max_size=9), inner, max_size=5),
+        st.sets(st.integers(), max_size=30),
+        st.frozensets(st.text("abc", max_size=5), max_size=4),
+        st.builds(Written, inner, st.text("ab", min_size=1, max_size=6)),
+    ),
+    max_leaves=20,
+)
+
+
+@given(HELD, st.text("xyz", min_size=1, max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_what_an_object_writes_itself_is_broken_into_lines_as_in_a_kernel(held: object, name: str) -> None:
+    value = Written(held, name)
+    assert displays.text_of(value) == pretty(value)
+
+
+def test_an_object_that_holds_itself_is_written() -> None:
+    value = Written(None, "a")
+    value.held = [value, [1] * 1001]
+    assert displays.text_of(value) == pretty(value)
+
+
+def test_the_value_of_a_cell_is_written_by_its_own_method() -> None:
+    code = (
+        f"import os, runpy, sys; runpy.run_path({displays.__file__!r})['install'](1)\n"
+        "class Own:\n    def __repr__(self): return 'plain'\n"
+        "    def _repr_pretty_(self, p, cycle): p.text('own') if not hasattr(self, 'bad') else 1 / 0\n"
+        "sys.displayhook(Own()); sys.displayhook(Own); sys.displayhook(None); sys.displayhook(3)\n"
+        "one = Own(); one.bad = True; sys.displayhook(one)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["own", "<class '__main__.Own'>", "3", "plain"]
+    assert "_repr_pretty_ of Own failed: division by zero" in ended.stderr
+
+
 def test_the_encoding_of_standard_output_is_named_as_in_a_kernel() -> None:
     """Pandas has that name as the default of an option, which its description shows."""
     code = f"import runpy, sys; runpy.run_path({displays.__file__!r})['install'](1)\nprint(sys.stdout.encoding, 'ä')"
-    for given, named in (("utf-8", "UTF-8"), ("iso8859-1", "iso8859-1")):
-        environment = {**os.environ, "PYTHONIOENCODING": given}
+    for asked, named in (("utf-8", "UTF-8"), ("iso8859-1", "iso8859-1")):
+        environment = {**os.environ, "PYTHONIOENCODING": asked}
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
-        assert ended.stdout.decode(given).split() == [named, "ä"]
+        assert ended.stdout.decode(asked).split() == [named, "ä"]
 
 
 def test_ipython_s_display_shows_each_object_by_itself_and_as_a_kernel_writes_it() -> None:
