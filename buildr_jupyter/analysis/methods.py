@@ -47,8 +47,9 @@ def call_method(
         flow.file_method(name, args, keywords=keywords)
         if receiver.typ is None:
             flow.may_write(name, given)
-        if receiver.typ not in TABLED_TYPES:
-            flow.named_files(given, writes=name not in known.PURE_METHODS and name not in known.DRAWING)
+        exports = name.startswith("to_") and name not in known.FILE_WRITER_METHODS  # to_orc, to_string
+        if exports or receiver.typ not in TABLED_TYPES:
+            flow.named_files(given, writes=exports or (name not in known.PURE_METHODS and name not in known.DRAWING))
         if name in known.FILE_WRITER_METHODS:  # a connection, a stream, a writer: it is written to
             flow.change_deep(obj for obj in objs_of(given) if obj.kind in _HANDLES and obj.typ not in TABLES)
         results.append(

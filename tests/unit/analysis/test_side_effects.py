@@ -102,6 +102,8 @@ def test_who_reads_a_file_first_does_not_make_it() -> None:
         ),
         ("import zipfile\nz = zipfile.ZipFile('a.zip')\nz.extractall('out')", "open('out/a.txt')"),
         ("from openpyxl import Workbook, load_workbook\nw = Workbook()\nw.save('t.xlsx')", "load_workbook('t.xlsx')"),
+        ("import pandas as pd\nd = pd.DataFrame({'a': [1]})\nd.to_orc('a.orc')", "pd.read_orc('a.orc')"),
+        ("import pandas as pd\nd = pd.DataFrame({'a': [1]})\nd.to_string('a.txt')", "open('a.txt')"),
         ("open('a.cfg', 'w').write('x')", "import configparser\nc = configparser.ConfigParser()\nc.read('a.cfg')"),
         ("open('a.txt', 'w').write('x')", "import networkx as nx\nnx.read_edgelist('a.txt')"),
     ],
