@@ -310,17 +310,17 @@ FRESH_METHODS = (
         "all any describe corr cov value_counts nunique unique idxmax idxmin median mode quantile isna isnull "
         "notna "
         "notnull duplicated to_numpy_ to_dict to_list isin sort_values sort_index dropna fillna drop merge join "
-        "groupby agg "
+        "agg "
         "aggregate pivot pivot_table melt query nlargest nsmallest sample rank diff pct_change cumcount apply "
         "applymap "
         "assign rename reset_index set_index reindex replace clip abs explode drop_duplicates get_dummies "
         "select_dtypes "
-        "rolling expanding ewm resample shift to_string to_json to_html to_markdown where mask interpolate ffill "
+        "shift to_string to_json to_html to_markdown where mask interpolate ffill "
         "bfill "
         "corrwith concat add mul div dot head_ tail_ memory_usage info keys_ count index strftime isoformat "
         "hexdigest digest"
     )
-) - words("add")
+) - words("add conjugate")
 """Methods whose result shares nothing with an array, a frame or a string that they are called on."""
 
 LIBRARIES_WITHOUT_STATE = words(

@@ -9,7 +9,7 @@ import io
 import pickle
 import random
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from buildr_jupyter.analysis import library_tables as tables
+from tests.unit.analysis.test_slicer import kept
 
 
 def names_of(table: Collection[object]) -> list[str]:
@@ -136,3 +137,65 @@ def test_what_draws_neither_changes_nor_keeps_what_it_is_given(name: str) -> Non
         assert [one for one in held for own in mine if np.shares_memory(one, own)] == []
     plt.close("all")
     assert found
+
+
+def _changed_frame(frame: pd.DataFrame) -> None:
+    frame.loc[0, "v"] = 100.0
+    frame["g"] = [7, 8, 9]
+    frame.insert(0, "z", 0)
+
+
+def _changed_series(series: pd.Series[Any]) -> None:
+    series.iloc[0] = 50.0
+    series.index = pd.Index([5, 6, 7])
+    series.name = "w"
+
+
+def _changed_array(array: Any) -> None:
+    array[...] = 9
+
+
+def _seen(result: Any) -> str:
+    """Return all that can be seen of what a method gave, and of the table that it stands for."""
+    if hasattr(result, "obj"):
+        return f"{result.obj} {list(result)}"
+    return f"{list(result)} {result}" if hasattr(result, "__iter__") else repr(result)
+
+
+_OWNERS: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [
+    (lambda: pd.DataFrame({"g": [1, 1, 2], "v": [1.0, 2.0, 3.0]}), _changed_frame),
+    (lambda: pd.Series([3.0, 1.0, 2.0], name="v"), _changed_series),
+    (lambda: np.array([[3.0, 1.0], [2.0, 4.0]]), _changed_array),
+]
+_ARGUMENTS: list[tuple[Any, ...]] = [(), ("g",), (2,), ("v",), (0,), ([0],), ("D",), (float,), ({"v": "w"},)]
+_ANOTHER_EACH_TIME = {"sample"}
+_SAME_WITHOUT_ARGUMENTS = {"clip"}  # nobody calls it so
+_ASKED = sorted(tables.FRESH_METHODS - _ANOTHER_EACH_TIME)
+
+
+@pytest.mark.parametrize("owner", _OWNERS, ids=["frame", "series", "array"])
+def test_what_is_called_fresh_shares_nothing_with_its_owner(
+    owner: tuple[Callable[[], Any], Callable[[Any], None]],
+) -> None:
+    make, change = owner
+    shared, tried = [], 0
+    for name in _ASKED:
+        if not callable(getattr(make(), name, None)):
+            continue
+        for arguments in _ARGUMENTS[name in _SAME_WITHOUT_ARGUMENTS :]:
+            changed = make()
+            with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+                result, again = getattr(make(), name)(*arguments), getattr(changed, name)(*arguments)
+                change(changed)
+                tried += 1
+                if _seen(again) != _seen(result):
+                    shared.append((name, arguments))
+    assert shared == []
+    assert tried > 40
+
+
+@pytest.mark.parametrize("holder", ["groupby('g')", "rolling(2)", "expanding()", "ewm(1)", "resample('D', on='t')"])
+@pytest.mark.parametrize("change", ["df.v *= 10", "df['v'] = 5", "df.insert(0, 'z', 1)"])
+def test_what_stands_for_a_table_is_changed_with_it(holder: str, change: str) -> None:
+    make = "import pandas as pd\ndf = pd.read_csv('x.csv')"
+    assert change in kept(make, f"h = df.{holder}", change, "print(list(h))")
