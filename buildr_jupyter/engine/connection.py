@@ -371,15 +371,15 @@ def _from_answer(error: APIError, address: Address) -> EngineError:
 
 
 def _from_os_error(cause: OSError, address: Address) -> EngineError:
+    if isinstance(cause, ssl.SSLError):  # its number, 1, is none of the system's
+        return EngineUnavailable(
+            f"the engine at {address}: TLS failed: {cause.reason or cause}",
+            hint="check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH: they say which certificates are used",
+        )
     if isinstance(cause, PermissionError) or cause.errno in (errno.EACCES, errno.EPERM):
         return EnginePermission(
             f"the engine at {address} is there, but this user may not talk to it",
             hint="join the group of the socket (often docker: usermod -aG docker USER, then log in again)",
-        )
-    if isinstance(cause, ssl.SSLError):
-        return EngineUnavailable(
-            f"the engine at {address}: TLS failed: {cause.reason or cause}",
-            hint="check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH: they say which certificates are used",
         )
     if isinstance(cause, socket.gaierror):
         return EngineUnavailable(

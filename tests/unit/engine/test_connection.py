@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 from buildr_jupyter.engine import connection as engine
 from buildr_jupyter.errors import EngineError, EnginePermission, EngineUnavailable, EngineVersion
+from tests.engines import certificates
 from tests.fakes.engine import FakeEngine
 
 
@@ -126,6 +130,28 @@ class TestConnect:
         assert kind == "EnginePermission"
         assert message == f"the engine at {fake.host} (DOCKER_HOST) is there, but this user may not talk to it"
         assert "group" in hint
+
+    def test_a_certificate_that_nobody_known_has_signed(self, tmp_path: Path) -> None:
+        served, known = certificates.make(tmp_path / "served"), certificates.make(tmp_path / "known")
+        for name, path in (("ca", known.ca), ("cert", known.certificate), ("key", known.key)):
+            (tmp_path / f"{name}.pem").write_bytes(path.read_bytes())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(served.certificate, served.key)
+
+        def answer(listening: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    asking, _ = listening.accept()
+                    with contextlib.suppress(ssl.SSLError), asking:
+                        context.wrap_socket(asking, server_side=True).close()
+
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=answer, args=(listening,), daemon=True).start()
+            env = docker_host(f"tcp://127.0.0.1:{listening.getsockname()[1]}")
+            with pytest.raises(EngineUnavailable, match="TLS failed: CERTIFICATE_VERIFY_FAILED") as caught:
+                engine.connect({**env, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)})
+            listening.shutdown(socket.SHUT_RDWR)
+        assert "DOCKER_CERT_PATH" in str(caught.value.hint)
 
     def test_silence(self, tmp_path: Path) -> None:
         path = tmp_path / "mute.sock"
