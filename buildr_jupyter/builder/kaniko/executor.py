@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -55,7 +56,7 @@ class Executor(Protocol):
         ...
 
     def fetch(self, into: Path) -> bool:
-        """Copy the folder of what the executor made; tell whether there was one."""
+        """Copy the folder of what the executor made; tell whether there was one. The place may go from then on."""
         ...
 
 
@@ -69,15 +70,18 @@ class Container:
         self._client, self._image, self._network = client, image, network
         self._files, self._context, self._labels = files, context, labels
         self._container: str | None = None
+        self._removal: Future[None] | None = None
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Executor]:
-        """Give the executor; its container is removed at the end (by the next sweep, where the engine is gone)."""
-        with Watchdog() as self._watchdog:
+        """Give the executor; its container is gone at the end (with the next sweep, where the engine is gone)."""
+        with Watchdog() as self._watchdog, ThreadPoolExecutor(1, "buildr-kaniko") as self._aside:
             try:
                 yield self
             finally:
-                if self._container is not None:
+                if self._removal is not None:
+                    self._removal.result()
+                elif self._container is not None:
                     self._remove(self._container)
 
     def _remove(self, container: str) -> None:
@@ -144,6 +148,8 @@ class Container:
                 for member in tar:
                     _take(tar, member, Path(scratch))
             (Path(scratch) / MADE.rpartition("/")[2]).replace(into)
+        # The engine takes as long for this as for a fifth of the build: the image may go on its way meanwhile.
+        self._removal = self._aside.submit(self._remove, self._container)
         return True
 
 
