@@ -10,6 +10,7 @@ import pickle
 import random
 import types
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -175,8 +176,9 @@ _ASKED = sorted(tables.FRESH_METHODS - _ANOTHER_EACH_TIME)
 
 @pytest.mark.parametrize("owner", _OWNERS, ids=["frame", "series", "array"])
 def test_what_is_called_fresh_shares_nothing_with_its_owner(
-    owner: tuple[Callable[[], Any], Callable[[Any], None]],
+    owner: tuple[Callable[[], Any], Callable[[Any], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # to_json() and its like write what they are given the name of
     make, change = owner
     shared, tried = [], 0
     for name in _ASKED:
