@@ -31,7 +31,7 @@ from buildr_jupyter.analysis.state import TABLES, FlowState
 
 __all__ = [
     "GIVE_VALUES", "SETTERS", "STORED", "Expressions", "changes_its_owner", "gives_values", "held_by_classes",
-    "part_of_module",
+    "is_foreign", "part_of_module",
 ]  # fmt: skip
 
 _HANDS_ON: Any = ast.parse("lambda *args, **keywords: called(*args, **keywords)", mode="eval").body
@@ -328,7 +328,7 @@ class Expressions(FlowState):
             return AbstractValue(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
         typ = next((v.typ for v in (left, right) if v.typ in TABLES), None) or left.typ or right.typ
         edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else self._cells(left, right)
-        edges.update(obj for obj in objs if obj.kind in ("inst", "param"))
+        edges.update(obj for obj in objs if obj.kind in ("inst", "param") or is_foreign(obj))
         return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
 
     def _given_operand(self, own: AbstractValue, other: AbstractValue) -> None:
@@ -363,7 +363,8 @@ class Expressions(FlowState):
         self.use(operand)
         if isinstance(node.op, ast.Not) or not operand.objs:
             return ATOM
-        return self.fresh(opaque=True, typ=operand.typ, life=self.lives(operand))
+        kept = {obj for obj in operand.objs if obj.kind in ("inst", "param") or is_foreign(obj)}
+        return self.fresh(edges=kept, opaque=True, typ=operand.typ, life=self.lives(operand))
 
     def _compare(self, node: ast.Compare) -> AbstractValue:
         values = [self.eval(node.left), *(self.eval(value) for value in node.comparators)]
@@ -375,7 +376,8 @@ class Expressions(FlowState):
         if contains or all(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
             return ATOM
         typ = next((v.typ for v in values if v.typ in TABLES), None)
-        return self.fresh(opaque=True, typ=typ, life=self.lives(*values)) if typ else ATOM
+        kept = {obj for value in values for obj in value.objs if is_foreign(obj)}
+        return self.fresh(edges=kept, opaque=True, typ=typ, life=self.lives(*values)) if typ or kept else ATOM
 
     # -- displays
 
@@ -592,3 +594,9 @@ def held_by_classes(obj: Obj) -> set[Obj]:
             found |= cls.edges
             todo.extend(base for base in cls.info.bases if base is not cls)
     return found
+
+
+def is_foreign(obj: Obj) -> bool:
+    """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
+    roots = {one.info for one in obj.life if one.kind == "mod"}
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)

@@ -22,7 +22,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Obj,
     reach,
 )
-from buildr_jupyter.analysis.expressions import GIVE_VALUES, Expressions
+from buildr_jupyter.analysis.expressions import Expressions, is_foreign
 from buildr_jupyter.analysis.names_in_text import (
     BINDERS,
     LOADERS,
@@ -55,7 +55,6 @@ __all__ = [
     "SHARE",
     "WORK",
     "Library",
-    "is_foreign",
     "moves_on",
     "not_plain",
     "objs_of",
@@ -575,12 +574,6 @@ def moves_on(obj: Obj) -> bool:
     if obj.typ == "rng":
         return True
     return obj.kind == "data" and any(one.kind == "mod" and one.info in _STREAM_MODULES for one in obj.life)
-
-
-def is_foreign(obj: Obj) -> bool:
-    """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
-    roots = {one.info for one in obj.life if one.kind == "mod"}
-    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)
 
 
 def not_plain(values: Iterable[AbstractValue]) -> frozenset[Obj]:

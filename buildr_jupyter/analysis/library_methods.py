@@ -8,7 +8,8 @@ from functools import partial
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, FunctionInfo, Obj, reach
-from buildr_jupyter.analysis.library_calls import ASKED, DEPTH, Library, is_foreign, not_plain, objs_of, opaque
+from buildr_jupyter.analysis.expressions import is_foreign
+from buildr_jupyter.analysis.library_calls import ASKED, DEPTH, Library, not_plain, objs_of, opaque
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.state import TABLES
 from buildr_jupyter.analysis.table_cells import cells_of

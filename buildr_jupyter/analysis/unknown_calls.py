@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from buildr_jupyter.analysis.abstract_values import MADE_CLASS, AbstractValue, FunctionInfo, Obj, reach
-from buildr_jupyter.analysis.expressions import GIVE_VALUES
-from buildr_jupyter.analysis.library_calls import DEPTH, Library, is_foreign, moves_on, objs_of
+from buildr_jupyter.analysis.expressions import GIVE_VALUES, is_foreign
+from buildr_jupyter.analysis.library_calls import DEPTH, Library, moves_on, objs_of
 from buildr_jupyter.analysis.library_methods import may_have_methods
 
 __all__ = ["call_unknown"]

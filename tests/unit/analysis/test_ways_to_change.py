@@ -654,3 +654,17 @@ def test_what_a_library_made_is_changed_in_its_own_way(before: str, change: str,
 def test_a_style_that_nobody_keeps_changes_no_table() -> None:
     made = "import pandas as pd\ndf = pd.DataFrame({'v': [1.5]})"
     assert kept(made, "df.style.format('{:.1f}').hide()", "print(df)") == [*made.splitlines(), "print(df)"]
+
+
+@pytest.mark.parametrize("made", ["x ** 2 + 1", "1 + 2 * x", "-x", "(x + 1) * (x - 1)", "x > 1"])
+@pytest.mark.parametrize(
+    ("make", "change", "held"),
+    [
+        ("import uncertainties\nx = uncertainties.ufloat(2, 0.1)", "x.std_dev = 0", True),
+        ("import numpy\nx = numpy.zeros(3)", "x[0] = 0", False),
+    ],
+)
+def test_what_an_operator_of_a_library_gives_may_hold_its_operands(
+    made: str, make: str, change: str, held: bool
+) -> None:
+    assert (change in kept(make, f"y = {made}", change, "print(y)")) is held
