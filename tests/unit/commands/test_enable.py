@@ -67,7 +67,8 @@ def test_a_whole_environment_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             text=True,
             check=False,
         )
-        return ran.stdout.strip().splitlines()[-1] if ran.stdout.strip() else ran.stderr
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip().splitlines()[-1]
 
     def buildr(*argv: str) -> None:
         subprocess.run(
