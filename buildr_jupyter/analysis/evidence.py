@@ -110,6 +110,8 @@ class Evidence:
             for statement in statements:
                 _facts(statement).maybe.add(name)
                 _facts(statement).mutates.update(value.objs if value is not None else ())
+        for generator in observed.drawn_by_imports:
+            self._weigh_imports(generator, statements)
         unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
         if unread and statements:
             self.whole[run] = frozenset(unread)
@@ -133,26 +135,38 @@ class Evidence:
         """Note draws, or a seed, of a generator that changed; tell whether no statement was read to do either."""
         if _says_draw(generator, statements):
             return False
-        token = f"@rng:{generator}"
         state = self._state(generator)
-        seeded = bool(state) and not state & self._unseeded
         if not state and statements:
             # A library seeded it, or drew: what is drawn later needs the run, and is not known to come again.
             self.flow.number -= 1
-            self.flow.seed(token[1:], weak=True)
+            self.flow.seed(f"rng:{generator}", weak=True)
             self.flow.number += 1
             state = self._state(generator)
             self._unseeded |= state
+            seeded = False
+        else:
+            seeded = not state & self._unseeded
         work = [one for one in statements if not isinstance(one.node, _DEFINITIONS)]
         for statement in work or statements:
-            facts = _facts(statement)
-            facts.maybe.add(token)
-            facts.mutates |= state
-            if seeded:
-                facts.reads.add(token)
-            else:
+            self._moves(statement, generator, seeded=seeded)
+            if not seeded:
                 self.unrepeatable.setdefault(statement.number, set()).add(generator)
         return True
+
+    def _weigh_imports(self, generator: str, statements: Iterable[Statement]) -> None:
+        """Note that the imports drew from a generator: what was seeded before them goes on after them."""
+        state = self._state(generator)
+        if state and not state & self._unseeded:
+            for statement in statements:
+                if isinstance(statement.node, (ast.Import, ast.ImportFrom)):
+                    self._moves(statement, generator, seeded=True)
+
+    def _moves(self, statement: Statement, generator: str, *, seeded: bool) -> None:
+        facts = _facts(statement)
+        facts.maybe.add(f"@rng:{generator}")
+        facts.mutates |= self._state(generator)
+        if seeded:
+            facts.reads.add(f"@rng:{generator}")
 
     def _state(self, generator: str) -> frozenset[Obj]:
         value = self.flow.env.get(f"@rng:{generator}")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from buildr_jupyter.notebook.import_draws import ImportDraws
 from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile, Stamp, stamp_of
 
 __all__ = ["Recorder", "listen"]
@@ -64,11 +65,12 @@ def _install(holder: types.SimpleNamespace) -> None:
 class Recorder:
     """What one run does, as it does it.
 
-    ``namespace`` is the notebook's: a frame whose globals it is belongs to a cell.
+    ``namespace`` is the notebook's: a frame whose globals it is belongs to a cell. ``draws`` is told of each module.
     """
 
-    def __init__(self, namespace: Mapping[str, object]) -> None:
+    def __init__(self, namespace: Mapping[str, object], draws: ImportDraws) -> None:
         self._namespace = namespace
+        self.draws = draws
         self._opened: dict[str, list[Any]] = {}
         self._imported: dict[str, ImportedModule] = {}
         self._loaded: dict[str, Stamp] = {}
@@ -182,8 +184,10 @@ class Recorder:
         given = sys._getframe(2).f_locals.get("args")  # of _call_with_frames_removed, which runs a module's code
         names = given[1] if type(given) is tuple and len(given) == 2 else None
         if type(names) is dict:
+            if type(module := names.get("__name__")) is str:
+                self.draws.look(sys._getframe(2), module)
             self._note_source(names.get("__file__"))
-            self._note_module(names.get("__name__"))
+            self._note_module(module)
 
     def _note_source(self, file: object) -> None:
         path = _path(file) if type(file) is str and file.endswith(".py") else None

@@ -80,7 +80,9 @@ class Observed:
     sockets: tuple[str, ...] = ()
     """Hosts, or paths of sockets, that were connected to."""
     generators: frozenset[str] = frozenset()
-    """Of ``random`` and ``numpy``: those whose global generator has another state than before."""
+    """Of ``random`` and ``numpy``: those whose global generator has another state than before, not by imports alone."""
+    drawn_by_imports: frozenset[str] = frozenset()
+    """Those whose state moved while modules were loaded."""
     world: frozenset[str] = frozenset()
     """What else of the process is another than before: ``environ``, ``folder``, ``sys.path``, ``locale``, ``warnings``.
     """

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.notebook.audit import Recorder, listen
 from buildr_jupyter.notebook.fingerprint import Fingerprint, take_snapshot
+from buildr_jupyter.notebook.import_draws import ImportDraws
 from buildr_jupyter.notebook.observed import Observed
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Observer:
             self._ids = self._identities()
             self._world, self._draws = _world(), _generator_states()
             self._tasks = frozenset(id(task) for task in _tasks())
-            self._recorder = Recorder(self.namespace)
+            self._recorder = Recorder(self.namespace, ImportDraws(_generator_states, self.namespace))
         except Exception:  # noqa: BLE001 - an observer never fails a cell; the run is told as not observed
             self._recorder = None
         else:
@@ -152,6 +153,8 @@ class Observer:
         self._prints = after
         world = _world()
         draws = _generator_states()
+        by_imports, by_others = recorder.draws.end(draws)
+        moved = {name for name, one in draws.items() if self._is_moved(name, one, draws)}
         return Observed(
             bound=_names(bound),
             deleted=_names(self._ids.keys() - ids.keys()),
@@ -163,7 +166,8 @@ class Observer:
             loaded=recorder.loaded(),
             processes=recorder.processes(),
             sockets=recorder.sockets(),
-            generators=_names({name for name, one in draws.items() if self._is_moved(name, one, draws)}),
+            generators=_names(moved - (by_imports - by_others)),
+            drawn_by_imports=_names(by_imports),
             world=_names({name for name, one in world.items() if self._world.get(name) != one}),
             cut=recorder.cut,
         )

@@ -149,3 +149,21 @@ def test_draws_of_a_statement_that_was_left_out() -> None:
     assert evidence.unrepeatable == {3: {"random"}}
     again = ("random.seed(2)", seen(generators="random"))
     assert look([seeded, drawn, again, ("random.random()", None)], unmade=True)[0].draws_after == {}
+
+
+def test_draws_of_imports() -> None:
+    load = "from tools import make\nmade = [1]\nclass Add(make): pass"
+    by_imports = seen(bound="tools make made Add", drawn_by_imports="random")
+    evidence, kept = look([("import random", seen()), (load, by_imports), ("print(made)", None)])
+    assert (evidence.whole, evidence.unrepeatable) == ({}, {})
+    assert kept == ["made = [1]"]
+    seeded = ("import random\nrandom.seed(1)", seen(bound="random", generators="random"))
+    evidence, kept = look([seeded, (load, by_imports), ("print(random.random())", None)])
+    assert (evidence.whole, evidence.unrepeatable) == ({}, {})
+    assert kept == ["import random", "random.seed(1)", "from tools import make"]
+
+
+def test_draws_of_imports_after_a_seed_in_the_same_cell() -> None:
+    cell = "import random\nrandom.seed(1)\nfrom tools import make\nx = random.random()"
+    by_both = seen(bound="random make x", generators="random", drawn_by_imports="random")
+    assert look([(cell, by_both), ("print(x)", None)])[1] == cell.split("\n")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from buildr_jupyter.notebook.audit import Recorder, listen
+from buildr_jupyter.notebook.import_draws import ImportDraws
 from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile
 
 
@@ -20,7 +21,7 @@ from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile
 def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    recorder = Recorder(namespace)
+    recorder = Recorder(namespace, ImportDraws(dict, namespace))
 
     def run(source: str) -> Recorder:
         listen(recorder.handlers)

@@ -93,6 +93,24 @@ def test_generators_of_randomness(kernel: Kernel) -> None:
     assert kernel.run("random.seed(4)").generators == frozenset()
 
 
+def test_draws_of_imports_are_told_apart(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
+    for number in range(6):
+        drawn = f"import random\nn = random.random()\nimport draws_part{number}\n"
+        Path(f"draws{number}.py").write_text(drawn)
+        Path(f"draws_part{number}.py").write_text("x = 1\n")
+    kernel.run("import random, importlib")
+    told = [
+        kernel.run("import draws0"),
+        kernel.run("importlib.import_module('draws1')"),
+        kernel.run("import draws2\nrandom.random()"),
+        kernel.run("random.random()\nimport draws3"),
+        kernel.run("for n in '45':\n    importlib.import_module('draws' + n)\n    random.random()"),
+    ]
+    assert [seen.generators for seen in told] == [set(), set(), {"random"}, {"random"}, {"random"}]
+    assert [seen.drawn_by_imports for seen in told] == [{"random"}] * 5
+
+
 @pytest.mark.parametrize(
     ("done", "untouched"),
     [
