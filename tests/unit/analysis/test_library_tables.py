@@ -10,7 +10,6 @@ import pickle
 import random
 import types
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -176,15 +175,15 @@ _ASKED = sorted(tables.FRESH_METHODS - _ANOTHER_EACH_TIME)
 
 @pytest.mark.parametrize("owner", _OWNERS, ids=["frame", "series", "array"])
 def test_what_is_called_fresh_shares_nothing_with_its_owner(
-    owner: tuple[Callable[[], Any], Callable[[Any], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: tuple[Callable[[], Any], Callable[[Any], None]],
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # to_json() and its like write what they are given the name of
     make, change = owner
     shared, tried = [], 0
     for name in _ASKED:
         if not callable(getattr(make(), name, None)):
             continue
-        for arguments in _ARGUMENTS[name in _SAME_WITHOUT_ARGUMENTS :]:
+        # What writes would take a number for an open file of this process, write to it and close it.
+        for arguments in _ARGUMENTS[:1] if name.startswith("to_") else _ARGUMENTS[name in _SAME_WITHOUT_ARGUMENTS :]:
             changed = make()
             with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
                 result, again = getattr(make(), name)(*arguments), getattr(changed, name)(*arguments)
