@@ -28,6 +28,7 @@ from buildr_jupyter.analysis.namespace import Namespace
 from buildr_jupyter.analysis.scope import local_names, parameters, stored_names
 from buildr_jupyter.analysis.side_effects import generators_below, leads_to_world
 from buildr_jupyter.analysis.state import TABLES, FlowState
+from buildr_jupyter.analysis.table_cells import in_tables
 
 __all__ = [
     "GIVE_VALUES", "SETTERS", "STORED", "Expressions", "changes_its_owner", "gives_values", "held_by_classes",
@@ -269,7 +270,7 @@ class Expressions(FlowState):
             or (isinstance(node.slice, ast.UnaryOp) and not isinstance(node.slice.operand, ast.Constant))
             or (isinstance(node.slice, ast.BinOp) and isinstance(node.slice.op, (ast.BitAnd, ast.BitOr)))
         ):
-            return self.fresh(opaque=True, typ=base.typ, life=self.lives(base), edges=self._cells(base))
+            return self.fresh(opaque=True, typ=base.typ, life=self.lives(base), edges=in_tables(base.objs))
         if isinstance(node.slice, ast.Slice) and base.typ in ("list", "tuple"):
             return self.fresh(edges=self.element(base).objs, typ=base.typ)
         for obj in base.objs:
@@ -277,11 +278,6 @@ class Expressions(FlowState):
                 self.call_later(obj, "__getitem__", [key])
         found = self.element(base)
         return found._replace(objs=found.objs | made) if made else found
-
-    @staticmethod
-    def _cells(*values: AbstractValue) -> set[Obj]:
-        """Return what the tables among these values hold: what is made of them may hold it, too."""
-        return {inner for value in values for obj in value.objs if obj.typ in TABLES for inner in obj.edges}
 
     @abstractmethod
     def module_named(self, modules: AbstractValue, key: AbstractValue) -> AbstractValue:
@@ -327,9 +323,13 @@ class Expressions(FlowState):
         if not objs:
             return AbstractValue(typ="str") if left.typ == "str" or right.typ == "str" else ATOM
         typ = next((v.typ for v in (left, right) if v.typ in TABLES), None) or left.typ or right.typ
-        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else self._cells(left, right)
-        edges.update(obj for obj in objs if obj.kind in ("inst", "param") or is_foreign(obj))
-        return self.fresh(edges=edges, opaque=any(obj.opaque for obj in objs), typ=typ, life=self.lives(left, right))
+        edges = {inner for obj in objs for inner in obj.edges} if typ not in TABLES else in_tables(objs)
+        return self.fresh(
+            edges=edges | _kept_operands(objs),
+            opaque=any(obj.opaque for obj in objs),
+            typ=typ,
+            life=self.lives(left, right),
+        )
 
     def _given_operand(self, own: AbstractValue, other: AbstractValue) -> None:
         """Note that operators of the notebook's classes get the other operand: they may keep it, call it, change it."""
@@ -363,8 +363,7 @@ class Expressions(FlowState):
         self.use(operand)
         if isinstance(node.op, ast.Not) or not operand.objs:
             return ATOM
-        kept = {obj for obj in operand.objs if obj.kind in ("inst", "param") or is_foreign(obj)}
-        return self.fresh(edges=kept, opaque=True, typ=operand.typ, life=self.lives(operand))
+        return self.fresh(edges=_kept_operands(operand.objs), opaque=True, typ=operand.typ, life=self.lives(operand))
 
     def _compare(self, node: ast.Compare) -> AbstractValue:
         values = [self.eval(node.left), *(self.eval(value) for value in node.comparators)]
@@ -594,6 +593,11 @@ def held_by_classes(obj: Obj) -> set[Obj]:
             found |= cls.edges
             todo.extend(base for base in cls.info.bases if base is not cls)
     return found
+
+
+def _kept_operands(objs: Iterable[Obj]) -> set[Obj]:
+    """Return the operands that what an operator gives may keep."""
+    return {obj for obj in objs if obj.kind in ("inst", "param") or is_foreign(obj)}
 
 
 def is_foreign(obj: Obj) -> bool:

@@ -12,7 +12,7 @@ from buildr_jupyter.analysis.expressions import is_foreign
 from buildr_jupyter.analysis.library_calls import ASKED, DEPTH, Library, not_plain, objs_of, opaque
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
 from buildr_jupyter.analysis.state import TABLES
-from buildr_jupyter.analysis.table_cells import cells_of
+from buildr_jupyter.analysis.table_cells import cells_of, in_tables
 
 __all__ = ["TABLED_TYPES", "call_library_method", "held_called", "may_have_methods"]
 
@@ -202,9 +202,8 @@ def _method_result(flow: Library, receiver: AbstractValue, name: str, given: lis
         kept = typ if typ in TABLES else None
         if name in ("to_list", "tolist", "to_dict"):
             kept = "list"
-        kinds = ("iter",) if typ not in TABLES else ()
-        edges = {obj for obj in objs if obj.kind in kinds}
-        in_cells = frozenset(inner for obj in objs if obj.typ in TABLES for inner in obj.edges)
+        edges = {obj for obj in objs if obj.kind == "iter"} if typ not in TABLES else set()
+        in_cells = in_tables(objs)
         if any(obj.typ in TABLES for obj in objs):
             edges |= in_cells | cells_of(given)
         fresh = flow.fresh(opaque=True, typ=kept, life=lives, edges=edges)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from buildr_jupyter.analysis.abstract_values import AbstractValue, Obj, reach
 from buildr_jupyter.analysis.state import TABLES
 
-__all__ = ["cells_of", "columns_of", "may_hold_objects", "stored_in_table"]
+__all__ = ["cells_of", "columns_of", "in_tables", "may_hold_objects", "stored_in_table"]
 
 _CELLS = frozenset(("data", "inst", "iter", "func", "bound", "param"))
 _COPIED = frozenset(("list", "tuple", "set", "dict", None, *TABLES))
@@ -33,6 +33,11 @@ def cells_of(values: Iterable[AbstractValue], *, levels: int = 1) -> frozenset[O
                 below |= obj.edges
         level = below
     return frozenset(one for one in reach(level) | found if one.kind in _CELLS)
+
+
+def in_tables(objs: Iterable[Obj]) -> set[Obj]:
+    """Return what the tables among these hold: what is made of them may hold it, too."""
+    return {inner for obj in objs if obj.typ in TABLES for inner in obj.edges}
 
 
 def columns_of(name: str) -> int:

@@ -11,7 +11,7 @@ from buildr_jupyter.model.proof import Proof
 from buildr_jupyter.pipeline import preparation
 from buildr_jupyter.pipeline.job import ExportRequest
 from buildr_jupyter.pipeline.planner import Assembly
-from buildr_jupyter.ui.sanitize import clean_text
+from buildr_jupyter.ui.sanitize import clean_text, warning_line
 
 __all__ = ["Exported", "export_folder", "iter_lines"]
 
@@ -55,6 +55,5 @@ def iter_lines(job: ExportRequest, exported: Exported) -> Iterator[str]:
 
         yield from map(clean_text, verify.iter_said(verify.Settled(exported.assembly, exported.proof)))
     for warning in (*exported.assembly.warnings, *preparation.findings(job, exported.assembly)):
-        hint = f" ({clean_text(warning.hint)})" if warning.hint else ""
-        yield f"warning: {clean_text(warning.text)}{hint}"
+        yield warning_line(warning)
     yield f"exported to {exported.folder}"

@@ -7,7 +7,7 @@ a value; of a file this tells which names may have another value there.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["HalfDone", "find_half_done"]
@@ -29,23 +29,24 @@ def find_half_done(node: ast.stmt, failed_line: int) -> HalfDone | None:
     """Return what a statement that failed in this line may have done until then; None for one that did nothing."""
     if not isinstance(node, _PARTS) or failed_line <= node.lineno:
         return None
-    names = frozenset(_touched([node]))
+    names = frozenset(_touched(node))
     return HalfDone(node.lineno, names) if names else None
 
 
-def _touched(nodes: Sequence[ast.AST]) -> Iterator[str]:
-    for node in (inner for outer in nodes for inner in ast.walk(outer)):
+def _touched(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
             yield node.id
         elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, (ast.Store, ast.Del)):
             yield from _base(node)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             call = node.value
-            if isinstance(call.func, ast.Name) and call.func.id in _PURE:
+            if not isinstance(call.func, ast.Name):
+                yield from _base(call.func)
+            elif call.func.id in _PURE:
                 continue
-            for given in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
-                if given is not call.func or not isinstance(given, ast.Name):
-                    yield from _base(given)
+            for given in (*call.args, *(keyword.value for keyword in call.keywords)):
+                yield from _base(given)
 
 
 def _base(node: ast.expr) -> Iterator[str]:

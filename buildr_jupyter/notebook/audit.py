@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from buildr_jupyter.notebook.import_draws import ImportDraws
+from buildr_jupyter.notebook.import_draws import IMPORT_SYSTEM, MAX_FRAMES, ImportDraws
 from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile, Stamp, stamp_of
 
 __all__ = ["Recorder", "listen"]
@@ -24,7 +24,6 @@ _HOLDER = "_buildr_jupyter_audit"
 _LIMIT = 5_000
 """How many of a kind are kept for one run."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
-_MAX_FRAMES = 2_000
 _OWN = "buildr_jupyter."
 """What our own modules do, in a build for one, is nothing that the run of a cell did."""
 _LIBRARIES = (
@@ -155,7 +154,7 @@ class Recorder:
     def _is_import() -> bool:
         """Tell whether the import system itself asks: a module is carried as one."""
         name = sys._getframe(3).f_globals.get("__name__")  # 1: the handler, 2: the hook, 3: who opens
-        return type(name) is str and name.startswith(("importlib", "_frozen_importlib"))
+        return type(name) is str and name.startswith(IMPORT_SYSTEM)
 
     def _note_file(self, path: str, *, reads: bool, writes: bool, listed: bool, keeps: bool = False) -> None:
         known = self._opened.get(path)
@@ -238,7 +237,7 @@ class Recorder:
         """
         frame: types.FrameType | None = sys._getframe(1)
         line, importer = None, None
-        for _ in range(_MAX_FRAMES):
+        for _ in range(MAX_FRAMES):
             if frame is None:
                 break
             names = frame.f_globals
@@ -248,7 +247,7 @@ class Recorder:
                     line = frame.f_lineno  # the outermost counts: a cell may run others
             else:
                 said = names.get("__name__")
-                if type(said) is not str or said.startswith(("importlib", "_frozen_importlib", __name__)):
+                if type(said) is not str or said.startswith((*IMPORT_SYSTEM, __name__)):
                     pass
                 elif line is None and said.startswith(_OWN):
                     return None, said

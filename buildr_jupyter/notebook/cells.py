@@ -44,8 +44,9 @@ __all__ = [
 
 Status = Literal["ok", "error"]
 
-_HEADER = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%containerize(?![\w])[^\n]*(?:\n|\Z)")
-_CAPTURE = re.compile(r"\A(?:[ \t]*\n)*[ \t]*%%capture(?![\w])[^\n]*(?:\n|\Z)")
+_HEADER, _CAPTURE = (
+    re.compile(rf"\A(?:[ \t]*\n)*[ \t]*%%{magic}(?!\w)[^\n]*(?:\n|\Z)") for magic in ("containerize", "capture")
+)
 _LATER_HEADER = re.compile(r"^%%containerize(?!\w)", re.MULTILINE)
 _RAISED_AT = re.compile(r"(?:^|\n)(?:-+>|→)\s*(\d+)\s")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

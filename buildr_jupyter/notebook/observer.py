@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildr_jupyter.notebook.audit import Recorder, listen
 from buildr_jupyter.notebook.fingerprint import Fingerprint, take_snapshot
-from buildr_jupyter.notebook.import_draws import ImportDraws
+from buildr_jupyter.notebook.import_draws import ImportDraws, moved
 from buildr_jupyter.notebook.observed import Observed
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _WORD = re.compile(r"[^\W\d]\w*")
 _MAX_SOURCE = 200_000
 _MAX_NAMES = 20_000
 _NO_NAMES: frozenset[str] = frozenset()
-_GENERATORS = ("random", "numpy")
 _KERNEL_NAME = re.compile(r"_+|_\d+|_i+|_i\d+|_[iod]h|In|Out|exit|quit|open|get_ipython|__\w+__|_ih")
 
 
@@ -102,7 +101,7 @@ class Observer:
             self._ids = self._identities()
             self._world, self._draws = _world(), _generator_states()
             self._tasks = frozenset(id(task) for task in _tasks())
-            self._recorder = Recorder(self.namespace, ImportDraws(_generator_states, self.namespace))
+            self._recorder = Recorder(self.namespace, ImportDraws(_generator_states, self._draws, self.namespace))
         except Exception:  # noqa: BLE001 - an observer never fails a cell; the run is told as not observed
             self._recorder = None
         else:
@@ -154,7 +153,6 @@ class Observer:
         world = _world()
         draws = _generator_states()
         by_imports, by_others = recorder.draws.end(draws)
-        moved = {name for name, one in draws.items() if self._is_moved(name, one, draws)}
         return Observed(
             bound=_names(bound),
             deleted=_names(self._ids.keys() - ids.keys()),
@@ -166,18 +164,11 @@ class Observer:
             loaded=recorder.loaded(),
             processes=recorder.processes(),
             sockets=recorder.sockets(),
-            generators=_names(moved - (by_imports - by_others)),
+            generators=_names(moved(self._draws, draws) - (by_imports - by_others)),
             drawn_by_imports=_names(by_imports),
             world=_names({name for name, one in world.items() if self._world.get(name) != one}),
             cut=recorder.cut,
         )
-
-    def _is_moved(self, name: str, state: int, states: Mapping[str, int]) -> bool:
-        """Tell whether a generator moved; one that was loaded just now did if it was drawn from."""
-        if name not in _GENERATORS:
-            return False
-        before = self._draws.get(name)
-        return f"{name}:untouched" not in states if before is None else before != state
 
     def _goes_on(self) -> bool:
         """Tell whether a thread or a task of the notebook is still at work."""

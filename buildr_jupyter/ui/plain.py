@@ -10,7 +10,7 @@ from buildr_jupyter.errors import BuildrError
 from buildr_jupyter.events.event import MAX_LINE_BYTES, Event, LogLine, RunOutput, RunUpdate, TransferUpdate
 from buildr_jupyter.events.state import BuildState
 from buildr_jupyter.model.progress import BuildWarning, StepUpdate
-from buildr_jupyter.ui.sanitize import clean_text, show_size
+from buildr_jupyter.ui.sanitize import clean_text, show_size, warning_line
 from buildr_jupyter.ui.step_titles import step_title
 from buildr_jupyter.ui.sweep import render_run_line
 
@@ -103,8 +103,7 @@ class TextDisplay:
             case RunUpdate():
                 return render_run_line(event)
             case BuildWarning():
-                hint = f" ({clean_text(event.hint)})" if event.hint else ""
-                return f"warning: {clean_text(event.text)}{hint}"
+                return warning_line(event)
             case TransferUpdate() if event.status in ("done", "exists", "mounted"):
                 if self._once(f"{event.verb} {event.item}", event.status):
                     size = f" {show_size(event.total_bytes)}" if event.total_bytes else ""

@@ -7,7 +7,7 @@ import json
 from buildr_jupyter.context.dockerfile import render_dockerfile
 from buildr_jupyter.model.interface import Input
 from buildr_jupyter.pipeline.planner import Assembly
-from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size
+from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size, warning_line
 
 __all__ = ["render_explanation"]
 
@@ -24,7 +24,7 @@ def render_explanation(assembly: Assembly) -> str:
     if assembly.program and assembly.program.candidates:
         parts += ["values that could be inputs (--param auto takes them all)"]
         parts += [*(f"  {one}" for one in assembly.program.candidates), ""]
-    parts += [f"warning: {one.text}" + (f" ({one.hint})" if one.hint else "") for one in assembly.warnings]
+    parts += map(warning_line, assembly.warnings)
     return clean_text("\n".join(parts).rstrip() + "\n")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from buildr_jupyter.model.progress import BuildWarning
+
 __all__ = ["clean_text", "show_count", "show_size", "show_title"]
 
 
@@ -17,6 +19,12 @@ def clean_text(text: str) -> str:
     if text.isprintable():  # as most are, and that is told at once
         return text
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def warning_line(warning: BuildWarning) -> str:
+    """Return the line that says a warning, with its hint."""
+    hint = f" ({clean_text(warning.hint)})" if warning.hint else ""
+    return f"warning: {clean_text(warning.text)}{hint}"
 
 
 def show_count(number: int, noun: str) -> str:

@@ -21,7 +21,7 @@ from buildr_jupyter.notebook.observed import ImportedModule, OpenedFile
 def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    recorder = Recorder(namespace, ImportDraws(dict, namespace))
+    recorder = Recorder(namespace, ImportDraws(dict, {}, namespace))
 
     def run(source: str) -> Recorder:
         listen(recorder.handlers)

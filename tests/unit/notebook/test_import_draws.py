@@ -20,7 +20,7 @@ def frame_in(name: str, outer: str | None = None) -> types.FrameType:
 class Moving:
     def __init__(self) -> None:
         self.states = {"random": 1}
-        self.draws = ImportDraws(lambda: dict(self.states), {})
+        self.draws = ImportDraws(lambda: dict(self.states), dict(self.states), {})
         self.number = 0
 
     def look(self, frame: types.FrameType | None) -> None:

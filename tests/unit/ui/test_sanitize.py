@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size, show_title
+from buildr_jupyter.model.progress import BuildWarning
+from buildr_jupyter.ui.sanitize import clean_text, show_count, show_size, show_title, warning_line
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,10 @@ def test_a_title_is_one_short_line() -> None:
 
 def test_a_number_of_things_has_its_plural() -> None:
     assert [show_count(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+
+
+def test_a_warning_is_one_line_with_its_hint() -> None:
+    assert warning_line(BuildWarning("x is old")) == "warning: x is old"
+    assert (
+        warning_line(BuildWarning("x\x1b[2J is old", hint="make\x07 it again")) == "warning: x is old (make it again)"
+    )
