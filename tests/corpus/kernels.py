@@ -12,7 +12,6 @@ import argparse
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,10 @@ from typing import Any
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from buildr_jupyter.notebook.cells import read_notebook
-from tests.corpus.notebooks import (
-    Group,
-    add_common_arguments,
-    iter_notebooks,
-    load_warm,
-    normal,
-    print_table,
-    run_program,
-    sampled,
-    texts_of_two_runs,
-)
+from tests.corpus.notebooks import Group, look_at, normal, run_program, run_twice, shown
 from tests.integration.kernels import client_in
 
-_WARNED = ("warning:", "proof: not proven", "proof: it prints something else")
+_WARNED = ("warning:", "proof: not proven", "proof: differs", "with the state before the cell's last run")
 
 
 def execute(client: BlockingKernelClient, code: str, timeout_s: float) -> tuple[str, str, str]:
@@ -49,8 +38,7 @@ def execute(client: BlockingKernelClient, code: str, timeout_s: float) -> tuple[
                 parts.append(content["text"])
         elif kind in ("execute_result", "display_data"):
             said.append(content["data"].get("text/plain", "") + "\n")
-            if "image/png" not in content["data"]:
-                parts.append(content["data"].get("text/plain", "") + "\n")
+            parts.append(shown(kind, content["data"]))
         elif kind == "error":
             said.append("\n".join(content["traceback"]))
 
@@ -82,43 +70,30 @@ def check_cell(client: BlockingKernelClient, text: str, out: Path, group: Group,
 
 def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> None:
     """Go through a notebook in one kernel, and check the cells that print the same in each."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        for name in ("one", "two", "live"):
-            shutil.copytree(path.parent, work / name)
-        try:
-            first, second = texts_of_two_runs(path, work, arguments.timeout, arguments.cache)
-        except Exception as error:  # noqa: BLE001 - a notebook that no kernel runs has nothing to compare
-            print(f"{path.name}: does not run: {type(error).__name__}", flush=True)
-            return
-        same = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a and a == b]
-        chosen = sampled(same, arguments.cells)
-        with client_in(work / "live") as client:
-            execute(client, "%pprint off", arguments.timeout)
-            execute(client, "%load_ext buildr_jupyter", arguments.timeout)
-            for run in read_notebook(path).runs:
-                if not chosen or run.index > chosen[-1]:
-                    break
-                if run.index not in chosen or run.source.lstrip().startswith("%%"):
+    with run_twice(path, arguments) as (live, texts), client_in(live.parent) as client:
+        execute(client, "%pprint off", arguments.timeout)
+        execute(client, "%load_ext buildr_jupyter", arguments.timeout)
+        for run in read_notebook(path).runs:
+            if not texts or run.index > max(texts):
+                break
+            try:
+                if run.index not in texts or run.source.lstrip().startswith("%%"):
                     execute(client, run.source, arguments.timeout)
                     continue
-                kind, detail = check_cell(client, run.source, work / "out", group, arguments)
-                group.counts[kind] += 1
-                if kind != "same" or arguments.all:
-                    print(f"{path.name} cell {run.index} {kind}: {detail}", flush=True)
+                kind, detail = check_cell(client, run.source, live.parents[1] / "out", group, arguments)
+            except TimeoutError:
+                print(
+                    f"{path.name} cell {run.index}: took over {arguments.timeout} s, the rest is left out", flush=True
+                )
+                break
+            group.counts[kind] += 1
+            if kind != "same" or arguments.all:
+                print(f"{path.name} cell {run.index} {kind}: {detail}", flush=True)
 
 
 def main() -> int:
     """Print the table; the status is 1 if a cell was wrong in silence."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_common_arguments(parser)
-    arguments = parser.parse_args()
-    load_warm(arguments.warm)
-    groups = [Group(place.name) for place in arguments.places]
-    for group, place in zip(groups, arguments.places, strict=True):
-        for path in iter_notebooks([place]):
-            check_notebook(path, group, arguments)
-    return 1 if print_table(groups).counts["silent"] else 0
+    return 1 if look_at(check_notebook, __doc__).counts["silent"] else 0
 
 
 if __name__ == "__main__":

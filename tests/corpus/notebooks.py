@@ -29,7 +29,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,11 +99,16 @@ def text_of(cell: nbformat.NotebookNode) -> str | None:
             return None
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text)
-        elif output.output_type == "execute_result" or (
-            output.output_type == "display_data" and "image/png" not in output.data
-        ):  # a figure is a file of the program; one that is the cell's value is its text, too
-            parts.append(output.data.get("text/plain", "") + "\n")
+        else:
+            parts.append(shown(output.output_type, output.get("data", {})))
     return normal("".join(parts))
+
+
+def shown(kind: str, data: Mapping[str, str]) -> str:
+    """Return what a program prints of an output: a figure is a file; one that is the cell's value is its text, too."""
+    if kind == "execute_result" or (kind == "display_data" and "image/png" not in data):
+        return data.get("text/plain", "") + "\n"
+    return ""
 
 
 def stripped(path: Path) -> None:
@@ -208,22 +213,31 @@ def share_carried(path: Path, index: int) -> float | None:
     return program.carried / program.before if program.before else None
 
 
-def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> None:
-    """Run a notebook twice, and check the cells that print the same both times."""
+@contextlib.contextmanager
+def run_twice(path: Path, arguments: argparse.Namespace) -> Iterator[tuple[Path, dict[int, str]]]:
+    """Yield a copy of a notebook, beside a copy of its data, and the text of each cell that is looked at, by its place.
+
+    These are as many as ``arguments`` say of those that print the same in two kernels; none where no kernel runs it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name in ("one", "two", "clean"):
+        for name in ("one", "two", "copy"):
             shutil.copytree(path.parent, work / name)
+        texts: dict[int, str] = {}
         try:
-            first, second = texts_of_two_runs(path, work, arguments.timeout, arguments.cache)
+            both = zip(*texts_of_two_runs(path, work, arguments.timeout, arguments.cache), strict=True)
+            texts = {place: first for place, (first, second) in enumerate(both) if first and first == second}
         except Exception as error:  # noqa: BLE001 - a notebook that no kernel runs has nothing to compare
             print(f"{path.name}: does not run: {type(error).__name__}", flush=True)
-            return
-        clean = work / "clean" / path.name
+        yield work / "copy" / path.name, {place: texts[place] for place in sampled([*texts], arguments.cells)}
+
+
+def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> None:
+    """Run a notebook twice, and check the cells that print the same both times."""
+    with run_twice(path, arguments) as (clean, texts):
+        work = clean.parents[1]
         stripped(clean)
-        same = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a and a == b]
-        for index in sampled(same, arguments.cells):
-            expected = first[index] or ""
+        for index, expected in texts.items():
             kind, detail = check_cell(clean, index, expected, work, warm=bool(arguments.warm), group=group)
             group.counts[kind] += 1
             share = None
@@ -236,20 +250,23 @@ def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> N
             sys.stdout.flush()
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which notebooks and cells are looked at, and how."""
+def look_at(check: Callable[[Path, Group, argparse.Namespace], None], about: str | None) -> Group:
+    """Check the notebooks that the command line names, each by ``check``; print the table and return all."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("places", nargs="+", type=Path)
     parser.add_argument("--cells", type=int, default=0, metavar="N", help="look at N printing cells of each notebook")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one cell in the kernel")
     parser.add_argument("--cache", type=Path, help="folder that keeps what the kernels printed, for the next time")
     parser.add_argument("--all", action="store_true", help="print a line for the cells that are the same, too")
     parser.add_argument("--warm", default="", metavar="MODULES", help="load these once, and run programs as children")
-
-
-def load_warm(modules: str) -> None:
-    """Load the modules that programs are to find loaded, ``""`` for none."""
-    for name in ["tests.corpus.warm", *modules.split(",")] if modules else ():
+    arguments = parser.parse_args()
+    for name in ["tests.corpus.warm", *arguments.warm.split(",")] if arguments.warm else ():
         importlib.import_module(name)
+    groups = [Group(place.name) for place in arguments.places]
+    for group, place in zip(groups, arguments.places, strict=True):
+        for path in iter_notebooks([place]):
+            check(path, group, arguments)
+    return print_table(groups)
 
 
 def print_table(groups: list[Group]) -> Group:
@@ -267,15 +284,7 @@ def print_table(groups: list[Group]) -> Group:
 
 def main() -> int:
     """Print the table; the status is 1 if more than one cell in a hundred was wrong in silence."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_common_arguments(parser)
-    arguments = parser.parse_args()
-    load_warm(arguments.warm)
-    groups = [Group(place.name) for place in arguments.places]
-    for group, place in zip(groups, arguments.places, strict=True):
-        for path in iter_notebooks([place]):
-            check_notebook(path, group, arguments)
-    together = print_table(groups)
+    together = look_at(check_notebook, __doc__)
     return 1 if together.counts["silent"] * 100 > sum(together.counts.values()) else 0
 
 
