@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from buildr_jupyter.analysis.random_tables import Draw
+from buildr_jupyter.analysis.draws import Draw
 
 __all__ = [
     "ATOM",

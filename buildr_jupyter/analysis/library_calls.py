@@ -36,7 +36,6 @@ from buildr_jupyter.analysis.names_in_text import (
     read_named,
 )
 from buildr_jupyter.analysis.namespace import Namespace
-from buildr_jupyter.analysis.numpy_tables import OUT_POSITIONS
 from buildr_jupyter.analysis.side_effects import CACHES, World, draw_made, mark_of_draw, registers
 from buildr_jupyter.analysis.state import TABLES
 from buildr_jupyter.analysis.table_cells import cells_of, columns_of, may_hold_objects
@@ -326,7 +325,7 @@ class Library(Expressions, World):
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in self.keepers(args[position].objs):
                         obj.hold(objs_of(args[position + 1 :]))
-        if root == "numpy" and len(args) > (out := OUT_POSITIONS.get(name, len(args))):
+        if root == "numpy" and len(args) > (out := known.OUT_POSITIONS.get(name, len(args))):
             self.change_deep(objs_of(args[out:]))
         for keyword in ("out", "file", "ax", "random_state", "rng"):
             if keyword in keywords:

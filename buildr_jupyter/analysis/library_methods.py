@@ -14,10 +14,10 @@ from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read
 from buildr_jupyter.analysis.state import TABLES
 from buildr_jupyter.analysis.table_cells import cells_of, in_tables
 
-__all__ = ["TABLED_TYPES", "call_library_method", "held_called", "may_have_methods"]
+__all__ = ["TABLED_TYPES", "call_library_method", "held_called", "leaves_alone", "may_have_methods"]
 
 TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "bytes", "ndarray", "rng"}
-_TABLED_LIBRARIES = {"pandas", "numpy", "sklearn", "scipy", "statistics", "collections", "datetime", "re", "decimal"}
+_TABLED_LIBRARIES = known.METHODS.keys()
 _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
 _CONTAINERS = {"list", "dict", "set", "tuple", "frozenset"}
@@ -43,7 +43,7 @@ def call_library_method(
     _parts_called(flow, objs)
     if name in _ENTERS:  # what sets an option while it is open sets it for all of its package
         flow.change(one for obj in (*objs, *objs_of(given)) for one in obj.life if one.kind == "mod")
-    if name not in known.PURE_METHODS and name not in known.SHALLOW_METHODS:
+    if name not in known.METHOD_NAMES:
         _fields_called(flow, objs, args, keywords)
     if "random_state" not in keywords and (name == "sample" or _is_of(objs, "sklearn")):
         flow.draw_by_object(objs, name)
@@ -62,6 +62,8 @@ def call_library_method(
     )
     if "out" in keywords:
         flow.change_deep(keywords["out"].objs)
+    if typ not in TABLES or typ == "ndarray":  # a method of an array takes its ``out`` where numpy's function does
+        flow.change_deep(objs_of(args[known.OUT_POSITIONS.get(name, len(args) + 1) - 1 :]))
     if name in known.MUTATING_METHODS_OF_ARGUMENTS and args:
         flow.change(args[0].objs)
     flow.give(objs_of(given))
@@ -76,7 +78,7 @@ def call_library_method(
         flow.change_deep(obj for obj in objs if obj.opaque or obj.info == "file")
         if name in known.STORING_METHODS:
             _store(flow, objs, name, args, given)
-    elif changes or iterator or (name not in known.PURE_METHODS and not (typ in TABLES and name == "plot")):
+    elif changes or iterator or not (leaves_alone(receiver, name) or (typ in TABLES and name == "plot")):
         flow.change_deep(objs)
         flow.change(obj for obj in objs if obj.kind == "mod")  # ``asyncio.get_event_loop().set_debug(True)``
         if re.match(r"add|set|insert|push|append|register|attach|put", name):
@@ -105,7 +107,7 @@ def _unknown_method(
     if flow.gives_up():
         made = flow.new(edges=receiver.objs | held, opaque=True, life=flow.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
-    roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+    roots = _libraries_of(receiver)
     if roots == {"matplotlib"} and name in known.DRAWING:
         return _leaves_alone(flow, receiver, args, given[len(args) :], changes=True)
     flow.may_draw(roots)
@@ -198,7 +200,7 @@ def _method_result(flow: Library, receiver: AbstractValue, name: str, given: lis
         return AbstractValue(frozenset((flow.new("iter", edges=objs | objs_of(given), life=lives),)))
     if name == "copy" and typ not in TABLES:
         return flow.fresh(edges=flow.element(receiver).objs, typ=typ, life=lives, opaque=opaque(objs))
-    if name in known.FRESH_METHODS or name in ("fit_transform", "fit_predict"):
+    if known.is_fresh(name, typ, _libraries_of(receiver)) or name in ("fit_transform", "fit_predict"):
         kept = typ if typ in TABLES else None
         if name in ("to_list", "tolist", "to_dict"):
             kept = "list"
@@ -237,11 +239,20 @@ def _is_of(objs: Iterable[Obj], package: str) -> bool:
     return any(owner.kind == "mod" and owner.info == package for owner in owners)
 
 
+def _libraries_of(receiver: AbstractValue) -> set[object]:
+    return {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+
+
+def leaves_alone(receiver: AbstractValue, name: str) -> bool:
+    """Tell whether a method is known to leave its object alone: that depends on whose object it is."""
+    return _is_in_tables(receiver) and known.is_quiet(name, receiver.typ, _libraries_of(receiver))
+
+
 def _is_in_tables(receiver: AbstractValue) -> bool:
     """Tell whether the tables of methods speak of this receiver: its type is known, or its library is in them."""
     if receiver.typ in TABLED_TYPES:
         return True
-    roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+    roots = _libraries_of(receiver)
     if roots:
         return roots <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
@@ -249,7 +260,7 @@ def _is_in_tables(receiver: AbstractValue) -> bool:
 
 def _only_asks(receiver: AbstractValue, name: str) -> bool:
     """Tell whether a method of this name only looks at objects of the receiver's library."""
-    roots = {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
+    roots = _libraries_of(receiver)
     own = roots - _TABLED_LIBRARIES
     return bool(own) and all(name in known.QUESTIONS.get(root, ()) for root in own if isinstance(root, str))
 

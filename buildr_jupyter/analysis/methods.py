@@ -9,7 +9,7 @@ from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, ClassInfo, FunctionInfo, Obj
 from buildr_jupyter.analysis.expressions import changes_its_owner, held_by_classes, part_of_module
 from buildr_jupyter.analysis.library_calls import HANDED, Library, objs_of
-from buildr_jupyter.analysis.library_methods import TABLED_TYPES, call_library_method, may_have_methods
+from buildr_jupyter.analysis.library_methods import TABLED_TYPES, call_library_method, leaves_alone, may_have_methods
 from buildr_jupyter.analysis.side_effects import CACHE_METHODS, generators_below
 from buildr_jupyter.analysis.state import TABLES
 
@@ -49,7 +49,7 @@ def call_method(
             flow.may_write(name, given)
         exports = name.startswith("to_") and name not in known.FILE_WRITER_METHODS  # to_orc, to_string
         if exports or receiver.typ not in TABLED_TYPES:
-            flow.named_files(given, writes=exports or (name not in known.PURE_METHODS and name not in known.DRAWING))
+            flow.named_files(given, writes=exports or not (leaves_alone(receiver, name) or name in known.DRAWING))
         if name in known.FILE_WRITER_METHODS:  # a connection, a stream, a writer: it is written to
             flow.change_deep(obj for obj in objs_of(given) if obj.kind in _HANDLES and obj.typ not in TABLES)
         results.append(
@@ -120,15 +120,13 @@ def _own_method(
     if obj.kind == "inst" and name in known.STORING_METHODS:  # of the dict of its attributes
         flow.change((obj,))
         obj.hold(objs_of([*args, *keywords.values(), *map(flow.element, args)]))
-    held = [inner for inner in obj.edges | held_by_classes(obj) if _is_called(inner)]
-    if held and name not in known.PURE_METHODS:
-        results = [flow.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
-        if all(inner.kind in ("func", "class") for inner in held):
-            return results
-    if info.foreign or (name not in known.PURE_METHODS and _has_library_base(obj)):
-        others.append(obj)
-    elif name == "__subclasses__" and info.family:
+    if name == "__subclasses__" and info.family:
         flow.touch(info.family)
+        return results
+    held = [inner for inner in obj.edges | held_by_classes(obj) if _is_called(inner)]
+    results += [flow.invoke(AbstractValue(frozenset((inner,))), args, keywords) for inner in held]
+    if info.foreign or _has_library_base(obj):
+        others.append(obj)
     return results
 
 

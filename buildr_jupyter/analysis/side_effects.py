@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
 from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
-from buildr_jupyter.analysis.random_tables import Draw, draw_of, may_draw_when_asked
+from buildr_jupyter.analysis.draws import Draw, draw_of, may_draw_when_asked
 from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
 __all__ = [
@@ -274,7 +274,7 @@ class World:
         """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
         if name == "sample":
             self.draw_as(Draw.DOES)
-        elif name == "split" or name not in known.PURE_METHODS:
+        elif name == "split" or not known.is_quiet(name, None, ("sklearn",)):
             self.draw_as(held(objs))
         elif any(isinstance(obj.info, Draw) and obj.typ == ASKED for obj in reach(objs)):
             self.draw_as(min(held(objs), Draw.MAY))

@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import copy
-import gc
 import importlib
 import io
-import pickle
-import random
-import types
 from collections.abc import Callable, Collection
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,91 +46,6 @@ def test_functions_of_the_standard_library_exist() -> None:
 
 def test_no_function_both_iterates_and_gives_a_view() -> None:
     assert tables.ITERATOR_FUNCTIONS.isdisjoint(tables.VIEW_FUNCTIONS)
-
-
-LEFT_OUT = ("diff", "matrix_power", "polyder", "polyint", "test")
-"""Functions that give back what they are given if asked to do something no times; and numpy's own tests."""
-WAYS_TO_CALL: tuple[tuple[Any, ...], ...] = ((), (0,), (1,), (0, 1), ((2, 2),), ((4,),), ([1],))
-"""Arguments after the array."""
-
-
-@pytest.mark.parametrize("module", [np, np.linalg, np.lib.stride_tricks, np.emath])
-def test_what_shares_memory_with_its_argument_is_called_a_view(module: types.ModuleType) -> None:
-    shared: set[str] = set()
-    called = 0
-    for name, function in dict(vars(module)).items():
-        if name.startswith("_") or not callable(function) or isinstance(function, np.ufunc) or name in LEFT_OUT:
-            continue
-        for rest in WAYS_TO_CALL:
-            for given in (np.arange(4.0).reshape(2, 2), np.arange(4, dtype=np.int64), np.zeros(4, np.complex128)):
-                with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
-                    made = np.einsum("ii->i", given) if name == "einsum" else function(given, *rest)
-                    called += 1
-                    parts = made if isinstance(made, (list, tuple)) else [made]
-                    if any(isinstance(part, np.ndarray) and np.shares_memory(part, given) for part in parts):
-                        shared.add(f"{module.__name__}.{name}")
-    assert called > 5
-    assert sorted(shared - tables.VIEW_FUNCTIONS) == []
-
-
-def held_by(root: object) -> list[Any]:
-    """Return the arrays and tables that an object holds at any depth, modules, classes and functions left out."""
-    found: list[Any] = []
-    seen: set[int] = set()
-    todo = [root]
-    while todo:
-        one = todo.pop()
-        if id(one) in seen or isinstance(one, (types.ModuleType, type, types.FunctionType, str, int, float)):
-            continue
-        seen.add(id(one))
-        if isinstance(one, (np.ndarray, pd.Series)):
-            found.append(one)
-        todo.extend(gc.get_referents(one))
-    return found
-
-
-def given_to(name: str) -> list[Any]:
-    """Return what a function of the table is given: lists, arrays and tables that it could change or keep."""
-    x, y, grid = np.arange(4.0), pd.Series([1.0, 3.0, 2.0, 5.0]), np.arange(16.0).reshape(4, 4)
-    if name in ("contour", "contourf", "imshow", "matshow", "pcolormesh"):
-        return [grid]
-    if name in ("axhline", "axvline", "set_title", "set_xlabel", "set_ylabel", "suptitle", "title", "xlabel", "ylabel"):
-        return [1.0] if name.startswith("ax") else ["a text"]
-    if name in ("axhspan", "axvspan"):
-        return [0.0, 1.0]
-    if name in ("set_xlim", "set_ylim", "xlim", "ylim"):
-        return [[0.0, 3.0]]
-    if name == "text":
-        return [1.0, 2.0, "a text"]
-    if name in ("hist", "pie", "boxplot", "violinplot"):
-        return [np.array([1.0, 3.0, 2.0, 2.5])]
-    if name in ("hlines", "vlines", "fill_between", "fill_betweenx"):
-        return [x, y, y + 1]
-    return [x, y]
-
-
-@pytest.mark.parametrize("name", sorted(tables.DRAWING))
-def test_what_draws_neither_changes_nor_keeps_what_it_is_given(name: str) -> None:
-    found = 0
-    for owner_is_axes in (False, True):
-        plt.close("all")
-        figure, axes = plt.subplots(figsize=(1, 1), dpi=20)
-        called = getattr(axes if owner_is_axes else plt, name, None)
-        if not callable(called):  # ``axes.title`` is its text
-            continue
-        found += 1
-        given = given_to(name)
-        before = copy.deepcopy(given)
-        state = pickle.dumps((random.getstate(), np.random.get_state()))
-        called(*given)
-        figure.canvas.draw()
-        assert pickle.dumps((random.getstate(), np.random.get_state())) == state
-        assert [np.asarray(one).tolist() for one in given] == [np.asarray(one).tolist() for one in before]
-        mine = [np.asarray(one) for one in given if isinstance(one, (np.ndarray, pd.Series))]
-        held = [np.asarray(one) for one in held_by(figure)]
-        assert [one for one in held for own in mine if np.shares_memory(one, own)] == []
-    plt.close("all")
-    assert found
 
 
 def _changed_frame(frame: pd.DataFrame) -> None:
@@ -200,3 +109,39 @@ def test_what_is_called_fresh_shares_nothing_with_its_owner(
 def test_what_stands_for_a_table_is_changed_with_it(holder: str, change: str) -> None:
     make = "import pandas as pd\ndf = pd.read_csv('x.csv')"
     assert change in kept(make, f"h = df.{holder}", change, "print(list(h))")
+
+
+@pytest.mark.parametrize(
+    ("name", "typ", "libraries", "expected"),
+    [
+        ("mean", "DataFrame", (), True),
+        ("partition", None, ("numpy",), False),
+        ("partition", "str", (), True),
+        ("subtract", None, ("collections",), False),
+        ("subtract", "Series", (), True),
+        ("mean", None, ("sklearn",), True),  # of the array that it gives
+        ("sparsify", None, ("sklearn",), False),
+        ("eval", None, (), False),
+        ("get", None, (), True),
+        ("get", None, ("queue",), False),
+        ("sqrt", None, ("decimal", "numpy"), False),
+    ],
+)
+def test_a_name_counts_for_the_objects_of_its_library_alone(
+    name: str, typ: str | None, libraries: tuple[str, ...], expected: bool
+) -> None:
+    assert tables.is_quiet(name, typ, libraries) is expected
+    assert tables.is_quiet(name, typ, libraries) or not tables.is_fresh(name, typ, libraries)
+
+
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        ("import decimal\na = decimal.Context(prec=3)", "a.sqrt(decimal.Decimal(2))"),
+        ("from collections import defaultdict\na = defaultdict(list)", "a.__getitem__('x')"),
+        ("from sklearn.linear_model import LogisticRegression\na = LogisticRegression()", "a.sparsify()"),
+        ("import torch\nclass N(torch.nn.Module):\n    pass\nclass M(N):\n    pass\na = M()", "a.eval()"),
+    ],
+)
+def test_a_method_that_another_library_has_by_this_name_says_nothing(make: str, call: str) -> None:
+    assert call in kept(make, call, "print(a)")

@@ -19,7 +19,7 @@ import pandas as pd
 import patsy
 import pytest
 
-from buildr_jupyter.analysis.library_tables import LEFT_BY_QUESTIONS, QUESTIONS
+from buildr_jupyter.analysis.libraries.statsmodels import LEFT_BY_QUESTIONS, QUESTIONS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -115,7 +115,7 @@ def test_a_question_changes_nothing(kind: str) -> None:
     made = MADE[kind]()
     asked = 0
     objs = {**reached(made), **reached([DATA, X, SERIES])}
-    for name in sorted(QUESTIONS["statsmodels"]):
+    for name in sorted(QUESTIONS):
         method = getattr(made, name, None)
         if method is None:
             continue
@@ -159,7 +159,7 @@ def stored_by(library: types.ModuleType, names: frozenset[str]) -> Iterator[tupl
 
 
 def test_what_questions_store_is_in_the_table() -> None:
-    stored = set(stored_by(statsmodels, QUESTIONS["statsmodels"]))
+    stored = set(stored_by(statsmodels, QUESTIONS))
     stored.remove(("model", "dynamic_factor_mq.DynamicFactorMQ.summary"))  # a model notes that it is its own model
     assert {one for one in stored if one[0] not in LEFT_BY_QUESTIONS and not one[0].startswith("_")} == set()
     assert {name for name, _ in stored} >= {"diagn", "table"}
@@ -168,6 +168,6 @@ def test_what_questions_store_is_in_the_table() -> None:
 def test_a_table_that_statsmodels_gives_has_the_methods_of_pandas_alone() -> None:
     """A name that none of its classes has is a method of a table, of which the tables of pandas speak."""
     own = {"head", "tail"}
-    assert own <= QUESTIONS["statsmodels"]
+    assert own <= QUESTIONS
     classes = {name for library in (statsmodels, patsy, mpl) for name in methods_of(library)}
     assert own & classes == set()

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from buildr_jupyter.analysis import random_tables
-from buildr_jupyter.analysis.library_tables import words
-from buildr_jupyter.analysis.random_tables import (
+from buildr_jupyter.analysis.draws import Draw, draw_of, may_draw_when_asked
+from buildr_jupyter.analysis.libraries.names import words
+from buildr_jupyter.analysis.libraries.sklearn import (
     DRAWS,
     DRAWS_WHEN_ASKED,
     FIT_MAY_DRAW,
     FITTERS,
+    METHODS,
     QUIET,
     QUIET_WITHOUT,
-    Draw,
-    draw_of,
-    may_draw_when_asked,
 )
+from tests.unit.analysis.libraries.called import check_methods
 
 np = pytest.importorskip("numpy")
 sklearn = pytest.importorskip("sklearn")
@@ -225,15 +225,36 @@ def test_what_draws_when_it_is_asked_is_said_to(public: dict[str, Any], name: st
     assert draw_of(f"sklearn.x.{name}", keywords, Draw.NOT)
 
 
-def test_functions_of_scipy_that_draw_take_a_seed() -> None:
-    pytest.importorskip("scipy")
-    for path in sorted(random_tables._OF_SCIPY):
-        module, _, name = f"scipy.{path}".rpartition(".")
-        found = getattr(importlib.import_module(module), name, None)
-        if found is None:
-            continue  # it came with a later version, or left with one
-        assert random_tables._SEEDS & set(inspect.signature(found).parameters), path
-        assert draw_of(f"scipy.{path}", (), Draw.NOT)
-        assert not draw_of(f"scipy.{path}", ("rng",), Draw.NOT)
-    assert draw_of("scipy.stats.norm.rvs", (), Draw.NOT)
-    assert not draw_of("scipy.optimize.minimize", (), Draw.NOT)
+def _fitted_samples() -> list[Callable[[], Any]]:
+    from sklearn import (
+        decomposition,
+        ensemble,
+        feature_extraction,
+        feature_selection,
+        linear_model,
+        mixture,
+        model_selection,
+        naive_bayes,
+        neighbors,
+        preprocessing,
+        svm,
+        tree,
+    )
+
+    made = [
+        linear_model.LinearRegression(), linear_model.LogisticRegression(), linear_model.SGDClassifier(),
+        tree.DecisionTreeClassifier(), ensemble.RandomForestClassifier(3), ensemble.AdaBoostClassifier(n_estimators=3),
+        ensemble.GradientBoostingClassifier(n_estimators=3), decomposition.PCA(2), preprocessing.StandardScaler(),
+        neighbors.KNeighborsClassifier(), neighbors.KernelDensity(), naive_bayes.GaussianNB(), svm.SVC(),
+        feature_selection.SelectKBest(k=2), mixture.GaussianMixture(2),
+    ]  # fmt: skip
+    texts = feature_extraction.text.CountVectorizer(token_pattern=r"\w").fit(["a b c", "b c d"])
+    return [
+        *((lambda one=one: copy.deepcopy(one)) for one in [made.fit(X, Y) for made in made]),
+        lambda: copy.deepcopy(texts),
+        lambda: model_selection.KFold(2),
+    ]
+
+
+def test_methods_change_what_the_table_says() -> None:
+    check_methods(METHODS.quiet, METHODS.changing, _fitted_samples(), [(X,), (X, Y), (X[:, :2],), (), (["a b"],)], {})

@@ -1,28 +1,23 @@
-"""Draws of scikit-learn and scipy from numpy's global generator: what draws none, and what draws by what it holds.
+"""scikit-learn: which of its classes and functions draw from numpy's global generator, and what its methods change.
 
-A class or function of scikit-learn that is not named here may draw, unless it is told ``random_state``. That what is
-named draws none is tested by calling it.
+A class or function that is not named here may draw, unless it is told ``random_state``. That what is named draws none
+is tested by calling it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from enum import IntEnum
-
-from buildr_jupyter.analysis.library_tables import words
+from buildr_jupyter.analysis.libraries.names import Methods, words
 
 __all__ = [
     "DRAWS",
     "DRAWS_WHEN_ASKED",
     "FITTERS",
     "FIT_MAY_DRAW",
+    "IMPORTS_THAT_CHANGE",
+    "METHODS",
     "QUIET",
     "QUIET_WITHOUT",
-    "Draw",
-    "draw_of",
-    "may_draw_when_asked",
 ]
-
 
 QUIET = words(
     "ARDRegression AgglomerativeClustering BayesianRidge BernoulliNB Binarizer Birch CCA CategoricalNB ClassicalMDS "
@@ -90,16 +85,6 @@ QUIET_WITHOUT = {
 }  # fmt: skip
 """Classes and functions that draw nothing where they are not told one of these; they could be told a seed."""
 
-_OF_SCIPY = words(
-    "cluster.vq.kmeans cluster.vq.kmeans2 interpolate.BarycentricInterpolator interpolate.barycentric_interpolate "
-    "linalg.clarkson_woodruff_transform optimize.basinhopping optimize.check_grad optimize.differential_evolution "
-    "optimize.dual_annealing sparse.rand sparse.random sparse.random_array sparse.linalg.eigs sparse.linalg.eigsh "
-    "sparse.linalg.svds spatial.distance.directed_hausdorff"
-)
-"""Functions of scipy outside of ``stats`` that draw; those take a generator or a seed."""
-_SEEDS = frozenset(("random_state", "seed", "rng"))
-
-
 DRAWS = words(
     "AdaBoostClassifier AdaBoostRegressor AffinityPropagation BaggingClassifier BaggingRegressor "
     "BayesianGaussianMixture BernoulliRBM BisectingKMeans DecisionTreeClassifier DecisionTreeRegressor "
@@ -117,7 +102,6 @@ DRAWS = words(
 )
 """Classes and functions whose results are other ones each time, where they are given no seed."""
 
-
 FIT_MAY_DRAW = words(
     "CalibratedClassifierCV ClassifierChain ElasticNet ElasticNetCV FactorAnalysis GaussianRandomProjection "
     "HalvingGridSearchCV HalvingRandomSearchCV KBinsDiscretizer KernelPCA KernelRidge Lasso LassoCV LinearSVC "
@@ -129,42 +113,19 @@ FIT_MAY_DRAW = words(
 DRAWS_WHEN_ASKED = words("BernoulliRBM LatentDirichletAllocation MiniBatchNMF NMF RandomTreesEmbedding")
 """Classes of DRAWS of which this is not known: what they are asked for once fitted may draw, too."""
 
+IMPORTS_THAT_CHANGE = {"sklearn.experimental": "sklearn"}
+"""Prefix of a module to the package that it changes by being imported."""
 
-class Draw(IntEnum):
-    """Whether something draws from numpy's global generator."""
+_FRESH = words(
+    "aic bic build_analyzer build_preprocessor build_tokenizer cost_complexity_pruning_path decision_function "
+    "decision_path get_depth get_feature_names_out get_n_leaves get_n_splits get_support inverse_transform kneighbors "
+    "kneighbors_graph predict predict_log_proba predict_proba score score_samples staged_predict staged_predict_proba "
+    "staged_score"
+)
 
-    NOT = 0
-    MAY = 1
-    DOES = 2
-
-
-def may_draw_when_asked(path: str) -> bool:
-    """Tell whether what a class makes may draw when it is fitted already: when it predicts, scores or transforms."""
-    name = path.rpartition(".")[2]
-    return name in DRAWS_WHEN_ASKED or not (
-        name in QUIET or name in FITTERS or name in DRAWS or name in QUIET_WITHOUT or name in FIT_MAY_DRAW
-    )
-
-
-def draw_of(path: str, keywords: Collection[str], held: Draw) -> Draw:
-    """Return whether a function draws, or what it makes does when it is fitted, by its dotted name.
-
-    ``held`` tells whether anything that it is given does.
-    """
-    package, _, inner = path.partition(".")
-    seeded = any(seed in keywords for seed in _SEEDS)
-    if package == "scipy":
-        may = not seeded and (inner in _OF_SCIPY or inner.startswith("stats."))
-        return Draw.DOES if may and inner.endswith(".rvs") else Draw(may)
-    *_, owner, name = path.split(".")
-    name = owner if owner[:1].isupper() else name
-    if name in QUIET:
-        return Draw.NOT
-    if name in FITTERS:
-        return held
-    if seeded:  # it may seed what it is given, as a forest does with its trees
-        return min(held, Draw.MAY)
-    if name in DRAWS:
-        return Draw.DOES
-    told = QUIET_WITHOUT.get(name)
-    return max(held, Draw(told is None or any(keyword in keywords for keyword in told)))
+METHODS = Methods(
+    quiet=_FRESH,
+    changing=words("sparsify"),
+    fresh=_FRESH,
+    gives=("builtins", "numpy", "pandas", "scipy"),
+)
