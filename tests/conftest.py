@@ -14,6 +14,9 @@ import pytest
 
 from tests.engines import EngineStartError, dockerd, network
 
+# nbformat imports it through jsonschema, and it reads a grammar for two seconds of a processor, to check addresses with
+# letters that are no ASCII (IRI), which no notebook's schema asks for.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 pytest.register_assert_rewrite("tests.runner_contract")  # what failed is told there, too
 pytest_plugins = ("tests.engines.fixtures",)
 

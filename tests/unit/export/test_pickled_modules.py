@@ -8,11 +8,10 @@ import gzip
 import io
 import pickle
 import zlib
+from collections.abc import Callable
 
-import joblib
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
 
 from buildr_jupyter.export.pickled_modules import find_pickled, modules_of
 from buildr_jupyter.model.plan import FileEntry
@@ -26,13 +25,13 @@ def test_the_modules_of_classes_are_named_and_those_of_texts_are_not(protocol: i
     assert set(found) - {"copyreg", "copy_reg"} == {"fractions", "collections"}
 
 
-def joblib_bytes(value: object, **options: object) -> bytes:
+def model_by_joblib(**options: object) -> bytes:
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
     stream = io.BytesIO()
-    joblib.dump(value, stream, **options)
+    joblib.dump(LinearRegression().fit(np.eye(3), [1, 2, 3]), stream, **options)
     return stream.getvalue()
-
-
-MODEL = LinearRegression().fit(np.eye(3), [1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +40,8 @@ MODEL = LinearRegression().fit(np.eye(3), [1, 2, 3])
         (pickle.dumps(VALUE), {"fractions", "collections"}),
         (gzip.compress(pickle.dumps(VALUE)), {"fractions", "collections"}),
         (zlib.compress(pickle.dumps(VALUE)), {"fractions", "collections"}),
-        (joblib_bytes(MODEL), {"sklearn.linear_model._base", "joblib.numpy_pickle", "numpy"}),
-        (joblib_bytes(MODEL, compress=3), {"sklearn.linear_model._base", "joblib.numpy_pickle", "numpy"}),
+        (model_by_joblib, {"sklearn.linear_model._base", "joblib.numpy_pickle", "numpy"}),
+        (lambda: model_by_joblib(compress=3), {"sklearn.linear_model._base", "joblib.numpy_pickle", "numpy"}),
         (pickle.dumps(VALUE)[:-20], {"fractions"}),
         (pickle.dumps([1, "fractions"]), set()),
         (b"\x80\x04garbage", set()),
@@ -52,8 +51,9 @@ MODEL = LinearRegression().fit(np.eye(3), [1, 2, 3])
         (b"", set()),
     ],
 )
-def test_files_that_are_pickles(content: bytes, modules: set[str]) -> None:
-    found = find_pickled([FileEntry.from_bytes("app/data/model.bin", content)])
+def test_files_that_are_pickles(content: bytes | Callable[[], bytes], modules: set[str]) -> None:
+    written = content if isinstance(content, bytes) else content()
+    found = find_pickled([FileEntry.from_bytes("app/data/model.bin", written)])
     assert modules <= {use.module for use in found}
     assert bool(found) == bool(modules)
     assert all(use.optional and use.origin == "a pickle in data/model.bin" for use in found)

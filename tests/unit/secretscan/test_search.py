@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
+import os
 import pickle
 import sysconfig
 import textwrap
@@ -12,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 
 from buildr_jupyter.secretscan import search
 from tests.fakes.credentials import Fake, fakes
@@ -92,13 +93,13 @@ def test_only_the_rules_kinds_are_said_and_masks_fit() -> None:
 
 def sources() -> Iterator[Path]:
     roots = [Path(sysconfig.get_path("stdlib")), PROJECT / "notebooks"]
-    roots += [Path(module.__file__).parent for module in (np, pd, sklearn)]
+    roots += [Path(importlib.util.find_spec(name).origin).parent for name in ("numpy", "pandas", "sklearn")]
     for root in roots:
-        for path in sorted(root.rglob("*")):
-            inner = path.relative_to(root).parts
-            known = path.suffix in SUFFIXES and "site-packages" not in inner and "__pycache__" not in inner
-            if known and path.is_file():
-                yield path
+        found = []
+        for folder, inner, files in os.walk(root):
+            inner[:] = [name for name in inner if name not in ("site-packages", "__pycache__")]
+            found += [Path(folder, name) for name in files if name.endswith(SUFFIXES)]
+        yield from (path for path in sorted(found) if path.is_file())
 
 
 def false_alarms(one_in: int) -> tuple[int, list[str]]:

@@ -7,7 +7,6 @@ import random
 import types
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +52,8 @@ def given_to(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("name", sorted(DRAWING))
 def test_what_draws_neither_changes_nor_keeps_what_it_is_given(name: str) -> None:
+    import matplotlib.pyplot as plt
+
     found = 0
     for owner_is_axes in (False, True):
         plt.close("all")

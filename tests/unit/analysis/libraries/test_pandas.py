@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +72,8 @@ IN_FILES = {
 
 @pytest.fixture(autouse=True)
 def _no_figures() -> Iterator[None]:
+    import matplotlib.pyplot as plt
+
     yield
     plt.close("all")
 

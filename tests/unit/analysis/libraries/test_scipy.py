@@ -12,32 +12,28 @@ from buildr_jupyter.analysis.draws import Draw, draw_of
 from buildr_jupyter.analysis.libraries.scipy import DRAWS, METHODS
 from tests.unit.analysis.libraries.called import check_methods
 
-stats = pytest.importorskip("scipy.stats")
-sparse = pytest.importorskip("scipy.sparse")
-interpolate = pytest.importorskip("scipy.interpolate")
-optimize = pytest.importorskip("scipy.optimize")
-spatial = pytest.importorskip("scipy.spatial")
+scipy = pytest.importorskip("scipy")  # its parts come when they are asked for
 KINDS = ("csr_matrix", "csc_matrix", "coo_matrix", "lil_matrix", "dok_matrix", "bsr_matrix", "dia_matrix", "csr_array")
 MATRIX = np.array([[1.0, 0, 2], [0, 3, 0]])
 GRID = np.linspace(0, 1, 6)
 
 
 def _matrix(kind: str) -> Callable[[], Any]:
-    return lambda: getattr(sparse, kind)(MATRIX)
+    return lambda: getattr(scipy.sparse, kind)(MATRIX)
 
 
 SAMPLES: list[Callable[[], Any]] = [
     *map(_matrix, KINDS),
-    lambda: stats.norm(1, 2),
-    lambda: stats.binom(5, 0.5),
-    lambda: stats.gaussian_kde([1.0, 2, 4, 3]),
-    lambda: stats.ttest_1samp([1.0, 2, 3], 1),
-    lambda: interpolate.CubicSpline(GRID, GRID**2),
-    lambda: interpolate.UnivariateSpline(GRID, GRID**2),
-    lambda: interpolate.make_interp_spline(GRID, GRID**2),
-    lambda: spatial.cKDTree(MATRIX),
-    lambda: spatial.transform.Rotation.from_euler("z", 90, degrees=True),
-    lambda: optimize.minimize(lambda x: (x**2).sum(), [1.0]),
+    lambda: scipy.stats.norm(1, 2),
+    lambda: scipy.stats.binom(5, 0.5),
+    lambda: scipy.stats.gaussian_kde([1.0, 2, 4, 3]),
+    lambda: scipy.stats.ttest_1samp([1.0, 2, 3], 1),
+    lambda: scipy.interpolate.CubicSpline(GRID, GRID**2),
+    lambda: scipy.interpolate.UnivariateSpline(GRID, GRID**2),
+    lambda: scipy.interpolate.make_interp_spline(GRID, GRID**2),
+    lambda: scipy.spatial.cKDTree(MATRIX),
+    lambda: scipy.spatial.transform.Rotation.from_euler("z", 90, degrees=True),
+    lambda: scipy.optimize.minimize(lambda x: (x**2).sum(), [1.0]),
 ]
 ARGUMENTS = [
     (), (0,), (1,), (0.5,), ((3, 2),), (MATRIX,), ("f8",), (0, 1), ([1.0, 2.0, 3.0],), ([0.5, 0.2],), ("x",), (MATRIX.T,),

@@ -28,8 +28,6 @@ from buildr_jupyter.analysis.libraries.sklearn import (
 from tests.unit.analysis.libraries.called import check_methods
 
 np = pytest.importorskip("numpy")
-sklearn = pytest.importorskip("sklearn")
-all_estimators = pytest.importorskip("sklearn.utils.discovery").all_estimators
 
 X = np.random.RandomState(0).rand(24, 4)
 Y = (X[:, 0] > 0.5).astype(int)
@@ -40,6 +38,7 @@ _ARGUMENTS: list[tuple[Any, ...]] = [
 
 
 def _public() -> dict[str, Any]:
+    sklearn = pytest.importorskip("sklearn")
     found: dict[str, Any] = {}
     for module in pkgutil.walk_packages(sklearn.__path__, "sklearn."):
         parts = module.name.split(".")
@@ -47,7 +46,7 @@ def _public() -> dict[str, Any]:
             continue
         loaded = importlib.import_module(module.name)
         found |= {name: getattr(loaded, name) for name in getattr(loaded, "__all__", ()) if hasattr(loaded, name)}
-    return found | dict(all_estimators())
+    return found | dict(importlib.import_module("sklearn.utils.discovery").all_estimators())
 
 
 @pytest.fixture(scope="module", name="public")
