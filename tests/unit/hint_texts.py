@@ -54,9 +54,15 @@ class Hint:
     """With ``{}`` for what is put in."""
 
 
+@functools.lru_cache(maxsize=1)
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of the module that is read at the moment: several questions are asked of it."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def hints(source: str, module: str) -> Iterator[Hint]:
     """Yield each literal that becomes a hint: ``hint=``, the second text of a warning, what is kept under such a name."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call):
             values = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
             values += node.args[1:] if _called(node) in _TELLERS else []
@@ -73,7 +79,7 @@ def hints(source: str, module: str) -> Iterator[Hint]:
 
 def first_words(source: str) -> Iterator[str]:
     """Yield the start of each text that is a hint as it is shown; what starts with a hint that is put in has none."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         values: list[ast.expr] = []
         if isinstance(node, ast.Call):
             values = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
@@ -119,7 +125,7 @@ def _shown(node: ast.expr) -> Iterator[str]:
 
 def messages(source: str) -> Iterator[str]:
     """Yield each literal of an exception or a warning."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call):
             name = _called(node)
             if name in _TELLERS or re.search(r"(?:Error|Refused|Unavailable|Busy|Unauthorized|Denied|Spec)$", name):
