@@ -47,7 +47,7 @@ def program_of(sources: list[str], options: ExportOptions | None = None) -> Prog
 
 
 KERNEL = """
-import json, os, sys, warnings
+import gc, json, os, sys, warnings
 warnings.simplefilter("ignore")
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -58,6 +58,7 @@ for line in sys.stdin:
     request = json.loads(line)
     for name in request["libraries"]:
         __import__(name)
+    gc.freeze()  # else a child copies all pages of the libraries, to look for garbage in them
     if os.fork() == 0:
         break
     os.wait()
@@ -85,12 +86,13 @@ Answers with an empty line.
 """
 LIBRARIES = ("pandas", "matplotlib.pyplot")
 SERVER = """
-import json, os, runpy, sys
+import gc, json, os, runpy, sys
 {prepare}
 for line in sys.stdin:
     request = json.loads(line)
     for name in request["libraries"]:
         __import__(name)
+    gc.freeze()  # else a child copies all pages of the libraries, to look for garbage in them, at its end, too
     if os.fork() == 0:
         break
     print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
