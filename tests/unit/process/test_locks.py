@@ -35,16 +35,7 @@ from tests.fakes.bases import save
 HOLDER = """
 import sys, time
 from pathlib import Path
-from buildr_jupyter.engine import orphans
-from buildr_jupyter.engine.connection import Address
-from buildr_jupyter.pipeline import push_notice
 from buildr_jupyter.process import tempfiles
-from buildr_jupyter.export.snapshot import take_snapshot
-from buildr_jupyter.events import StepUpdate
-from buildr_jupyter.model import ImageRef
-from buildr_jupyter.oci.store import Store
-from buildr_jupyter.ui.pane.eta import Durations
-from tests.fakes.bases import save
 what, target = sys.argv[1], Path(sys.argv[2])
 if what == "scratch":
     held = tempfiles.Scratch()
@@ -54,6 +45,7 @@ elif what == "half":
     held = tempfiles.atomic_write(target, directory=len(sys.argv) > 3)
     print(held.__enter__(), flush=True)
 else:
+    from buildr_jupyter.engine import orphans
     print(orphans.labels()[orphans.LOCK_LABEL], flush=True)
 time.sleep(60)
 """
