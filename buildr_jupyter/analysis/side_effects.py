@@ -511,8 +511,6 @@ class World:
         token = "rng:numpy" if root == "numpy" else "rng:random"
         if name in ("seed", "set_state", "setstate"):
             self.seed(token, weak=bool(self.weak or self.building))
-        elif name not in ("get_state", "getstate"):
-            self.draw(token)
         else:
             self.draw(token)
 
