@@ -20,7 +20,7 @@ TABLED_TYPES = {*TABLES, "list", "dict", "set", "tuple", "frozenset", "str", "by
 _TABLED_LIBRARIES = known.METHODS.keys()
 _DRAWS = re.compile(r"rvs|.*(random|sample|draw|simulat|bootstrap|permut|shuffle)")
 """Names of methods of a distribution, or a density, that draw from numpy's global generator."""
-_CONTAINERS = {"list", "dict", "set", "tuple", "frozenset"}
+_CONTAINERS = {one.__name__: one for one in (list, dict, set, tuple, frozenset)}
 _IN_PLACE = {"inplace", "out"}
 _ENTERS = ("__enter__", "__exit__", "enter_context", "push", "close")
 """Methods of managers, and of stacks of managers, that are opened and closed without a ``with``."""
@@ -33,8 +33,9 @@ def call_library_method(
     cells = frozenset(obj for obj in receiver.objs if obj.kind == "data" and obj.typ in _CONTAINERS)
     if cells and receiver.typ in TABLES:  # what lies in a cell has methods of its own
         own = receiver._replace(objs=receiver.objs - cells)
-        made = [call_library_method(flow, AbstractValue(cells), name, args, keywords)]
-        return flow.join([*made, call_library_method(flow, own, name, args, keywords)] if own.objs else made)
+        asked = AbstractValue(frozenset(cell for cell in cells if hasattr(_CONTAINERS[cell.typ or ""], name)))
+        made = [call_library_method(flow, one, name, args, keywords) for one in (asked, own) if one.objs]
+        return flow.join(made) if made else ATOM
     made_by_functions = flow.call_back(given, receiver)
     typ = receiver.typ
     objs = receiver.objs
