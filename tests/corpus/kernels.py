@@ -62,7 +62,8 @@ def check_cell(client: BlockingKernelClient, text: str, out: Path, group: Group,
     finally:
         shutil.rmtree(out, ignore_errors=True)
     if ran != "ok" or normal(done.stdout) == expected:
-        return "same", ""
+        group.warned += warned
+        return "same", said.strip()[-600:] if warned else ""
     if done.returncode:
         return "told" if warned else "failed", done.stderr.strip()[-300:] + said
     return "told" if warned else "silent", f"got {normal(done.stdout)[:300]!r}, not {expected[:300]!r}; said {said!r}"
@@ -87,7 +88,7 @@ def check_notebook(path: Path, group: Group, arguments: argparse.Namespace) -> N
                 )
                 break
             group.counts[kind] += 1
-            if kind != "same" or arguments.all:
+            if kind != "same" or detail or arguments.all:
                 print(f"{path.name} cell {run.index} {kind}: {detail}", flush=True)
 
 
