@@ -15,6 +15,7 @@ from types import MappingProxyType
 from buildr_jupyter.analysis.library_tables import FILE_READERS
 from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.errors import FileRefused
+from buildr_jupyter.export.ipython_syntax import PUSHED
 from buildr_jupyter.export.known_texts import Texts
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry, ImagePlan
@@ -23,8 +24,8 @@ from buildr_jupyter.process.confined import file_entry
 __all__ = [
     "Carriage",
     "PathUse",
+    "WorkingFolder",
     "carry_files",
-    "changed_folder",
     "is_mounted",
     "is_named",
     "literal_paths",
@@ -63,22 +64,45 @@ def literal_paths(tree: ast.AST, origin: str) -> Iterator[PathUse]:
             yield PathUse(first.value, f"{origin}, line {first.lineno}", first)
 
 
-def changed_folder(tree: ast.AST, place: str, values: Mapping[int, Texts] = MappingProxyType({})) -> str:
-    """Return the working folder after one statement, relative to the notebook's; ``place`` is that before it.
+@dataclass(slots=True)
+class WorkingFolder:
+    """Where a program is while its statements run, relative to the notebook's folder."""
 
-    ``values`` are the texts that expressions of the statement may be, by id. A folder that neither they nor the text
-    say is passed over: the paths after it are taken as they would be without it.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "chdir":
-            first = node.args[0] if node.args else None
-            if isinstance(first, ast.Constant):
-                texts: Texts = (first.value,) if isinstance(first.value, str) else ()
-            else:
-                texts = values.get(id(first), ())
-            if len(texts) == 1 and _may_be_a_path(texts[0]):
-                place = posixpath.normpath(posixpath.join(place, texts[0]))
-    return place
+    place: str = ""
+    pushed: list[str] = field(default_factory=list)
+    """Where ``%popd`` goes back to, the last one first to be taken."""
+
+    def follow(self, tree: ast.AST, values: Mapping[int, Texts] = MappingProxyType({})) -> None:
+        """Go where one statement goes.
+
+        ``values`` are the texts that expressions of the statement may be, by id. A folder that neither they nor the
+        text say is passed over: the paths after it are taken as they would be without it.
+        """
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "append" and _is_pushed(node.func.value):
+                self.pushed.append(self.place)
+            elif node.func.attr == "chdir":
+                self._change(node.args[0] if node.args else None, values)
+
+    def _change(self, first: ast.expr | None, values: Mapping[int, Texts]) -> None:
+        if isinstance(first, ast.Call) and isinstance(first.func, ast.Attribute) and _is_pushed(first.func.value):
+            self.place = self.pushed.pop() if self.pushed else self.place
+            return
+        if isinstance(first, ast.Constant):
+            texts: Texts = (first.value,) if isinstance(first.value, str) else ()
+        else:
+            texts = values.get(id(first), ())
+        if len(texts) == 1 and _may_be_a_path(texts[0]):
+            self.place = posixpath.normpath(posixpath.join(self.place, texts[0]))
+
+
+def _is_pushed(node: ast.expr) -> bool:
+    """Tell whether an expression is the list of the folders of ``%pushd``."""
+    return isinstance(node, ast.Call) and any(
+        isinstance(one, ast.Constant) and one.value == PUSHED for one in node.args
+    )
 
 
 def _may_be_a_path(text: str) -> bool:

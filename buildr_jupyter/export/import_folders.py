@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildr_jupyter.export.data_files import changed_folder
+from buildr_jupyter.export.data_files import WorkingFolder
 from buildr_jupyter.export.known_texts import Evaluated, evaluate
 from buildr_jupyter.export.project import Tree
 
@@ -60,7 +60,7 @@ def find_import_folders(statements: Iterable[ast.AST], tree: Tree) -> tuple[Impo
 
 def _added(program: Iterable[Evaluated]) -> Iterator[tuple[str, bool]]:
     """Yield (path, whether it comes first); a path that is not absolute is relative to the notebook's folder."""
-    place, names = "", set[str]()
+    here, names = WorkingFolder(), set[str]()
     for tree, _, values in program:
         names |= {
             one.asname or one.name
@@ -72,11 +72,11 @@ def _added(program: Iterable[Evaluated]) -> Iterator[tuple[str, bool]]:
         for node in ast.walk(tree):
             for expression, first in _changes(node, names):
                 texts = values.get(id(expression), ())
-                yield from ((posixpath.join(place, text), first) for text in texts)
-        after = changed_folder(tree, place, values)
-        if after != place:
-            place = after
-            yield place, True
+                yield from ((posixpath.join(here.place, text), first) for text in texts)
+        before = here.place
+        here.follow(tree, values)
+        if here.place != before:
+            yield here.place, True
 
 
 def _changes(node: ast.AST, names: set[str]) -> Iterator[tuple[ast.expr, bool]]:

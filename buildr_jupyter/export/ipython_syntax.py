@@ -16,7 +16,7 @@ from buildr_jupyter.analysis.scope import BUILTINS
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
 from buildr_jupyter.notebook.parse_cache import parsed
 
-__all__ = ["Translated", "asks_for_lines", "edited", "kernel_name_hint", "kernel_names", "translate"]
+__all__ = ["PUSHED", "Translated", "asks_for_lines", "edited", "kernel_name_hint", "kernel_names", "translate"]
 
 _FALL_AWAY = frozenset(
     [
@@ -89,6 +89,9 @@ _FOREIGN = _SHOWN_ONLY | frozenset(("perl", "ruby", "pypy", "python2", "cython",
 """Cell magics of which other cells need nothing."""
 _BASH = '__import__("shutil").which("bash")'
 _NAMED_KERNEL = re.compile(r"^[ \t]*(\w+)[ \t]*=[ \t]*get_ipython\(\)[ \t]*$", re.MULTILINE)
+PUSHED = "_buildr_pushed"
+"""Name of the list, in the module ``os``, of the folders to which ``%popd`` goes back."""
+_PUSHED = f'__import__("os").__dict__.setdefault("{PUSHED}", [])'
 _LINES_USE = re.compile(r"\.(?:n|nlstr|s|spstr|l|list|p|paths|get_(?:list|nlstr|spstr|paths)|grep|fields|sort)\b")
 _LINES = " ".join(
     """\
@@ -327,6 +330,12 @@ def _line_magic(
         return f'__import__("os").environ[{key.strip()!r}]' if key.strip() else 'dict(__import__("os").environ)'
     if name == "cd":
         return _changed_folder(rest, names)
+    if name == "pushd":
+        changed = _changed_folder(rest, names) if rest.strip() else "None"
+        # The folder is remembered only if the program gets into the other one.
+        return changed and f'{_PUSHED}.append([__import__("os").getcwd(), {changed}][0])'
+    if name == "popd":
+        return f'__import__("os").chdir({_PUSHED}.pop())'
     if name == "pwd":
         return '__import__("os").getcwd()'
     if name == "run":

@@ -14,7 +14,7 @@ from buildr_jupyter.analysis.scope import called_name, import_uses
 from buildr_jupyter.analysis.side_effects import FILE, MAYBE
 from buildr_jupyter.analysis.slicer import Slice, Statement
 from buildr_jupyter.export.computed_imports import find_computed, may_compute
-from buildr_jupyter.export.data_files import PathUse, carry_files, changed_folder, literal_paths, open_mode
+from buildr_jupyter.export.data_files import PathUse, WorkingFolder, carry_files, literal_paths, open_mode
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
@@ -62,13 +62,13 @@ def find_files(
     if given.folder is None:
         return [], None
     uses: list[tuple[int, PathUse]] = []
-    place = ""  # where the program is, relative to the notebook's folder
+    here = WorkingFolder()
     program = list(evaluate((statement.node, given.title(statement.run)) for statement in sliced.kept))
     for statement, (_, _, values) in zip(sliced.kept, program, strict=True):
         for use in literal_paths(statement.node, given.title(statement.run)):
-            path = posixpath.normpath(posixpath.join(place, use.path)) if place else use.path
+            path = posixpath.normpath(posixpath.join(here.place, use.path)) if here.place else use.path
             uses.append((statement.run, replace(use, path=path)))
-        place = changed_folder(statement.node, place, values)
+        here.follow(statement.node, values)
     opened, made = opened_paths(given, sliced)
     known = {Path(os.path.normpath(given.folder / use.path)) for _, use in uses}
     uses += [(run, use) for path, run, use in opened if path not in known]

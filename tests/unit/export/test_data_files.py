@@ -4,9 +4,11 @@ import ast
 from pathlib import Path
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 from buildr_jupyter.errors import FileRefused
-from buildr_jupyter.export.data_files import Carriage, PathUse, carry_files, changed_folder, literal_paths
+from buildr_jupyter.export.data_files import Carriage, PathUse, WorkingFolder, carry_files, literal_paths
+from buildr_jupyter.export.ipython_syntax import translate
 from buildr_jupyter.export.known_texts import evaluate
 
 
@@ -40,16 +42,27 @@ def test_literal_paths_of_what_is_read(source: str, paths: list[str]) -> None:
     ],
 )
 def test_the_working_folder_after_a_statement(source: str, place: str, after: str) -> None:
-    assert changed_folder(ast.parse(source), place) == after
+    here = WorkingFolder(place)
+    here.follow(ast.parse(source))
+    assert here.place == after
+
+
+def test_the_folder_that_popd_goes_back_to() -> None:
+    here = WorkingFolder()
+    places = []
+    for line in ("%pushd a", "%cd b", "%pushd ../c", "%popd", "%popd", "%popd"):
+        here.follow(ast.parse(translate(TransformerManager().transform_cell(line), lambda _: None).source))
+        places.append(here.place)
+    assert places == ["a", "a/b", "a/c", "a/b", "", ""]
 
 
 def test_a_folder_that_is_put_together_of_texts_that_are_known() -> None:
     cells = ["base = 'data'", "os.chdir(os.path.join(base, 'in'))", "os.chdir(unknown)", "os.chdir('..')"]
     places = []
-    place = ""
+    here = WorkingFolder()
     for tree, _, values in evaluate((ast.parse(cell).body[0], "") for cell in cells):
-        place = changed_folder(tree, place, values)
-        places.append(place)
+        here.follow(tree, values)
+        places.append(here.place)
     assert places == ["", "data/in", "data/in", "data"]
 
 

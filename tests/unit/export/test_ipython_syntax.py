@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -154,6 +156,17 @@ def test_other_names_have_none(name: str) -> None:
 )
 def test_the_folder_that_cd_goes_into(cell: str, part: str) -> None:
     assert part in of(cell)
+
+
+def test_popd_goes_back_to_the_folders_that_pushd_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for cell in ("%pushd a", "%pushd none", "%pushd b", "%cd ..", "%pushd", "%popd", "%popd", "%popd"):
+        with contextlib.suppress(FileNotFoundError):
+            exec(of(cell), {})
+        seen.append(os.path.relpath(Path.cwd(), tmp_path))
+    assert seen == ["a", "a", "a/b", "a", "a", "a", "a", "."]
 
 
 def test_a_script_gets_its_own_arguments_and_the_program_has_its_own_again(

@@ -31,6 +31,8 @@ def files(folder: Path | None, *cells: str) -> list[str]:
 def test_files_that_the_text_names_are_carried(folder: Path) -> None:
     assert files(folder, "open('a.csv')\nopen('data/b.csv')") == ["app/a.csv", "app/data/b.csv"]
     assert files(folder, "import os\nos.chdir('data')\nopen('b.csv')") == ["app/data/b.csv"]
+    assert files(folder, "%pushd data", "open('b.csv')") == ["app/data/b.csv"]
+    assert files(folder, "%pushd data", "%popd", "open('a.csv')") == ["app/a.csv", "app/data/b.csv"]
     assert files(None, "open('a.csv')") == []
 
 
