@@ -223,7 +223,7 @@ class Definitions(Calls):
         self.touch("@magics")
         if magic == "load_ext":
             self.facts.mutates.add(self.world_object("@magics"))
-        elif magic in ("precision", "config", "alias", "alias_magic"):  # they set how the shell shows and reads
+        elif magic in ("precision", "config", "alias", "alias_magic", "cd"):  # how the shell shows and reads, and where
             self.facts.mutates.add(self.world_object("@always"))
         elif magic == "run" and len(texts) > 1:
             self._run_file(texts[1], node)

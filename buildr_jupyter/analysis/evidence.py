@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from buildr_jupyter.analysis.abstract_values import Effects, Obj, live_closure
+from buildr_jupyter.analysis.expressions import is_foreign
 from buildr_jupyter.analysis.slicer import Statement
 from buildr_jupyter.analysis.statements import Flow
 from buildr_jupyter.analysis.value_origins import FRESH, GENERATORS, UNSEEDED
@@ -36,7 +37,7 @@ class Evidence:
     unchanged: dict[int, frozenset[str]] = field(default_factory=dict)
     """Run to the names of which it changed nothing, whatever its statements may do."""
     whole: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Run to what it changed though no statement of it was read to: it is needed as a whole by who needs that."""
+    """Run to what it changed though no statement of it was read to, and none asked that for an attribute."""
     given_unseen: dict[str, int] = field(default_factory=dict)
     """Name to the run that last bound or changed it, where no statement that a program may have was read to do so."""
     drawn_unmade: dict[str, int] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class Evidence:
                 _facts(statement).mutates.update(value.objs if value is not None else ())
         for generator in observed.drawn_by_imports:
             self._weigh_imports(generator, statements)
+        unread = {name for name in unread if not self._computes(name, statements)}
         unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
         if unread and statements:
             self.whole[run] = frozenset(unread)
@@ -130,6 +132,19 @@ class Evidence:
             return False
         closure = live_closure(value.objs)
         return not any(not closure.isdisjoint(_facts(statement).mutates) for statement in statements)
+
+    def _computes(self, name: str, statements: Iterable[Statement]) -> bool:
+        """Tell whether a run asked a package's object for an attribute: it may keep what it computes for that."""
+        value = self.flow.env.get(name)
+        return (
+            value is not None
+            and any(map(is_foreign, value.objs))
+            and any(
+                isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+                for statement in statements
+                for node in ast.walk(statement.node)
+            )
+        )
 
     def _weigh_draws(self, generator: str, statements: Sequence[Statement]) -> bool:
         """Note draws, or a seed, of a generator that changed; tell whether no statement was read to do either."""

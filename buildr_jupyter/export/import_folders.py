@@ -18,7 +18,7 @@ from buildr_jupyter.export.project import Tree
 
 __all__ = ["ImportFolder", "find_import_folders", "may_change_path"]
 
-_WORDS = ("addsitedir", "chdir", "run_line_magic('cd'")
+_WORDS = ("addsitedir", "chdir", "run_line_magic('cd'", "run_line_magic('pushd'", "run_line_magic('popd'")
 _CHANGES = frozenset(("append", "insert", "extend"))
 
 

@@ -189,6 +189,8 @@ def test_a_script_binds_the_names_that_it_is_told() -> None:
 def test_an_extension_adds_magics_and_an_unknown_magic_may_bind_any_name() -> None:
     _, facts = last_effects("get_ipython().run_line_magic('load_ext', 'autoreload')")
     assert "@magics" in {one.info for one in facts.mutates}
+    flow, facts = last_effects("get_ipython().run_line_magic('cd', '-')")
+    assert flow.world_object("@always") in facts.mutates
     _, facts = last_effects("get_ipython().run_line_magic('sql', 'select 1')")
     assert facts.binds == {"*%sql"}
 

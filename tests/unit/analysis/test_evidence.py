@@ -71,6 +71,16 @@ def test_a_change_that_no_statement_was_read_to_make_keeps_the_run() -> None:
     assert kept == ["import tools", "x = [1]", "y = [x]", "x.append(2)"]
 
 
+def test_an_object_that_keeps_what_it_was_asked_for_keeps_the_run_and_that_is_not_told() -> None:
+    made = ("import tools\nm = tools.fit()", seen(bound="tools m"))
+    evidence, kept = look([made, ("k = 2\nm.params", seen(bound="k", changed="m")), ("print(m)", None)])
+    assert kept[-2:] == ["k = 2", "m.params"]
+    assert not evidence.whole
+    evidence, kept = look([made, ("k = 2", seen(bound="k", changed="m")), ("print(m)", None)])
+    assert kept[-1] == "k = 2"
+    assert evidence.whole == {1: frozenset({"m"})}
+
+
 def test_of_a_failed_run_only_what_it_left_alone_counts() -> None:
     evidence, _ = look([START, ("n = 1", seen(changed="x", bound="z")), ("print(x)", None)], failed=True)
     assert not evidence.whole
