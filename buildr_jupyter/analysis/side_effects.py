@@ -136,6 +136,19 @@ def registers(name: str) -> bool:
     return not name[:1].isupper() and _SETTERS.match(name) is not None
 
 
+def _works_on_data(path: str, args: Sequence[AbstractValue]) -> bool:
+    """Tell whether a function of a package of values is given a table or a list first: ``np.append``, ``add_constant``.
+
+    What sets an option or registers something is given a text, a number or a function, or keywords alone; a method
+    that is called by its class (``DataFrame.insert``) changes the table.
+    """
+    root, *owners, _ = path.split(".")
+    if any(one[:1].isupper() or one == "ndarray" for one in owners):
+        return False
+    of_values = root in known.LIBRARIES_OF_VALUES and root not in sys.stdlib_module_names
+    return of_values and bool(args) and args[0].typ in ("DataFrame", "Series", "ndarray", "list", "range")
+
+
 def generators_below(path: str) -> tuple[str, ...]:
     """Return the tokens of the global generators from which members of members of a package draw."""
     return ("@rng:numpy",) if path in ("numpy", "scipy", "scipy.stats", "sklearn") else ()
@@ -498,7 +511,7 @@ class World:
                 self.touch_file(args[0].const, reads=True, writes=False)  # the folder is made before
             self.facts.mutates.update(base.objs)
             self.facts.mutates.add(self.world_object("@always"))
-        elif ("." in path and base.objs and registers(name)) or (
+        elif ("." in path and base.objs and registers(name) and not _works_on_data(path, args)) or (
             root not in known.QUIET_MODULES and "." in path and base.objs
         ):
             self.facts.mutates.update(base.objs)

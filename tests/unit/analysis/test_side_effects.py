@@ -116,3 +116,30 @@ def test_files_that_something_unknown_writes_or_reads(writes: str, reads: str) -
 def test_a_file_that_something_unknown_is_given_is_none_that_the_program_writes() -> None:
     _, facts = last_effects("import spacy\nnlp = spacy.load('model/x.bin')")
     assert {obj.info for obj in facts.mutates if str(obj.info).startswith(FILE)} <= {f"{FILE}any"}
+
+
+@pytest.mark.parametrize(
+    ("call", "needed"),
+    [
+        ("np.append(a, 3)", False),
+        ("np.insert([1, 2], 0, 3)", False),
+        ("np.setdiff1d(a, [1])", False),
+        ("sm.add_constant(d)", False),
+        ("sm.add_constant(range(3))", False),
+        ("np.set_printoptions(3)", True),
+        ("np.set_printoptions(**options)", True),
+        ("pd.set_option(*pair)", True),
+        ("pd.set_option(options['name'], 3)", True),
+        ("np.seterrcall(log)", True),
+        ("decimal.setcontext(a)", True),
+        ("sns.set_palette(a)", True),
+    ],
+)
+def test_what_has_a_setters_name_and_is_given_data_sets_nothing(call: str, needed: bool) -> None:
+    start = (
+        "import decimal\nimport numpy as np\nimport pandas as pd\nimport seaborn as sns\nimport statsmodels.api as sm\n"
+        "import yaml\na = np.array([1, 2])\nd = pd.DataFrame({'x': a})\noptions = yaml.safe_load('[]')\n"
+        "pair = yaml.safe_load('[]')\nclass Log:\n    def write(self, text): ...\nlog = Log()"
+    )
+    use = "print(np.zeros(3), pd.Series([1]), sm.OLS, decimal.Decimal(1) / 3, sns.color_palette())"
+    assert (f"b = {call}" in kept(start, f"b = {call}", use)) == needed
