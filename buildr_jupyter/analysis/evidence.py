@@ -8,6 +8,7 @@ excuses the statements that only may have changed it.
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -101,10 +102,8 @@ class Evidence:
         if unmade:
             self.given_unseen |= dict.fromkeys(unread, run)
             for generator in observed.generators:
-                state = self._state(generator)
-                if state - self._unseeded and not _says_draw(generator, statements):
-                    self.drawn_unmade[generator] = run
-                    self._unseeded |= state
+                if not _says_draw(generator, statements):
+                    self._drawn_without(generator, run)
             return
         for name in unread:
             value = self.flow.env.get(name)
@@ -117,6 +116,29 @@ class Evidence:
         unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
         if unread and statements:
             self.whole[run] = frozenset(unread)
+
+    def weigh_measured(self, statements: Iterable[Statement], run: int, measured: Iterable[str]) -> None:
+        """Take in what a run that nobody looked at measured, by its text: what that draws, no program draws.
+
+        ``statements`` are all so far: what is measured calls the functions that they define.
+        """
+        flow, origins = Flow(), set[str]()
+        for statement in statements:
+            if isinstance(statement.node, _DEFINITIONS):
+                flow.statement(statement.node, cell=run)
+        for text in measured:
+            with contextlib.suppress(SyntaxError):
+                for node in ast.parse(text).body:
+                    origins |= flow.statement(node, cell=run).origins
+        for generator in origins.intersection(GENERATORS):
+            self._drawn_without(generator, run)
+
+    def _drawn_without(self, generator: str, run: int) -> None:
+        """Note that a run drew from a generator, nobody knows how often, and that no program does."""
+        state = self._state(generator)
+        if state - self._unseeded:
+            self.drawn_unmade[generator] = run
+            self._unseeded |= state
 
     def weigh_chosen(self, statements: Sequence[Statement], observed: Observed | None) -> None:
         """Take in what an earlier run of the chosen cell's text drew: it needs the generators as they are."""

@@ -92,6 +92,7 @@ _NAMED_KERNEL = re.compile(r"^[ \t]*(\w+)[ \t]*=[ \t]*get_ipython\(\)[ \t]*$", r
 PUSHED = "_buildr_pushed"
 """Name of the list, in the module ``os``, of the folders to which ``%popd`` goes back."""
 _PUSHED = f'__import__("os").__dict__.setdefault("{PUSHED}", [])'
+_TIMEIT_OPTIONS = re.compile(r"^\s*(?:-[a-z]+(?:\s*\d+)?\s+)*")
 _LINES_USE = re.compile(r"\.(?:n|nlstr|s|spstr|l|list|p|paths|get_(?:list|nlstr|spstr|paths)|grep|fields|sort)\b")
 _LINES = " ".join(
     """\
@@ -130,6 +131,8 @@ class Translated:
     """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
     unmade: bool = False
     """A statement that ``timeit`` measured, nobody knows how often, was left out."""
+    measured: tuple[str, ...] = ()
+    """Those statements as plain Python, where they are that."""
     captured: bool = False
     """``%%capture`` keeps what the cell prints."""
     display_captured: bool = False
@@ -185,7 +188,7 @@ def translate(
                 )
             return translated
         if name == "timeit" and "-o" not in arguments.split():
-            return Translated("", unmade=True)
+            return Translated("", unmade=True, measured=(transform(body) or "",))
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
@@ -195,7 +198,7 @@ def translate(
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []
-    unmade = False
+    unmade, measured = False, list[str]()
     alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
@@ -204,10 +207,13 @@ def translate(
             text = "None" if listed else _expression(method, words, node.lineno, installed, lines, names)
             if text is not None:
                 edits.append((node, text))
-                unmade |= method == "run_line_magic" and words[:1] == ["timeit"]
+                if method == "run_line_magic" and words[:1] == ["timeit"]:
+                    unmade = True
+                    measured.append(_TIMEIT_OPTIONS.sub("", words[1] or "") if len(words) > 1 else "")
     return Translated(
         edited(source, edits),
         unmade=unmade,
+        measured=tuple(measured),
         requirements=tuple((text, line) for found, line in installed for text in found.requirements),
         passed_over=tuple((text, line) for found, line in installed for text in found.passed_over),
     )

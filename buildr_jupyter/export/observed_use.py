@@ -184,9 +184,9 @@ def observed_warnings(
     found: list[BuildWarning] = []
     others = [statement for statement in sliced.kept if statement.run != given.last]
     found.extend(_unrepeatable(given, evidence, sliced, others, uncarried))
+    found.extend(_drawn_after(given, evidence, sliced))
     if given.namespace is not None:
         found.extend(_kept_whole(given, evidence, sliced, others))
-        found.extend(_drawn_after(given, evidence, sliced))
         for number, observed, statements in _seen_runs(given, sliced):
             title = given.title(number)
             found.extend(

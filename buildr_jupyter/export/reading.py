@@ -123,6 +123,8 @@ class Reading:
                 self.evidence.weigh(
                     statements[first:], number, run.observed, failed=failed, stars=stars, unmade=translated.unmade
                 )
+                if run.observed is None and translated.measured:
+                    self.evidence.weigh_measured(statements, number, translated.measured)
         statements.extend(self._reading_returns())
         return statements
 

@@ -177,3 +177,29 @@ def test_draws_of_imports_after_a_seed_in_the_same_cell() -> None:
     cell = "import random\nrandom.seed(1)\nfrom tools import make\nx = random.random()"
     by_both = seen(bound="random make x", generators="random", drawn_by_imports="random")
     assert look([(cell, by_both), ("print(x)", None)])[1] == cell.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("measured", "after", "draws"),
+    [
+        ("np.random.rand(3)", "np.random.rand()", True),
+        ("f()", "np.random.rand()", True),
+        ("gone(3) + np.random.rand()", "np.random.rand()", True),
+        ("np.sort(x)", "np.random.rand()", False),
+        ("np.random.rand(3)", "x", False),
+        ("np.random.rand(3)", "np.random.seed(2); np.random.rand()", False),
+        ("no python", "np.random.rand()", False),
+    ],
+)
+def test_what_was_measured_and_not_looked_at_draws_by_its_text(measured: str, after: str, draws: bool) -> None:
+    start = "import numpy as np\nnp.random.seed(1)\nx = np.ones(3)\ndef f():\n    return np.random.rand()"
+    flow = Flow()
+    evidence = Evidence(flow)
+    statements = []
+    for run, source in enumerate((start, after)):
+        for statement in analyze(flow, ast.parse(source).body, run, may_fail=False):
+            statements.append(statement)
+            evidence.note(statement)
+        if run == 0:
+            evidence.weigh_measured(statements, run, [measured])
+    assert bool(evidence.draws_after) == draws

@@ -132,3 +132,11 @@ def test_cells_that_nobody_looked_at_are_said_once_some_were(folder: Path) -> No
 def test_names_of_star_imports() -> None:
     assert "sqrt" in star_names(ast.parse("from math import *").body)
     assert not star_names(ast.parse("import math\nfrom nowhere_at_all import x").body)
+
+
+@pytest.mark.parametrize(("cell", "told"), [("np.random.rand()", True), ("np.arange(3)", False)])
+def test_a_file_that_measured_a_draw_is_told_of_where_the_chosen_cell_draws(cell: str, told: bool) -> None:
+    cells = ["import numpy as np\nnp.random.seed(1)", "%timeit -n 1 -r 1 np.random.rand(3)", cell]
+    runs = [CellRun(source, transform(source), index=index) for index, source in enumerate(cells)]
+    program = export(runs, runs[-1], ExportOptions(), folder=None, notebook="nb.ipynb")
+    assert any("measured a statement that draws from numpy" in one.text for one in program.warnings) == told
