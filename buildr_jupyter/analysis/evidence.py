@@ -8,7 +8,6 @@ excuses the statements that only may have changed it.
 from __future__ import annotations
 
 import ast
-import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -76,13 +75,14 @@ class Evidence:
         *,
         failed: bool = False,
         stars: Collection[str] = (),
-        unmade: bool = False,
+        unmade: Collection[str] | None = None,
     ) -> None:
         """Hold what a run was read to do against what it was seen to do; None: nobody looked.
 
         The statement of a run that ``failed``, and those after it, are not among the statements: what it had changed
         until then is its doing, and comes as a value. ``stars`` are names that an ``import *`` of the run gave. Of an
-        ``unmade`` run a statement was left out: what is not explained was its doing, and no program does it again.
+        ``unmade`` run statements were left out, which may have changed those of the names that the run bound: what is
+        not explained was their doing, and no program does it again.
         """
         bound = set().union(*(_names(_facts(statement)) for statement in statements)) if statements else set()
         for name in bound:
@@ -99,8 +99,8 @@ class Evidence:
             return
         for name in observed.bound - bound - set(stars):
             self.given_unseen[name] = run
-        if unmade:
-            self.given_unseen |= dict.fromkeys(unread, run)
+        if unmade is not None:
+            self.given_unseen |= dict.fromkeys((*unread, *unmade), run)
             for generator in observed.generators:
                 if not _says_draw(generator, statements):
                     self._drawn_without(generator, run)
@@ -116,22 +116,6 @@ class Evidence:
         unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
         if unread and statements:
             self.whole[run] = frozenset(unread)
-
-    def weigh_measured(self, statements: Iterable[Statement], run: int, measured: Iterable[str]) -> None:
-        """Take in what a run that nobody looked at measured, by its text: what that draws, no program draws.
-
-        ``statements`` are all so far: what is measured calls the functions that they define.
-        """
-        flow, origins = Flow(), set[str]()
-        for statement in statements:
-            if isinstance(statement.node, _DEFINITIONS):
-                flow.statement(statement.node, cell=run)
-        for text in measured:
-            with contextlib.suppress(SyntaxError):
-                for node in ast.parse(text).body:
-                    origins |= flow.statement(node, cell=run).origins
-        for generator in origins.intersection(GENERATORS):
-            self._drawn_without(generator, run)
 
     def _drawn_without(self, generator: str, run: int) -> None:
         """Note that a run drew from a generator, nobody knows how often, and that no program does."""

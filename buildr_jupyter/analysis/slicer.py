@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from buildr_jupyter.analysis.abstract_values import AbstractValue, Effects, Fails, Obj, live_closure
@@ -25,6 +25,8 @@ class Statement:
     number: int = -1
     """Position among all statements that were looked at."""
     facts: Effects | None = None
+    left_out: bool = False
+    """It ran, and no program does it: what needs its effects is told."""
 
     @property
     def line(self) -> int:
@@ -61,16 +63,20 @@ class Slice:
     """Reads of a supplied name by statements that ran before it last changed."""
     everything: Statement | None = None
     """The statement that may read any name, where there is one."""
+    missed: list[tuple[Statement, list[Need]]] = field(default_factory=list)
+    """Statements that are left out, with what needs what they may have changed."""
 
 
-def analyze(flow: Flow, nodes: Iterable[ast.stmt], run: int, *, may_fail: bool) -> Iterator[Statement]:
+def analyze(
+    flow: Flow, nodes: Iterable[ast.stmt], run: int, *, may_fail: bool, left_out: bool = False
+) -> Iterator[Statement]:
     """Yield the statements of a run with their facts, up to one that certainly fails, where that may be."""
     for node in nodes:
         try:
             facts = flow.statement(node, cell=run, may_fail=may_fail)
         except Fails:
             return
-        yield Statement(node, run, flow.number - 1, facts)
+        yield Statement(node, run, flow.number - 1, facts, left_out)
 
 
 class _Live:
@@ -189,12 +195,17 @@ def _slice_once(
                 statement.facts.mutates.add(always)
     changed = _last_changes(flow, statements, target, supplied, constant)
     kept: list[Statement] = []
+    missed: list[tuple[Statement, list[Need]]] = []
     why: dict[int, list[Need]] = {}
     everything: Statement | None = None
     stars = [name for name in flow.history if name.startswith("*")]
     for statement in reversed(statements):
         facts = statement.facts
         assert facts is not None
+        if statement.left_out:
+            if needs := [need for need in _needs(live, facts) if not need.name.startswith("@always")]:
+                missed.append((statement, needs))
+            continue
         if statement.run != target:
             if everything is None:
                 needs = _needs(live, facts)
@@ -224,7 +235,7 @@ def _slice_once(
     }  # fmt: skip
     conflicts = [need for name, needs in live.supplied_reads.items() for need in needs if changed[name]
                  and need.by.run != target and need.by.number <= changed[name][-1].number]  # fmt: skip
-    return Slice(kept, why, unresolved, changed, conflicts, everything), excused
+    return Slice(kept, why, unresolved, changed, conflicts, everything, missed), excused
 
 
 def _gives_itself(statement: Statement, name: str) -> bool:

@@ -106,6 +106,7 @@ def make_program(given: Given) -> Program:
     _warn_of_stale(given, others)
     _warn_of_absent(given, reading)
     _warn_of_half_done(given, reading, sliced)
+    _warn_of_measured(given, sliced)
     given.warnings += given.options.function.warnings if given.options.function else ()
     given.warnings += observed_warnings(given, reading.evidence, sliced, values.uncarried)
     given.warnings += values.changed.warnings(sliced, imports, files)
@@ -124,7 +125,7 @@ def make_program(given: Given) -> Program:
         candidates=inputs.candidates,
         warnings=tuple(dict.fromkeys(given.warnings)),
         carried=len(others),
-        before=sum(1 for statement in statements if statement.run != given.last),
+        before=sum(1 for statement in statements if statement.run != given.last and not statement.left_out),
         tree=tree,
         import_folders=folders,
         words=find_words(given, sliced),
@@ -257,6 +258,21 @@ def _warn_of_half_done(given: Given, reading: Reading, sliced: Slice) -> None:
                 f"{given.title(number)} failed within the statement of line {half.line}: what that had done to "
                 f"{', '.join(names)} until then is left out",
                 "correct the cell, and run it again",
+            )
+
+
+def _warn_of_measured(given: Given, sliced: Slice) -> None:
+    """Say what a statement that was measured, and is left out, may have changed, where nobody saw what it did."""
+    for statement, needs in sliced.missed:
+        if statement.run != given.last and given.runs[statement.run].observed is not None:
+            continue
+        names = sorted({f"the state of {name[5:]}" if name.startswith("@rng:") else name for name in
+                        (need.name for need in needs) if name.isidentifier() or name.startswith("@rng:")})  # fmt: skip
+        if names:
+            given.warn(
+                f"{given.where(statement)}: %timeit runs what may change {', '.join(names)}, "
+                "and the program leaves it out",
+                "write that statement once more without %timeit, if what it changes counts",
             )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from buildr_jupyter.analysis.scope import BUILTINS
+from buildr_jupyter.export.measured import measured_nodes
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
 from buildr_jupyter.notebook.parse_cache import parsed
 
@@ -92,7 +93,6 @@ _NAMED_KERNEL = re.compile(r"^[ \t]*(\w+)[ \t]*=[ \t]*get_ipython\(\)[ \t]*$", r
 PUSHED = "_buildr_pushed"
 """Name of the list, in the module ``os``, of the folders to which ``%popd`` goes back."""
 _PUSHED = f'__import__("os").__dict__.setdefault("{PUSHED}", [])'
-_TIMEIT_OPTIONS = re.compile(r"^\s*(?:-[a-z]+(?:\s*\d+)?\s+)*")
 _LINES_USE = re.compile(r"\.(?:n|nlstr|s|spstr|l|list|p|paths|get_(?:list|nlstr|spstr|paths)|grep|fields|sort)\b")
 _LINES = " ".join(
     """\
@@ -129,10 +129,8 @@ class Translated:
     """(what such a line names in another way, 1-based line)."""
     foreign: str | None = None
     """The cell's magic, where the cell is in another language; ``source`` is then what it does for other cells."""
-    unmade: bool = False
-    """A statement that ``timeit`` measured, nobody knows how often, was left out."""
-    measured: tuple[str, ...] = ()
-    """Those statements as plain Python, where they are that."""
+    measured: tuple[ast.stmt, ...] = ()
+    """What ``timeit`` measured, nobody knows how often: it is read, and left out of ``source``."""
     captured: bool = False
     """``%%capture`` keeps what the cell prints."""
     display_captured: bool = False
@@ -188,7 +186,7 @@ def translate(
                 )
             return translated
         if name == "timeit" and "-o" not in arguments.split():
-            return Translated("", unmade=True, measured=(transform(body) or "",))
+            return Translated("", measured=tuple(measured_nodes(arguments, body, 1)))
         if shell := _SHELLS.get(f"{name} {arguments}".strip()):
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
@@ -198,7 +196,7 @@ def translate(
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []
     edits: list[tuple[ast.expr, str]] = []
-    unmade, measured = False, list[str]()
+    measured: list[ast.stmt] = []
     alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
@@ -208,11 +206,9 @@ def translate(
             if text is not None:
                 edits.append((node, text))
                 if method == "run_line_magic" and words[:1] == ["timeit"]:
-                    unmade = True
-                    measured.append(_TIMEIT_OPTIONS.sub("", words[1] or "") if len(words) > 1 else "")
+                    measured += measured_nodes((words[1] if len(words) > 1 else "") or "", None, node.lineno)
     return Translated(
         edited(source, edits),
-        unmade=unmade,
         measured=tuple(measured),
         requirements=tuple((text, line) for found, line in installed for text in found.requirements),
         passed_over=tuple((text, line) for found, line in installed for text in found.passed_over),

@@ -8,6 +8,7 @@ carried. Columns (``frame["data"]``) are no paths.
 from __future__ import annotations
 
 import ast
+import fnmatch
 import glob
 import itertools
 import os
@@ -28,7 +29,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "listings_unknown", "readers_unknown", "texts"]
+__all__ = ["carry_named", "listings_of_program", "listings_unknown", "readers_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
@@ -107,9 +108,40 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
                 lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in _COMMANDS else ()
                 listing = next(filter(_lists_here, filter(None, lines)), "")
             if listing:
-                shown = listing if len(listing) <= 60 else f"{listing[:57]}..."
                 where = f"{title}, line {node.lineno}"
-                yield f"{where}: files that {shown} lists are not carried unless --include names them"
+                yield f"{where}: files that {_short(listing)} lists are not carried unless --include names them"
+
+
+def listings_of_program(program: Iterable[Evaluated]) -> Iterator[str]:
+    """Yield a warning for each pattern of files that the program itself fits, which lies where the notebook lay."""
+    statements = list(program)
+    imported = _imported(tree for tree, _, _ in statements)
+    for tree, title, values in statements:
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            if (place := _listed(node, imported)) is not None:
+                patterns, listing = [text for one in place for text in values.get(id(one), ())], ast.unparse(node)
+            else:
+                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in _COMMANDS else ()
+                listing = next(filter(None, lines), "")
+                patterns = listing.split()
+            if any(map(_fits_program, filter(None, patterns))):
+                yield f"{title}, line {node.lineno}: {_short(listing)} finds main.py, too, which is the program itself"
+
+
+def _fits_program(pattern: str) -> bool:
+    parts = [part for part in pattern.split("/") if part not in (".", "**")]
+    return (
+        len(parts) == 1
+        and bool(_WILDCARDS.search(parts[0]))
+        and parts[0] != "*"
+        and (fnmatch.fnmatchcase("main.py", parts[0]))
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_above(text: str) -> bool:
@@ -160,8 +192,7 @@ def readers_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
         where = f"{title}, line {path.lineno}"
         if text not in written and where not in said:
             said.add(where)
-            shown = text if len(text) <= 60 else f"{text[:57]}..."
-            yield f"{where}: which file open({shown}) reads is not known: it is carried where --include names it"
+            yield f"{where}: which file open({_short(text)}) reads is not known: it is carried where --include names it"
 
 
 def _paths_of(node: ast.Call) -> list[ast.expr]:

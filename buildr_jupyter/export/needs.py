@@ -20,7 +20,7 @@ from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.known_texts import Evaluated, evaluate
 from buildr_jupyter.export.local_modules import local_sources
-from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown
+from buildr_jupyter.export.named_files import carry_named, listings_of_program, listings_unknown, readers_unknown
 from buildr_jupyter.export.observed_use import loaded_modules, opened_paths
 from buildr_jupyter.export.outside_paths import OutsidePaths
 from buildr_jupyter.export.project import Tree
@@ -98,6 +98,8 @@ def find_files(
             given.warn(text)
         for text in readers_unknown(program) if given.namespace is None else ():  # in a kernel it was seen
             given.warn(text)
+    for text in listings_of_program(program) if not carried.tree.inside else ():
+        given.warn(text)
     modules = list(_module_texts(imported, [given.folder, *(one.path for one in folders)], beside))
     outside = OutsidePaths(carried.tree, options.include, options.mounts, {one.path for one in folders})
     named, warnings = carry_named(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from buildr_jupyter.analysis.abstract_values import Obj, live_closure
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Statement, analyze
 from buildr_jupyter.analysis.statements import Flow
@@ -111,22 +112,42 @@ class Reading:
                 if len(done) < len(body) and (half := find_half_done(body[len(done)], run.failed_line)):
                     self.half_done[number] = half
                 body = done
-            first = len(statements)
+            made: list[Statement] = []
+            changed = set[str]()
+            pending = list(translated.measured)
             for statement in analyze(self.flow, body, number, may_fail=not chosen and run.status != "ok"):
+                made.append(statement)
                 statements.append(statement)
                 self.evidence.note(statement)
+                assert statement.facts is not None
+                changed -= statement.facts.binds
+                now = [node for node in pending if node.lineno <= ends(statement.node)]
+                del pending[: len(now)]
+                changed |= self._measured(now, number, made, statements)
+            if len(made) == len(body):
+                changed |= self._measured(pending, number, made, statements)
             if chosen:
                 self.captured, self.display_captured = translated.captured, translated.display_captured
-                self.evidence.weigh_chosen(statements[first:], last_seen(given))
+                self.evidence.weigh_chosen(made, last_seen(given))
             else:
                 failed, stars = run.status == "error", star_names(body) if run.observed else ()
-                self.evidence.weigh(
-                    statements[first:], number, run.observed, failed=failed, stars=stars, unmade=translated.unmade
-                )
-                if run.observed is None and translated.measured:
-                    self.evidence.weigh_measured(statements, number, translated.measured)
+                unmade = changed if translated.measured else None
+                self.evidence.weigh(made, number, run.observed, failed=failed, stars=stars, unmade=unmade)
         statements.extend(self._reading_returns())
         return statements
+
+    def _measured(
+        self, nodes: Iterable[ast.stmt], number: int, made: Iterable[Statement], statements: list[Statement]
+    ) -> set[str]:
+        """Read statements that ran and are left out; return the names of what ``made`` bound that they may change."""
+        touched = set[Obj]()
+        for statement in analyze(self.flow, nodes, number, may_fail=False, left_out=True):
+            statements.append(statement)
+            assert statement.facts is not None
+            touched |= statement.facts.mutates
+        bound = {name for one in made if one.facts is not None for name in one.facts.binds | one.facts.maybe}
+        values = {name: self.flow.env.get(name) for name in bound if touched and name.isidentifier()}
+        return {name for name, value in values.items() if value is not None and touched & live_closure(value.objs)}
 
     def _translated(self, number: int, transformed: str) -> Translated:
         """Return a run's text without IPython's dialect."""

@@ -253,18 +253,3 @@ def test_a_shell_line_is_expanded_as_ipython_does(line: str) -> None:
     except AttributeError:
         found = line  # ``$d.x``: what fails when it runs fails there, too
     assert found == expanded(line, names)
-
-
-@pytest.mark.parametrize(
-    ("cell", "measured"),
-    [
-        ("%timeit f(1)", ("f(1)",)),
-        ("y = 1\n%timeit -n 10 -r3 y = f(-1)\n%timeit g()", ("y = f(-1)", "g()")),
-        ("%%timeit -n1\nf(1)", ("f(1)\n",)),
-        ("f(1)", ()),
-    ],
-)
-def test_what_timeit_measures(cell: str, measured: tuple[str, ...]) -> None:
-    plain = transform(cell)
-    assert plain is not None
-    assert sorted(translate(plain, transform).measured) == sorted(measured)

@@ -11,7 +11,7 @@ import pytest
 
 from buildr_jupyter.export import known_texts, named_files
 from buildr_jupyter.export.known_texts import Evaluated, evaluate
-from buildr_jupyter.export.named_files import carry_named, listings_unknown, readers_unknown, texts
+from buildr_jupyter.export.named_files import carry_named, listings_of_program, listings_unknown, readers_unknown, texts
 from buildr_jupyter.export.project import Tree
 
 
@@ -208,6 +208,25 @@ def test_a_listing_of_no_known_place_is_told(code: str, told: bool) -> None:
     found = list(listings_unknown(program_of(code)))
     assert len(found) == told
     assert all("cell 0, line 1: files that " in text and "--include" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import glob\nglob.glob('*.py')", "glob.glob('*.py') finds main.py, too"),
+        ("import glob\nglob.glob('./**/*.py', recursive=True)", "finds main.py, too"),
+        ("import glob\nP = '[a-z]*.py'\nglob.glob(P)", "glob.glob(P) finds"),
+        ("from pathlib import Path\nsorted(Path('.').glob('m*'))", "Path('.').glob('m*') finds"),
+        ("from pathlib import Path\nPath().rglob('*.py')", "finds main.py, too"),
+        ("import os\nos.system('cat *.py')", "cat *.py finds"),
+        ("import glob\nglob.glob('*.txt'), glob.glob('src/*.py'), glob.glob('main.py')", None),
+        ("import glob\nglob.glob('*')", None),  # told with all that is not carried
+        ("import re\nre.findall('*.py', text)", None),
+    ],
+)
+def test_a_listing_that_finds_the_program_is_told(code: str, told: str | None) -> None:
+    found = list(listings_of_program(program_of(code)))
+    assert [told in text for text in found] == [True] if told else found == []
 
 
 @pytest.fixture
