@@ -81,7 +81,8 @@ def install(stdout: int, shell: bool = False) -> Any:
         if hasattr(type(value), "_repr_pretty_"):
             sys.stdout.write(text_of(value) + "\n")
         else:
-            before(value)
+            with _printer_of_ipython():
+                before(value)
 
     if shell:
         _show_each(framed)
@@ -152,6 +153,29 @@ def _show_each(framed: Any) -> None:
             framed(one, lambda one=one: show(one))
 
     functions.display = names.display = display
+
+
+@contextlib.contextmanager
+def _printer_of_ipython() -> Any:
+    """Let what asks within a ``repr`` whether IPython is loaded find its printer: in a kernel it is.
+
+    The elements of a container are written by their ``repr``, and that of some libraries, as patsy's, goes to
+    ``IPython.lib.pretty`` where that is there.
+    """
+    names = ("IPython", "IPython.lib", "IPython.lib.pretty")
+    if names[0] in sys.modules:
+        yield
+        return
+    made = {name: type(sys)(name) for name in names}
+    vars(made[names[0]]).update(get_ipython=lambda: None, version_info=(99,))
+    vars(made[names[2]])["pretty"] = text_of
+    sys.modules.update(made)
+    try:
+        yield
+    finally:
+        for name in names:
+            if sys.modules.get(name) is made[name]:
+                del sys.modules[name]
 
 
 def text_of(value: Any) -> str:

@@ -213,3 +213,24 @@ def test_ipython_s_display_shows_each_object_by_itself_and_as_a_kernel_writes_it
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "'text'\n{'a': 1}\n"
+
+
+def test_what_a_container_holds_finds_the_printer_of_a_kernel() -> None:
+    code = """
+import os, runpy, sys
+runpy.run_path({path!r})["install"](os.dup(1))
+class Design:
+    def _repr_pretty_(self, p, cycle):
+        p.text("a design")
+    def __repr__(self):
+        if "IPython" not in sys.modules:
+            return "plain"
+        from IPython.lib.pretty import pretty
+        return pretty(self)
+sys.displayhook({{"d": Design()}})
+sys.displayhook([1, (Design(),)])
+print(Design(), [name for name in sys.modules if name.startswith("IPython")])
+"""
+    command = [sys.executable, "-c", code.format(path=displays.__file__)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == "{'d': a design}\n[1, (a design,)]\nplain []\n"
