@@ -191,7 +191,7 @@ def translate(
             return Translated(_shell(shell, body))
         if name in ("writefile", "file"):
             return Translated(source) if chosen else Translated(_writes(arguments, body, names), foreign=name)
-        if chosen and name in _SHOWN_ONLY | _LANGUAGES:
+        if chosen and name in _SHOWN_ONLY | _LANGUAGES | _SHELLS.keys():
             return Translated(source)  # IPython runs it in the image
         return Translated(source if name not in _FOREIGN else "", foreign=name)
     installed: list[tuple[PipLine, int]] = []

@@ -11,6 +11,7 @@ import ast
 import itertools
 import posixpath
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -41,6 +42,9 @@ _OF_TEXTS = frozenset((
     "swapcase", "title", "upper", "zfill",
 ))  # fmt: skip
 """Methods of a text that give another one."""
+_TEMPORARY = "/temporary"
+"""What stands for each path that ``tempfile`` makes: it is another one in each run, and nothing is carried there."""
+_MAKES_TEMPORARY = frozenset(name for name in tempfile.__all__ if callable(getattr(tempfile, name)))
 _FIELDS = re.compile(r"\{[^{}]{0,80}\}")
 
 
@@ -123,6 +127,7 @@ def _texts_of(tree: ast.AST, known: _Known) -> dict[int, Texts]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for parameter, found in _parameters(node, known):
                 names.names[parameter] = found
+    names.names |= _temporary_names(nodes)
     for node in nodes:
         if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
             found = _elements(node.iter, names)
@@ -164,6 +169,7 @@ def _note(tree: ast.AST, values: Mapping[int, Texts], known: _Known) -> None:
         known.names |= {
             one.id: _elements(tree.iter, known) for one in ast.walk(tree.target) if isinstance(one, ast.Name)
         }
+    known.names |= _temporary_names(ast.walk(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             for target in node.targets:
@@ -176,6 +182,22 @@ def _note(tree: ast.AST, values: Mapping[int, Texts], known: _Known) -> None:
                 for target in inner.targets if isinstance(inner, ast.Assign) else [inner.target]:
                     if isinstance(target, ast.Name) and (found := values.get(id(inner.value), ())):
                         known.attributes[target.id] = _few((*known.attributes.get(target.id, ()), *found))
+
+
+def _temporary_names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Texts]]:
+    """Yield the names of what ``with`` enters and of what is unpacked, where ``tempfile`` makes it."""
+    for node in nodes:
+        if isinstance(node, ast.withitem) and _is_temporary(node.context_expr):
+            targets = [node.optional_vars]
+        elif isinstance(node, ast.Assign) and _is_temporary(node.value):
+            targets = [part for target in node.targets if isinstance(target, ast.Tuple) for part in target.elts]
+        else:
+            continue
+        yield from ((target.id, (_TEMPORARY,)) for target in targets if isinstance(target, ast.Name))
+
+
+def _is_temporary(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and called_name(node) in _MAKES_TEMPORARY
 
 
 def _elements(node: ast.expr, known: _Known) -> Texts:
@@ -210,6 +232,8 @@ def _value(node: ast.expr, values: Mapping[int, Texts], known: _Known) -> Iterab
         return _joined("", [_part(one, values) for one in node.values])
     if isinstance(node, ast.Attribute):
         owner = values[id(node.value)]
+        if owner == (_TEMPORARY,) and node.attr == "name":  # of a file or a folder that knows where it is
+            return owner
         return _of_paths(owner, node.attr) if owner else known.attributes.get(node.attr, _OS_WORDS.get(node.attr, ()))
     if isinstance(node, ast.Subscript):
         return _half(node, values) or _ancestor(node, values)
@@ -303,6 +327,8 @@ def _called(node: ast.Call, values: Mapping[int, Texts]) -> Iterable[str]:
     receivers = values[id(method.value)] if method else ()
     if name == "format" and receivers:
         return _format(receivers, node, values)
+    if _is_temporary(node):
+        return (_TEMPORARY,)
     if node.keywords:
         return ()
     given = [values[id(argument)] for argument in node.args]

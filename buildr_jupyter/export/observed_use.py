@@ -112,8 +112,27 @@ def _files_of(opened: OpenedFile, tree: Tree) -> Iterator[Path]:
             yield one
 
 
-def _outside(given: Given, observed: Observed, statements: Sequence[Statement]) -> Iterator[str]:
-    """Yield the paths outside of the project that carried statements read; hidden ones are settings and caches."""
+def _written_by(given: Given, kept: Iterable[Statement]) -> set[str]:
+    """Return the files that these statements were seen to make, in any run of their text: the program does, too."""
+    texts: dict[str, list[Statement]] = {}
+    for statement in kept:
+        texts.setdefault(given.runs[statement.run].body.strip(), []).append(statement)
+    return {
+        opened.path
+        for run in given.runs
+        if run.observed is not None and (statements := texts.get(run.body.strip())) is not None
+        for opened in run.observed.opened
+        if opened.writes and not opened.reads and is_of(opened.line, statements)
+    }
+
+
+def _outside(
+    given: Given, observed: Observed, statements: Sequence[Statement], written: Collection[str]
+) -> Iterator[str]:
+    """Yield the paths outside of the project that carried statements read; hidden ones are settings and caches.
+
+    Those that are ``written`` are what the program makes itself, in its folder of temporary files.
+    """
     if given.folder is None:
         return
     tree = Tree.of(given.folder, given.options.root)
@@ -124,7 +143,7 @@ def _outside(given: Given, observed: Observed, statements: Sequence[Statement]) 
         system = path.parts[1:2] in (("usr",), ("lib",), ("lib64",), ("bin",), ("run",), ("var",))
         if not opened.reads or opened.listed or hidden or system or any(path.is_relative_to(one) for one in roots):
             continue
-        if is_of(opened.line, statements) and path.is_file():
+        if opened.path not in written and is_of(opened.line, statements) and path.is_file():
             yield opened.path
 
 
@@ -187,6 +206,7 @@ def observed_warnings(
     found.extend(_drawn_after(given, evidence, sliced))
     if given.namespace is not None:
         found.extend(_kept_whole(given, evidence, sliced, others))
+        written = _written_by(given, sliced.kept)
         for number, observed, statements in _seen_runs(given, sliced):
             title = given.title(number)
             found.extend(
@@ -194,7 +214,7 @@ def observed_warnings(
                     f"{title} read {path}, which lies outside of the project and is not carried",
                     hint=f"carry it with --include {path}, or give it at run time with --mount {path}:{path}",
                 )
-                for path in dict.fromkeys(_outside(given, observed, statements))
+                for path in dict.fromkeys(_outside(given, observed, statements, written))
             )
             if observed.sockets and number != given.last:
                 hosts = ", ".join(observed.sockets[:5])

@@ -54,6 +54,7 @@ def test_lines_keep_their_numbers() -> None:
 
 def test_what_only_ipython_can_do_stays_a_call_of_it() -> None:
     assert "get_ipython()" in of("%own_magic x")
+    assert "get_ipython().run_cell_magic('bash', '-s 3'" in of("%%bash -s 3\necho $1")
 
 
 @pytest.mark.parametrize(

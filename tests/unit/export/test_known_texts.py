@@ -100,3 +100,21 @@ def test_texts_stay_small(code: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [
+        ("found = tempfile.mkdtemp(prefix='a')", True),
+        ("found = tempfile.NamedTemporaryFile('w', suffix='.txt').name", True),
+        ("d = TemporaryDirectory()\np = Path(d.name)\nfound = p / 'a.csv'", True),
+        ("with tempfile.TemporaryDirectory() as d:\n    pass\nfound = os.path.join(d, 'a.csv')", True),
+        ("handle, name = tempfile.mkstemp()\nfound = name", True),
+        ("found = image.name", False),
+        ("with connect() as d:\n    pass\nfound = d", False),
+    ],
+)
+def test_a_temporary_path_is_none_of_the_folder(code: str, known: bool) -> None:
+    ((*texts,),) = texts_of(code)
+    assert bool(texts) is known
+    assert all(text.startswith("/") for text in texts)

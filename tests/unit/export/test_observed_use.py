@@ -87,6 +87,16 @@ def test_a_file_outside_of_the_project_is_said(folder: Path) -> None:
     assert f"--include {far}" in str(warning.hint)
 
 
+def test_a_file_outside_that_the_program_makes_is_not_said(folder: Path) -> None:
+    far = str(folder.parent.parent / "far.txt")
+    wrote = opened(OpenedFile(far, reads=False, writes=True, line=1))
+    read, neither = opened(OpenedFile(far, reads=True, line=1)), opened()
+    # The run that wrote it was another one of the same text: a temporary file has another name in each.
+    assert not make([("x = 1", wrote), ("x = 1", neither), ("x", read), ("x", None)], folder).warnings
+    # The statement that wrote it is not carried.
+    assert make([("x = 1", neither), ("y = 1", wrote), ("x", read), ("x", None)], folder).warnings
+
+
 def test_the_chosen_cell_takes_what_its_last_run_opened(folder: Path) -> None:
     body = "print(x)"
     seen = opened(OpenedFile(str(folder / "data/a.txt"), reads=True, line=1))
