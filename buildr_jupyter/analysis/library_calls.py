@@ -141,8 +141,13 @@ class Library(Expressions, World):
         root = (key.const or "").partition(".")[0]
         if not root.isidentifier():
             return self.join([self.element(modules), self.fresh(opaque=True)])
-        self.touch(f"@module:{root}")
-        return AbstractValue(frozenset((self.module(root),)) | modules.objs, key.const)
+        found = self._module_of(root)
+        return AbstractValue(found.objs | modules.objs, key.const if found.path else None)
+
+    def _module_of(self, root: str) -> AbstractValue:
+        """Return the module of this name: one of the notebook's own that stands in ``sys.modules``, or a package."""
+        found = self.touch_module(root)
+        return found._replace(path=root) if (put := self.put_into_modules.get(root)) is None else AbstractValue(put)
 
     def consume(self, value: AbstractValue) -> None:
         """Note that a value is iterated: a stream moves on by that, too."""
@@ -262,7 +267,7 @@ class Library(Expressions, World):
             self.star_import(f"run {args[0].const if args else None}", base.objs)
         if builtin and path == "__import__" and args and args[0].const:
             root = args[0].const.partition(".")[0]
-            return AbstractValue(frozenset((self.module(root),)), root)
+            return self._module_of(root)
         if builtin and path in ("globals", "locals", "exec", "eval", "vars", "dir", "__import__"):
             if path in ("exec", "eval") and node is not None and (made := self._in_a_dict(args, node)) is not None:
                 return made
@@ -413,6 +418,13 @@ class Library(Expressions, World):
             return self._builtin_result(path, call)
         args, given = call.args, call.given
         life = base.objs if path not in ("copy.copy", "copy.deepcopy") else frozenset(self.lives(*args))
+        if path.startswith(("matplotlib.pyplot.", "seaborn.")):
+            # What pyplot gives, or is told to go on with, is the figure that its calls in this cell draw on.
+            figure = self.figure()
+            life |= {figure}
+            for obj in objs_of(given):
+                if any(one.kind == "mod" and one.info == "matplotlib" for one in obj.life):
+                    obj.life.add(figure)
         if path in known.RNG_CONSTRUCTORS:
             # Generators that are made of one source of bits share it.
             return self.fresh(typ="rng", opaque=True, life=life, edges=[o for o in objs_of(given) if o.kind != "mod"])

@@ -36,6 +36,7 @@ _SETTERS = re.compile(
     r"addLevelName|add_|seterr|setlocale|monkey"
 )
 _ALWAYS = ("os.chdir", "os.putenv", "sys.set", "locale.setlocale", "sys.path", "os.environ", "os.umask")
+_BACKENDS = ("matplotlib.use", "matplotlib.pyplot.switch_backend")
 _GLOBAL_DRAWS = re.compile(r"(?:random|numpy\.random)\.[a-z]")
 _FAMILY = {
     "pandas": ("numpy",),
@@ -208,6 +209,8 @@ class World:
     weak = 0
     """How many branches or loops are around the current statement."""
     cell = 0
+    figures_stay = False
+    """Whether the notebook has another backend of matplotlib than its own."""
 
     def __init_subclass__(cls) -> None:
         cls.shared = frozenset()
@@ -223,6 +226,15 @@ class World:
             family = _FAMILY.get(root, () if root in sys.stdlib_module_names else _MAY_GIVE)
             found.life.update(self.module(other) for other in family if other != root)
         return found
+
+    def touch_module(self, root: str) -> AbstractValue:
+        """Note that a package is needed as it is; return it."""
+        value, token = AbstractValue(frozenset((self.module(root),))), f"@module:{root}"
+        if token not in self.env:
+            self.env[token] = value
+            self.history[token] = [(-1, value)]
+        self.touch(token)
+        return value
 
     def world_object(self, token: str) -> Obj:
         """Return the object of a token, which is made when first asked for."""
@@ -284,7 +296,13 @@ class World:
                     self.facts.origins.add(generator)
 
     def draw_by_object(self, objs: frozenset[Obj], name: str) -> None:
-        """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample."""
+        """Note a draw that an object may make on its own: a random estimator's fit, a frame's sample.
+
+        An object of the standard library, as a ``random.Random``, draws from no generator of numpy.
+        """
+        makers = {one.info for obj in objs for one in obj.life if one.kind == "mod"}
+        if makers and makers <= sys.stdlib_module_names:
+            return
         if name == "sample":
             self.draw_as(Draw.DOES)
         elif name == "split" or not known.is_quiet(name, None, ("sklearn",)):
@@ -504,6 +522,8 @@ class World:
                     self.read_source(obj.info)
         if path.startswith(("subprocess.", "os.system", "os.popen")):
             self.touch_file(None, reads=True, writes=True)
+        if path in _BACKENDS and not (args and "inline" in (args[0].const or "")):
+            self.figures_stay = True
         if path.startswith(("matplotlib.pyplot.", "seaborn.")):
             self._figure(path, name, base)
         elif path.startswith(_ALWAYS):
@@ -534,11 +554,17 @@ class World:
         elif ".style." in path or ".rc" in path or name in ("rc", "rcdefaults", "ion", "ioff", "switch_backend"):
             self.facts.mutates.update(base.objs)
         else:
-            # The notebook closes its figures at the end of each cell: pyplot's state lives as long as that.
-            token = f"@figure:{self.cell}"
-            obj = self.world_object(token)
-            self.touch(token)
-            self.facts.mutates.add(obj)
+            self.facts.mutates.add(self.figure())
+
+    def figure(self) -> Obj:
+        """Return what pyplot draws on.
+
+        The notebook's own backend closes its figures at the end of each cell; another one leaves them to the next.
+        """
+        token = "@figure:" if self.figures_stay else f"@figure:{self.cell}"
+        obj = self.world_object(token)
+        self.touch(token)
+        return obj
 
     def reflect(self, path: str, args: list[AbstractValue], node: ast.Call | None) -> AbstractValue | None:
         """Note ``exec``, ``eval`` and their like; return None for those that are harmless here."""

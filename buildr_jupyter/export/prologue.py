@@ -27,10 +27,11 @@ def _buildr_run(scope, own, name, failed):
 c|    os.makedirs(folder := os.path.join(os.path.dirname(__file__), {folder!r}), exist_ok=True)  # the notebook's own
 c|    os.chdir(folder); sys.path[0] = os.getcwd()
 m|    sys.path.insert(1, "")  # a kernel imports from the folder that it is in
+f|    shows = lambda: vars(sys.modules.get("matplotlib", sys)).get("rcParams", {{}}).get("backend", "")[:7] == "module:"
 f|    def show(*_, to=os.path.abspath(os.environ.get("BUILDR_OUTPUT_DIR", "output")), count=itertools.count(1), **__):
 f|        for one in gcf.Gcf.get_all_fig_managers() if (gcf := sys.modules.get("matplotlib._pylab_helpers")) else ():
 f|            try:
-f|                png = own and ((figure := one.canvas.figure).axes or figure.lines or print(repr(figure)))  # a text
+f|                png = own and ((figure := one.canvas.figure).axes or figure.lines or shows() and print(repr(figure)))
 f|                file = os.makedirs(to, exist_ok=True) or f"{{to}}/figure-{{next(count)}}.png" if png else io.BytesIO()
 f|                one.canvas.figure.savefig(file, bbox_inches="tight")
 f|            except Exception as error: print("buildr: a figure is not kept:", error, file=sys.stderr)
@@ -52,7 +53,7 @@ h|        text = re.sub("(?m)^#: ?", "", text)  # code that Python takes in no f
         lines = [*(lines := linecache.getlines(name)), *["\\n"] * (int(line) - 1 - len(lines)), *text.splitlines(True)]
         linecache.cache[name], how = (0, None, lines, name), {how}
 n|        if name == failed and block not in blocks[-{own}:]: continue  # nor did it happen in the notebook
-f|        name == previous or show()
+f|        name == previous or not shows() or show()  # another backend than the notebook's leaves figures to later cells
         if block is blocks[-{own}]: own = not sys.stdout.flush() and atexit.register(close) is close{opened}
         try:
             code = compiler(ast.increment_lineno(ast.parse(text, name, how), int(line) - 1), name, how)

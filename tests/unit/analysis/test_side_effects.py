@@ -143,3 +143,24 @@ def test_what_has_a_setters_name_and_is_given_data_sets_nothing(call: str, neede
     )
     use = "print(np.zeros(3), pd.Series([1]), sm.OLS, decimal.Decimal(1) / 3, sns.color_palette())"
     assert (f"b = {call}" in kept(start, f"b = {call}", use)) == needed
+
+
+PLOT = "import matplotlib.pyplot as plt\nfig, (a, b) = plt.subplots(1, 2)"
+AGG = "import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nfig, a = plt.subplots()"
+
+
+@pytest.mark.parametrize(
+    ("cells", "drawn"),
+    [
+        ((f"{PLOT}\nplt.title('t')", "print(b.get_title())"), True),
+        ((f"{PLOT}\nplt.title('t')", "print(fig.axes)"), True),
+        ((PLOT, "plt.title('t')", "print(b.get_title())"), False),  # it draws on a figure of its own
+        ((PLOT, "plt.sca(a)\nplt.title('t')", "print(a.get_title())"), True),
+        ((PLOT, "plt.figure(fig)\nplt.title('t')", "print(fig.axes)"), True),
+        ((AGG, "plt.title('t')", "print(a.get_title())"), True),
+        ((AGG, "plt.title('t')", "print(plt.gca().get_title())"), True),
+        ((AGG.replace("agg", "module://matplotlib_inline.backend_inline"), "plt.title('t')", "print(a)"), False),
+    ],
+)
+def test_what_pyplot_draws_on_the_figure_of_its_cell(cells: tuple[str, ...], drawn: bool) -> None:
+    assert ("plt.title('t')" in kept(*cells)) is drawn
