@@ -119,6 +119,8 @@ class FunctionInfo:
     """A call of it gives an object that does the work later: a generator or a coroutine."""
     implicit: bool = False
     """Called without a call: a special method, a property."""
+    stores: bool = False
+    """What it gives is stored in the object that was asked, as ``cached_property`` does."""
     static: bool = False
     owner: Obj | None = None
     registered: list[Obj] = field(default_factory=list)

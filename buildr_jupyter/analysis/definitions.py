@@ -170,12 +170,7 @@ class Definitions(Calls):
     def _imported(self, path: str) -> frozenset[Obj]:
         """Return the module's object; what changed the package before is needed, too."""
         root = path.partition(".")[0] or path
-        value = AbstractValue(frozenset((self.module(root),)))
-        token = f"@module:{root}"
-        if token not in self.env:
-            self.env[token] = value
-            self.history[token] = [(-1, value)]
-        self.touch(token)
+        value = self.touch_module(root)
         parts = path.split(".")
         for count in range(2, len(parts) + 1 if root == parts[0] else 0):
             # A package has its submodules from whatever statement imported them first.
@@ -446,6 +441,8 @@ class Definitions(Calls):
         special = node.name.startswith("__") and node.name.endswith("__")
         implicit = bool(marks & _PROPERTIES) or (special and node.name not in ("__init__", "__new__", "__post_init__"))
         obj = self.function(node, static="staticmethod" in marks, implicit=implicit)
+        if isinstance(obj.info, FunctionInfo):
+            obj.info.stores = "cached_property" in marks
         info.methods.setdefault(node.name, []).append(obj)
         for decorator in node.decorator_list:
             callee = self.eval(decorator)

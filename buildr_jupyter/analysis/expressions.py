@@ -176,7 +176,9 @@ class Expressions(FlowState):
         if base.path == "__main__":
             return self.read(name, 0)
         if base.path is not None:
-            return AbstractValue(base.objs, f"{base.path}.{name}")
+            path = f"{base.path}.{name}"
+            put = self.put_into_modules.get(path)
+            return AbstractValue(base.objs, path) if put is None else AbstractValue(put)
         if not base.objs or (name in _ATOMIC_ATTRIBUTES and base.typ in TABLES):
             return ATOM
         found: set[Obj] = set()
@@ -192,7 +194,11 @@ class Expressions(FlowState):
                 methods = info.find(name)
                 for method in methods:
                     if isinstance(method.info, FunctionInfo) and method.info.implicit:
-                        found.update(self.apply(method, [], AbstractValue(frozenset((obj,)))).objs)
+                        given = self.apply(method, [], AbstractValue(frozenset((obj,)))).objs
+                        found.update(given)
+                        if method.info.stores:
+                            self.change((obj,))
+                            obj.hold(given)
                 hooks = (
                     info.find("__getattribute__") if methods else self._hooks(obj, "__getattribute__", "__getattr__")
                 )
@@ -239,10 +245,25 @@ class Expressions(FlowState):
         if obj.kind == "param":
             for outer in self.building:
                 outer.rests_on.setdefault(SETTERS, self.env.get(SETTERS))
-            if SETTERS in self.env:
+            if SETTERS in self.env or any(one.kind in ("func", "param") for one in value.objs):
                 self.call_later(obj, f"{STORED}{name}", [value])
         if obj.kind not in ("inst", "class"):
             return
+        if isinstance(obj.info, ClassInfo):
+            functions = [one for one in value.objs if one.kind == "func"]
+            if functions:
+                found = obj.info.methods.setdefault(name, [])
+                found.extend(one for one in functions if one not in found)
+            elif value.objs:
+                obj.info.mutable = True
+        dicts = {one for one in obj.edges if one.info == "vars" and one.kind == "data"}
+        self.change(dicts)  # what the object was told to have its attributes in
+        for one in dicts:
+            one.hold(value.objs)
+        for one in value.objs if name == "__dict__" else ():
+            if one.kind == "data" and one.info is None:
+                one.info = "vars"
+            obj.hold((one,))
         for method in self._hooks(obj, name, "__setattr__", "__delattr__"):
             self.apply(method, [value], own)
         for one in held_by_classes(obj) if obj.kind == "inst" else ():
@@ -277,6 +298,7 @@ class Expressions(FlowState):
             if obj.kind == "param":
                 self.call_later(obj, "__getitem__", [key])
         found = self.element(base)
+        made |= {obj for obj in base.objs if obj.kind == "class"}  # ``Stack[int]`` is called as ``Stack`` is
         return found._replace(objs=found.objs | made) if made else found
 
     @abstractmethod

@@ -80,13 +80,21 @@ class Namespace:
                 self._update(argument, value)
             return ATOM
         if name in _READS and args:
-            return self.item(args[0])
+            return self._item_or(name, args)
         if name in _BINDS and args:
-            found = self.item(args[0])
+            found = self._item_or(name, args)
             self.bind(args[0], args[1] if len(args) > 1 else ATOM)
             return found
         self.state.facts.everything = self.state.facts.everything or node.lineno
         return self.state.fresh(opaque=True)
+
+    def _item_or(self, method: str, args: Sequence[AbstractValue]) -> AbstractValue:
+        """Return what the name may be, or what the method gives where there is none."""
+        asks = len(args) > 1 or not method.startswith(("pop", "__getitem", "__del"))
+        self.state.guarded += asks  # a name that is not there is no failure then
+        found = self.item(args[0])
+        self.state.guarded -= asks
+        return self.state.join([found, *args[1:]])
 
     def _update(self, argument: ast.expr, value: AbstractValue) -> None:
         if isinstance(argument, ast.Dict) and all(

@@ -12,7 +12,7 @@ from buildr_jupyter.analysis.abstract_values import AbstractValue, Effects, Fail
 from buildr_jupyter.analysis.scope import BUILTINS, SHADOWED_BY_STARS
 from buildr_jupyter.analysis.statements import Flow
 
-__all__ = ["Need", "Slice", "Statement", "analyze", "slice_back"]
+__all__ = ["Need", "Slice", "Statement", "analyze", "is_given_later", "slice_back"]
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +65,17 @@ class Slice:
     """The statement that may read any name, where there is one."""
     missed: list[tuple[Statement, list[Need]]] = field(default_factory=list)
     """Statements that are left out, with what needs what they may have changed."""
+
+
+def is_given_later(sliced: Slice, name: str, reader: Statement) -> bool:
+    """Tell whether a kept statement after this one gives the name a value, and this one reads it in a function only.
+
+    The function is called after that: else it would have failed.
+    """
+    if reader.facts is None or name in reader.facts.direct:
+        return False
+    later = (one.facts for one in sliced.kept if one.number > reader.number)
+    return any(name in facts.binds for facts in later if facts is not None)
 
 
 def analyze(
@@ -124,6 +135,10 @@ class _Live:
         if not hit:
             return []
         return [name for name, held in self.names.items() if any(hit & self._closure(one) for one in held)]
+
+    def parts_of(self, modules: set[Obj]) -> list[str]:
+        """Return the names that are parts of these modules: what those keep to themselves, nobody looks at."""
+        return [name for name, held in self.names.items() if any(modules & one for one in held)] if modules else []
 
     def reached(self, value: AbstractValue | None) -> frozenset[Obj]:
         """Return the objects that hang on a value."""
@@ -210,6 +225,7 @@ def _slice_once(
             if everything is None:
                 needs = _needs(live, facts)
                 if same := unchanged.get(statement.run):
+                    same = same.difference(live.parts_of({obj for obj in facts.mutates if obj.kind == "mod"}))
                     for name in [need.name for need in needs if need.changes and need.name in same]:
                         excused.setdefault(statement.run, {})[name] = live.reached(flow.before(name, statement.number))
                     needs = [need for need in needs if not need.changes or need.name not in same]

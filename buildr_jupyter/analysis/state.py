@@ -84,6 +84,8 @@ class FlowState:
         self.unsure = 0
         """How many parts that may not run are around the current expression."""
         self.modules: dict[str, Obj] = {}
+        self.put_into_modules: dict[str, frozenset[Obj]] = {}
+        """Dotted name of a module's attribute, or a module's name in ``sys.modules``, to what the notebook gave it."""
         self.building: list[FunctionInfo] = []
         self.work = 0
         """How many objects the calls of the current statement have made or looked at."""
@@ -111,6 +113,9 @@ class FlowState:
         self.session = 0
         """Rises with every outermost function that is looked into."""
         self.recursion_met = self.more_found = False
+        self.made_inside: dict[ast.AST, FunctionInfo] = {}
+        """Functions that those are given which are looked into, by their trees: the last one that was made of each."""
+        self.session_start = 0
         self.looked_into: list[FunctionInfo] = []
         """The functions of this session."""
         self._handlers: dict[type, Callable[[Any], AbstractValue]] = {}

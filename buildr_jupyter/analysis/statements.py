@@ -119,12 +119,18 @@ class Flow(Definitions):
             Namespace(self).bind(AbstractValue(const=target.attr), value)
         if not self.building and isinstance(target, ast.Attribute) and any(obj.kind == "mod" for obj in base.objs):
             self.change((self.world_object("@always"),))  # other modules read what is put into a module
+            if base.path is not None and value.objs:
+                path = f"{base.path}.{target.attr}"
+                self.put_into_modules[path] = self.put_into_modules.get(path, frozenset()) | value.objs
         if base.path == "sys" and isinstance(target, ast.Attribute) and target.attr == "stdout":
             self.replace_output(value)
         if isinstance(target, ast.Subscript):
             key = self.eval(target.slice)
             self.use(key)
             self.use(base)
+            if base.path == "sys.modules" and key.const and value.objs:
+                self.put_into_modules[key.const] = self.put_into_modules.get(key.const, frozenset()) | value.objs
+                self.module(key.const).hold(value.objs)
             if key.objs and base.typ not in TABLES:
                 value = value._replace(objs=value.objs | key.objs)
             if isinstance(target.slice, ast.Slice):
@@ -157,13 +163,9 @@ class Flow(Definitions):
                 self.call_later(obj, HELD, [value])
         for obj in objs:
             if isinstance(target, ast.Attribute):
+                if isinstance(obj.info, ClassInfo) and any(inner.kind == "func" for inner in value.objs):
+                    obj.info.methods.pop(target.attr, None)
                 self.attribute_stored(obj, target.attr, value)
-            if isinstance(target, ast.Attribute) and isinstance(obj.info, ClassInfo):
-                functions = [inner for inner in value.objs if inner.kind == "func"]
-                if functions:
-                    obj.info.methods[target.attr] = functions
-                elif value.objs:
-                    obj.info.mutable = True
 
     def _told_of_store(self, objs: Iterable[Obj]) -> None:
         """Note that who watches an object of a library is told that it was given a value: a widget, a trait."""
@@ -201,6 +203,9 @@ class Flow(Definitions):
             given = [self.eval(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
             if given and not any(value.objs for value in given):  # there is nothing else that it may have changed
                 self.change((self.module(root),))
+            elif root in _PROCESS:  # a descriptor that it gave: who uses it, or its other end, sees what was done
+                module = self.module(root)
+                self.change(obj for value in given for obj in value.objs if module in obj.life)
 
     def _assign(self, node: ast.Assign) -> None:
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
@@ -365,11 +370,12 @@ class Flow(Definitions):
         self._branch(lambda: self._tracked(node.orelse), lambda: None)
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
-        suppresses = False
+        suppresses = may_suppress = False
         for item in node.items:
             value = self.eval(item.context_expr)
             self.use(value)
             self.change_deep(value.objs)
+            may_suppress = may_suppress or any(obj.info != "file" for obj in value.objs)
             suppresses = suppresses or "suppress" in ast.dump(item.context_expr)[:400]
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, entered(self, value))
@@ -379,7 +385,9 @@ class Flow(Definitions):
             self._branch(lambda: self._tracked(node.body), lambda: None)
             self.guarded -= 1
         else:
+            self.unsure += may_suppress  # what fails in there need not fail outside
             self._tracked(node.body)
+            self.unsure -= may_suppress
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         guarded = any(_catches_names(handler) for handler in node.handlers)

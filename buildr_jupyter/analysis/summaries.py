@@ -45,6 +45,8 @@ def _look_into_all(flow: Library, info: FunctionInfo) -> None:
     flow.session += 1
     flow.recursion_met = False
     flow.looked_into.clear()
+    flow.made_inside.clear()
+    flow.session_start = flow.serial
     for _ in range(ROUNDS):
         flow.epoch += 1
         flow.more_found = False
@@ -62,9 +64,17 @@ def _look_into(flow: Library, info: FunctionInfo) -> None:
     """Find what a function does when called, by what is known of those that it calls."""
     if info.session != flow.session:
         info.session = flow.session
-        info.partial = None
-        info.start = flow.serial
-        _make_params(flow, info)
+        inside = info.owner is not None and info.owner.serial > flow.session_start
+        if inside and (before := flow.made_inside.get(info.node)) is not None:
+            # A function within one that is looked into is made anew in each round: it goes on where the last one was.
+            info.partial, info.start = before.facts, before.start
+            info.params, info.classes = before.params, before.classes
+        else:
+            info.partial = None
+            info.start = flow.serial
+            _make_params(flow, info)
+        if inside:
+            flow.made_inside[info.node] = info
         info.rests_on = {}
     else:
         info.partial = info.facts

@@ -6,7 +6,7 @@ import posixpath
 import sys
 from collections.abc import Sequence
 
-from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.analysis.slicer import Slice, Statement, is_given_later
 from buildr_jupyter.config.suggestions import nearest_hint
 from buildr_jupyter.errors import DialectError, OptionError, UnboundName
 from buildr_jupyter.export.blocks import Block
@@ -77,7 +77,7 @@ def check_names(given: Given, reading: Reading, sliced: Slice, values: Values, i
                     name, reading.flow.env, f"run the cell that does, or make it an input of the image: --param {name}"
                 ),
             )
-        if name not in inputs.params:
+        if name not in inputs.params and not is_given_later(sliced, name, need.by):
             given.warn(f"{where}: nothing supplies the name {name!r}")
     if sliced.everything is not None and not given.options.widening.everything:
         given.warn(f"{given.where(sliced.everything)}: may read any name, so every earlier statement is carried")

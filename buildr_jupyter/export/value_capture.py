@@ -8,7 +8,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from buildr_jupyter.analysis.slicer import Slice
+from buildr_jupyter.analysis.slicer import Slice, is_given_later
 from buildr_jupyter.analysis.value_origins import FRESH
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export import snapshot as values
@@ -113,6 +113,8 @@ class Values:
         for name, need in sorted(sliced.unresolved.items()):
             taken = name in self.supplied or name in self.known_only_to_kernel or name in self._params
             if taken or name not in namespace or kernel_name_hint(name) is not None or name == "display":
+                continue
+            if is_given_later(sliced, name, need.by):
                 continue
             value = namespace[name]
             if self._is_starred(name, value):

@@ -177,3 +177,11 @@ def test_draws_of_imports_after_a_seed_in_the_same_cell() -> None:
     cell = "import random\nrandom.seed(1)\nfrom tools import make\nx = random.random()"
     by_both = seen(bound="random make x", generators="random", drawn_by_imports="random")
     assert look([(cell, by_both), ("print(x)", None)])[1] == cell.split("\n")
+
+
+def test_what_a_module_keeps_to_itself_is_not_looked_at() -> None:
+    cells = [
+        ("from tools.shapes import Shape\nimport tools", seen(bound="Shape tools")),
+        ("tools.set_up(1)", seen(unchanged="Shape tools")),
+    ]
+    assert "tools.set_up(1)" in look([*cells, ("print(Shape())", None)])[1]

@@ -158,3 +158,74 @@ c = C()
 )
 def test_a_call_of_a_method_changes_what_it_really_changes(call: str, changed: str) -> None:
     check_changes(CLASSES, call, changed)
+
+
+COUNTED = """
+def counted(cls):
+    cls.made = []
+    old = cls.__init__
+    def init(self, *a):
+        old(self, *a)
+        cls.made.append(self)
+    cls.__init__ = init
+    return cls
+@counted
+class T:
+    def __init__(self, n):
+        self.n = n
+"""
+KEEPS = """
+from functools import cached_property
+class Box:
+    def __init__(self):
+        self.xs = [1]
+    @cached_property
+    def total(self):
+        return sum(self.xs)
+    @cached_property
+    def kept(self):
+        return []
+def ask(b):
+    return b.total
+b = Box()
+"""
+GENERIC = """
+from typing import Generic, TypeVar
+V = TypeVar('V')
+class Stack(Generic[V]):
+    def __init__(self):
+        self.xs = []
+    def push(self, x):
+        self.xs.append(x)
+s = Stack[int]()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "changes", "last"),
+    [
+        (COUNTED, ("T(1)",), "print(len(T.made))"),
+        (COUNTED, ("t = T(1)",), "print(len(T.made))"),
+        (KEEPS, ("b.total", "b.xs.append(2)"), "print(b.total)"),
+        (KEEPS, ("ask(b)", "b.xs.append(2)"), "print(ask(b))"),
+        (KEEPS, ("k = b.kept", "k.append(2)"), "print(b.kept)"),
+        (GENERIC, ("s.push(1)",), "print(s.xs)"),
+        (GENERIC, ("Stack[int].push(s, 1)",), "print(s.xs)"),
+        (
+            "class B:\n    s = {}\n    def __init__(self):\n        self.__dict__ = self.s\nb = B()",
+            ("B().x = 5",),
+            "print(b.x)",
+        ),
+        ("class B: pass\nd = {}\na = B()", ("a.__dict__ = d", "a.x = [5]"), "print(d)"),
+        ("import string\nx = []\nstring.h = x", ("string.h.append(1)",), "print(x)"),
+        ("import string\nx = []\nstring.h = x", ("x.append(1)",), "print(__import__('string').h)"),
+        ("import sys\nx = []\nsys.modules['string'].h = x", ("x.append(1)",), "print(__import__('string').h)"),
+        (
+            "import sys, types\nm = types.ModuleType('m')\nsys.modules['m'] = m",
+            ("m.x = [1]",),
+            "print(__import__('m').x)",
+        ),
+    ],
+)
+def test_a_change_by_a_way_around_is_kept(first: str, changes: tuple[str, ...], last: str) -> None:
+    assert set(changes) <= set(kept(first, *changes, last))

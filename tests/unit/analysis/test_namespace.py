@@ -53,3 +53,16 @@ def test_names_by_a_pattern_are_carried() -> None:
 
 def test_all_is_carried_for_a_name_that_nobody_knows() -> None:
     assert carried("a = 1\nb = 2", "print(globals()[input()])") == ["a = 1", "b = 2"]
+
+
+@pytest.mark.parametrize("asks", ["globals().get('b')", "globals().pop('b', 0)", "vars().setdefault('b', 2)"])
+def test_to_ask_for_a_name_that_is_not_there_is_no_failure(asks: str) -> None:
+    flow = Flow()
+    assert len(list(analyze(flow, ast.parse(f"c = {asks}\nd = c").body, 0, may_fail=True))) == 2
+    assert not list(analyze(Flow(), ast.parse("globals().pop('b')").body, 0, may_fail=True))
+
+
+@pytest.mark.parametrize("method", ["get", "setdefault", "pop"])
+def test_what_is_given_where_the_name_is_missing_is_held(method: str) -> None:
+    cells = "x = []", f"h = vars().{method}('b', x)", "h.append(1)", "print(x)"
+    assert carried(*cells) == ["x = []", f"h = vars().{method}('b', x)", "h.append(1)"]

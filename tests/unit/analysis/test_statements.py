@@ -5,7 +5,9 @@ import ast
 import pytest
 
 from buildr_jupyter.analysis.abstract_values import Effects, Fails
+from buildr_jupyter.analysis.slicer import analyze
 from buildr_jupyter.analysis.statements import Flow
+from tests.unit.analysis.test_slicer import kept
 
 
 def facts(source: str) -> Effects:
@@ -87,3 +89,23 @@ def test_the_value_before_a_statement_is_that_of_the_last_binding() -> None:
         flow.statement(node, cell=0)
     consts = [(value.const if (value := flow.before("a", number)) else None) for number in range(3)]
     assert consts == [None, "one", "two"]
+
+
+MANAGER = "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, *e):\n        return True"
+
+
+def test_what_fails_within_a_manager_need_not_fail_outside() -> None:
+    body = "with M() as m:\n    m.x = 1\n    raise ValueError\ny = m"
+    assert len(list(analyze(Flow(), ast.parse(f"{MANAGER}\n{body}").body, 0, may_fail=True))) == 3
+    failing = "with open('a.txt') as f:\n    raise ValueError\ny = f"
+    assert not list(analyze(Flow(), ast.parse(failing).body, 0, may_fail=True))
+
+
+def test_what_is_done_with_a_descriptor_is_kept() -> None:
+    cells = (
+        "import os\nr, w = os.pipe()\nn = 3",
+        "os.write(w, b'abc')\nos.close(w)\nos.getpid()",
+        "print(os.read(r, 9))",
+    )
+    assert {"os.write(w, b'abc')", "os.close(w)"} <= set(kept(*cells))
+    assert "os.getpid()" not in kept(*cells)

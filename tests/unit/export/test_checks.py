@@ -4,6 +4,7 @@ import pytest
 
 from buildr_jupyter.errors import DialectError, OptionError, UnboundName
 from buildr_jupyter.export.checks import check_names, display_blocks, shell_use
+from buildr_jupyter.export.exporter import make_program
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.input_choice import InputChoice
 from buildr_jupyter.export.parameters import DISPLAYS_PATH
@@ -99,3 +100,17 @@ def test_input_has_nobody_to_ask_in_the_chosen_cell() -> None:
     assert shell_use(given, reading, sliced, sliced.kept[:1]) == (None, [])
     own = given_of("def input():\n    return 1", "input()")
     assert shell_use(own, *sliced_of(own), ()) == (None, [])
+
+
+def test_what_a_callback_reads_may_be_given_after_it() -> None:
+    first = "import signal\nold = signal.signal(signal.SIGUSR1, lambda *_: hits.append(1))"
+    assert check(given_of(f"{first}\nhits = []", "signal.raise_signal(signal.SIGUSR1)\nprint(hits)")) == []
+    (said,) = check(given_of(first, "signal.raise_signal(signal.SIGUSR1)"))
+    assert "nothing supplies the name 'hits'" in said
+
+
+def test_in_a_kernel_what_a_callback_reads_is_not_asked_of_it() -> None:
+    first = "import signal\nold = signal.signal(signal.SIGUSR1, lambda *_: hits.append(1))\nhits = []"
+    program = make_program(given_of(first, "signal.raise_signal(signal.SIGUSR1)\nprint(hits)", namespace={"hits": []}))
+    assert program.warnings == ()
+    assert [(one.name, one.kind) for one in program.names if one.name == "hits"] == [("hits", "code")]
