@@ -260,7 +260,9 @@ class _Walk:
         own = _class_dict(item)
         self.tokens.append(("class", id(item)))
         if own.get("__module__") == "__main__":
-            parts = [(name, value) for name, value in own.items() if name not in _UNSEEN]
+            # Annotations come into being when they are first asked for: only what stands in them counts.
+            annotations = own.get("__annotations__") or None
+            parts = [("__annotations__", annotations), *(pair for pair in own.items() if pair[0] not in _UNSEEN)]
             self._push((*(part for pair in parts for part in pair), *_mro(item)[1:]), stack)
 
     def _instance(self, item: object, kind: type, stack: list[object]) -> None:
@@ -299,7 +301,7 @@ class _Walk:
             base = base.base
         if base is not item:
             self._own(id(base))
-        self.tokens.append((str(item.dtype), item.shape, item.strides))
+        self.tokens.append((str(item.dtype), item.shape, item.strides, item.flags.writeable))
         known = self.arrays.get(id(item))
         if known is None:
             known = self.arrays[id(item)] = self._array_digest(item)

@@ -75,6 +75,11 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "instance": (Thing, lambda x: x.rows.append(2)),
     "attribute": (Thing, lambda x: setattr(x, "name", "b")),
     "class of the instance": (Thing, lambda x: x.shelf.append(len(x.shelf))),
+    "annotations of a class": (
+        lambda: type("Noted", (), {"__module__": "__main__", "__annotations__": {"a": int}}),
+        lambda x: x.__annotations__.update(b=str),
+    ),
+    "an array that may not be written": (lambda: np.arange(3), lambda x: x.setflags(write=False)),
     "slots": (_slot, lambda x: x.value.append(1)),
     "list with a class of its own": (lambda: Numbers([1]), lambda x: x.append(2)),
     "closure": (_counter, lambda x: x().append(1)),
@@ -108,6 +113,13 @@ def test_a_change_is_seen_and_nothing_else_is(name: str) -> None:
     assert before.complete
     change(value)
     assert look(value).digest != before.digest
+
+
+def test_annotations_that_are_asked_for_are_no_change() -> None:
+    kind = type("Plain", (), {"__module__": "__main__"})
+    before = look(kind)
+    assert kind.__annotations__ == {}
+    assert look(kind) == before
 
 
 def test_what_is_only_looked_at_is_the_same() -> None:
