@@ -327,6 +327,11 @@ class Library(Expressions, World):
         for position in known.MUTATING_FUNCTIONS.get(of_arrays, ()):
             if position < len(args):
                 self.change(args[position].objs)
+                # A part of what a library made may be any of what that holds: ``h[0]`` of ``h = asyncio.run(f(x))``.
+                library_made = [
+                    obj for obj in args[position].objs if obj.opaque and obj.kind == "data" and obj.typ not in TABLES
+                ]
+                self.change_deep(library_made)
                 if path in ("setattr", "heapq.heappush", "bisect.insort", "operator.setitem"):
                     for obj in self.keepers(args[position].objs):
                         obj.hold(objs_of(args[position + 1 :]))

@@ -216,6 +216,11 @@ s = Stack[int]()
             ("B().x = 5",),
             "print(b.x)",
         ),
+        (
+            "import asyncio, operator\nasync def f(v):\n    return [v]\nx = [1]\nh = asyncio.run(f(x))",
+            ("operator.iadd(h[0], [9])",),
+            "print(x)",
+        ),
         ("class B: pass\nd = {}\na = B()", ("a.__dict__ = d", "a.x = [5]"), "print(d)"),
         ("import string\nx = []\nstring.h = x", ("string.h.append(1)",), "print(x)"),
         ("import string\nx = []\nstring.h = x", ("x.append(1)",), "print(__import__('string').h)"),
