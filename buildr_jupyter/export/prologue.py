@@ -90,7 +90,7 @@ def render_preamble(
     folder: str = "",
     returns: tuple[str, ...] = (),
 ) -> str:
-    """Return the head of main.py, at most 48 lines, and one more for a program that reads ``__doc__``.
+    """Return the head of main.py, at most 49 lines, and one more for a program that reads ``__doc__``.
 
     ``documented`` gives it the one that a kernel's module has. ``captured`` keeps what the chosen cell prints off
     standard output, as its own ``%%capture`` does; ``folder`` is the notebook's, relative to that of main.py, empty
