@@ -29,7 +29,7 @@ from buildr_jupyter.model.progress import BuildWarning
 from buildr_jupyter.process.confined import file_entry, iter_files, open_beneath, resolve_beneath
 from buildr_jupyter.secretscan.scan import never_included
 
-__all__ = ["carry_named", "listings_of_program", "listings_unknown", "readers_unknown", "texts"]
+__all__ = ["COMMANDS", "carry_named", "listings_of_program", "listings_unknown", "readers_unknown", "texts"]
 
 _MAX_TEXTS = 10_000
 _MAX_CHARS = 1024
@@ -40,7 +40,7 @@ _SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".env")
 _MOST_SETTINGS = 1 << 16
 """Bytes of a file of settings that are looked at."""
 _WORDS_OF_SETTINGS = re.compile(r"[\s'\"`()<>|;,=&\[\]{}]+|:\s")
-_COMMANDS = frozenset(("run", "getoutput", "check_output", "check_call", "call", "Popen", "system", "popen"))
+COMMANDS = frozenset(("run", "getoutput", "check_output", "check_call", "call", "Popen", "system", "popen"))
 """Functions that are given a line of a shell: its words may be folders."""
 _ENDINGS = (".db", ".dat", ".dir", ".bak", ".pag")
 """What the modules of dbm put to the name that they are given."""
@@ -64,7 +64,7 @@ def texts(program: Iterable[Evaluated]) -> Iterator[tuple[str, str]]:
         lines = {
             id(one)
             for node in nodes
-            if isinstance(node, ast.Call) and called_name(node) in _COMMANDS
+            if isinstance(node, ast.Call) and called_name(node) in COMMANDS
             for one in node.args[:1]
         }
         shelves = {
@@ -105,7 +105,7 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
                 unknown = not all(known) or any(_is_above(text) for text in known[0])
                 listing = ast.unparse(node) if unknown else ""
             else:
-                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in _COMMANDS else ()
+                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in COMMANDS else ()
                 listing = next(filter(_lists_here, filter(None, lines)), "")
             if listing:
                 where = f"{title}, line {node.lineno}"
@@ -123,7 +123,7 @@ def listings_of_program(program: Iterable[Evaluated]) -> Iterator[str]:
             if (place := _listed(node, imported)) is not None:
                 patterns, listing = [text for one in place for text in values.get(id(one), ())], ast.unparse(node)
             else:
-                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in _COMMANDS else ()
+                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in COMMANDS else ()
                 listing = next(filter(None, lines), "")
                 patterns = listing.split()
             if any(map(_fits_program, filter(None, patterns))):

@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from buildr_jupyter.analysis.scope import called_name, import_uses
+from buildr_jupyter.analysis.scope import import_uses
 from buildr_jupyter.analysis.side_effects import FILE, MAYBE
 from buildr_jupyter.analysis.slicer import Slice, Statement
+from buildr_jupyter.export.appended_files import appended_by
 from buildr_jupyter.export.computed_imports import find_computed, may_compute
-from buildr_jupyter.export.data_files import PathUse, WorkingFolder, carry_files, literal_paths, open_mode
+from buildr_jupyter.export.data_files import PathUse, WorkingFolder, carry_files, literal_paths
 from buildr_jupyter.export.given import Given
 from buildr_jupyter.export.import_folders import ImportFolder
 from buildr_jupyter.export.input_choice import InputChoice
@@ -74,7 +75,7 @@ def find_files(
     uses += [(run, use) for path, run, use in opened if path not in known]
     written = {token for statement in sliced.kept if statement.facts for token in _written(statement)} | made
     written -= _databases(statement.node for statement in sliced.kept)
-    written -= {name.removeprefix(FILE) for name in kept} | _read_first(sliced.kept)
+    written -= {name.removeprefix(FILE) for name in kept} | (_read_first(sliced.kept) - made)
     written -= {use.path for _, _, use in opened}
     uses = [(run, use) for run, use in uses if use.path.removeprefix("./") not in written]
     options, beside = given.options, Tree.of(given.folder, given.options.root)
@@ -113,6 +114,16 @@ def find_files(
     )
     files = sorted([*carried.entries, *named], key=lambda entry: entry.path)
     given.warnings += [*warnings, *outside.warnings([entry.path for entry in files])]
+    carried_paths = {entry.path for entry in files}
+    for statement in sliced.kept:
+        seen = given.runs[statement.run].observed is not None
+        for path in appended_by(statement.node, of_shells_alone=seen):
+            if path not in made and carried.tree.target(given.folder / path) in carried_paths:
+                given.warn(
+                    f"{given.where(statement)} adds to {path}, which is carried as it is now: what the notebook added "
+                    "is in it already",
+                    "put a copy of the file as it was in its place, or write into another file",
+                )
     return files, carried.tree
 
 
@@ -213,7 +224,7 @@ def _read_first(statements: Iterable[Statement]) -> set[str]:
     found: set[str] = set()
     made: set[str] = set()
     for statement in statements:
-        goes_on = {path.removeprefix("./") for path in _gone_on_with(statement.node)} - made
+        goes_on = set(appended_by(statement.node)) - made
         before = set(made)
         made.update(_written(statement), _written(statement, MAYBE))
         found |= goes_on
@@ -228,18 +239,6 @@ def _read_first(statements: Iterable[Statement]) -> set[str]:
 
 def _asks_for_files(node: ast.AST) -> bool:
     return any(getattr(inner, "attr", "") in _ASKS for inner in ast.walk(node))
-
-
-def _gone_on_with(node: ast.AST) -> Iterator[str]:
-    """Yield the files that a statement writes on in: opened to append, or to read and write."""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Call) and called_name(inner) == "open":
-            mode = open_mode(inner)
-            first = inner.args[0] if inner.args else None
-            owner = inner.func.value if isinstance(inner.func, ast.Attribute) else None
-            path = first if owner is None or not isinstance(owner, ast.Call) else next(iter(owner.args), None)
-            if (mode[:1] == "a" or mode.startswith("r+")) and isinstance(path, ast.Constant):
-                yield str(path.value)
 
 
 _ASKS = frozenset(("exists", "isfile", "is_file", "isdir", "is_dir", "stat", "getsize", "getmtime"))
