@@ -5,6 +5,7 @@ A name that is in no table is taken to change what it is given, where that canno
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from buildr_jupyter.analysis.libraries import matplotlib, numpy, others, pandas, python, scipy, sklearn, statsmodels
@@ -101,6 +102,7 @@ _LIBRARY_OF = {
 """Type of an abstract value to the library that has it."""
 
 
+@functools.cache
 def _first_said(library: str) -> dict[str, tuple[bool, bool]]:
     """Return each name with whether it is quiet, and whether it is fresh, for what may be any of a library's objects.
 
@@ -117,12 +119,9 @@ def _first_said(library: str) -> dict[str, tuple[bool, bool]]:
     return said
 
 
-_SAID = {library: _first_said(library) for library in METHODS}
-
-
 def _said(name: str, typ: str | None, libraries: Iterable[object]) -> list[tuple[bool, bool]]:
     known = (_LIBRARY_OF[typ],) if typ in _LIBRARY_OF else tuple(libraries) or ("builtins",)
-    return [said for one in known if isinstance(one, str) and (said := _SAID.get(one, {}).get(name))]
+    return [said for one in known if one in METHODS and (said := _first_said(str(one)).get(name)) is not None]
 
 
 def is_quiet(name: str, typ: str | None, libraries: Iterable[object]) -> bool:
