@@ -145,8 +145,10 @@ class Reading:
             statements.append(statement)
             assert statement.facts is not None
             touched |= statement.facts.mutates
+        if not touched:
+            return set()
         bound = {name for one in made if one.facts is not None for name in one.facts.binds | one.facts.maybe}
-        values = {name: self.flow.env.get(name) for name in bound if touched and name.isidentifier()}
+        values = {name: self.flow.env.get(name) for name in bound if name.isidentifier()}
         return {name for name, value in values.items() if value is not None and touched & live_closure(value.objs)}
 
     def _translated(self, number: int, transformed: str) -> Translated:
