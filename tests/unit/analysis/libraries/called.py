@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import os
 import pickle
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -89,8 +91,22 @@ def check_methods(
 ) -> None:
     """Check that each quiet method was called and changed none of the samples, and that each changing one does.
 
-    ``special`` calls those methods that take other arguments.
+    ``special`` calls those methods that take other arguments. No call writes a file into the working folder.
     """
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        wrong = _find_wrong(quiet, changing, samples, arguments, special)
+        assert os.listdir(folder) == []
+    assert wrong == {}, "\n".join(f"{name} {what}" for name, what in wrong.items())
+
+
+def _find_wrong(
+    quiet: Iterable[str],
+    changing: Iterable[str],
+    samples: Sequence[Callable[[], Any]],
+    arguments: Sequence[tuple[Any, ...]],
+    special: Mapping[str, Callable[[Any], Any]],
+) -> dict[str, str]:
+    """Return the methods of which the table is wrong, with what they do."""
     owners = [(make, make()) for make in samples]
     wrong: dict[str, str] = {}
     for expected, names in ((False, sorted(quiet)), (True, sorted(changing))):
@@ -109,4 +125,4 @@ def check_methods(
                 wrong[name] = "was never called"
             elif any(tried) != expected:
                 wrong[name] = "changes its object" if any(tried) else "changes nothing"
-    assert wrong == {}, "\n".join(f"{name} {what}" for name, what in wrong.items())
+    return wrong
