@@ -75,7 +75,10 @@ FILE_WRITERS = {
 """Dotted function to the position of the path that it writes."""
 FILE_HANDLES = python.FILE_HANDLES | pandas.FILE_HANDLES
 """Functions whose result writes to the file that they are given."""
-FILE_WRITER_METHODS = python.FILE_WRITER_METHODS | pandas.FILE_WRITER_METHODS | {"tofile", "save_model", "savefig"}
+FILE_WRITER_METHODS = python.FILE_WRITER_METHODS.union(
+    *(library.FILE_WRITER_METHODS for library in (numpy, pandas, matplotlib, others))
+)
+"""Names of methods that write the file that they are given, or that their object stands for."""
 IMPORTS_THAT_CHANGE = {
     **sklearn.IMPORTS_THAT_CHANGE, **matplotlib.IMPORTS_THAT_CHANGE, **others.IMPORTS_THAT_CHANGE,
 }  # fmt: skip

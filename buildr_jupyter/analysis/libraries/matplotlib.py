@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from buildr_jupyter.analysis.libraries.names import words
 
-__all__ = ["DRAWING", "FILE_READERS", "FILE_WRITERS", "IMPORTS_THAT_CHANGE", "MUTATING_FUNCTIONS"]
+__all__ = [
+    "DRAWING",
+    "FILE_READERS",
+    "FILE_WRITERS",
+    "FILE_WRITER_METHODS",
+    "IMPORTS_THAT_CHANGE",
+    "MUTATING_FUNCTIONS",
+]
 
 DRAWING = words(
     "axhline axhspan axvline axvspan bar barh boxplot contour contourf errorbar fill fill_between fill_betweenx "
@@ -20,4 +27,5 @@ MUTATING_FUNCTIONS = {
 
 FILE_READERS = {"matplotlib.pyplot.imread": 0, "matplotlib.image.imread": 0}
 FILE_WRITERS = {"matplotlib.pyplot.imsave": 0, "matplotlib.pyplot.savefig": 0}
+FILE_WRITER_METHODS = words("savefig")
 IMPORTS_THAT_CHANGE = {"mpl_toolkits": "matplotlib"}

@@ -9,6 +9,7 @@ __all__ = [
     "CHANGES_BY_TYPE",
     "FILE_READERS",
     "FILE_WRITERS",
+    "FILE_WRITER_METHODS",
     "ITERATOR_FUNCTIONS",
     "METHODS",
     "MUTATING_FUNCTIONS",
@@ -85,6 +86,8 @@ FILE_READERS = {f"numpy.{name}": 0 for name in ("load", "loadtxt", "genfromtxt",
 
 FILE_WRITERS = {f"numpy.{name}": 0 for name in ("save", "savez", "savez_compressed", "savetxt")}
 """Dotted function to the position of the path that it writes."""
+
+FILE_WRITER_METHODS = words("tofile")
 
 _FRESH = words(
     "all any argmax argmin argsort astype clip cumprod cumsum dot flatten item max mean min prod round std sum "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FILE_READERS", "FILE_WRITERS", "IMPORTS_THAT_CHANGE"]
+from buildr_jupyter.analysis.libraries.names import words
+
+__all__ = ["FILE_READERS", "FILE_WRITERS", "FILE_WRITER_METHODS", "IMPORTS_THAT_CHANGE"]
 
 FILE_READERS = {
     "joblib.load": 0, "PIL.Image.open": 0, "cv2.imread": 0, "skimage.io.imread": 0, "imageio.imread": 0,
@@ -10,6 +12,7 @@ FILE_READERS = {
     "geopandas.read_file": 0, "torch.load": 0,
 }  # fmt: skip
 FILE_WRITERS = {"joblib.dump": 1, "torch.save": 1}
+FILE_WRITER_METHODS = words("save_model")  # xgboost, lightgbm
 IMPORTS_THAT_CHANGE = {
     "scienceplots": "matplotlib", "hvplot": "pandas", "swifter": "pandas", "sklearnex": "sklearn",
     "pandas_": "pandas",  # pandas_profiling, pandas_bokeh
