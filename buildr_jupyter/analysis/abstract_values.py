@@ -22,6 +22,7 @@ __all__ = [
     "FunctionInfo",
     "Obj",
     "live_closure",
+    "packages_of",
     "reach",
 ]
 
@@ -238,6 +239,11 @@ class Effects:
             for value, before in zip(given, old, strict=True)
         ]
         return True
+
+
+def packages_of(objs: Iterable[Obj]) -> set[object]:
+    """Return the names of the packages that objects are parts of, or come from."""
+    return {owner.info for obj in objs for owner in obj.life if owner.kind == "mod"}
 
 
 def reach(objs: Iterable[Obj]) -> set[Obj]:

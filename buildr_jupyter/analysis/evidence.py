@@ -15,7 +15,7 @@ from buildr_jupyter.analysis.abstract_values import Effects, Obj, live_closure
 from buildr_jupyter.analysis.expressions import is_foreign
 from buildr_jupyter.analysis.slicer import Statement
 from buildr_jupyter.analysis.statements import Flow
-from buildr_jupyter.analysis.value_origins import FRESH, GENERATORS, UNSEEDED
+from buildr_jupyter.analysis.value_origins import FRESH, GENERATORS, UNSEEDED, state_of
 from buildr_jupyter.notebook.observed import Observed
 
 __all__ = ["Evidence"]
@@ -113,7 +113,7 @@ class Evidence:
         for generator in observed.drawn_by_imports:
             self._weigh_imports(generator, statements)
         unread = {name for name in unread if not self._computes(name, statements)}
-        unread |= {f"the state of {one}" for one in observed.generators if self._weigh_draws(one, statements)}
+        unread |= {state_of(one) for one in observed.generators if self._weigh_draws(one, statements)}
         if unread and statements:
             self.whole[run] = frozenset(unread)
 

@@ -21,6 +21,7 @@ from buildr_jupyter.analysis.abstract_values import (
     Effects,
     FunctionInfo,
     Obj,
+    packages_of,
     reach,
 )
 from buildr_jupyter.analysis.names_in_text import NAMESPACES, annotation_names, join_texts
@@ -624,5 +625,4 @@ def _kept_operands(objs: Iterable[Obj]) -> set[Obj]:
 
 def is_foreign(obj: Obj) -> bool:
     """Tell whether an object comes from a package that no table knows to give values: a connection, an engine."""
-    roots = {one.info for one in obj.life if one.kind == "mod"}
-    return obj.kind in ("data", "iter") and (obj.info == "file" or not roots <= GIVE_VALUES)
+    return obj.kind in ("data", "iter") and (obj.info == "file" or not packages_of((obj,)) <= GIVE_VALUES)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, FunctionInfo, Obj, packages_of, reach
 from buildr_jupyter.analysis.expressions import is_foreign
 from buildr_jupyter.analysis.library_calls import ASKED, DEPTH, Library, not_plain, objs_of, opaque
 from buildr_jupyter.analysis.names_in_text import TEXT_BLIND, read_forward, read_named, read_query
@@ -50,8 +50,9 @@ def call_library_method(
         flow.draw_by_object(objs, name)
     if _DRAWS.match(name) and not {"random_state", "seed"} & keywords.keys() and _is_of(objs, "scipy"):
         flow.draw("rng:numpy")
-    if not _is_in_tables(receiver):
-        if _only_asks(receiver, name) and not _IN_PLACE & keywords.keys():
+    libraries = packages_of(objs)
+    if not _is_in_tables(receiver, libraries):
+        if _only_asks(libraries, name) and not _IN_PLACE & keywords.keys():
             flow.change((flow.world_object(ASKED),))
             return _leaves_alone(flow, receiver, given, (), changes=False)
         return _unknown_method(flow, receiver, name, args, given, made_by_functions)
@@ -79,12 +80,12 @@ def call_library_method(
         flow.change_deep(obj for obj in objs if obj.opaque or obj.info == "file")
         if name in known.STORING_METHODS:
             _store(flow, objs, name, args, given)
-    elif changes or iterator or not (leaves_alone(receiver, name) or (typ in TABLES and name == "plot")):
+    elif changes or iterator or not (known.is_quiet(name, typ, libraries) or (typ in TABLES and name == "plot")):
         flow.change_deep(objs)
         flow.change(obj for obj in objs if obj.kind == "mod")  # ``asyncio.get_event_loop().set_debug(True)``
         if re.match(r"add|set|insert|push|append|register|attach|put", name):
             _store(flow, objs, name, args, given)
-    result = _method_result(flow, receiver, name, given)
+    result = _method_result(flow, receiver, name, given, libraries)
     if new := frozenset(obj for obj in made_by_functions - receiver.objs if obj.kind != "mod"):
         for obj in result.objs if typ in TABLES else ():
             if obj.kind == "data":
@@ -108,7 +109,7 @@ def _unknown_method(
     if flow.gives_up():
         made = flow.new(edges=receiver.objs | held, opaque=True, life=flow.lives(receiver))
         return AbstractValue(receiver.objs | held | {made})
-    roots = _libraries_of(receiver)
+    roots = packages_of(receiver.objs)
     if roots == {"matplotlib"} and name in known.DRAWING:
         return _leaves_alone(flow, receiver, args, given[len(args) :], changes=True)
     flow.may_draw(roots)
@@ -194,14 +195,16 @@ def _store(
         obj.hold(stored)
 
 
-def _method_result(flow: Library, receiver: AbstractValue, name: str, given: list[AbstractValue]) -> AbstractValue:
+def _method_result(
+    flow: Library, receiver: AbstractValue, name: str, given: list[AbstractValue], libraries: set[object]
+) -> AbstractValue:
     objs, typ = receiver.objs, receiver.typ
     lives = flow.lives(receiver)
     if name in known.ITERATOR_METHODS or (name == "split" and typ not in TABLES):
         return AbstractValue(frozenset((flow.new("iter", edges=objs | objs_of(given), life=lives),)))
     if name == "copy" and typ not in TABLES:
         return flow.fresh(edges=flow.element(receiver).objs, typ=typ, life=lives, opaque=opaque(objs))
-    if known.is_fresh(name, typ, _libraries_of(receiver)) or name in ("fit_transform", "fit_predict"):
+    if known.is_fresh(name, typ, libraries) or name in ("fit_transform", "fit_predict"):
         kept = typ if typ in TABLES else None
         if name in ("to_list", "tolist", "to_dict"):
             kept = "list"
@@ -240,29 +243,24 @@ def _is_of(objs: Iterable[Obj], package: str) -> bool:
     return any(owner.kind == "mod" and owner.info == package for owner in owners)
 
 
-def _libraries_of(receiver: AbstractValue) -> set[object]:
-    return {owner.info for obj in receiver.objs for owner in obj.life if owner.kind == "mod"}
-
-
 def leaves_alone(receiver: AbstractValue, name: str) -> bool:
     """Tell whether a method is known to leave its object alone: that depends on whose object it is."""
-    return _is_in_tables(receiver) and known.is_quiet(name, receiver.typ, _libraries_of(receiver))
+    libraries = packages_of(receiver.objs)
+    return _is_in_tables(receiver, libraries) and known.is_quiet(name, receiver.typ, libraries)
 
 
-def _is_in_tables(receiver: AbstractValue) -> bool:
-    """Tell whether the tables of methods speak of this receiver: its type is known, or its library is in them."""
+def _is_in_tables(receiver: AbstractValue, libraries: set[object]) -> bool:
+    """Tell whether the tables of methods speak of this receiver: its type is known, or its libraries are in them."""
     if receiver.typ in TABLED_TYPES:
         return True
-    roots = _libraries_of(receiver)
-    if roots:
-        return roots <= _TABLED_LIBRARIES
+    if libraries:
+        return libraries <= _TABLED_LIBRARIES
     return all(obj.kind in ("data", "iter", "mod") and not obj.opaque for obj in receiver.objs)
 
 
-def _only_asks(receiver: AbstractValue, name: str) -> bool:
-    """Tell whether a method of this name only looks at objects of the receiver's library."""
-    roots = _libraries_of(receiver)
-    own = roots - _TABLED_LIBRARIES
+def _only_asks(libraries: set[object], name: str) -> bool:
+    """Tell whether a method of this name only looks at objects of those of the libraries that no table has whole."""
+    own = libraries - _TABLED_LIBRARIES
     return bool(own) and all(name in known.QUESTIONS.get(root, ()) for root in own if isinstance(root, str))
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "SHADOWED_BY_STARS",
     "bound_names",
     "called_name",
+    "constant_text",
     "import_uses",
     "local_names",
     "parameters",
@@ -222,3 +223,8 @@ def _imported_by_name(node: ast.Call) -> str | None:
 def called_name(node: ast.Call) -> str:
     """Return the last part of the name of what is called, ``read`` of ``a.b.read()``; empty where it has none."""
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def constant_text(node: ast.expr) -> str | None:
+    """Return the text that stands there; None for anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from buildr_jupyter.analysis import library_tables as known
-from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, reach
+from buildr_jupyter.analysis.abstract_values import ATOM, AbstractValue, Effects, FunctionInfo, Obj, packages_of, reach
 from buildr_jupyter.analysis.draws import Draw, draw_of, may_draw_when_asked
 from buildr_jupyter.analysis.value_origins import GENERATORS, origins_of_call
 
@@ -300,7 +300,7 @@ class World:
 
         An object of the standard library, as a ``random.Random``, draws from no generator of numpy.
         """
-        makers = {one.info for obj in objs for one in obj.life if one.kind == "mod"}
+        makers = packages_of(objs)
         if makers and makers <= sys.stdlib_module_names:
             return
         if name == "sample":

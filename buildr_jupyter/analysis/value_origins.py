@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-__all__ = ["CLOCK", "FRESH", "GENERATORS", "NETWORK", "UNSEEDED", "origins_of_call"]
+__all__ = ["CLOCK", "FRESH", "GENERATORS", "NETWORK", "UNSEEDED", "origins_of_call", "state_of"]
 
 FRESH = "fresh"
 """From the system's own randomness, which nothing seeds."""
@@ -32,6 +32,11 @@ _NETWORK = re.compile(
     r"(?:requests|httpx)\.(?:get|post|put|patch|delete|head|request)\Z|urllib\.request\.(?:urlopen|urlretrieve)\Z|"
     r"socket\.create_connection\Z"
 )
+
+
+def state_of(generator: str) -> str:
+    """Return how a person is told of the state of a global generator."""
+    return f"the state of {generator}"
 
 
 def origins_of_call(path: str, given: int, keywords: Collection[str]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildr_jupyter.analysis.slicer import Need, Slice, Statement, slice_back
+from buildr_jupyter.analysis.value_origins import state_of
 from buildr_jupyter.config.suggestions import nearest
 from buildr_jupyter.errors import ValueRefused
 from buildr_jupyter.export.blocks import Block, awaits, choose_mark, hide, join
@@ -266,7 +267,7 @@ def _warn_of_measured(given: Given, sliced: Slice) -> None:
     for statement, needs in sliced.missed:
         if statement.run != given.last and given.runs[statement.run].observed is not None:
             continue
-        names = sorted({f"the state of {name[5:]}" if name.startswith("@rng:") else name for name in
+        names = sorted({state_of(name[5:]) if name.startswith("@rng:") else name for name in
                         (need.name for need in needs) if name.isidentifier() or name.startswith("@rng:")})  # fmt: skip
         if names:
             given.warn(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from buildr_jupyter.analysis.evidence import Evidence
 from buildr_jupyter.analysis.slicer import Slice, Statement
-from buildr_jupyter.analysis.value_origins import CLOCK, NETWORK
+from buildr_jupyter.analysis.value_origins import CLOCK, NETWORK, state_of
 from buildr_jupyter.export.changed_files import is_of
 from buildr_jupyter.export.data_files import PathUse
 from buildr_jupyter.export.given import Given
@@ -259,7 +259,7 @@ def _kept_whole(given: Given, evidence: Evidence, sliced: Slice, others: Iterabl
     for number in sorted({statement.run for statement in others}):
         unread = evidence.whole.get(number, frozenset())
         needed = {need.name for one in others if one.run == number for need in sliced.why.get(one.number, ())}
-        needed |= {f"the state of {name[5:]}" for name in needed if name.startswith("@rng:")}
+        needed |= {state_of(name[5:]) for name in needed if name.startswith("@rng:")}
         if names := sorted(unread & needed):
             yield BuildWarning(
                 f"{given.title(number)} changed {', '.join(names)} in a way that its text does not say: "
