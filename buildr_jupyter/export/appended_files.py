@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from buildr_jupyter.analysis.scope import called_name
+from buildr_jupyter.analysis.scope import called_name, constant_text
 from buildr_jupyter.export.named_files import COMMANDS
 
 __all__ = ["appended_by"]
@@ -40,15 +40,11 @@ def _lines(call: ast.Call) -> Iterator[str]:
 
 def _opened(call: ast.Call) -> tuple[str | None, str | None]:
     """Return the path and the mode of a call that opens or writes a file, as far as they stand there."""
-    first = _text(call.args[0]) if call.args else None
-    said = next((_text(keyword.value) for keyword in call.keywords if keyword.arg == "mode"), None)
+    first = constant_text(call.args[0]) if call.args else None
+    said = next((constant_text(keyword.value) for keyword in call.keywords if keyword.arg == "mode"), None)
     if called_name(call) != "open":
         return first, said
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     if isinstance(owner, ast.Call):  # Path("log.txt").open("a")
-        return (_text(owner.args[0]) if owner.args else None), said or first
-    return first, said or (_text(call.args[1]) if len(call.args) > 1 else None)
-
-
-def _text(node: ast.expr) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+        return (constant_text(owner.args[0]) if owner.args else None), said or first
+    return first, said or (constant_text(call.args[1]) if len(call.args) > 1 else None)

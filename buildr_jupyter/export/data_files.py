@@ -13,7 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 
 from buildr_jupyter.analysis.library_tables import FILE_READERS
-from buildr_jupyter.analysis.scope import called_name
+from buildr_jupyter.analysis.scope import called_name, constant_text
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.ipython_syntax import PUSHED
 from buildr_jupyter.export.known_texts import Texts
@@ -117,7 +117,8 @@ def _may_be_a_path(text: str) -> bool:
 def open_mode(node: ast.Call) -> str:
     """Return the mode that a call of ``open`` says, ``r`` where it says none that stands there."""
     mode = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg == "mode"), None)
-    return mode.value if isinstance(mode, ast.Constant) and isinstance(mode.value, str) else "r"
+    text = constant_text(mode) if mode is not None else None
+    return "r" if text is None else text
 
 
 @dataclass(frozen=True, slots=True)

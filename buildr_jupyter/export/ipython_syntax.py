@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from buildr_jupyter.analysis.scope import BUILTINS
+from buildr_jupyter.analysis.scope import BUILTINS, constant_text
 from buildr_jupyter.export.measured import measured_nodes
 from buildr_jupyter.export.pip_lines import PipLine, read_magic, read_shell
 from buildr_jupyter.notebook.parse_cache import parsed
@@ -200,7 +200,7 @@ def translate(
     alone = set() if chosen else {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (method := _kernel_method(node, kernels)):
-            words = [_text(argument) for argument in node.args]
+            words = [constant_text(argument) for argument in node.args]
             listed = method == "run_line_magic" and id(node) in alone and words[:1] and words[0] in _LISTINGS
             text = "None" if listed else _expression(method, words, node.lineno, installed, lines, names)
             if text is not None:
@@ -251,7 +251,7 @@ def _cell_magic(node: ast.stmt) -> tuple[str, str, str] | None:
         and isinstance(node.value, ast.Call)
         and _kernel_method(node.value) == "run_cell_magic"
     ):
-        texts = [_text(argument) or "" for argument in node.value.args]
+        texts = [constant_text(argument) or "" for argument in node.value.args]
         return (texts[0], texts[1], texts[2]) if len(texts) == 3 else None
     return None
 
@@ -264,10 +264,6 @@ def _kernel_method(node: ast.Call, kernels: Collection[str] = ()) -> str | None:
     if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "get_ipython":
         return function.attr
     return function.attr if isinstance(owner, ast.Name) and owner.id in kernels else None
-
-
-def _text(node: ast.expr) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _expression(

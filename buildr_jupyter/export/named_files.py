@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from buildr_jupyter.analysis.scope import called_name
 from buildr_jupyter.errors import FileRefused
 from buildr_jupyter.export.data_files import open_mode
-from buildr_jupyter.export.known_texts import Evaluated
+from buildr_jupyter.export.known_texts import Evaluated, Texts
 from buildr_jupyter.export.outside_paths import OutsidePaths
 from buildr_jupyter.export.project import Tree
 from buildr_jupyter.model.plan import FileEntry
@@ -94,40 +94,41 @@ def listings_unknown(program: Iterable[Evaluated]) -> Iterator[str]:
 
     What a known folder holds, and what a known pattern finds, is carried; the notebook's whole folder is not.
     """
-    statements = list(program)
-    imported = _imported(tree for tree, _, _ in statements)
-    for tree, title, values in statements:
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
-                continue
-            if (place := _listed(node, imported)) is not None:
-                known = [values.get(id(one), ()) for one in place]
-                unknown = not all(known) or any(_is_above(text) for text in known[0])
-                listing = ast.unparse(node) if unknown else ""
-            else:
-                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in COMMANDS else ()
-                listing = next(filter(_lists_here, filter(None, lines)), "")
-            if listing:
-                where = f"{title}, line {node.lineno}"
-                yield f"{where}: files that {_short(listing)} lists are not carried unless --include names them"
+    for where, call, places, lines in _listings(program):
+        if call is None:
+            listing = next(filter(_lists_here, lines), "")
+        else:
+            unknown = not all(places) or any(map(_is_above, places[0]))
+            listing = ast.unparse(call) if unknown else ""
+        if listing:
+            yield f"{where}: files that {_short(listing)} lists are not carried unless --include names them"
 
 
 def listings_of_program(program: Iterable[Evaluated]) -> Iterator[str]:
     """Yield a warning for each pattern of files that the program itself fits, which lies where the notebook lay."""
+    for where, call, places, lines in _listings(program):
+        if call is None:
+            listing = next(iter(lines), "")
+            patterns = listing.split()
+        else:
+            listing, patterns = ast.unparse(call), [text for texts in places for text in texts]
+        if any(map(_fits_program, filter(None, patterns))):
+            yield f"{where}: {_short(listing)} finds main.py, too, which is the program itself"
+
+
+def _listings(program: Iterable[Evaluated]) -> Iterator[tuple[str, ast.Call | None, list[Texts], list[str]]]:
+    """Yield where files are listed: by a call, with what its places may be, or, without one, by lines of a shell."""
     statements = list(program)
     imported = _imported(tree for tree, _, _ in statements)
     for tree, title, values in statements:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
-            if (place := _listed(node, imported)) is not None:
-                patterns, listing = [text for one in place for text in values.get(id(one), ())], ast.unparse(node)
-            else:
-                lines = values.get(id(node.args[0]), ()) if node.args and called_name(node) in COMMANDS else ()
-                listing = next(filter(None, lines), "")
-                patterns = listing.split()
-            if any(map(_fits_program, filter(None, patterns))):
-                yield f"{title}, line {node.lineno}: {_short(listing)} finds main.py, too, which is the program itself"
+            where = f"{title}, line {node.lineno}"
+            if (places := _listed(node, imported)) is not None:
+                yield where, node, [values.get(id(one), ()) for one in places], []
+            elif node.args and called_name(node) in COMMANDS:
+                yield where, None, [], [line for line in values.get(id(node.args[0]), ()) if line]
 
 
 def _fits_program(pattern: str) -> bool:

@@ -114,17 +114,21 @@ def find_files(
     )
     files = sorted([*carried.entries, *named], key=lambda entry: entry.path)
     given.warnings += [*warnings, *outside.warnings([entry.path for entry in files])]
-    carried_paths = {entry.path for entry in files}
+    there = {entry.path for entry in files}
     for statement in sliced.kept:
         seen = given.runs[statement.run].observed is not None
-        for path in appended_by(statement.node, of_shells_alone=seen):
-            if path not in made and carried.tree.target(given.folder / path) in carried_paths:
-                given.warn(
-                    f"{given.where(statement)} adds to {path}, which is carried as it is now: what the notebook added "
-                    "is in it already",
-                    "put a copy of the file as it was in its place, or write into another file",
-                )
+        paths = [path for path in appended_by(statement.node, of_shells_alone=seen) if path not in made]
+        _warn_of_added(given, statement, [one for one in paths if carried.tree.target(given.folder / one) in there])
     return files, carried.tree
+
+
+def _warn_of_added(given: Given, statement: Statement, paths: Iterable[str]) -> None:
+    for path in paths:
+        given.warn(
+            f"{given.where(statement)} adds to {path}, which is carried as it is now: what the notebook added is in it "
+            "already",
+            "put a copy of the file as it was in its place, or write into another file",
+        )
 
 
 def _module_texts(imported: Sequence[ImportUse], folders: Sequence[Path], tree: Tree) -> Iterator[Evaluated]:
